@@ -1,0 +1,30 @@
+//! Every bound of the core: unit, value, why, and what happens when it is hit.
+//!
+//! Must not hold anything that an operator would tune; such values live in [`crate::core::rules::Rules`].
+
+use crate::core::time::Span;
+
+/// Labels of one alert. More than this is a label explosion at the source; the rest is cut and flagged.
+pub const LABELS_MAX: usize = 128;
+/// Bytes of a label or annotation name; longer names are cut at a character and the alert is flagged.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Bytes of a label value; longer values are cut at a character and the alert is flagged.
+pub const LABEL_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of an annotation value or summary; longer texts are cut at a character and the alert is flagged.
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a key's payload that stay readable; a longer payload is replaced by its hash.
+pub const KEY_BYTES_MAX: usize = 256;
+/// Bytes of a person's note or reason; longer ones are refused at the door, so nothing is cut unseen.
+pub const NOTE_BYTES_MAX: usize = 64 * 1024;
+
+/// Two start times of one alert nearer than this are the same episode: peers of a pair round differently.
+pub const EPISODE_TOLERANCE: Span = Span::from_secs(2);
+/// A source whose clock is further off than this is shown with a warning.
+pub const SKEW_WARN: Span = Span::from_secs(60);
+
+/// Deadlines handled in one decision. The rest stays due, so that a million expiries let ingest commit in between.
+pub const DEADLINES_PER_DECISION: usize = 1_000;
+/// Commands whose `Idempotency-Key` is remembered; the oldest is forgotten first.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 10_000;
+/// How long an `Idempotency-Key` is remembered.
+pub const IDEMPOTENCY_KEPT: Span = Span::from_hours(24);

@@ -1,0 +1,68 @@
+//! The operator's policy as one validated value.
+//!
+//! `config` builds it, the core only reads it. Must not hold secrets, addresses or anything a decision does
+//! not depend on.
+
+use std::collections::BTreeMap;
+
+use smol_str::SmolStr;
+
+use crate::core::time::Span;
+
+/// Everything a decision depends on besides state and input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Policy per source, by source name; a source that is not named here gets [`SourceRules::default`].
+    pub sources: BTreeMap<SmolStr, SourceRules>,
+    /// How incidents recover, reopen and close.
+    pub incident: IncidentRules,
+}
+
+impl Rules {
+    /// The policy of one source.
+    pub fn source(&self, name: &str) -> SourceRules {
+        self.sources.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// Policy of one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceRules {
+    /// A firing alert that is not repeated for this long expires.
+    pub expire_after: Span,
+    /// A late firing after an explicit resolve is parked this long.
+    pub reorder_window: Span,
+    /// Whether the source's own API is polled, so that a parked firing can be checked there.
+    pub is_reconciled: bool,
+}
+
+impl Default for SourceRules {
+    fn default() -> Self {
+        Self {
+            expire_after: Span::from_hours(9),
+            reorder_window: Span::from_secs(30),
+            is_reconciled: false,
+        }
+    }
+}
+
+/// How incidents recover, reopen and close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncidentRules {
+    /// All alerts must stay resolved this long before the incident resolves.
+    pub recover_after: Span,
+    /// Inside this time after its resolve an incident reopens under its own number; later a new one is linked.
+    pub reopen_window: Span,
+    /// A resolved incident closes after this long.
+    pub close_after: Span,
+}
+
+impl Default for IncidentRules {
+    fn default() -> Self {
+        Self {
+            recover_after: Span::from_mins(5),
+            reopen_window: Span::from_mins(15),
+            close_after: Span::from_days(7),
+        }
+    }
+}

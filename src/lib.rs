@@ -1,0 +1,3 @@
+//! Watchbell: the bridge between monitoring and incident management.
+
+pub mod core;
