@@ -22,6 +22,10 @@ pub const EPISODE_TOLERANCE: Span = Span::from_secs(2);
 /// A source whose clock is further off than this is shown with a warning.
 pub const SKEW_WARN: Span = Span::from_secs(60);
 
+/// An alert that ended this long ago is no longer held in memory; its next firing counts as a first one.
+pub const ENDED_ALERT_KEPT: Span = Span::from_days(7);
+/// A source that restarted needs this long until its list of active alerts is complete again.
+pub const SOURCE_RELEARNS: Span = Span::from_mins(5);
 /// Deadlines handled in one decision. The rest stays due, so that a million expiries let ingest commit in between.
 pub const DEADLINES_PER_DECISION: usize = 1_000;
 /// Commands whose `Idempotency-Key` is remembered; the oldest is forgotten first.

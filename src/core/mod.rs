@@ -1,12 +1,30 @@
 //! What shall happen: values in, one decision out.
 //!
+//! Read in this order: [`input`] (everything that can happen), [`decide`] (the front door), [`decision`] (the
+//! answer), [`reason`] (why), then the nouns. A caller decides, applies, and only then decides again:
+//! `let decision = decide(world, &input, now, &mut ids); state.apply(&decision);`.
+//!
 //! Must not know tokio, SQL, HTTP, logs, clocks, randomness, the environment or files; must not fail, since it has
-//! no I/O. The same arguments give the same decision, byte for byte.
+//! no I/O. The same arguments give the same decision, byte for byte: nothing depends on hash order, every number is
+//! an integer, and time and ids come in as values.
 
+pub mod alert;
+mod command;
+mod deadline;
+pub mod decide;
+pub mod decision;
+mod draft;
+mod episode;
 pub mod identity;
 pub mod ids;
+pub mod incident;
+pub mod input;
 pub mod limits;
 pub mod observation;
+pub mod pages;
+pub mod reason;
+pub mod reconcile;
 pub mod rules;
 pub mod severity;
+pub mod state;
 pub mod time;

@@ -1,0 +1,274 @@
+//! What a person's command comes to.
+//!
+//! A refused command changes nothing (but its answer is remembered when it has an idempotency key). Must not know
+//! who may do what; that is checked at the door.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::core::alert::EndedBy;
+use crate::core::decide::World;
+use crate::core::decision::{Change, Decision};
+use crate::core::draft::Draft;
+use crate::core::ids::{IdFeed, IncidentId};
+use crate::core::incident::{Incident, IncidentState, Owner, permit};
+use crate::core::input::{Command, CommandGiven};
+use crate::core::reason::Reason;
+use crate::core::time::Timestamp;
+
+/// Decides a command.
+pub(super) fn decide_command(
+    world: World<'_>,
+    given: &CommandGiven,
+    now: Timestamp,
+    ids: &mut IdFeed,
+) -> Decision {
+    if let Some(key) = given.idempotency
+        && let Some(answer) = world.state.remembered(key)
+    {
+        return if answer.command == key.command {
+            Decision {
+                is_refused: answer.is_refused,
+                incident: Some(answer.incident),
+                ..Decision::because(answer.reason)
+            }
+        } else {
+            Decision::refused(Reason::IdempotencyKeyReused)
+        };
+    }
+    let mut decision = match check(world, given, now) {
+        Ok(incident) => carry_out(world, incident, given, now, ids),
+        Err(reason) => Decision::refused(reason),
+    };
+    let incident = decision.incident.unwrap_or(given.incident);
+    decision.incident = Some(incident);
+    if let Some(key) = given.idempotency {
+        let (reason, is_refused) = (decision.reason, decision.is_refused);
+        decision.change(Change::CommandRemembered {
+            key,
+            at: now,
+            incident,
+            reason,
+            is_refused,
+        });
+    }
+    decision
+}
+
+fn check<'a>(
+    world: World<'a>,
+    given: &CommandGiven,
+    now: Timestamp,
+) -> Result<&'a Incident, Reason> {
+    let incident = world
+        .state
+        .incident(given.incident)
+        .ok_or(Reason::UnknownIncident)?;
+    if given
+        .expected_version
+        .is_some_and(|version| version != incident.version)
+    {
+        return Err(Reason::StaleVersion);
+    }
+    permit(&incident.state, &given.command)?;
+    match given.command {
+        Command::Acknowledge { until: Some(until) }
+        | Command::Hold {
+            until: Some(until), ..
+        } if until <= now => Err(Reason::TimeNotInFuture),
+        Command::Acknowledge { .. }
+        | Command::Assign { .. }
+        | Command::Start
+        | Command::Hold { .. }
+        | Command::Resume
+        | Command::Resolve { .. }
+        | Command::Close
+        | Command::Reopen { .. }
+        | Command::Note { .. } => Ok(incident),
+    }
+}
+
+fn carry_out(
+    world: World<'_>,
+    incident: &Incident,
+    given: &CommandGiven,
+    now: Timestamp,
+    ids: &mut IdFeed,
+) -> Decision {
+    let mut draft = Draft::new(world, now, ids, Reason::NoteAdded);
+    let id = incident.id;
+    let (reason, note) = match &given.command {
+        Command::Note { text } => {
+            draft.touch(id);
+            (Reason::NoteAdded, Some(Arc::from(&**text)))
+        }
+        Command::Assign { assignee, team } => {
+            let owner = owner_after(incident, assignee.as_ref(), team.as_ref(), given);
+            let words = [&owner.assignee, &owner.team].into_iter().flatten();
+            let note = words
+                .map(|word| word.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
+            if let Some(incident) = draft.touch(id) {
+                incident.owner = Some(Arc::new(owner));
+            }
+            (Reason::Assigned, Some(Arc::from(note)))
+        }
+        Command::Reopen { reason } => {
+            let note = reason.as_deref().map(Arc::from);
+            let reopen_window = world.rules.incident.reopen_window;
+            if incident
+                .resolved_at
+                .is_none_or(|at| now >= at.plus(reopen_window))
+            {
+                return link(draft, incident, given, note);
+            }
+            enter(&mut draft, id, IncidentState::New);
+            if let Some(incident) = draft.touch(id) {
+                incident.reopen_count = incident.reopen_count.saturating_add(1);
+            }
+            (Reason::ReopenedByPerson, note)
+        }
+        Command::Resolve { note } => {
+            end_alerts(&mut draft, id);
+            let close_at = now.plus(world.rules.incident.close_after);
+            enter(&mut draft, id, IncidentState::Resolved { close_at });
+            if let Some(incident) = draft.touch(id) {
+                incident.acknowledged_at.get_or_insert(now);
+            }
+            (Reason::ResolvedByPerson, note.as_deref().map(Arc::from))
+        }
+        Command::Close => {
+            end_alerts(&mut draft, id);
+            let resolved_at = incident.resolved_at.unwrap_or(now);
+            let reopenable_until = resolved_at.plus(world.rules.incident.reopen_window);
+            enter(&mut draft, id, IncidentState::Closed { reopenable_until });
+            (Reason::ClosedByPerson, None)
+        }
+        work @ (Command::Acknowledge { .. }
+        | Command::Start
+        | Command::Hold { .. }
+        | Command::Resume) => move_forward(&mut draft, id, work),
+    };
+    say(&mut draft, id, reason, given, note);
+    draft.decision.reason = reason;
+    draft.finish()
+}
+
+/// The commands that only move an open incident from state to state.
+fn move_forward(
+    draft: &mut Draft<'_>,
+    id: IncidentId,
+    work: &Command,
+) -> (Reason, Option<Arc<str>>) {
+    let (state, reason, note) = match work {
+        Command::Acknowledge { until } => (
+            IncidentState::Acknowledged { until: *until },
+            Reason::Acknowledged,
+            None,
+        ),
+        Command::Hold { reason, until } => {
+            let reason: Arc<str> = Arc::from(&**reason);
+            let state = IncidentState::OnHold {
+                until: *until,
+                reason: reason.clone(),
+            };
+            (state, Reason::PutOnHold, Some(reason))
+        }
+        Command::Resume => (IncidentState::InProgress, Reason::Resumed, None),
+        Command::Start
+        | Command::Assign { .. }
+        | Command::Resolve { .. }
+        | Command::Close
+        | Command::Reopen { .. }
+        | Command::Note { .. } => (IncidentState::InProgress, Reason::WorkStarted, None),
+    };
+    enter(draft, id, state);
+    (reason, note)
+}
+
+/// Who has it after an assignment; one that names nobody means the person who asks.
+fn owner_after(
+    incident: &Incident,
+    assignee: Option<&SmolStr>,
+    team: Option<&SmolStr>,
+    given: &CommandGiven,
+) -> Owner {
+    let mut owner = incident.owner.as_deref().cloned().unwrap_or_default();
+    if assignee.is_some() || team.is_some() {
+        owner.assignee = assignee.cloned().or(owner.assignee);
+        owner.team = team.cloned().or(owner.team);
+    } else {
+        owner.assignee = Some(given.actor.clone());
+    }
+    owner
+}
+
+/// Opens a new incident that continues one resolved too long ago, and moves the alerts over.
+fn link(
+    mut draft: Draft<'_>,
+    old: &Incident,
+    given: &CommandGiven,
+    note: Option<Arc<str>>,
+) -> Decision {
+    let now = draft.now;
+    let id = draft.ids.incident();
+    let mut incident = Incident::open(id, old.severity, now);
+    incident.previous = Some(old.id);
+    incident.owner.clone_from(&old.owner);
+    draft.insert(incident);
+    for &alert in draft.world.state.alerts_of(old.id) {
+        // An alert that has gone on to a later incident stays there.
+        let alert = draft
+            .world
+            .state
+            .alert(alert)
+            .filter(|alert| alert.incident == Some(old.id));
+        if let Some(mut alert) = alert.cloned() {
+            let counted = alert.count;
+            draft.move_to(&mut alert, id, counted);
+            draft.decision.change(Change::AlertChanged(alert));
+        }
+    }
+    say(&mut draft, id, Reason::LinkedByPerson, given, note);
+    draft.decision.reason = Reason::LinkedByPerson;
+    draft.finish()
+}
+
+fn enter(draft: &mut Draft<'_>, id: IncidentId, state: IncidentState) {
+    let now = draft.now;
+    if let Some(incident) = draft.touch(id) {
+        incident.enter(state, now);
+    }
+}
+
+/// Ends the alerts of an incident that a person declares over.
+fn end_alerts(draft: &mut Draft<'_>, id: IncidentId) {
+    let state = draft.world.state;
+    let now = draft.now;
+    for alert in state
+        .alerts_of(id)
+        .iter()
+        .filter_map(|&alert| state.alert(alert))
+    {
+        if alert.is_firing() && alert.incident == Some(id) {
+            let mut alert = alert.clone();
+            draft.end(&mut alert, EndedBy::Person, now, Reason::EndedByPerson);
+            draft.decision.change(Change::AlertChanged(alert));
+        }
+    }
+}
+
+fn say(
+    draft: &mut Draft<'_>,
+    id: IncidentId,
+    reason: Reason,
+    given: &CommandGiven,
+    note: Option<Arc<str>>,
+) {
+    draft.decision.incident = Some(id);
+    let entry = draft.say(Some(id), None, reason);
+    entry.actor = Some(given.actor.clone());
+    entry.note = note;
+}

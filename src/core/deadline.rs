@@ -1,0 +1,120 @@
+//! What happens because time has passed: expiry, discarding, recovery, closing, forgetting.
+//!
+//! Every record says itself when it is due; a deadline is only a reminder to look, so an early or repeated look
+//! changes nothing. Must not handle more than [`limits::DEADLINES_PER_DECISION`] at once.
+
+use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
+use crate::core::decide::World;
+use crate::core::decision::{Change, Decision};
+use crate::core::draft::Draft;
+use crate::core::ids::{IdFeed, IncidentId};
+use crate::core::incident::IncidentState;
+use crate::core::limits;
+use crate::core::reason::Reason;
+use crate::core::state::DeadlineKey;
+use crate::core::time::Timestamp;
+
+/// Looks at the earliest deadlines that have come.
+pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> Decision {
+    let mut draft = Draft::new(world, now, ids, Reason::DeadlinesChecked);
+    let keys: Vec<_> = world
+        .state
+        .due(now, limits::DEADLINES_PER_DECISION)
+        .collect();
+    if !keys.is_empty() {
+        draft.decision.change(Change::DeadlinesTaken(keys.len()));
+    }
+    for key in keys {
+        match key {
+            DeadlineKey::Alert(id) => {
+                let alert = world.state.alert(id);
+                if let Some(alert) =
+                    alert.filter(|alert| alert.due_at(world.state.started_at()) <= now)
+                {
+                    alert_is_due(&mut draft, alert.clone());
+                }
+            }
+            DeadlineKey::Incident(id) => incident_is_due(&mut draft, id),
+        }
+    }
+    draft.finish()
+}
+
+fn alert_is_due(draft: &mut Draft<'_>, mut alert: Alert) {
+    match (alert.status, alert.late) {
+        (AlertStatus::Firing, _) => {
+            let now = draft.now;
+            draft.end(&mut alert, EndedBy::Expired, now, Reason::AlertExpired);
+            draft.decision.change(Change::AlertChanged(alert));
+        }
+        (AlertStatus::Ended(_), Late::Parked(_)) => {
+            let source = draft.world.state.source_name(alert.source);
+            // A polled source is asked again next time; any other must repeat itself to be believed.
+            alert.late = match draft.world.rules.source(source).is_reconciled {
+                true => Late::None,
+                false => Late::Discarded,
+            };
+            draft.say(alert.incident, Some(alert.id), Reason::LateFiringDiscarded);
+            draft.decision.change(Change::AlertChanged(alert));
+        }
+        (AlertStatus::Ended(_), Late::None | Late::Discarded) => {
+            draft.decision.change(Change::AlertForgotten(alert.id));
+        }
+    }
+}
+
+fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
+    let (now, rules) = (draft.now, draft.world.rules.incident);
+    let Some(incident) = draft
+        .peek(id)
+        .filter(|incident| incident.due_at().is_some_and(|due| due <= now))
+    else {
+        return;
+    };
+    if let IncidentState::Closed { .. } = incident.state {
+        draft.decision.change(Change::IncidentForgotten(id));
+        return;
+    }
+    let is_recovered = incident.recovers_at.is_some_and(|at| at <= now) && incident.firing == 0;
+    let Some(incident) = draft.touch(id) else {
+        return;
+    };
+    let reason = match &incident.state {
+        IncidentState::Resolved { .. } => {
+            let reopenable_until = incident
+                .resolved_at
+                .unwrap_or(now)
+                .plus(rules.reopen_window);
+            incident.enter(IncidentState::Closed { reopenable_until }, now);
+            Reason::ClosedAfterResolve
+        }
+        IncidentState::Closed { .. } => return,
+        IncidentState::New
+        | IncidentState::Acknowledged { .. }
+        | IncidentState::InProgress
+        | IncidentState::OnHold { .. }
+            if is_recovered =>
+        {
+            incident.enter(
+                IncidentState::Resolved {
+                    close_at: now.plus(rules.close_after),
+                },
+                now,
+            );
+            Reason::RecoverySustained
+        }
+        IncidentState::Acknowledged { .. } => {
+            incident.enter(IncidentState::New, now);
+            Reason::AcknowledgeExpired
+        }
+        IncidentState::OnHold { .. } => {
+            incident.enter(IncidentState::InProgress, now);
+            Reason::HoldEnded
+        }
+        IncidentState::New | IncidentState::InProgress => {
+            incident.recovers_at = None;
+            return;
+        }
+    };
+    draft.say(Some(id), None, reason);
+}

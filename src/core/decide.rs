@@ -1,0 +1,44 @@
+//! The front door of the core: one match over [`Input`], each arm one call.
+//!
+//! Must not do anything by itself.
+
+use crate::core::decision::{Change, Decision};
+use crate::core::ids::IdFeed;
+use crate::core::input::Input;
+use crate::core::reason::Reason;
+use crate::core::rules::Rules;
+use crate::core::state::State;
+use crate::core::time::Timestamp;
+use crate::core::{command, deadline, episode, reconcile};
+
+/// What a decision may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// What is open now.
+    pub state: &'a State,
+    /// The operator's policy.
+    pub rules: &'a Rules,
+}
+
+/// Decides what an input comes to.
+///
+/// `now` is the recorded time of the input and never decreases from call to call. The caller applies the decision
+/// before the next call. Calling with [`Input::DeadlineReached`] too early or again changes nothing.
+pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed) -> Decision {
+    match input {
+        Input::ObservationReceived {
+            source,
+            observation,
+        } => episode::observe(world, source, observation, now, ids),
+        Input::SourcePolled(difference) => {
+            reconcile::decide_difference(world, difference, now, ids)
+        }
+        Input::CommandGiven(given) => command::decide_command(world, given, now, ids),
+        Input::DeadlineReached => deadline::decide_due(world, now, ids),
+        Input::Started => {
+            let mut decision = Decision::because(Reason::Started);
+            decision.change(Change::Started(now));
+            decision
+        }
+    }
+}

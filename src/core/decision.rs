@@ -1,0 +1,178 @@
+//! What was decided: changes to state, entries for the timeline, and the reason.
+//!
+//! A change carries the whole record as it is afterwards, so applying it to memory and writing it to the store are
+//! the same assignment, and of several changes to one record the last one is enough. Must not do anything itself.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::core::alert::Alert;
+use crate::core::identity::AlertKey;
+use crate::core::ids::{AlertId, IdFeed, IncidentId, SourceId};
+use crate::core::incident::{Incident, StateWord};
+use crate::core::input::IdempotencyKey;
+use crate::core::observation::AlertText;
+use crate::core::reason::Reason;
+use crate::core::time::Timestamp;
+
+/// The answer of the core to one input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What the input came to; for a refused command the reason of the refusal.
+    pub reason: Reason,
+    /// Whether a command was refused; then nothing else happened.
+    pub is_refused: bool,
+    /// The incident that a command or observation came to, for the answer.
+    pub incident: Option<IncidentId>,
+    /// Changes in order.
+    pub changes: Vec<Change>,
+    /// Entries for the timeline, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// One change of state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A source was heard of for the first time.
+    SourceAdded {
+        /// Its number.
+        id: SourceId,
+        /// Its name.
+        name: SmolStr,
+    },
+    /// An alert was heard of for the first time.
+    AlertAdded {
+        /// The record.
+        alert: Alert,
+        /// Its key as text.
+        key: AlertKey,
+    },
+    /// An alert's record changed.
+    AlertChanged(Alert),
+    /// An alert's text changed.
+    AlertTextChanged {
+        /// The alert.
+        alert: AlertId,
+        /// The text.
+        text: Arc<AlertText>,
+    },
+    /// An alert is no longer held in memory.
+    AlertForgotten(AlertId),
+    /// An incident was opened or changed.
+    IncidentChanged(Incident),
+    /// An incident got a title.
+    TitleChanged {
+        /// The incident.
+        incident: IncidentId,
+        /// One line for people.
+        title: SmolStr,
+    },
+    /// An alert became part of an incident.
+    AlertJoined {
+        /// The incident.
+        incident: IncidentId,
+        /// The alert.
+        alert: AlertId,
+        /// When.
+        at: Timestamp,
+    },
+    /// An alert moved on to another incident.
+    AlertLeft {
+        /// The incident that it left.
+        incident: IncidentId,
+        /// The alert.
+        alert: AlertId,
+        /// Messages received about it while it belonged there.
+        events: i64,
+    },
+    /// A closed incident is no longer held in memory.
+    IncidentForgotten(IncidentId),
+    /// So many of the earliest deadlines were looked at.
+    DeadlinesTaken(usize),
+    /// A command with an idempotency key was answered.
+    CommandRemembered {
+        /// The key.
+        key: IdempotencyKey,
+        /// When.
+        at: Timestamp,
+        /// The incident of the answer.
+        incident: IncidentId,
+        /// The reason of the answer.
+        reason: Reason,
+        /// Whether it was a refusal.
+        is_refused: bool,
+    },
+    /// The daemon listens since then.
+    Started(Timestamp),
+}
+
+/// One line of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, in order of happening.
+    pub id: i64,
+    /// The incident it belongs to, if any.
+    pub incident: Option<IncidentId>,
+    /// The alert it is about, if any.
+    pub alert: Option<AlertId>,
+    /// Why.
+    pub reason: Reason,
+    /// The incident's state afterwards.
+    pub state: Option<StateWord>,
+    /// The person or program, if it was one.
+    pub actor: Option<SmolStr>,
+    /// What they said, or a detail in words.
+    pub note: Option<Arc<str>>,
+}
+
+impl Decision {
+    /// A decision that changes nothing yet.
+    pub fn because(reason: Reason) -> Self {
+        Self {
+            reason,
+            is_refused: false,
+            incident: None,
+            changes: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// A refusal.
+    pub fn refused(reason: Reason) -> Self {
+        Self {
+            is_refused: true,
+            ..Self::because(reason)
+        }
+    }
+
+    /// Adds a change.
+    pub fn change(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// Adds a timeline entry about an incident, an alert or both.
+    pub fn entry(
+        &mut self,
+        ids: &mut IdFeed,
+        incident: Option<&Incident>,
+        alert: Option<AlertId>,
+        reason: Reason,
+    ) -> &mut Entry {
+        self.entries.push(Entry {
+            id: ids.entry(),
+            incident: incident.map(|incident| incident.id),
+            alert,
+            reason,
+            state: incident.map(|incident| incident.state.word()),
+            actor: None,
+            note: None,
+        });
+        let last = self.entries.len().saturating_sub(1);
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "an entry was pushed on the line before"
+        )]
+        &mut self.entries[last]
+    }
+}

@@ -1,0 +1,303 @@
+//! What one observation means: first firing, repeat, resolve, late, out of order.
+//!
+//! An episode is `(key, start)` with a tolerance, since peers of a pair round differently. A later start is a new
+//! episode. A firing for an episode that the source itself ended is a late message until the source confirms it;
+//! one for an episode that had only expired means that the source is back. Must not compare our clock with the
+//! source's: starts are compared with starts.
+
+use smol_str::SmolStr;
+
+use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
+use crate::core::decide::World;
+use crate::core::decision::{Change, Decision};
+use crate::core::draft::Draft;
+use crate::core::ids::{IdFeed, SourceId};
+use crate::core::limits;
+use crate::core::observation::{Claim, Observation};
+use crate::core::reason::Reason;
+use crate::core::rules::SourceRules;
+use crate::core::time::Timestamp;
+
+/// Decides what one claim about one alert comes to.
+pub(super) fn observe(
+    world: World<'_>,
+    source: &SmolStr,
+    observation: &Observation,
+    now: Timestamp,
+    ids: &mut IdFeed,
+) -> Decision {
+    let turn = Turn {
+        source,
+        rules: world.rules.source(source),
+        observation,
+        now,
+    };
+    let mut draft = Draft::new(world, now, ids, Reason::RepeatOfOpenEpisode);
+    let Some(known) = world.state.alert_by_key(observation.key.hash()) else {
+        draft.decision.reason = turn.first(&mut draft);
+        return draft.finish();
+    };
+    let mut alert = known.clone();
+    alert.count = alert.count.saturating_add(1);
+    alert.last_seen_at = now;
+    alert.undelivered = observation.undelivered;
+    draft.decision.reason = match (known.status, observation.claim) {
+        (AlertStatus::Firing, Claim::Firing) => turn.firing_again(&mut draft, &mut alert),
+        (AlertStatus::Firing, Claim::Resolved) => turn.resolved(&mut draft, &mut alert),
+        (AlertStatus::Ended(by), Claim::Firing) => {
+            turn.firing_after_end(&mut draft, &mut alert, by)
+        }
+        (AlertStatus::Ended(_), Claim::Resolved) => turn.resolved_again(&mut draft, &mut alert),
+    };
+    draft.decision.incident = draft.decision.incident.or(alert.incident);
+    draft.decision.change(Change::AlertChanged(alert));
+    draft.finish()
+}
+
+/// One observation with what is needed to judge it.
+struct Turn<'a> {
+    source: &'a SmolStr,
+    rules: SourceRules,
+    observation: &'a Observation,
+    now: Timestamp,
+}
+
+/// How a claimed start compares with the known episode's.
+enum Start {
+    Older,
+    Same,
+    Newer,
+}
+
+impl Turn<'_> {
+    /// An alert that nobody has heard of.
+    fn first(&self, draft: &mut Draft<'_>) -> Reason {
+        let is_firing = self.observation.claim == Claim::Firing;
+        let ends_at = self.observation.ends_at;
+        let starts_at = self
+            .observation
+            .starts_at
+            .or(ends_at.filter(|_| !is_firing))
+            .unwrap_or(self.now);
+        let mut alert = Alert {
+            id: draft.ids.alert(),
+            key: self.observation.key.hash(),
+            source: self.source_id(draft),
+            status: AlertStatus::Firing,
+            severity: self.observation.severity,
+            is_muted_upstream: false,
+            undelivered: self.observation.undelivered,
+            episode: 1,
+            starts_at,
+            ends_at: None,
+            first_seen_at: self.now,
+            last_seen_at: self.now,
+            lease_at: self.lease(),
+            count: 1,
+            count_before: 0,
+            text_hash: self.observation.text_hash,
+            incident: None,
+            late: Late::None,
+        };
+        let reason = if is_firing {
+            draft.attach(&mut alert, Some(&self.observation.text.summary));
+            Reason::AlertOpened
+        } else {
+            alert.status = AlertStatus::Ended(EndedBy::Resolved);
+            alert.episode = 0;
+            alert.ends_at = Some(ends_at.unwrap_or(self.now).max(starts_at));
+            alert.lease_at = self.now;
+            draft.say(None, Some(alert.id), Reason::OrphanResolve);
+            Reason::OrphanResolve
+        };
+        let text = self.observation.text.clone();
+        let id = alert.id;
+        draft.decision.change(Change::AlertAdded {
+            alert,
+            key: self.observation.key.clone(),
+        });
+        draft
+            .decision
+            .change(Change::AlertTextChanged { alert: id, text });
+        reason
+    }
+
+    /// Firing, and claimed to fire.
+    fn firing_again(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> Reason {
+        alert.lease_at = self.lease();
+        let mut reason = Reason::RepeatOfOpenEpisode;
+        if self.keep_text(draft, alert) {
+            reason = Reason::TextChanged;
+        }
+        if alert.severity != self.observation.severity {
+            let before = alert.severity;
+            alert.severity = self.observation.severity;
+            let entry = draft.say(alert.incident, Some(alert.id), Reason::SeverityChanged);
+            entry.note = Some(format!("{} to {}", before.word(), alert.severity.word()).into());
+            if let Some(incident) = alert.incident {
+                draft.regrade(incident, alert.severity, alert.id);
+            }
+            reason = Reason::SeverityChanged;
+        }
+        if let (Some(starts_at), Start::Newer) = (self.observation.starts_at, self.start(alert)) {
+            alert.starts_at = starts_at;
+            alert.episode = alert.episode.saturating_add(1);
+            draft.say(
+                alert.incident,
+                Some(alert.id),
+                Reason::NewEpisodeWithoutResolve,
+            );
+            reason = Reason::NewEpisodeWithoutResolve;
+        }
+        reason
+    }
+
+    /// Firing, and claimed to have ended.
+    fn resolved(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> Reason {
+        let ended_before_start = self
+            .observation
+            .ends_at
+            .is_none_or(|ends_at| ends_at < alert.starts_at);
+        if matches!(self.start(alert), Start::Older) && ended_before_start {
+            draft.say(
+                alert.incident,
+                Some(alert.id),
+                Reason::ResolveOfOlderEpisode,
+            );
+            return Reason::ResolveOfOlderEpisode;
+        }
+        if let (Some(starts_at), Start::Newer) = (self.observation.starts_at, self.start(alert)) {
+            alert.starts_at = starts_at;
+            alert.episode = alert.episode.saturating_add(1);
+        }
+        self.keep_text(draft, alert);
+        let ends_at = self.observation.ends_at.unwrap_or(self.now);
+        draft.end(alert, EndedBy::Resolved, ends_at, Reason::AlertResolved);
+        Reason::AlertResolved
+    }
+
+    /// Over, and claimed to fire.
+    fn firing_after_end(&self, draft: &mut Draft<'_>, alert: &mut Alert, by: EndedBy) -> Reason {
+        let is_known = match self.start(alert) {
+            Start::Older => true,
+            Start::Same => self.observation.starts_at.is_some() || by == EndedBy::Expired,
+            Start::Newer => false,
+        };
+        if !is_known {
+            alert.starts_at = self.observation.starts_at.unwrap_or(self.now);
+            alert.episode = alert.episode.saturating_add(1);
+            return self.fire(draft, alert, Reason::NewEpisode);
+        }
+        match by {
+            EndedBy::Expired => self.fire(draft, alert, Reason::ExpiredEpisodeReturned),
+            EndedBy::Resolved | EndedBy::Reconciled => self.late_firing(draft, alert),
+            EndedBy::Person => {
+                let reopen_window = draft.world.rules.incident.reopen_window;
+                let incident = alert.incident.and_then(|id| draft.peek(id));
+                let resolved_at = incident.and_then(|incident| incident.resolved_at);
+                match resolved_at {
+                    Some(at) if self.now < at.plus(reopen_window) => {
+                        Reason::FiringAfterPersonResolved
+                    }
+                    Some(_) => self.fire(draft, alert, Reason::StillFiringAfterPersonResolved),
+                    None if incident.is_some() => {
+                        self.fire(draft, alert, Reason::LateFiringConfirmed)
+                    }
+                    None => self.fire(draft, alert, Reason::StillFiringAfterPersonResolved),
+                }
+            }
+        }
+    }
+
+    /// Over because the source said so, and now claimed to fire all the same.
+    fn late_firing(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> Reason {
+        match alert.late {
+            Late::None => {
+                alert.late = Late::Parked(self.now.plus(self.rules.reorder_window));
+                draft.say(alert.incident, Some(alert.id), Reason::LateFiringParked);
+                Reason::LateFiringParked
+            }
+            Late::Parked(until) if self.now < until => Reason::LateFiringStillParked,
+            Late::Parked(_) | Late::Discarded => {
+                self.fire(draft, alert, Reason::LateFiringConfirmed)
+            }
+        }
+    }
+
+    /// Over, and claimed to be over.
+    fn resolved_again(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> Reason {
+        alert.late = Late::None;
+        let (Some(starts_at), Start::Newer) = (self.observation.starts_at, self.start(alert))
+        else {
+            return Reason::RepeatOfResolve;
+        };
+        // A whole episode passed unseen. It is noted, so that its late firing is known to be late.
+        alert.starts_at = starts_at;
+        alert.ends_at = Some(self.observation.ends_at.unwrap_or(self.now).max(starts_at));
+        alert.status = AlertStatus::Ended(EndedBy::Resolved);
+        draft.say(alert.incident, Some(alert.id), Reason::OrphanResolve);
+        Reason::OrphanResolve
+    }
+
+    /// Makes an ended alert fire.
+    fn fire(&self, draft: &mut Draft<'_>, alert: &mut Alert, reason: Reason) -> Reason {
+        alert.status = AlertStatus::Firing;
+        alert.ends_at = None;
+        alert.late = Late::None;
+        alert.lease_at = self.lease();
+        alert.severity = self.observation.severity;
+        self.keep_text(draft, alert);
+        let said_of = alert.incident;
+        draft.attach(alert, Some(&self.observation.text.summary));
+        draft.say(alert.incident.or(said_of), Some(alert.id), reason);
+        reason
+    }
+
+    /// Keeps the text if it changed; returns whether it did.
+    fn keep_text(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> bool {
+        if alert.text_hash == self.observation.text_hash {
+            return false;
+        }
+        alert.text_hash = self.observation.text_hash;
+        let text = self.observation.text.clone();
+        draft.decision.change(Change::AlertTextChanged {
+            alert: alert.id,
+            text,
+        });
+        true
+    }
+
+    fn start(&self, alert: &Alert) -> Start {
+        let Some(starts_at) = self.observation.starts_at else {
+            return Start::Same;
+        };
+        let later_by = starts_at.since(alert.starts_at);
+        if later_by.abs() <= limits::EPISODE_TOLERANCE {
+            Start::Same
+        } else if later_by.as_millis() > 0 {
+            Start::Newer
+        } else {
+            Start::Older
+        }
+    }
+
+    /// Until when a firing claim is believed without a repeat.
+    fn lease(&self) -> Timestamp {
+        match self.observation.ends_at {
+            Some(ends_at) if ends_at > self.now => ends_at,
+            Some(_) | None => self.now.plus(self.rules.expire_after),
+        }
+    }
+
+    fn source_id(&self, draft: &mut Draft<'_>) -> SourceId {
+        let state = draft.world.state;
+        state.source(self.source).unwrap_or_else(|| {
+            let id = SourceId(u16::try_from(state.sources().len()).unwrap_or(u16::MAX));
+            draft.decision.change(Change::SourceAdded {
+                id,
+                name: self.source.clone(),
+            });
+            id
+        })
+    }
+}

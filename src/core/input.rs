@@ -1,0 +1,141 @@
+//! Everything that can happen, as one closed list.
+//!
+//! Each input has a position in the input log and a recorded time; the same inputs at the same times give the same
+//! state. Must not carry raw bodies, secrets or anything a decision does not read.
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::core::ids::{AlertId, IncidentId};
+use crate::core::observation::Observation;
+use crate::core::time::Timestamp;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A message of a source claims something about one alert.
+    ObservationReceived {
+        /// The source's name.
+        source: SmolStr,
+        /// The claim.
+        observation: Observation,
+    },
+    /// A poll of a source's own list differs from what is known.
+    SourcePolled(PollDifference),
+    /// A person or program with a token wants something of an incident.
+    CommandGiven(CommandGiven),
+    /// The time of some deadline has come.
+    DeadlineReached,
+    /// The daemon started and has decided all that was left over.
+    Started,
+}
+
+/// Where a source's own list disagrees with ours; see [`crate::core::reconcile`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollDifference {
+    /// When the poll was sent; messages received later know better.
+    pub asked_at: Option<Timestamp>,
+    /// Firing here, unknown there.
+    pub gone: Vec<AlertId>,
+    /// A late firing is parked here and the alert is active there.
+    pub confirmed: Vec<AlertId>,
+    /// A late firing is parked here and the alert is not active there.
+    pub denied: Vec<AlertId>,
+    /// Firing here, muted there, not yet shown as muted.
+    pub muted: Vec<AlertId>,
+    /// Shown as muted, no longer muted there.
+    pub unmuted: Vec<AlertId>,
+}
+
+impl PollDifference {
+    /// Whether both lists agree.
+    pub fn is_empty(&self) -> bool {
+        [
+            &self.gone,
+            &self.confirmed,
+            &self.denied,
+            &self.muted,
+            &self.unmuted,
+        ]
+        .iter()
+        .all(|list| list.is_empty())
+    }
+}
+
+/// A command with everything that is known about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandGiven {
+    /// The incident it is about.
+    pub incident: IncidentId,
+    /// What is wanted.
+    pub command: Command,
+    /// Who wants it: the token's name.
+    pub actor: SmolStr,
+    /// The version that the person looked at; refused when the incident has moved on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_version: Option<i64>,
+    /// Hash of actor and `Idempotency-Key`; the same command with the same key is done once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// An `Idempotency-Key` together with a digest of the command that it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IdempotencyKey {
+    /// Hash of actor and key.
+    pub key: u64,
+    /// Hash of incident, command and fields.
+    pub command: u64,
+}
+
+/// What people can do to an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Command {
+    /// Take notice; until a time if one is given.
+    Acknowledge {
+        /// The incident is new again after it.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// Give it to a person or team; a missing field stays as it is.
+    Assign {
+        /// The person.
+        #[serde(default)]
+        assignee: Option<SmolStr>,
+        /// The team.
+        #[serde(default)]
+        team: Option<SmolStr>,
+    },
+    /// Start work.
+    Start,
+    /// Wait for something outside.
+    Hold {
+        /// What for.
+        reason: Box<str>,
+        /// Work goes on by itself after it.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// Go on after a hold.
+    Resume,
+    /// The disruption is over.
+    Resolve {
+        /// What was done.
+        #[serde(default)]
+        note: Option<Box<str>>,
+    },
+    /// Done.
+    Close,
+    /// It is not over.
+    Reopen {
+        /// Why.
+        #[serde(default)]
+        reason: Option<Box<str>>,
+    },
+    /// Say something.
+    Note {
+        /// What.
+        text: Box<str>,
+    },
+}

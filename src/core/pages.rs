@@ -1,0 +1,135 @@
+//! A table of records by dense, ascending number: rows of a page lie together, empty pages are given back.
+//!
+//! A million alerts need neither a tree node nor a hash bucket each. Iteration is in order of number. Must not be
+//! used for sparse numbers: a page with one record costs as much as a full one.
+
+use std::collections::BTreeMap;
+
+/// Records per page.
+const PAGE: i64 = 512;
+
+/// Records by number.
+#[derive(Clone, Debug)]
+pub struct Pages<T> {
+    pages: BTreeMap<i64, Page<T>>,
+    len: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Page<T> {
+    slots: Vec<Option<T>>,
+    live: usize,
+}
+
+impl<T> Default for Pages<T> {
+    fn default() -> Self {
+        Self {
+            pages: BTreeMap::new(),
+            len: 0,
+        }
+    }
+}
+
+impl<T> Pages<T> {
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The record with that number.
+    pub fn get(&self, number: i64) -> Option<&T> {
+        self.pages
+            .get(&page_of(number))?
+            .slots
+            .get(slot_of(number))?
+            .as_ref()
+    }
+
+    /// The record with that number, to change.
+    pub fn get_mut(&mut self, number: i64) -> Option<&mut T> {
+        self.pages
+            .get_mut(&page_of(number))?
+            .slots
+            .get_mut(slot_of(number))?
+            .as_mut()
+    }
+
+    /// Puts a record in place; returns what was there.
+    pub fn insert(&mut self, number: i64, record: T) -> Option<T> {
+        let page = self.pages.entry(page_of(number)).or_insert_with(|| Page {
+            slots: Vec::new(),
+            live: 0,
+        });
+        let slot = slot_of(number);
+        if page.slots.len() <= slot {
+            page.slots.resize_with(slot.saturating_add(1), || None);
+        }
+        let before = page
+            .slots
+            .get_mut(slot)
+            .and_then(|place| place.replace(record));
+        if before.is_none() {
+            page.live = page.live.saturating_add(1);
+            self.len = self.len.saturating_add(1);
+        }
+        before
+    }
+
+    /// Takes a record out.
+    pub fn remove(&mut self, number: i64) -> Option<T> {
+        let page = self.pages.get_mut(&page_of(number))?;
+        let before = page.slots.get_mut(slot_of(number))?.take()?;
+        page.live = page.live.saturating_sub(1);
+        self.len = self.len.saturating_sub(1);
+        if page.live == 0 {
+            self.pages.remove(&page_of(number));
+        }
+        Some(before)
+    }
+
+    /// Every record, in order of number.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.pages
+            .values()
+            .flat_map(|page| page.slots.iter().flatten())
+    }
+}
+
+fn page_of(number: i64) -> i64 {
+    number.div_euclid(PAGE)
+}
+
+fn slot_of(number: i64) -> usize {
+    usize::try_from(number.rem_euclid(PAGE)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behaves_like_a_map_and_gives_pages_back() {
+        let mut pages = Pages::default();
+        for number in [1, 2, 511, 512, 2000] {
+            assert_eq!(pages.insert(number, number * 10), None);
+        }
+        assert_eq!(pages.insert(2, 21), Some(20));
+        assert_eq!(
+            pages.iter().copied().collect::<Vec<_>>(),
+            [10, 21, 5110, 5120, 20_000]
+        );
+        assert_eq!(pages.remove(2000), Some(20_000));
+        assert_eq!(pages.remove(2000), None);
+        assert_eq!((pages.len(), pages.pages.len()), (4, 2));
+        *pages.get_mut(1).unwrap() = 11;
+        assert_eq!(
+            (pages.get(1), pages.get(3), pages.get(99_999)),
+            (Some(&11), None, None)
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! The closed list of reasons: why anything was done, or refused.
+//!
+//! Every decision names one. It is stored in the timeline, shown to people with its sentence, and counted as a
+//! metric label by its code. Must not be extended without a test that meets the new reason.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $sentence:literal;)+) => {
+        /// Why something was decided.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $(#[doc = $sentence] $name,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the list.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The stable word used in JSON, metrics and the store.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// One sentence for people.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    // What an observation came to.
+    AlertOpened = "alert_opened", "The alert fired for the first time.";
+    NewEpisode = "new_episode", "The alert fired again: its start lies after the end of the last episode.";
+    NewEpisodeWithoutResolve = "new_episode_without_resolve", "The alert fires with a later start although no resolve was received; the episode was replaced, the incident kept.";
+    RepeatOfOpenEpisode = "repeat_of_open_episode", "The source repeated an episode that is open already; it was counted and its expiry moved on.";
+    TextChanged = "text_changed", "The source repeated an open episode with changed labels or texts; the new text was kept.";
+    SeverityChanged = "severity_changed", "The source changed the severity of an open episode.";
+    AlertResolved = "alert_resolved", "The source said that the alert has ended.";
+    RepeatOfResolve = "repeat_of_resolve", "The source repeated the end of an episode that is over already; it was counted.";
+    OrphanResolve = "orphan_resolve", "The source ended an episode that was never seen firing; it was recorded and opened nothing.";
+    ResolveOfOlderEpisode = "resolve_of_older_episode", "A late message ended an older episode than the open one; the open one stays.";
+    LateFiringParked = "late_firing_parked", "A firing message arrived for an episode that was already resolved; it is parked until the source confirms it.";
+    LateFiringStillParked = "late_firing_still_parked", "The parked firing was repeated inside the reorder window; it stays parked.";
+    LateFiringDiscarded = "late_firing_discarded", "Nothing confirmed the parked firing in time; it was a late message and opened nothing.";
+    LateFiringConfirmed = "late_firing_confirmed", "The source confirmed that the resolved episode is firing after all; it was reopened.";
+    ExpiredEpisodeReturned = "expired_episode_returned", "The source returned and still fires the episode that had expired; it was reopened at once.";
+    FiringAfterPersonResolved = "firing_after_person_resolved", "The source still fires the episode that a person resolved; it was counted and does not reopen inside the reopen window.";
+    StillFiringAfterPersonResolved = "still_firing_after_person_resolved", "The source still fires the episode that a person resolved, and the reopen window is over; a linked incident was opened.";
+    // What time and polls came to.
+    AlertExpired = "alert_expired", "The source did not repeat the alert before its expiry; it counts as ended.";
+    AlertReconciled = "alert_reconciled", "The source's own list no longer holds the alert; it counts as ended.";
+    MutedUpstream = "muted_upstream", "The source still fires the alert but mutes it on its side.";
+    UnmutedUpstream = "unmuted_upstream", "The source no longer mutes the alert.";
+    AlertForgotten = "alert_forgotten", "The alert ended long ago; its next firing counts as a first one.";
+    EndedByPerson = "ended_by_person", "A person resolved the incident, which ended the alert.";
+    DeadlinesChecked = "deadlines_checked", "Deadlines were reached and looked at.";
+    Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
+    SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
+    // What happened to incidents.
+    IncidentOpened = "incident_opened", "An incident was opened for an alert that belongs to no open incident.";
+    LinkedIncidentOpened = "linked_incident_opened", "The alert returned after the reopen window; a new incident was opened and linked to the last one.";
+    IncidentReopened = "incident_reopened", "The alert returned inside the reopen window; the incident was reopened under its own number.";
+    RecoveryStarted = "recovery_started", "All alerts have ended; the incident resolves when they stay so for the recovery time.";
+    RecoveryInterrupted = "recovery_interrupted", "An alert fired again during the recovery time; the incident stays open.";
+    RecoverySustained = "recovery_sustained", "All alerts stayed ended for the recovery time; the incident was resolved.";
+    ClosedAfterResolve = "closed_after_resolve", "The incident stayed resolved for the closing time; it was closed.";
+    AcknowledgeExpired = "acknowledge_expired", "The acknowledgement was given until now; the incident is new again.";
+    HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";
+    IncidentForgotten = "incident_forgotten", "The incident is closed for good.";
+    PriorityChanged = "priority_changed", "The priority follows the severity of the alerts.";
+    // What people did.
+    Acknowledged = "acknowledged", "A person took notice of the incident.";
+    Assigned = "assigned", "The incident was given to a person or a team.";
+    WorkStarted = "work_started", "Work on the incident was started.";
+    PutOnHold = "put_on_hold", "The incident was put on hold.";
+    Resumed = "resumed", "Work on the incident was resumed.";
+    ResolvedByPerson = "resolved_by_person", "A person resolved the incident.";
+    ClosedByPerson = "closed_by_person", "A person closed the incident.";
+    ReopenedByPerson = "reopened_by_person", "A person reopened the incident.";
+    LinkedByPerson = "linked_by_person", "A person reopened the incident after the reopen window; a new one was opened and linked.";
+    NoteAdded = "note_added", "A note was added.";
+    // Why something was refused.
+    UnknownIncident = "unknown_incident", "There is no such incident, or it was closed for good.";
+    StaleVersion = "stale_version", "The incident has changed since the expected version; read it again.";
+    IdempotencyKeyReused = "idempotency_key_reused", "This Idempotency-Key was used for another command; use a fresh one.";
+    AlreadyAcknowledged = "already_acknowledged", "The incident is acknowledged or further on.";
+    AlreadyInProgress = "already_in_progress", "The incident is in progress already.";
+    AlreadyOnHold = "already_on_hold", "The incident is on hold already; resume it first.";
+    NotOnHold = "not_on_hold", "Only an incident on hold can be resumed.";
+    AlreadyResolved = "already_resolved", "The incident is resolved; reopen it first.";
+    AlreadyClosed = "already_closed", "The incident is closed.";
+    NotResolvedYet = "not_resolved_yet", "The incident is open; only a resolved or closed one can be reopened.";
+    TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
+}
+
+impl Reason {
+    /// Finds a reason by its code, as stored.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|reason| reason.code() == code)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_words_and_sentences_end() {
+        for &reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(reason));
+            assert!(
+                reason
+                    .code()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            );
+            assert!(
+                reason.sentence().ends_with('.') && reason.sentence().len() > 20,
+                "{reason}"
+            );
+        }
+    }
+}
