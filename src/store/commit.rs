@@ -1,0 +1,370 @@
+//! Writing a batch of decisions: cursor, changes and timeline in one transaction.
+//!
+//! Of several changes to one record only the last is written. Must not decide anything, and must know every
+//! [`Change`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+use sqlx::QueryBuilder;
+
+use crate::core::alert::Alert;
+use crate::core::decision::{Change, Decision, Entry};
+use crate::core::ids::{AlertId, IncidentId, Seq};
+use crate::core::incident::Incident;
+use crate::core::observation::AlertText;
+use crate::core::time::Timestamp;
+
+use super::rows::{late_columns, state_columns, status_columns};
+use super::{Conn, StoreError, Tx, on};
+
+/// Decisions that are committed together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The last input that is decided with this batch.
+    pub decided: Seq,
+    sources: Vec<(i64, SmolStr)>,
+    keys: Vec<(AlertId, i64, Timestamp, SmolStr)>,
+    alerts: BTreeMap<AlertId, Alert>,
+    texts: BTreeMap<AlertId, Arc<AlertText>>,
+    forgotten_alerts: Vec<AlertId>,
+    incidents: BTreeMap<IncidentId, (Incident, Option<SmolStr>)>,
+    titles: BTreeMap<IncidentId, SmolStr>,
+    forgotten_incidents: Vec<IncidentId>,
+    joins: Vec<(IncidentId, AlertId, Timestamp)>,
+    leaves: Vec<(IncidentId, AlertId, i64)>,
+    answers: Vec<Change>,
+    entries: Vec<(Seq, Timestamp, Entry)>,
+}
+
+impl Batch {
+    /// Adds what was decided for an input. The decision must have been applied to memory already.
+    pub fn add(&mut self, seq: Seq, at: Timestamp, decision: Decision) {
+        self.decided = seq;
+        for change in decision.changes {
+            match change {
+                Change::SourceAdded { id, name } => self.sources.push((i64::from(id.0), name)),
+                Change::AlertAdded { alert, key } => {
+                    let source = i64::from(alert.source.0);
+                    self.keys.push((alert.id, source, alert.first_seen_at, key.text().clone()));
+                    self.alerts.insert(alert.id, alert);
+                }
+                Change::AlertChanged(alert) => {
+                    self.alerts.insert(alert.id, alert);
+                }
+                Change::AlertTextChanged { alert, text } => {
+                    self.texts.insert(alert, text);
+                }
+                Change::AlertForgotten(id) => self.forgotten_alerts.push(id),
+                Change::IncidentChanged(incident) => {
+                    let title = self.titles.remove(&incident.id);
+                    let held = self.incidents.remove(&incident.id).and_then(|(_, title)| title);
+                    self.incidents.insert(incident.id, (incident, title.or(held)));
+                }
+                // A title comes before the change of its incident, in the same decision.
+                Change::TitleChanged { incident, title } => {
+                    self.titles.insert(incident, title);
+                }
+                Change::AlertJoined { incident, alert, at } => self.joins.push((incident, alert, at)),
+                Change::AlertLeft { incident, alert, events } => self.leaves.push((incident, alert, events)),
+                Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
+                answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
+                // Both are found again at the next start.
+                Change::DeadlinesTaken(_) | Change::Started(_) => {}
+            }
+        }
+        self.entries.extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
+    }
+
+    /// How many rows it will write; the engine stops filling a batch by this.
+    pub fn row_count(&self) -> usize {
+        self.alerts.len() + self.texts.len() + self.incidents.len() + self.entries.len() + self.joins.len()
+    }
+
+    /// Writes everything but the cursor.
+    pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
+        self.write_new(tx, partition).await?;
+        let alerts: Vec<_> = self.alerts.values().collect();
+        for rows in chunks(&alerts) {
+            upsert_alerts(tx.lend(), partition, rows).await?;
+        }
+        let texts: Vec<_> = self.texts.iter().map(TextRow::new).collect();
+        for rows in chunks(&texts) {
+            upsert_texts(tx.lend(), partition, rows).await?;
+        }
+        let incidents: Vec<_> = self.incidents.values().collect();
+        for rows in chunks(&incidents) {
+            upsert_incidents(tx.lend(), partition, rows).await?;
+        }
+        for rows in chunks(&self.joins) {
+            insert_joins(tx.lend(), partition, rows).await?;
+        }
+        for &(incident, alert, events) in &self.leaves {
+            set_events(tx.lend(), incident, alert, events).await?;
+        }
+        for rows in chunks(&self.entries) {
+            insert_entries(tx.lend(), partition, rows).await?;
+        }
+        for id in &self.forgotten_alerts {
+            forget(tx.lend(), "UPDATE alert_state SET is_forgotten = TRUE WHERE id = $1", id.get()).await?;
+        }
+        for id in &self.forgotten_incidents {
+            forget(tx.lend(), "UPDATE incident SET is_forgotten = TRUE WHERE id = $1", id.get()).await?;
+        }
+        for answer in &self.answers {
+            insert_answer(tx.lend(), partition, answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_new(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
+        for rows in chunks(&self.sources) {
+            on!(tx.lend(), c => {
+                let mut query = QueryBuilder::new("INSERT INTO source (partition, id, name) ");
+                query.push_values(rows, |mut row, (id, name)| {
+                    row.push_bind(partition).push_bind(*id).push_bind(name.as_str());
+                });
+                query.build().execute(c).await?;
+            });
+        }
+        for rows in chunks(&self.keys) {
+            on!(tx.lend(), c => {
+                let mut query = QueryBuilder::new("INSERT INTO alert_key (id, partition, source, first_seen_at, key) ");
+                query.push_values(rows, |mut row, (id, source, first_seen_at, key)| {
+                    row.push_bind(id.get())
+                        .push_bind(partition)
+                        .push_bind(*source)
+                        .push_bind(first_seen_at.as_millis())
+                        .push_bind(key.as_str());
+                });
+                query.build().execute(c).await?;
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Cuts rows into a few fixed sizes, so that each statement's text is one of few and stays prepared.
+fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let size = [128, 32, 8, 2, 1].into_iter().find(|&size| size <= rest.len())?;
+        let (chunk, others) = rest.split_at(size);
+        rest = others;
+        Some(chunk)
+    })
+}
+
+async fn upsert_alerts(conn: Conn<'_>, partition: i64, rows: &[&Alert]) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO alert_state (id, partition, status, ended_by, severity, is_muted_upstream, undelivered, \
+             episode, starts_at, ends_at, last_seen_at, lease_at, count, count_before, text_hash, incident, late, \
+             late_until, is_forgotten) ",
+        );
+        query.push_values(rows, |mut row, alert| {
+            let (status, ended_by) = status_columns(alert.status);
+            let (late, late_until) = late_columns(alert.late);
+            row.push_bind(alert.id.get())
+                .push_bind(partition)
+                .push_bind(status)
+                .push_bind(ended_by)
+                .push_bind(alert.severity.word())
+                .push_bind(alert.is_muted_upstream)
+                .push_bind(i64::from(alert.undelivered))
+                .push_bind(i64::from(alert.episode))
+                .push_bind(alert.starts_at.as_millis())
+                .push_bind(alert.ends_at.map(Timestamp::as_millis))
+                .push_bind(alert.last_seen_at.as_millis())
+                .push_bind(alert.lease_at.as_millis())
+                .push_bind(alert.count)
+                .push_bind(alert.count_before)
+                .push_bind(alert.text_hash.cast_signed())
+                .push_bind(alert.incident.map(IncidentId::get))
+                .push_bind(late)
+                .push_bind(late_until.map(Timestamp::as_millis))
+                .push_bind(false);
+        });
+        query.push(
+            " ON CONFLICT (id) DO UPDATE SET status = excluded.status, ended_by = excluded.ended_by, \
+             severity = excluded.severity, is_muted_upstream = excluded.is_muted_upstream, \
+             undelivered = excluded.undelivered, episode = excluded.episode, starts_at = excluded.starts_at, \
+             ends_at = excluded.ends_at, last_seen_at = excluded.last_seen_at, lease_at = excluded.lease_at, \
+             count = excluded.count, count_before = excluded.count_before, text_hash = excluded.text_hash, \
+             incident = excluded.incident, late = excluded.late, late_until = excluded.late_until",
+        );
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+struct TextRow<'a> {
+    id: i64,
+    text: &'a AlertText,
+    labels: String,
+    annotations: String,
+}
+
+impl<'a> TextRow<'a> {
+    fn new((id, text): (&'a AlertId, &'a Arc<AlertText>)) -> Self {
+        Self { id: id.get(), text, labels: as_json(&text.labels), annotations: as_json(&text.annotations) }
+    }
+}
+
+/// Pairs as a JSON object, in their order.
+fn as_json(pairs: &[(SmolStr, SmolStr)]) -> String {
+    struct Object<'a>(&'a [(SmolStr, SmolStr)]);
+    impl serde::Serialize for Object<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        }
+    }
+    serde_json::to_string(&Object(pairs)).unwrap_or_else(|_| "{}".to_owned())
+}
+
+async fn upsert_texts(conn: Conn<'_>, partition: i64, rows: &[TextRow<'_>]) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut) ",
+        );
+        query.push_values(rows, |mut row, text| {
+            row.push_bind(text.id)
+                .push_bind(partition)
+                .push_bind(text.text.summary.as_str())
+                .push_bind(text.labels.as_str())
+                .push_bind(text.annotations.as_str())
+                .push_bind(text.text.generator_url.as_str())
+                .push_bind(text.text.is_cut);
+        });
+        query.push(
+            " ON CONFLICT (id) DO UPDATE SET summary = excluded.summary, labels = excluded.labels, \
+             annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut",
+        );
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+async fn upsert_incidents(
+    conn: Conn<'_>,
+    partition: i64,
+    rows: &[&(Incident, Option<SmolStr>)],
+) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO incident (id, partition, state, state_until, hold_reason, severity, priority, firing, total, \
+             opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, assignee, team, \
+             version, title, is_forgotten) ",
+        );
+        query.push_values(rows, |mut row, (incident, title)| {
+            let (state_until, hold_reason) = state_columns(&incident.state);
+            let owner = incident.owner.as_deref();
+            row.push_bind(incident.id.get())
+                .push_bind(partition)
+                .push_bind(incident.state.word().word())
+                .push_bind(state_until.map(Timestamp::as_millis))
+                .push_bind(hold_reason)
+                .push_bind(incident.severity.word())
+                .push_bind(incident.priority.word())
+                .push_bind(i64::from(incident.firing))
+                .push_bind(i64::from(incident.total))
+                .push_bind(incident.opened_at.as_millis())
+                .push_bind(incident.acknowledged_at.map(Timestamp::as_millis))
+                .push_bind(incident.resolved_at.map(Timestamp::as_millis))
+                .push_bind(incident.closed_at.map(Timestamp::as_millis))
+                .push_bind(incident.recovers_at.map(Timestamp::as_millis))
+                .push_bind(i64::from(incident.reopen_count))
+                .push_bind(incident.previous.map(IncidentId::get))
+                .push_bind(owner.and_then(|owner| owner.assignee.as_deref()))
+                .push_bind(owner.and_then(|owner| owner.team.as_deref()))
+                .push_bind(incident.version)
+                .push_bind(title.as_deref())
+                .push_bind(false);
+        });
+        query.push(
+            " ON CONFLICT (id) DO UPDATE SET state = excluded.state, state_until = excluded.state_until, \
+             hold_reason = excluded.hold_reason, severity = excluded.severity, priority = excluded.priority, \
+             firing = excluded.firing, total = excluded.total, acknowledged_at = excluded.acknowledged_at, \
+             resolved_at = excluded.resolved_at, closed_at = excluded.closed_at, recovers_at = excluded.recovers_at, \
+             reopen_count = excluded.reopen_count, assignee = excluded.assignee, team = excluded.team, \
+             version = excluded.version, title = COALESCE(excluded.title, incident.title)",
+        );
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+async fn insert_joins(
+    conn: Conn<'_>,
+    partition: i64,
+    rows: &[(IncidentId, AlertId, Timestamp)],
+) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new("INSERT INTO incident_alert (incident, alert, partition, joined_at, events) ");
+        query.push_values(rows, |mut row, (incident, alert, at)| {
+            row.push_bind(incident.get())
+                .push_bind(alert.get())
+                .push_bind(partition)
+                .push_bind(at.as_millis())
+                .push_bind(None::<i64>);
+        });
+        query.push(" ON CONFLICT (incident, alert) DO UPDATE SET events = excluded.events");
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+async fn set_events(conn: Conn<'_>, incident: IncidentId, alert: AlertId, events: i64) -> Result<(), StoreError> {
+    on!(conn, c => sqlx::query("UPDATE incident_alert SET events = $3 WHERE incident = $1 AND alert = $2")
+        .bind(incident.get()).bind(alert.get()).bind(events).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+async fn insert_entries(conn: Conn<'_>, partition: i64, rows: &[(Seq, Timestamp, Entry)]) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO timeline (id, partition, seq, at, incident, alert, reason, state, actor, note) ",
+        );
+        query.push_values(rows, |mut row, (seq, at, entry)| {
+            row.push_bind(entry.id)
+                .push_bind(partition)
+                .push_bind(seq.get())
+                .push_bind(at.as_millis())
+                .push_bind(entry.incident.map(IncidentId::get))
+                .push_bind(entry.alert.map(AlertId::get))
+                .push_bind(entry.reason.code())
+                .push_bind(entry.state.map(|state| state.word()))
+                .push_bind(entry.actor.as_deref())
+                .push_bind(entry.note.as_deref());
+        });
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+async fn insert_answer(conn: Conn<'_>, partition: i64, answer: &Change) -> Result<(), StoreError> {
+    let Change::CommandRemembered { key, at, incident, reason, is_refused } = answer else { return Ok(()) };
+    on!(conn, c => sqlx::query(
+        "INSERT INTO command_answer (key, partition, at, command, incident, reason, is_refused) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO UPDATE SET at = excluded.at, \
+         command = excluded.command, incident = excluded.incident, reason = excluded.reason, \
+         is_refused = excluded.is_refused"
+    )
+    .bind(key.key.cast_signed())
+    .bind(partition)
+    .bind(at.as_millis())
+    .bind(key.command.cast_signed())
+    .bind(incident.get())
+    .bind(reason.code())
+    .bind(*is_refused)
+    .execute(c)
+    .await
+    .map(drop))?;
+    Ok(())
+}
+
+async fn forget(conn: Conn<'_>, sql: &'static str, id: i64) -> Result<(), StoreError> {
+    on!(conn, c => sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! The only text that knows which engine runs: connecting, pragmas, beginning, backup.
+//!
+//! Must not hold a query about the domain.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, PgPool, SqlitePool};
+
+use super::{Conn, OwnedConn, Place, StoreError, Tx};
+
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a reader waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements kept prepared: every table in every chunk size, with room.
+const STATEMENTS: usize = 400;
+/// The first SQLite without the WAL-reset corruption bug ("Write-Ahead Logging", section on the bug).
+const SQLITE_OLDEST: [u32; 3] = [3, 51, 3];
+
+/// Reads a store URL.
+pub(super) fn place(url: &str) -> Result<Place, StoreError> {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() || path.contains('?') || path.contains(":memory:") {
+            return Err(StoreError::Url("write sqlite: and the path of a file, like sqlite:data/watchbell.db".into()));
+        }
+        return Ok(Place::Sqlite(PathBuf::from(path)));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::Url(error.to_string().into()))?;
+        // A dead peer must not hold a transaction for ever, and an acknowledged commit must be on disk.
+        let options = options.application_name("watchbell").statement_cache_capacity(STATEMENTS).options([
+            ("synchronous_commit", "on"),
+            ("statement_timeout", "30s"),
+            ("idle_in_transaction_session_timeout", "60s"),
+            ("tcp_user_timeout", "15000"),
+        ]);
+        return Ok(Place::Postgres(Arc::new(options)));
+    }
+    Err(StoreError::Url("it must start with sqlite: or postgres://".into()))
+}
+
+/// Refuses a SQLite that can corrupt its file.
+pub(super) async fn check_sqlite_version() -> Result<(), StoreError> {
+    let mut conn = SqliteConnectOptions::new().in_memory(true).connect().await?;
+    let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&mut conn).await?;
+    let numbers: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+    if numbers.as_slice() < SQLITE_OLDEST.as_slice() {
+        return Err(StoreError::SqliteTooOld(version));
+    }
+    Ok(())
+}
+
+/// Makes the folder of a SQLite file.
+pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder).map_err(|error| {
+            let folder = folder.display();
+            StoreError::Url(format!("the folder {folder} cannot be made: {error}").into())
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A connection for writing.
+pub(super) async fn connect(place: &Place) -> Result<OwnedConn, StoreError> {
+    Ok(match place {
+        Place::Sqlite(path) => {
+            let options = sqlite_options(path)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                // The WAL file is written over and over instead of being cut: growing it costs the file system's journal.
+                .pragma("wal_autocheckpoint", "20000")
+                .pragma("cache_size", "-65536");
+            OwnedConn::Sqlite(Box::new(options.connect().await?))
+        }
+        Place::Postgres(options) => OwnedConn::Postgres(Box::new(options.connect().await?)),
+    })
+}
+
+/// The readers of a SQLite file.
+pub(super) fn sqlite_readers(path: &Path, readers_max: u32) -> SqlitePool {
+    let options = sqlite_options(path).read_only(true).pragma("cache_size", "-8192");
+    PoolOptions::new()
+        .max_connections(readers_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(Duration::from_secs(60))
+        .connect_lazy_with(options)
+}
+
+/// The readers of a Postgres database.
+pub(super) fn postgres_readers(options: &PgConnectOptions, readers_max: u32) -> PgPool {
+    PoolOptions::new()
+        .max_connections(readers_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // sqlx 0.9.0 (#4385): a begin that was dropped in flight leaves the connection inside a transaction.
+        .after_release(|conn, _| {
+            Box::pin(async move {
+                sqlx::query("ROLLBACK").execute(conn).await?;
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options.clone())
+}
+
+fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .statement_cache_capacity(STATEMENTS)
+}
+
+/// Begins a writing transaction. Only for tasks that nobody cancels.
+pub(super) async fn begin(conn: &mut OwnedConn) -> Result<Tx<'_>, StoreError> {
+    match conn {
+        // A deferred transaction that reads first and writes later fails at once when another writer was faster.
+        OwnedConn::Sqlite(conn) => sqlx::query("BEGIN IMMEDIATE").execute(&mut **conn).await.map(drop)?,
+        OwnedConn::Postgres(conn) => sqlx::query("BEGIN").execute(&mut **conn).await.map(drop)?,
+    }
+    Ok(Tx(conn.lend()))
+}
+
+/// Commits it.
+pub(super) async fn commit(mut tx: Tx<'_>) -> Result<(), StoreError> {
+    super::on!(tx.lend(), c => sqlx::query("COMMIT").execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Undoes it.
+pub(super) async fn rollback(conn: &mut OwnedConn) -> Result<(), StoreError> {
+    super::on!(conn.lend(), c => sqlx::query("ROLLBACK").execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Whether the disk of a SQLite file has room again for a commit of ordinary size.
+pub(super) fn has_space(file: &Path) -> bool {
+    const ROOM: u64 = 4 * 1024 * 1024;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
+}
+
+/// Closes a connection in an orderly way.
+pub(super) async fn close(conn: OwnedConn) -> Result<(), StoreError> {
+    match conn {
+        OwnedConn::Sqlite(conn) => conn.close().await?,
+        OwnedConn::Postgres(conn) => conn.close().await?,
+    }
+    Ok(())
+}
+
+/// Writes a consistent copy of a SQLite file while it is in use.
+pub(super) async fn copy_to(conn: Conn<'_>, file: &str) -> Result<(), StoreError> {
+    match conn {
+        Conn::Sqlite(conn) => {
+            sqlx::query("VACUUM INTO $1").bind(file).execute(conn).await?;
+            Ok(())
+        }
+        Conn::Postgres(_) => Err(StoreError::Other(
+            "the store is a Postgres database; back it up with pg_dump or with the server's own backup".into(),
+        )),
+    }
+}

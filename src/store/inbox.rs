@@ -1,0 +1,162 @@
+//! The input log: what was accepted, in order, as it came.
+//!
+//! An input is acknowledged when its row is committed, and decided when the engine's cursor has passed it. Must not
+//! interpret a body.
+
+use bytes::Bytes;
+use sqlx::QueryBuilder;
+
+use crate::core::ids::Seq;
+use crate::core::time::Timestamp;
+
+use super::rows::row;
+use super::{Conn, StoreError, Tx, on};
+
+/// What kind of input a row is; decides how its body is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// A message of a source, as it came.
+    Message,
+    /// The difference that a poll of a source found, as JSON.
+    Poll,
+    /// A command, as JSON.
+    Command,
+    /// A deadline was reached.
+    Deadline,
+    /// The daemon started.
+    Started,
+}
+
+impl InputKind {
+    const ALL: [Self; 5] = [Self::Message, Self::Poll, Self::Command, Self::Deadline, Self::Started];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Poll => "poll",
+            Self::Command => "command",
+            Self::Deadline => "deadline",
+            Self::Started => "started",
+        }
+    }
+}
+
+/// An input to be appended; its position and time are given by the writer.
+#[derive(Clone, Debug)]
+pub struct NewInput {
+    /// What kind.
+    pub kind: InputKind,
+    /// The source, for messages and polls.
+    pub source: Option<String>,
+    /// The declared type of the body.
+    pub content_type: Option<String>,
+    /// The body as it came, or JSON.
+    pub body: Bytes,
+}
+
+/// An input as stored.
+#[derive(Clone, Debug)]
+pub struct StoredInput {
+    /// Its position.
+    pub seq: Seq,
+    /// Its recorded time.
+    pub at: Timestamp,
+    /// What was appended.
+    pub input: NewInput,
+}
+
+/// Rows of one statement: bodies are large, so the gain of more is small.
+const ROWS_PER_STATEMENT: [usize; 4] = [32, 8, 4, 1];
+
+/// Appends inputs with the given positions and time.
+pub(super) async fn append(
+    tx: &mut Tx<'_>,
+    partition: i64,
+    first: Seq,
+    at: Timestamp,
+    inputs: &[&NewInput],
+) -> Result<(), StoreError> {
+    let mut rest = inputs;
+    let mut seq = first;
+    for size in ROWS_PER_STATEMENT {
+        while let Some((rows, others)) = rest.split_at_checked(size) {
+            insert(tx.lend(), partition, seq, at, rows).await?;
+            seq = Seq::new(seq.get().saturating_add(i64::try_from(size).unwrap_or(1)));
+            rest = others;
+        }
+    }
+    Ok(())
+}
+
+async fn insert(
+    conn: Conn<'_>,
+    partition: i64,
+    first: Seq,
+    at: Timestamp,
+    inputs: &[&NewInput],
+) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new("INSERT INTO input (partition, seq, at, kind, source, content_type, body) ");
+        query.push_values(inputs.iter().zip(first.get()..), |mut row, (input, seq)| {
+            row.push_bind(partition)
+                .push_bind(seq)
+                .push_bind(at.as_millis())
+                .push_bind(input.kind.word())
+                .push_bind(input.source.as_deref())
+                .push_bind(input.content_type.as_deref())
+                .push_bind(&input.body[..]);
+        });
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+row! {
+    struct InputRow {
+        seq: i64,
+        at: i64,
+        kind: String,
+        source: Option<String>,
+        content_type: Option<String>,
+        body: Vec<u8>,
+    }
+}
+
+/// Inputs after a position, in order, at most so many.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list_after(
+    conn: Conn<'_>,
+    partition: i64,
+    after: Seq,
+    at_most: i64,
+) -> Result<Vec<StoredInput>, StoreError> {
+    let rows: Vec<InputRow> = on!(conn, c => sqlx::query_as(
+        "SELECT seq, at, kind, source, content_type, body FROM input WHERE partition = $1 AND seq > $2 \
+         ORDER BY seq LIMIT $3"
+    ).bind(partition).bind(after.get()).bind(at_most).fetch_all(c).await?);
+    rows.into_iter()
+        .map(|row| {
+            let kind = InputKind::ALL.into_iter().find(|kind| kind.word() == row.kind);
+            Ok(StoredInput {
+                seq: Seq::new(row.seq),
+                at: Timestamp::from_millis(row.at),
+                input: NewInput {
+                    kind: kind.ok_or_else(|| StoreError::corrupt("input", "kind", &row.kind))?,
+                    source: row.source,
+                    content_type: row.content_type,
+                    body: row.body.into(),
+                },
+            })
+        })
+        .collect()
+}
+
+/// The last position and time of the log; zero when it is empty.
+pub(super) async fn find_last(conn: Conn<'_>, partition: i64) -> Result<(Seq, Option<Timestamp>), StoreError> {
+    let last: Option<(i64, i64)> = on!(conn, c => sqlx::query_as(
+        "SELECT seq, at FROM input WHERE partition = $1 ORDER BY seq DESC LIMIT 1"
+    ).bind(partition).fetch_optional(c).await?);
+    Ok(last.map_or((Seq::default(), None), |(seq, at)| (Seq::new(seq), Some(Timestamp::from_millis(at)))))
+}

@@ -1,0 +1,206 @@
+//! Durable state: one SQL text for SQLite and PostgreSQL.
+//!
+//! A statement is a function that takes a [`Conn`]; the [`on!`] macro runs the same text on whichever of the two
+//! concrete connections it is, so no generics leave this layer. Only `dialect` knows which engine runs. All writes
+//! of the daemon go through one task ([`writer::Writer`]) that nobody cancels; readers have their own pool and see
+//! committed rows only.
+//!
+//! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
+
+pub mod backup;
+pub mod commit;
+pub mod dead_letters;
+pub(crate) mod dialect;
+pub mod error;
+pub mod inbox;
+pub mod lease;
+pub mod load;
+
+pub mod retention;
+pub mod rows;
+pub mod tokens;
+pub mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
+
+pub use error::StoreError;
+
+/// A connection of either engine.
+#[derive(Debug)]
+pub enum Conn<'a> {
+    /// SQLite.
+    Sqlite(&'a mut SqliteConnection),
+    /// PostgreSQL.
+    Postgres(&'a mut PgConnection),
+}
+
+/// Runs the same expression with the concrete connection of either engine.
+macro_rules! on {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            $crate::store::Conn::Sqlite($c) => $body,
+            $crate::store::Conn::Postgres($c) => $body,
+        }
+    };
+}
+pub(crate) use on;
+
+impl Conn<'_> {
+    /// Lends the connection to one statement and keeps it for the next.
+    pub fn lend(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+}
+
+/// A connection that is owned: the writer's.
+#[derive(Debug)]
+pub enum OwnedConn {
+    /// SQLite.
+    Sqlite(Box<SqliteConnection>),
+    /// PostgreSQL.
+    Postgres(Box<PgConnection>),
+}
+
+impl OwnedConn {
+    /// Lends the connection.
+    pub fn lend(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+}
+
+/// A connection from the readers' pool.
+#[derive(Debug)]
+pub enum PooledConn {
+    /// SQLite.
+    Sqlite(PoolConnection<Sqlite>),
+    /// PostgreSQL.
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl PooledConn {
+    /// Lends the connection.
+    pub fn lend(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+}
+
+/// A transaction of the writer: what needs one takes this, so that it is in the type.
+#[derive(Debug)]
+pub struct Tx<'a>(Conn<'a>);
+
+impl Tx<'_> {
+    /// Lends the connection to one statement of the transaction.
+    pub fn lend(&mut self) -> Conn<'_> {
+        self.0.lend()
+    }
+}
+
+/// Where the store is, and the pool of its readers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    place: Place,
+    readers: Readers,
+}
+
+/// Where the store is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Sqlite(PathBuf),
+    Postgres(Arc<sqlx::postgres::PgConnectOptions>),
+}
+
+#[derive(Clone, Debug)]
+enum Readers {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Db {
+    /// Opens the store at a URL (`sqlite:PATH` or `postgres://...`), creating a missing SQLite file, and brings its
+    /// schema up to date.
+    ///
+    /// # Errors
+    /// An unusable URL, an unreachable server, a schema from a newer release, or a SQLite that is too old.
+    pub async fn open(url: &str, readers_max: u32) -> Result<Self, StoreError> {
+        let place = dialect::place(url)?;
+        if let Place::Sqlite(path) = &place {
+            dialect::check_sqlite_version().await?;
+            dialect::make_folder(path)?;
+        }
+        let mut conn = dialect::connect(&place).await?;
+        migrate(&mut conn).await?;
+        let readers = match &place {
+            Place::Sqlite(path) => Readers::Sqlite(dialect::sqlite_readers(path, readers_max)),
+            Place::Postgres(options) => Readers::Postgres(dialect::postgres_readers(options, readers_max)),
+        };
+        Ok(Self { place, readers })
+    }
+
+    /// The SQLite file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Sqlite(path) => Some(path),
+            Place::Postgres(_) => None,
+        }
+    }
+
+    /// A connection of its own, for writing.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn connect(&self) -> Result<OwnedConn, StoreError> {
+        dialect::connect(&self.place).await
+    }
+
+    /// A connection for reading.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or all readers are busy for too long.
+    pub async fn reader(&self) -> Result<PooledConn, StoreError> {
+        Ok(match &self.readers {
+            Readers::Sqlite(pool) => PooledConn::Sqlite(pool.acquire().await?),
+            Readers::Postgres(pool) => PooledConn::Postgres(pool.acquire().await?),
+        })
+    }
+
+    /// Closes the readers' connections.
+    pub async fn close(&self) {
+        match &self.readers {
+            Readers::Sqlite(pool) => pool.close().await,
+            Readers::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// The schema's steps, oldest first. A step that was released is never edited: its checksum is stored.
+pub const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("schema/0001_first.sql"))];
+
+async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
+    let steps = MIGRATIONS
+        .iter()
+        .map(|&(version, name, sql)| {
+            let text = sqlx::SqlStr::from_static(sql);
+            Migration::new(version, name.into(), MigrationType::Simple, text, false)
+        })
+        .collect();
+    let migrator = Migrator::with_migrations(steps);
+    match conn {
+        OwnedConn::Sqlite(conn) => migrator.run(&mut **conn).await?,
+        OwnedConn::Postgres(conn) => migrator.run(&mut **conn).await?,
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Deleting what is older than it is kept, in bounded steps that ingest can commit in between.
+//!
+//! Must not delete an input that is not decided yet, nor an open incident.
+
+use crate::core::ids::Seq;
+use crate::core::time::Timestamp;
+
+use super::{Conn, StoreError, Tx, on};
+
+/// Rows deleted by one step.
+const ROWS_PER_STEP: i64 = 500;
+
+/// What may be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Inputs and dead letters received before this.
+    pub inputs_before: Timestamp,
+    /// Inputs up to this position, whatever their age (the log is too large).
+    pub inputs_through: Seq,
+    /// Closed incidents that were closed before this, with their timelines and members.
+    pub incidents_before: Timestamp,
+}
+
+/// Deletes one step's worth; returns how many rows went, zero when nothing is left to delete.
+pub(super) async fn step(tx: &mut Tx<'_>, partition: i64, decided: Seq, limits: Limits) -> Result<u64, StoreError> {
+    let inputs = on!(tx.lend(), c => sqlx::query(
+        "DELETE FROM input WHERE partition = $1 AND seq IN (SELECT seq FROM input WHERE partition = $1 \
+         AND seq <= $2 AND (at < $3 OR seq <= $4) ORDER BY seq LIMIT $5)"
+    )
+    .bind(partition)
+    .bind(decided.get())
+    .bind(limits.inputs_before.as_millis())
+    .bind(limits.inputs_through.get())
+    .bind(ROWS_PER_STEP)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected()))?;
+    let letters = on!(tx.lend(), c => sqlx::query(
+        "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE at < $1 ORDER BY id LIMIT $2)"
+    ).bind(limits.inputs_before.as_millis()).bind(ROWS_PER_STEP).execute(c).await.map(|done| done.rows_affected()))?;
+    let incidents = delete_incidents(tx, partition, limits.incidents_before).await?;
+    Ok(inputs.saturating_add(letters).saturating_add(incidents))
+}
+
+async fn delete_incidents(tx: &mut Tx<'_>, partition: i64, before: Timestamp) -> Result<u64, StoreError> {
+    let old: Vec<(i64,)> = on!(tx.lend(), c => sqlx::query_as(
+        "SELECT id FROM incident WHERE state = 'closed' AND is_forgotten AND partition = $1 AND closed_at < $2 \
+         ORDER BY id LIMIT $3"
+    ).bind(partition).bind(before.as_millis()).bind(ROWS_PER_STEP / 10).fetch_all(c).await?);
+    for &(incident,) in &old {
+        delete_alerts_of(tx, incident).await?;
+        for sql in [
+            "DELETE FROM timeline WHERE incident = $1",
+            "DELETE FROM incident_alert WHERE incident = $1",
+            "DELETE FROM incident WHERE id = $1",
+        ] {
+            on!(tx.lend(), c => sqlx::query(sql).bind(incident).execute(c).await.map(drop))?;
+        }
+    }
+    Ok(u64::try_from(old.len()).unwrap_or(0))
+}
+
+/// Alerts go with their last incident, once the core has forgotten them.
+async fn delete_alerts_of(tx: &mut Tx<'_>, incident: i64) -> Result<(), StoreError> {
+    let alerts: Vec<(i64,)> = on!(tx.lend(), c => sqlx::query_as(
+        "SELECT s.id FROM incident_alert m JOIN alert_state s ON s.id = m.alert \
+         WHERE m.incident = $1 AND s.incident = $1 AND s.is_forgotten"
+    ).bind(incident).fetch_all(c).await?);
+    for (alert,) in alerts {
+        for sql in [
+            "DELETE FROM alert_text WHERE id = $1",
+            "DELETE FROM alert_state WHERE id = $1",
+            "DELETE FROM alert_key WHERE id = $1",
+        ] {
+            on!(tx.lend(), c => sqlx::query(sql).bind(alert).execute(c).await.map(drop))?;
+        }
+    }
+    Ok(())
+}
+
+/// The position up to which the log must go for the rest to fit, looking only at whole steps of rows.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn find_overflow(conn: Conn<'_>, partition: i64, bytes_max: i64) -> Result<Seq, StoreError> {
+    // Newest first, so that the walk stops where the log is full; with nothing over the limit it reads all sizes.
+    let overflow: Option<(i64,)> = on!(conn, c => sqlx::query_as(
+        "SELECT seq FROM (SELECT seq, SUM(length(body)) OVER (ORDER BY seq DESC) AS kept FROM input \
+         WHERE partition = $1) sizes WHERE kept > $2 ORDER BY seq DESC LIMIT 1"
+    ).bind(partition).bind(bytes_max).fetch_optional(c).await?);
+    Ok(overflow.map_or(Seq::default(), |(seq,)| Seq::new(seq)))
+}

@@ -1,0 +1,517 @@
+//! The one task that writes: it takes all that waits, commits it together, and only then answers.
+//!
+//! Group commit is what makes `synchronous=FULL` fast: hundreds of requests share one sync. Nobody cancels this
+//! task, so a transaction is never left half open (sqlx 0.9.0, #4385). Every transaction carries the fencing
+//! number. A commit whose outcome is unknown counts as failed, and what the log really holds is read again before
+//! the next one.
+//!
+//! Must not decide anything, and must not answer before the commit has returned.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::core::ids::Seq;
+use crate::core::observation::Observation;
+use crate::core::time::Timestamp;
+
+use super::commit::Batch;
+use super::dead_letters::{self, NewDeadLetter};
+use super::inbox::{self, InputKind, NewInput};
+use super::lease::{self, Lease};
+use super::retention;
+use super::{Db, OwnedConn, StoreError, dialect};
+
+/// Jobs that may wait; more are refused, which is overload.
+const QUEUE: usize = 4_096;
+/// Bytes of input bodies in one transaction.
+const BYTES_PER_COMMIT: usize = 32 * 1024 * 1024;
+/// Inputs in one transaction.
+const INPUTS_PER_COMMIT: usize = 4_096;
+/// Bytes of bodies that may wait decoded for the engine; beyond that it reads them from the log again.
+const HANDED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often a failed store is tried again, and how often an idle lease is renewed.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+
+/// An input whose row is committed, on its way to the engine.
+#[derive(Debug)]
+pub struct Appended {
+    /// Its position.
+    pub seq: Seq,
+    /// Its recorded time.
+    pub at: Timestamp,
+    /// What was appended.
+    pub input: NewInput,
+    /// What a message claims, if it was decoded at the door.
+    pub observations: Option<Vec<Observation>>,
+}
+
+/// Proof that a row is committed: only the writer makes it, and a sender is told yes only with one in hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Receipt {
+    /// The position of the input.
+    pub seq: Seq,
+    /// Its recorded time.
+    pub at: Timestamp,
+    _made_here: (),
+}
+
+/// Why a job was not taken or not done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Too much waits already.
+    #[error("too many messages wait to be stored")]
+    Overloaded,
+    /// The daemon is stopping.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+enum Job {
+    Append(NewInput, Option<Vec<Observation>>, oneshot::Sender<Result<Receipt, WriteError>>),
+    Commit(Box<Batch>, oneshot::Sender<Result<(), StoreError>>),
+    DeadLetter(NewDeadLetter, oneshot::Sender<Result<i64, StoreError>>),
+    Retain(retention::Limits, oneshot::Sender<Result<u64, StoreError>>),
+    Position(oneshot::Sender<Result<Lease, StoreError>>),
+}
+
+/// What is known about the writer at any time.
+#[derive(Debug, Default)]
+pub struct Progress {
+    appended: AtomicI64,
+    decided: AtomicI64,
+    handed_bytes: AtomicUsize,
+}
+
+impl Progress {
+    /// The last input in the log.
+    pub fn appended(&self) -> Seq {
+        Seq::new(self.appended.load(Ordering::Acquire))
+    }
+
+    /// The last input that is decided.
+    pub fn decided(&self) -> Seq {
+        Seq::new(self.decided.load(Ordering::Acquire))
+    }
+
+    /// Inputs that wait for a decision.
+    pub fn depth(&self) -> i64 {
+        self.appended().get().saturating_sub(self.decided().get()).max(0)
+    }
+
+    /// Notes that the engine has taken a handed-on input out of the queue.
+    pub fn taken(&self, body_bytes: usize) {
+        self.handed_bytes.fetch_sub(body_bytes, Ordering::AcqRel);
+    }
+}
+
+/// The way to the writer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WriterHandle {
+    jobs: mpsc::Sender<Job>,
+    /// Positions, for depth and readiness.
+    pub progress: Arc<Progress>,
+    /// The last failure of the store, until it works again.
+    pub trouble: watch::Receiver<Option<StoreError>>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Append(..) => "Append",
+            Self::Commit(..) => "Commit",
+            Self::DeadLetter(..) => "DeadLetter",
+            Self::Retain(..) => "Retain",
+            Self::Position(..) => "Position",
+        })
+    }
+}
+
+impl WriterHandle {
+    /// Appends an input; returns when its row is committed.
+    ///
+    /// # Errors
+    /// [`WriteError::Overloaded`] at once when too much waits; otherwise what the store says.
+    pub async fn append(
+        &self,
+        input: NewInput,
+        observations: Option<Vec<Observation>>,
+    ) -> Result<Receipt, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        match self.jobs.try_send(Job::Append(input, observations, reply)) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => return Err(WriteError::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(WriteError::Stopping),
+        }
+        answer.await.unwrap_or(Err(WriteError::Stopping))
+    }
+
+    /// Commits decisions.
+    ///
+    /// # Errors
+    /// What the store says; then nothing of the batch may be believed.
+    pub async fn commit(&self, batch: Batch) -> Result<(), WriteError> {
+        self.ask(|reply| Job::Commit(Box::new(batch), reply)).await
+    }
+
+    /// Puts a message or item aside; returns its number.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn dead_letter(&self, letter: NewDeadLetter) -> Result<i64, WriteError> {
+        self.ask(|reply| Job::DeadLetter(letter, reply)).await
+    }
+
+    /// Deletes one step's worth of what is too old; returns how many rows went.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn retain(&self, limits: retention::Limits) -> Result<u64, WriteError> {
+        self.ask(|reply| Job::Retain(limits, reply)).await
+    }
+
+    /// The lease as the store holds it, read again; for start and after a failed commit.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn position(&self) -> Result<Lease, WriteError> {
+        self.ask(Job::Position).await
+    }
+
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Result<T, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(job(reply)).await.map_err(|_| WriteError::Stopping)?;
+        match answer.await {
+            Ok(result) => result.map_err(WriteError::Store),
+            Err(_) => Err(WriteError::Stopping),
+        }
+    }
+}
+
+/// The writing task.
+pub struct Writer {
+    db: Db,
+    holder: String,
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    on_commit: Box<dyn Fn(Duration) + Send + Sync>,
+    conn: Option<OwnedConn>,
+    lease: Lease,
+    last_at: Option<Timestamp>,
+    last_letter: i64,
+    jobs: mpsc::Receiver<Job>,
+    engine: mpsc::Sender<Appended>,
+    progress: Arc<Progress>,
+    trouble: watch::Sender<Option<StoreError>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+/// What the writer needs from the shell.
+pub struct WriterSetup {
+    /// The store.
+    pub db: Db,
+    /// The partition to write.
+    pub partition: i64,
+    /// A name for this process, unique per start.
+    pub holder: String,
+    /// The clock that stamps inputs; must never go backwards.
+    pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Told how long each commit took.
+    pub on_commit: Box<dyn Fn(Duration) + Send + Sync>,
+}
+
+impl std::fmt::Debug for WriterSetup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriterSetup").field("holder", &self.holder).finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Takes the lease; `None` when another process holds it.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn claim(
+        setup: WriterSetup,
+    ) -> Result<Option<(Self, WriterHandle, mpsc::Receiver<Appended>)>, StoreError> {
+        let mut conn = setup.db.connect().await?;
+        // A SQLite file is guarded by a lock file: whoever gets here is alone.
+        let force = setup.db.file().is_some();
+        let mut tx = dialect::begin(&mut conn).await?;
+        let claimed = lease::claim(&mut tx, setup.partition, &setup.holder, (setup.now)(), force).await?;
+        dialect::commit(tx).await?;
+        let Some(lease) = claimed else {
+            dialect::close(conn).await?;
+            return Ok(None);
+        };
+        let (jobs_in, jobs) = mpsc::channel(QUEUE);
+        let (engine, appended) = mpsc::channel(QUEUE);
+        let (trouble, trouble_out) = watch::channel(None);
+        let progress = Arc::new(Progress::default());
+        let handle =
+            WriterHandle { jobs: jobs_in, progress: Arc::clone(&progress), trouble: trouble_out };
+        let mut writer = Self {
+            db: setup.db,
+            holder: setup.holder,
+            now: setup.now,
+            on_commit: setup.on_commit,
+            conn: Some(conn),
+            lease,
+            last_at: None,
+            last_letter: 0,
+            jobs,
+            engine,
+            progress,
+            trouble,
+        };
+        writer.look_again().await?;
+        Ok(Some((writer, handle, appended)))
+    }
+
+    /// Works until every handle is gone.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when another process has taken over; then this one must not go on.
+    pub async fn run(mut self) -> Result<(), StoreError> {
+        let is_shared = self.db.file().is_none();
+        loop {
+            let is_troubled = self.trouble.borrow().is_some();
+            let pause = if is_troubled { PROBE_EVERY } else { RENEW_EVERY };
+            let job = if is_troubled || is_shared {
+                match tokio::time::timeout(pause, self.jobs.recv()).await {
+                    Ok(job) => job,
+                    Err(_) => {
+                        self.probe().await?;
+                        continue;
+                    }
+                }
+            } else {
+                self.jobs.recv().await
+            };
+            let Some(job) = job else { break };
+            let jobs = self.gather(job);
+            self.work(jobs).await?;
+        }
+        self.stop().await
+    }
+
+    /// Takes what waits, up to the bounds of one transaction.
+    fn gather(&mut self, first: Job) -> Vec<Job> {
+        let mut jobs = vec![first];
+        let mut bytes = 0_usize;
+        while jobs.len() < INPUTS_PER_COMMIT && bytes < BYTES_PER_COMMIT {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            if let Job::Append(input, ..) = &job {
+                bytes = bytes.saturating_add(input.body.len());
+            }
+            jobs.push(job);
+        }
+        jobs
+    }
+
+    async fn work(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let outcome = self.transact(&jobs).await;
+        match outcome {
+            Ok(done) => {
+                (self.on_commit)(started.elapsed());
+                self.settle(jobs, done).await;
+                self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                Ok(())
+            }
+            Err(error) => {
+                self.give_up_connection().await;
+                if jobs.len() > 1 && !error.is_retryable() {
+                    // One of them is poison; the others must not suffer.
+                    for job in jobs {
+                        Box::pin(self.work(vec![job])).await?;
+                    }
+                    return Ok(());
+                }
+                log::warn!(error:% = error; "a commit failed: {error}");
+                self.trouble.send_replace(Some(error.clone()));
+                refuse(jobs, &error);
+                if matches!(error, StoreError::Fenced) { Err(error) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// One transaction over all jobs.
+    async fn transact(&mut self, jobs: &[Job]) -> Result<Done, StoreError> {
+        self.look_again().await?;
+        let inputs: Vec<&NewInput> = jobs
+            .iter()
+            .filter_map(|job| if let Job::Append(input, ..) = job { Some(input) } else { None })
+            .collect();
+        let at = (self.now)();
+        let at = self.last_at.map_or(at, |last| last.max(at));
+        let first = self.progress.appended().next();
+        let partition = self.lease.partition;
+        let mut done = Done { at, first, letters: self.last_letter, decided: self.lease.decided, retained: Vec::new() };
+        let Some(conn) = self.conn.as_mut() else {
+            return Err(StoreError::Unavailable("no connection".into()));
+        };
+        let mut tx = dialect::begin(conn).await?;
+        inbox::append(&mut tx, partition, first, at, &inputs).await?;
+        for job in jobs {
+            match job {
+                Job::Append(..) | Job::Position(_) => {}
+                Job::Commit(batch, _) => {
+                    batch.write(&mut tx, partition).await?;
+                    done.decided = batch.decided;
+                }
+                Job::DeadLetter(letter, _) => {
+                    done.letters = done.letters.saturating_add(1);
+                    dead_letters::insert(&mut tx, partition, done.letters, at, letter).await?;
+                }
+                Job::Retain(limits, _) => {
+                    done.retained.push(retention::step(&mut tx, partition, done.decided, *limits).await?);
+                }
+            }
+        }
+        let lease = Lease { decided: done.decided, ..self.lease.clone() };
+        lease::renew(&mut tx, &lease, at).await?;
+        dialect::commit(tx).await?;
+        Ok(done)
+    }
+
+    /// Answers after the commit, and hands the inputs on to the engine.
+    async fn settle(&mut self, jobs: Vec<Job>, done: Done) {
+        self.lease.decided = done.decided;
+        self.progress.decided.store(done.decided.get(), Ordering::Release);
+        let mut seq = done.first;
+        let mut letter = self.last_letter;
+        let mut retained = done.retained.into_iter();
+        for job in jobs {
+            match job {
+                Job::Append(input, observations, reply) => {
+                    self.last_at = Some(done.at);
+                    self.progress.appended.store(seq.get(), Ordering::Release);
+                    answer(reply, Ok(Receipt { seq, at: done.at, _made_here: () }));
+                    self.hand_on(Appended { seq, at: done.at, input, observations });
+                    seq = seq.next();
+                }
+                Job::Commit(_, reply) => answer(reply, Ok(())),
+                Job::DeadLetter(_, reply) => {
+                    letter = letter.saturating_add(1);
+                    answer(reply, Ok(letter));
+                }
+                Job::Retain(_, reply) => answer(reply, Ok(retained.next().unwrap_or(0))),
+                Job::Position(reply) => answer(reply, self.read_lease().await),
+            }
+        }
+        self.last_letter = letter;
+    }
+
+    /// Gives an input to the engine, unless too much waits there; then it reads the log when it gets so far.
+    fn hand_on(&self, appended: Appended) {
+        let bytes = appended.input.body.len();
+        let waiting = self.progress.handed_bytes.fetch_add(bytes, Ordering::AcqRel);
+        if waiting.saturating_add(bytes) > HANDED_BYTES_MAX || self.engine.try_send(appended).is_err() {
+            self.progress.taken(bytes);
+        }
+    }
+
+    /// After a failure: connects again and reads what the log really holds.
+    async fn look_again(&mut self) -> Result<(), StoreError> {
+        if self.conn.is_some() && self.last_at.is_some() {
+            return Ok(());
+        }
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.db.connect().await?,
+        };
+        let (last, at) = inbox::find_last(conn.lend(), self.lease.partition).await?;
+        self.last_letter = dead_letters::find_last_id(conn.lend()).await?;
+        // Inputs may all have been deleted by retention; positions go on after the last decided one.
+        let last = last.max(self.lease.decided);
+        self.progress.appended.store(last.get(), Ordering::Release);
+        self.progress.decided.store(self.lease.decided.get(), Ordering::Release);
+        self.last_at = at.or_else(|| Some((self.now)()));
+        self.conn = Some(conn);
+        Ok(())
+    }
+
+    async fn read_lease(&mut self) -> Result<Lease, StoreError> {
+        let Some(conn) = self.conn.as_mut() else {
+            return Err(StoreError::Unavailable("no connection".into()));
+        };
+        let decided = lease::find_decided(conn.lend(), &self.lease).await?;
+        self.lease.decided = decided;
+        self.progress.decided.store(decided.get(), Ordering::Release);
+        Ok(self.lease.clone())
+    }
+
+    /// Writes the lease only: renews it, and finds out whether a failed store works again.
+    async fn probe(&mut self) -> Result<(), StoreError> {
+        let is_full = matches!(*self.trouble.borrow(), Some(StoreError::Full));
+        if is_full && self.db.file().is_some_and(|file| !dialect::has_space(file)) {
+            return Ok(());
+        }
+        self.work(Vec::new()).await
+    }
+
+    async fn give_up_connection(&mut self) {
+        self.last_at = None;
+        // SQLite's writer is the only one; its connection is kept if it can be rolled back.
+        if let Some(conn) = self.conn.as_mut()
+            && (self.db.file().is_none() || dialect::rollback(conn).await.is_err())
+        {
+            self.conn = None;
+        }
+    }
+
+    async fn stop(mut self) -> Result<(), StoreError> {
+        let Some(mut conn) = self.conn.take() else { return Ok(()) };
+        let mut tx = dialect::begin(&mut conn).await?;
+        lease::release(&mut tx, &self.lease).await?;
+        dialect::commit(tx).await?;
+        log::info!(holder = self.holder.as_str(); "the store is closed");
+        dialect::close(conn).await
+    }
+}
+
+/// What a transaction came to, until it is told.
+struct Done {
+    at: Timestamp,
+    first: Seq,
+    letters: i64,
+    decided: Seq,
+    retained: Vec<u64>,
+}
+
+fn refuse(jobs: Vec<Job>, error: &StoreError) {
+    for job in jobs {
+        match job {
+            Job::Append(_, _, reply) => answer(reply, Err(WriteError::Store(error.clone()))),
+            Job::Commit(_, reply) => answer(reply, Err(error.clone())),
+            Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
+            Job::Retain(_, reply) => answer(reply, Err(error.clone())),
+            Job::Position(reply) => answer(reply, Err(error.clone())),
+        }
+    }
+}
+
+/// Tells a caller; one that has gone away does not matter, its work is done all the same.
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    drop(reply.send(value));
+}
+
+/// The kind of input that a deadline or a start is logged as: it has no body.
+pub fn marker(kind: InputKind) -> NewInput {
+    NewInput { kind, source: None, content_type: None, body: bytes::Bytes::new() }
+}
