@@ -1,3 +1,5 @@
+//! Laws and cases of the webhook decoder.
+
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use serde_json::{Value, json};
 
