@@ -278,6 +278,8 @@ mod tests {
                 offset: DEPTH_MAX + 2
             })
         );
+        let wide = format!("[{}{{}}]", "{},[],".repeat(DEPTH_MAX));
+        assert!(text(wide.as_bytes()).is_ok());
         let quoted = format!(r#"{{"a\"{0}":"{0}\\","b":[]}}"#, "[".repeat(500));
         assert!(text(quoted.as_bytes()).is_ok());
         let after_escape = format!(r#"["\\",{}"#, "[".repeat(DEPTH_MAX));
