@@ -1,3 +1,4 @@
 //! Watchbell: the bridge between monitoring and incident management.
 
 pub mod core;
+pub mod sources;
