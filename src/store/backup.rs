@@ -13,10 +13,14 @@ use super::{Db, StoreError, dialect};
 /// The file exists, cannot be written, or the store is not SQLite.
 pub async fn copy_to(db: &Db, file: &Path) -> Result<(), StoreError> {
     let Some(name) = file.to_str() else {
-        return Err(StoreError::Other("the name of the backup file is not valid UTF-8".into()));
+        return Err(StoreError::Other(
+            "the name of the backup file is not valid UTF-8".into(),
+        ));
     };
     if file.exists() {
-        return Err(StoreError::Other(format!("{name} exists already; name a new file").into()));
+        return Err(StoreError::Other(
+            format!("{name} exists already; name a new file").into(),
+        ));
     }
     let mut conn = db.connect().await?;
     dialect::copy_to(conn.lend(), name).await?;

@@ -47,7 +47,8 @@ impl Batch {
                 Change::SourceAdded { id, name } => self.sources.push((i64::from(id.0), name)),
                 Change::AlertAdded { alert, key } => {
                     let source = i64::from(alert.source.0);
-                    self.keys.push((alert.id, source, alert.first_seen_at, key.text().clone()));
+                    self.keys
+                        .push((alert.id, source, alert.first_seen_at, key.text().clone()));
                     self.alerts.insert(alert.id, alert);
                 }
                 Change::AlertChanged(alert) => {
@@ -59,27 +60,44 @@ impl Batch {
                 Change::AlertForgotten(id) => self.forgotten_alerts.push(id),
                 Change::IncidentChanged(incident) => {
                     let title = self.titles.remove(&incident.id);
-                    let held = self.incidents.remove(&incident.id).and_then(|(_, title)| title);
-                    self.incidents.insert(incident.id, (incident, title.or(held)));
+                    let held = self
+                        .incidents
+                        .remove(&incident.id)
+                        .and_then(|(_, title)| title);
+                    self.incidents
+                        .insert(incident.id, (incident, title.or(held)));
                 }
                 // A title comes before the change of its incident, in the same decision.
                 Change::TitleChanged { incident, title } => {
                     self.titles.insert(incident, title);
                 }
-                Change::AlertJoined { incident, alert, at } => self.joins.push((incident, alert, at)),
-                Change::AlertLeft { incident, alert, events } => self.leaves.push((incident, alert, events)),
+                Change::AlertJoined {
+                    incident,
+                    alert,
+                    at,
+                } => self.joins.push((incident, alert, at)),
+                Change::AlertLeft {
+                    incident,
+                    alert,
+                    events,
+                } => self.leaves.push((incident, alert, events)),
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 // Both are found again at the next start.
                 Change::DeadlinesTaken(_) | Change::Started(_) => {}
             }
         }
-        self.entries.extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
+        self.entries
+            .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
     }
 
     /// How many rows it will write; the engine stops filling a batch by this.
     pub fn row_count(&self) -> usize {
-        self.alerts.len() + self.texts.len() + self.incidents.len() + self.entries.len() + self.joins.len()
+        self.alerts.len()
+            + self.texts.len()
+            + self.incidents.len()
+            + self.entries.len()
+            + self.joins.len()
     }
 
     /// Writes everything but the cursor.
@@ -107,10 +125,20 @@ impl Batch {
             insert_entries(tx.lend(), partition, rows).await?;
         }
         for id in &self.forgotten_alerts {
-            forget(tx.lend(), "UPDATE alert_state SET is_forgotten = TRUE WHERE id = $1", id.get()).await?;
+            forget(
+                tx.lend(),
+                "UPDATE alert_state SET is_forgotten = TRUE WHERE id = $1",
+                id.get(),
+            )
+            .await?;
         }
         for id in &self.forgotten_incidents {
-            forget(tx.lend(), "UPDATE incident SET is_forgotten = TRUE WHERE id = $1", id.get()).await?;
+            forget(
+                tx.lend(),
+                "UPDATE incident SET is_forgotten = TRUE WHERE id = $1",
+                id.get(),
+            )
+            .await?;
         }
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;
@@ -149,7 +177,9 @@ impl Batch {
 fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
-        let size = [128, 32, 8, 2, 1].into_iter().find(|&size| size <= rest.len())?;
+        let size = [128, 32, 8, 2, 1]
+            .into_iter()
+            .find(|&size| size <= rest.len())?;
         let (chunk, others) = rest.split_at(size);
         rest = others;
         Some(chunk)
@@ -208,7 +238,12 @@ struct TextRow<'a> {
 
 impl<'a> TextRow<'a> {
     fn new((id, text): (&'a AlertId, &'a Arc<AlertText>)) -> Self {
-        Self { id: id.get(), text, labels: as_json(&text.labels), annotations: as_json(&text.annotations) }
+        Self {
+            id: id.get(),
+            text,
+            labels: as_json(&text.labels),
+            annotations: as_json(&text.annotations),
+        }
     }
 }
 
@@ -223,7 +258,11 @@ fn as_json(pairs: &[(SmolStr, SmolStr)]) -> String {
     serde_json::to_string(&Object(pairs)).unwrap_or_else(|_| "{}".to_owned())
 }
 
-async fn upsert_texts(conn: Conn<'_>, partition: i64, rows: &[TextRow<'_>]) -> Result<(), StoreError> {
+async fn upsert_texts(
+    conn: Conn<'_>,
+    partition: i64,
+    rows: &[TextRow<'_>],
+) -> Result<(), StoreError> {
     on!(conn, c => {
         let mut query = QueryBuilder::new(
             "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut) ",
@@ -315,13 +354,22 @@ async fn insert_joins(
     Ok(())
 }
 
-async fn set_events(conn: Conn<'_>, incident: IncidentId, alert: AlertId, events: i64) -> Result<(), StoreError> {
+async fn set_events(
+    conn: Conn<'_>,
+    incident: IncidentId,
+    alert: AlertId,
+    events: i64,
+) -> Result<(), StoreError> {
     on!(conn, c => sqlx::query("UPDATE incident_alert SET events = $3 WHERE incident = $1 AND alert = $2")
         .bind(incident.get()).bind(alert.get()).bind(events).execute(c).await.map(drop))?;
     Ok(())
 }
 
-async fn insert_entries(conn: Conn<'_>, partition: i64, rows: &[(Seq, Timestamp, Entry)]) -> Result<(), StoreError> {
+async fn insert_entries(
+    conn: Conn<'_>,
+    partition: i64,
+    rows: &[(Seq, Timestamp, Entry)],
+) -> Result<(), StoreError> {
     on!(conn, c => {
         let mut query = QueryBuilder::new(
             "INSERT INTO timeline (id, partition, seq, at, incident, alert, reason, state, actor, note) ",
@@ -344,7 +392,16 @@ async fn insert_entries(conn: Conn<'_>, partition: i64, rows: &[(Seq, Timestamp,
 }
 
 async fn insert_answer(conn: Conn<'_>, partition: i64, answer: &Change) -> Result<(), StoreError> {
-    let Change::CommandRemembered { key, at, incident, reason, is_refused } = answer else { return Ok(()) };
+    let Change::CommandRemembered {
+        key,
+        at,
+        incident,
+        reason,
+        is_refused,
+    } = answer
+    else {
+        return Ok(());
+    };
     on!(conn, c => sqlx::query(
         "INSERT INTO command_answer (key, partition, at, command, incident, reason, is_refused) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO UPDATE SET at = excluded.at, \

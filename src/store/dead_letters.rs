@@ -78,7 +78,8 @@ pub(super) async fn insert(
 }
 
 pub(super) async fn find_last_id(conn: Conn<'_>) -> Result<i64, StoreError> {
-    let (id,): (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT MAX(id) FROM dead_letter").fetch_one(c).await?);
+    let (id,): (Option<i64>,) =
+        on!(conn, c => sqlx::query_as("SELECT MAX(id) FROM dead_letter").fetch_one(c).await?);
     Ok(id.unwrap_or(0))
 }
 

@@ -28,29 +28,45 @@ pub(super) fn place(url: &str) -> Result<Place, StoreError> {
     if let Some(path) = url.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         if path.is_empty() || path.contains('?') || path.contains(":memory:") {
-            return Err(StoreError::Url("write sqlite: and the path of a file, like sqlite:data/watchbell.db".into()));
+            return Err(StoreError::Url(
+                "write sqlite: and the path of a file, like sqlite:data/watchbell.db".into(),
+            ));
         }
         return Ok(Place::Sqlite(PathBuf::from(path)));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::Url(error.to_string().into()))?;
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|error| StoreError::Url(error.to_string().into()))?;
         // A dead peer must not hold a transaction for ever, and an acknowledged commit must be on disk.
-        let options = options.application_name("watchbell").statement_cache_capacity(STATEMENTS).options([
-            ("synchronous_commit", "on"),
-            ("statement_timeout", "30s"),
-            ("idle_in_transaction_session_timeout", "60s"),
-            ("tcp_user_timeout", "15000"),
-        ]);
+        let options = options
+            .application_name("watchbell")
+            .statement_cache_capacity(STATEMENTS)
+            .options([
+                ("synchronous_commit", "on"),
+                ("statement_timeout", "30s"),
+                ("idle_in_transaction_session_timeout", "60s"),
+                ("tcp_user_timeout", "15000"),
+            ]);
         return Ok(Place::Postgres(Arc::new(options)));
     }
-    Err(StoreError::Url("it must start with sqlite: or postgres://".into()))
+    Err(StoreError::Url(
+        "it must start with sqlite: or postgres://".into(),
+    ))
 }
 
 /// Refuses a SQLite that can corrupt its file.
 pub(super) async fn check_sqlite_version() -> Result<(), StoreError> {
-    let mut conn = SqliteConnectOptions::new().in_memory(true).connect().await?;
-    let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()").fetch_one(&mut conn).await?;
-    let numbers: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+    let mut conn = SqliteConnectOptions::new()
+        .in_memory(true)
+        .connect()
+        .await?;
+    let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()")
+        .fetch_one(&mut conn)
+        .await?;
+    let numbers: Vec<u32> = version
+        .split('.')
+        .filter_map(|part| part.parse().ok())
+        .collect();
     if numbers.as_slice() < SQLITE_OLDEST.as_slice() {
         return Err(StoreError::SqliteTooOld(version));
     }
@@ -60,10 +76,12 @@ pub(super) async fn check_sqlite_version() -> Result<(), StoreError> {
 /// Makes the folder of a SQLite file.
 pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder).map_err(|error| {
-            let folder = folder.display();
-            StoreError::Url(format!("the folder {folder} cannot be made: {error}").into())
-        }),
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                let folder = folder.display();
+                StoreError::Url(format!("the folder {folder} cannot be made: {error}").into())
+            })
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -87,7 +105,9 @@ pub(super) async fn connect(place: &Place) -> Result<OwnedConn, StoreError> {
 
 /// The readers of a SQLite file.
 pub(super) fn sqlite_readers(path: &Path, readers_max: u32) -> SqlitePool {
-    let options = sqlite_options(path).read_only(true).pragma("cache_size", "-8192");
+    let options = sqlite_options(path)
+        .read_only(true)
+        .pragma("cache_size", "-8192");
     PoolOptions::new()
         .max_connections(readers_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -122,7 +142,10 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
 pub(super) async fn begin(conn: &mut OwnedConn) -> Result<Tx<'_>, StoreError> {
     match conn {
         // A deferred transaction that reads first and writes later fails at once when another writer was faster.
-        OwnedConn::Sqlite(conn) => sqlx::query("BEGIN IMMEDIATE").execute(&mut **conn).await.map(drop)?,
+        OwnedConn::Sqlite(conn) => sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut **conn)
+            .await
+            .map(drop)?,
         OwnedConn::Postgres(conn) => sqlx::query("BEGIN").execute(&mut **conn).await.map(drop)?,
     }
     Ok(Tx(conn.lend()))
@@ -143,8 +166,12 @@ pub(super) async fn rollback(conn: &mut OwnedConn) -> Result<(), StoreError> {
 /// Whether the disk of a SQLite file has room again for a commit of ordinary size.
 pub(super) fn has_space(file: &Path) -> bool {
     const ROOM: u64 = 4 * 1024 * 1024;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    rustix::fs::statvfs(folder)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
 }
 
 /// Closes a connection in an orderly way.

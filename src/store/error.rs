@@ -24,16 +24,22 @@ pub enum StoreError {
     #[error("another Watchbell is running on {0}; stop it first, or use another [store] url")]
     InUse(PathBuf),
     /// The schema was written by a newer release.
-    #[error("the store's schema is newer than this release understands; start the newer release again")]
+    #[error(
+        "the store's schema is newer than this release understands; start the newer release again"
+    )]
     TooNew,
     /// The linked SQLite has a known corruption bug.
-    #[error("the linked SQLite is {0}; versions before 3.51.3 can corrupt the file, so this build refuses to run")]
+    #[error(
+        "the linked SQLite is {0}; versions before 3.51.3 can corrupt the file, so this build refuses to run"
+    )]
     SqliteTooOld(String),
     /// The store's URL cannot be used.
     #[error("the store url cannot be used: {0}")]
     Url(Arc<str>),
     /// A row cannot be understood.
-    #[error("the store holds a row that cannot be understood: {0}; restore a backup or ask for help")]
+    #[error(
+        "the store holds a row that cannot be understood: {0}; restore a backup or ask for help"
+    )]
     Corrupt(Arc<str>),
     /// Something that should not happen.
     #[error("the store failed: {0}")]
@@ -63,11 +69,20 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error::{
-            ColumnDecode, ColumnIndexOutOfBounds, ColumnNotFound, Database, Io, PoolClosed, PoolTimedOut, Tls,
+            ColumnDecode, ColumnIndexOutOfBounds, ColumnNotFound, Database, Io, PoolClosed,
+            PoolTimedOut, Tls, WorkerCrashed,
         };
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "sqlx's list of errors is open"
+        )]
         match &error {
-            Database(database) => by_code(database.code().as_deref().unwrap_or(""), database.message()),
-            Io(_) | Tls(_) | PoolTimedOut | PoolClosed => Self::Unavailable(error.to_string().into()),
+            Database(database) => {
+                by_code(database.code().as_deref().unwrap_or(""), database.message())
+            }
+            Io(_) | Tls(_) | PoolTimedOut | PoolClosed | WorkerCrashed => {
+                Self::Unavailable(error.to_string().into())
+            }
             ColumnDecode { .. } | ColumnNotFound(_) | ColumnIndexOutOfBounds { .. } => {
                 Self::Corrupt(error.to_string().into())
             }
@@ -78,6 +93,10 @@ impl From<sqlx::Error> for StoreError {
 
 impl From<sqlx::migrate::MigrateError> for StoreError {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "sqlx's list of errors is open"
+        )]
         match error {
             sqlx::migrate::MigrateError::VersionMissing(_) => Self::TooNew,
             sqlx::migrate::MigrateError::Execute(error) => error.into(),
@@ -116,11 +135,32 @@ mod tests {
 
     #[test]
     fn codes_of_both_engines_are_told_apart() {
-        for (code, retryable) in [("13", true), ("5", true), ("261", true), ("778", true), ("2067", false), ("11", false)] {
-            assert_eq!(by_code(code, "m").is_retryable(), retryable, "SQLite {code}");
+        for (code, retryable) in [
+            ("13", true),
+            ("5", true),
+            ("261", true),
+            ("778", true),
+            ("2067", false),
+            ("11", false),
+        ] {
+            assert_eq!(
+                by_code(code, "m").is_retryable(),
+                retryable,
+                "SQLite {code}"
+            );
         }
-        for (code, retryable) in [("53100", true), ("57P01", true), ("08006", true), ("23505", false), ("42P01", false)] {
-            assert_eq!(by_code(code, "m").is_retryable(), retryable, "Postgres {code}");
+        for (code, retryable) in [
+            ("53100", true),
+            ("57P01", true),
+            ("08006", true),
+            ("23505", false),
+            ("42P01", false),
+        ] {
+            assert_eq!(
+                by_code(code, "m").is_retryable(),
+                retryable,
+                "Postgres {code}"
+            );
         }
     }
 }

@@ -28,7 +28,13 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    const ALL: [Self; 5] = [Self::Message, Self::Poll, Self::Command, Self::Deadline, Self::Started];
+    const ALL: [Self; 5] = [
+        Self::Message,
+        Self::Poll,
+        Self::Command,
+        Self::Deadline,
+        Self::Started,
+    ];
 
     const fn word(self) -> &'static str {
         match self {
@@ -138,7 +144,9 @@ pub async fn list_after(
     ).bind(partition).bind(after.get()).bind(at_most).fetch_all(c).await?);
     rows.into_iter()
         .map(|row| {
-            let kind = InputKind::ALL.into_iter().find(|kind| kind.word() == row.kind);
+            let kind = InputKind::ALL
+                .into_iter()
+                .find(|kind| kind.word() == row.kind);
             Ok(StoredInput {
                 seq: Seq::new(row.seq),
                 at: Timestamp::from_millis(row.at),
@@ -154,9 +162,14 @@ pub async fn list_after(
 }
 
 /// The last position and time of the log; zero when it is empty.
-pub(super) async fn find_last(conn: Conn<'_>, partition: i64) -> Result<(Seq, Option<Timestamp>), StoreError> {
+pub(super) async fn find_last(
+    conn: Conn<'_>,
+    partition: i64,
+) -> Result<(Seq, Option<Timestamp>), StoreError> {
     let last: Option<(i64, i64)> = on!(conn, c => sqlx::query_as(
         "SELECT seq, at FROM input WHERE partition = $1 ORDER BY seq DESC LIMIT 1"
     ).bind(partition).fetch_optional(c).await?);
-    Ok(last.map_or((Seq::default(), None), |(seq, at)| (Seq::new(seq), Some(Timestamp::from_millis(at)))))
+    Ok(last.map_or((Seq::default(), None), |(seq, at)| {
+        (Seq::new(seq), Some(Timestamp::from_millis(at)))
+    }))
 }

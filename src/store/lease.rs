@@ -47,11 +47,19 @@ pub(super) async fn claim(
     .bind(force)
     .fetch_optional(c)
     .await?);
-    Ok(claimed.map(|(fence, decided)| Lease { partition, fence, decided: Seq::new(decided) }))
+    Ok(claimed.map(|(fence, decided)| Lease {
+        partition,
+        fence,
+        decided: Seq::new(decided),
+    }))
 }
 
 /// Renews the lease inside a transaction and moves the cursor; fails when another process has taken over.
-pub(super) async fn renew(tx: &mut Tx<'_>, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn renew(
+    tx: &mut Tx<'_>,
+    lease: &Lease,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let rows = on!(tx.lend(), c => sqlx::query(
         "UPDATE engine SET lease_until = $3, decided_seq = $4 WHERE partition = $1 AND fence = $2"
     )
@@ -62,7 +70,11 @@ pub(super) async fn renew(tx: &mut Tx<'_>, lease: &Lease, now: Timestamp) -> Res
     .execute(c)
     .await
     .map(|done| done.rows_affected()))?;
-    if rows == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+    if rows == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Fenced)
+    }
 }
 
 /// Gives the lease back, so that another process need not wait for its end.
@@ -77,7 +89,10 @@ pub(super) async fn release(tx: &mut Tx<'_>, lease: &Lease) -> Result<(), StoreE
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn find_holder(conn: Conn<'_>, partition: i64) -> Result<Option<(String, Timestamp)>, StoreError> {
+pub async fn find_holder(
+    conn: Conn<'_>,
+    partition: i64,
+) -> Result<Option<(String, Timestamp)>, StoreError> {
     let row: Option<(String, i64)> = on!(conn, c => sqlx::query_as(
         "SELECT holder, lease_until FROM engine WHERE partition = $1"
     ).bind(partition).fetch_optional(c).await?);

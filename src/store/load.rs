@@ -43,7 +43,11 @@ async fn load_sources(conn: Conn<'_>, partition: i64, state: &mut State) -> Resu
     Ok(())
 }
 
-async fn load_incidents(conn: Conn<'_>, partition: i64, state: &mut State) -> Result<(), StoreError> {
+async fn load_incidents(
+    conn: Conn<'_>,
+    partition: i64,
+    state: &mut State,
+) -> Result<(), StoreError> {
     on!(conn, c => {
         let mut query = sqlx::QueryBuilder::new("SELECT ");
         query.push(INCIDENT_COLUMNS).push(" FROM incident WHERE NOT is_forgotten AND partition = ");

@@ -16,6 +16,7 @@ pub mod inbox;
 pub mod lease;
 pub mod load;
 
+pub mod query;
 pub mod retention;
 pub mod rows;
 pub mod tokens;
@@ -145,7 +146,9 @@ impl Db {
         migrate(&mut conn).await?;
         let readers = match &place {
             Place::Sqlite(path) => Readers::Sqlite(dialect::sqlite_readers(path, readers_max)),
-            Place::Postgres(options) => Readers::Postgres(dialect::postgres_readers(options, readers_max)),
+            Place::Postgres(options) => {
+                Readers::Postgres(dialect::postgres_readers(options, readers_max))
+            }
         };
         Ok(Self { place, readers })
     }

@@ -22,7 +22,12 @@ pub struct Limits {
 }
 
 /// Deletes one step's worth; returns how many rows went, zero when nothing is left to delete.
-pub(super) async fn step(tx: &mut Tx<'_>, partition: i64, decided: Seq, limits: Limits) -> Result<u64, StoreError> {
+pub(super) async fn step(
+    tx: &mut Tx<'_>,
+    partition: i64,
+    decided: Seq,
+    limits: Limits,
+) -> Result<u64, StoreError> {
     let inputs = on!(tx.lend(), c => sqlx::query(
         "DELETE FROM input WHERE partition = $1 AND seq IN (SELECT seq FROM input WHERE partition = $1 \
          AND seq <= $2 AND (at < $3 OR seq <= $4) ORDER BY seq LIMIT $5)"
@@ -42,7 +47,11 @@ pub(super) async fn step(tx: &mut Tx<'_>, partition: i64, decided: Seq, limits: 
     Ok(inputs.saturating_add(letters).saturating_add(incidents))
 }
 
-async fn delete_incidents(tx: &mut Tx<'_>, partition: i64, before: Timestamp) -> Result<u64, StoreError> {
+async fn delete_incidents(
+    tx: &mut Tx<'_>,
+    partition: i64,
+    before: Timestamp,
+) -> Result<u64, StoreError> {
     let old: Vec<(i64,)> = on!(tx.lend(), c => sqlx::query_as(
         "SELECT id FROM incident WHERE state = 'closed' AND is_forgotten AND partition = $1 AND closed_at < $2 \
          ORDER BY id LIMIT $3"
@@ -82,7 +91,11 @@ async fn delete_alerts_of(tx: &mut Tx<'_>, incident: i64) -> Result<(), StoreErr
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn find_overflow(conn: Conn<'_>, partition: i64, bytes_max: i64) -> Result<Seq, StoreError> {
+pub async fn find_overflow(
+    conn: Conn<'_>,
+    partition: i64,
+    bytes_max: i64,
+) -> Result<Seq, StoreError> {
     // Newest first, so that the walk stops where the log is full; with nothing over the limit it reads all sizes.
     let overflow: Option<(i64,)> = on!(conn, c => sqlx::query_as(
         "SELECT seq FROM (SELECT seq, SUM(length(body)) OVER (ORDER BY seq DESC) AS kept FROM input \

@@ -80,7 +80,9 @@ impl AlertRow {
             ("firing", None) => AlertStatus::Firing,
             ("resolved", Some(word)) => {
                 let by = EndedBy::ALL.into_iter().find(|by| by.word() == word);
-                AlertStatus::Ended(by.ok_or_else(|| StoreError::corrupt("alert_state", "ended_by", word))?)
+                AlertStatus::Ended(
+                    by.ok_or_else(|| StoreError::corrupt("alert_state", "ended_by", word))?,
+                )
             }
             (status, _) => return Err(StoreError::corrupt("alert_state", "status", status)),
         };
@@ -152,11 +154,14 @@ impl IncidentRow {
             StateWord::New => IncidentState::New,
             StateWord::Acknowledged => IncidentState::Acknowledged { until },
             StateWord::InProgress => IncidentState::InProgress,
-            StateWord::OnHold => {
-                IncidentState::OnHold { until, reason: self.hold_reason.unwrap_or_default().into() }
-            }
+            StateWord::OnHold => IncidentState::OnHold {
+                until,
+                reason: self.hold_reason.unwrap_or_default().into(),
+            },
             StateWord::Resolved => IncidentState::Resolved { close_at: end()? },
-            StateWord::Closed => IncidentState::Closed { reopenable_until: end()? },
+            StateWord::Closed => IncidentState::Closed {
+                reopenable_until: end()?,
+            },
         };
         let owner = Owner {
             assignee: self.assignee.map(SmolStr::from),

@@ -53,11 +53,20 @@ pub struct Appended {
 /// Proof that a row is committed: only the writer makes it, and a sender is told yes only with one in hand.
 #[derive(Clone, Copy, Debug)]
 pub struct Receipt {
+    seq: Seq,
+    at: Timestamp,
+}
+
+impl Receipt {
     /// The position of the input.
-    pub seq: Seq,
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
     /// Its recorded time.
-    pub at: Timestamp,
-    _made_here: (),
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
 }
 
 /// Why a job was not taken or not done.
@@ -75,7 +84,11 @@ pub enum WriteError {
 }
 
 enum Job {
-    Append(NewInput, Option<Vec<Observation>>, oneshot::Sender<Result<Receipt, WriteError>>),
+    Append(
+        NewInput,
+        Option<Vec<Observation>>,
+        oneshot::Sender<Result<Receipt, WriteError>>,
+    ),
     Commit(Box<Batch>, oneshot::Sender<Result<(), StoreError>>),
     DeadLetter(NewDeadLetter, oneshot::Sender<Result<i64, StoreError>>),
     Retain(retention::Limits, oneshot::Sender<Result<u64, StoreError>>),
@@ -103,7 +116,10 @@ impl Progress {
 
     /// Inputs that wait for a decision.
     pub fn depth(&self) -> i64 {
-        self.appended().get().saturating_sub(self.decided().get()).max(0)
+        self.appended()
+            .get()
+            .saturating_sub(self.decided().get())
+            .max(0)
     }
 
     /// Notes that the engine has taken a handed-on input out of the queue.
@@ -190,7 +206,10 @@ impl WriterHandle {
         job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
     ) -> Result<T, WriteError> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(job(reply)).await.map_err(|_| WriteError::Stopping)?;
+        self.jobs
+            .send(job(reply))
+            .await
+            .map_err(|_| WriteError::Stopping)?;
         match answer.await {
             Ok(result) => result.map_err(WriteError::Store),
             Err(_) => Err(WriteError::Stopping),
@@ -216,7 +235,9 @@ pub struct Writer {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("lease", &self.lease).finish_non_exhaustive()
+        f.debug_struct("Writer")
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
     }
 }
 
@@ -236,7 +257,9 @@ pub struct WriterSetup {
 
 impl std::fmt::Debug for WriterSetup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WriterSetup").field("holder", &self.holder).finish_non_exhaustive()
+        f.debug_struct("WriterSetup")
+            .field("holder", &self.holder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -252,7 +275,14 @@ impl Writer {
         // A SQLite file is guarded by a lock file: whoever gets here is alone.
         let force = setup.db.file().is_some();
         let mut tx = dialect::begin(&mut conn).await?;
-        let claimed = lease::claim(&mut tx, setup.partition, &setup.holder, (setup.now)(), force).await?;
+        let claimed = lease::claim(
+            &mut tx,
+            setup.partition,
+            &setup.holder,
+            (setup.now)(),
+            force,
+        )
+        .await?;
         dialect::commit(tx).await?;
         let Some(lease) = claimed else {
             dialect::close(conn).await?;
@@ -262,8 +292,11 @@ impl Writer {
         let (engine, appended) = mpsc::channel(QUEUE);
         let (trouble, trouble_out) = watch::channel(None);
         let progress = Arc::new(Progress::default());
-        let handle =
-            WriterHandle { jobs: jobs_in, progress: Arc::clone(&progress), trouble: trouble_out };
+        let handle = WriterHandle {
+            jobs: jobs_in,
+            progress: Arc::clone(&progress),
+            trouble: trouble_out,
+        };
         let mut writer = Self {
             db: setup.db,
             holder: setup.holder,
@@ -290,7 +323,11 @@ impl Writer {
         let is_shared = self.db.file().is_none();
         loop {
             let is_troubled = self.trouble.borrow().is_some();
-            let pause = if is_troubled { PROBE_EVERY } else { RENEW_EVERY };
+            let pause = if is_troubled {
+                PROBE_EVERY
+            } else {
+                RENEW_EVERY
+            };
             let job = if is_troubled || is_shared {
                 match tokio::time::timeout(pause, self.jobs.recv()).await {
                     Ok(job) => job,
@@ -330,7 +367,8 @@ impl Writer {
             Ok(done) => {
                 (self.on_commit)(started.elapsed());
                 self.settle(jobs, done).await;
-                self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                self.trouble
+                    .send_if_modified(|trouble| trouble.take().is_some());
                 Ok(())
             }
             Err(error) => {
@@ -345,7 +383,11 @@ impl Writer {
                 log::warn!(error:% = error; "a commit failed: {error}");
                 self.trouble.send_replace(Some(error.clone()));
                 refuse(jobs, &error);
-                if matches!(error, StoreError::Fenced) { Err(error) } else { Ok(()) }
+                if matches!(error, StoreError::Fenced) {
+                    Err(error)
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -355,13 +397,25 @@ impl Writer {
         self.look_again().await?;
         let inputs: Vec<&NewInput> = jobs
             .iter()
-            .filter_map(|job| if let Job::Append(input, ..) = job { Some(input) } else { None })
+            .filter_map(|job| {
+                if let Job::Append(input, ..) = job {
+                    Some(input)
+                } else {
+                    None
+                }
+            })
             .collect();
         let at = (self.now)();
         let at = self.last_at.map_or(at, |last| last.max(at));
         let first = self.progress.appended().next();
         let partition = self.lease.partition;
-        let mut done = Done { at, first, letters: self.last_letter, decided: self.lease.decided, retained: Vec::new() };
+        let mut done = Done {
+            at,
+            first,
+            letters: self.last_letter,
+            decided: self.lease.decided,
+            retained: Vec::new(),
+        };
         let Some(conn) = self.conn.as_mut() else {
             return Err(StoreError::Unavailable("no connection".into()));
         };
@@ -379,11 +433,15 @@ impl Writer {
                     dead_letters::insert(&mut tx, partition, done.letters, at, letter).await?;
                 }
                 Job::Retain(limits, _) => {
-                    done.retained.push(retention::step(&mut tx, partition, done.decided, *limits).await?);
+                    done.retained
+                        .push(retention::step(&mut tx, partition, done.decided, *limits).await?);
                 }
             }
         }
-        let lease = Lease { decided: done.decided, ..self.lease.clone() };
+        let lease = Lease {
+            decided: done.decided,
+            ..self.lease.clone()
+        };
         lease::renew(&mut tx, &lease, at).await?;
         dialect::commit(tx).await?;
         Ok(done)
@@ -392,7 +450,9 @@ impl Writer {
     /// Answers after the commit, and hands the inputs on to the engine.
     async fn settle(&mut self, jobs: Vec<Job>, done: Done) {
         self.lease.decided = done.decided;
-        self.progress.decided.store(done.decided.get(), Ordering::Release);
+        self.progress
+            .decided
+            .store(done.decided.get(), Ordering::Release);
         let mut seq = done.first;
         let mut letter = self.last_letter;
         let mut retained = done.retained.into_iter();
@@ -401,8 +461,20 @@ impl Writer {
                 Job::Append(input, observations, reply) => {
                     self.last_at = Some(done.at);
                     self.progress.appended.store(seq.get(), Ordering::Release);
-                    answer(reply, Ok(Receipt { seq, at: done.at, _made_here: () }));
-                    self.hand_on(Appended { seq, at: done.at, input, observations });
+                    answer(
+                        reply,
+                        Ok(Receipt {
+                            seq,
+                            at: done.at,
+                            _made_here: (),
+                        }),
+                    );
+                    self.hand_on(Appended {
+                        seq,
+                        at: done.at,
+                        input,
+                        observations,
+                    });
                     seq = seq.next();
                 }
                 Job::Commit(_, reply) => answer(reply, Ok(())),
@@ -420,8 +492,13 @@ impl Writer {
     /// Gives an input to the engine, unless too much waits there; then it reads the log when it gets so far.
     fn hand_on(&self, appended: Appended) {
         let bytes = appended.input.body.len();
-        let waiting = self.progress.handed_bytes.fetch_add(bytes, Ordering::AcqRel);
-        if waiting.saturating_add(bytes) > HANDED_BYTES_MAX || self.engine.try_send(appended).is_err() {
+        let waiting = self
+            .progress
+            .handed_bytes
+            .fetch_add(bytes, Ordering::AcqRel);
+        if waiting.saturating_add(bytes) > HANDED_BYTES_MAX
+            || self.engine.try_send(appended).is_err()
+        {
             self.progress.taken(bytes);
         }
     }
@@ -440,7 +517,9 @@ impl Writer {
         // Inputs may all have been deleted by retention; positions go on after the last decided one.
         let last = last.max(self.lease.decided);
         self.progress.appended.store(last.get(), Ordering::Release);
-        self.progress.decided.store(self.lease.decided.get(), Ordering::Release);
+        self.progress
+            .decided
+            .store(self.lease.decided.get(), Ordering::Release);
         self.last_at = at.or_else(|| Some((self.now)()));
         self.conn = Some(conn);
         Ok(())
@@ -452,7 +531,9 @@ impl Writer {
         };
         let decided = lease::find_decided(conn.lend(), &self.lease).await?;
         self.lease.decided = decided;
-        self.progress.decided.store(decided.get(), Ordering::Release);
+        self.progress
+            .decided
+            .store(decided.get(), Ordering::Release);
         Ok(self.lease.clone())
     }
 
@@ -476,7 +557,9 @@ impl Writer {
     }
 
     async fn stop(mut self) -> Result<(), StoreError> {
-        let Some(mut conn) = self.conn.take() else { return Ok(()) };
+        let Some(mut conn) = self.conn.take() else {
+            return Ok(());
+        };
         let mut tx = dialect::begin(&mut conn).await?;
         lease::release(&mut tx, &self.lease).await?;
         dialect::commit(tx).await?;
@@ -513,5 +596,10 @@ fn answer<T>(reply: oneshot::Sender<T>, value: T) {
 
 /// The kind of input that a deadline or a start is logged as: it has no body.
 pub fn marker(kind: InputKind) -> NewInput {
-    NewInput { kind, source: None, content_type: None, body: bytes::Bytes::new() }
+    NewInput {
+        kind,
+        source: None,
+        content_type: None,
+        body: bytes::Bytes::new(),
+    }
 }

@@ -1,0 +1,1 @@
+//! Lists and details for readers; keyset paging.
