@@ -461,14 +461,7 @@ impl Writer {
                 Job::Append(input, observations, reply) => {
                     self.last_at = Some(done.at);
                     self.progress.appended.store(seq.get(), Ordering::Release);
-                    answer(
-                        reply,
-                        Ok(Receipt {
-                            seq,
-                            at: done.at,
-                            _made_here: (),
-                        }),
-                    );
+                    answer(reply, Ok(Receipt { seq, at: done.at }));
                     self.hand_on(Appended {
                         seq,
                         at: done.at,
