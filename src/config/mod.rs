@@ -1,0 +1,69 @@
+//! The configuration: files in, checked [`Settings`] out, or every error at once.
+//!
+//! Order: compiled-in defaults (the shipped `config/watchbell.toml`) <- the file <- its `include`s. [`load`] reads
+//! everything anew at each call, so a reload is one more call. Start reading at `sections`, which names every key.
+//!
+//! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
+
+pub mod env;
+pub mod error;
+mod files;
+mod reader;
+pub mod rules;
+pub mod secret;
+mod sections;
+pub mod settings;
+mod sources;
+mod tree;
+mod units;
+mod values;
+
+use std::path::PathBuf;
+
+pub use crate::config::env::Env;
+pub use crate::config::error::{ConfigError, ConfigErrors, Position};
+pub use crate::config::rules::rules;
+pub use crate::config::secret::Secret;
+pub use crate::config::settings::Settings;
+
+use crate::config::reader::Reading;
+
+/// Where to look for the configuration.
+#[derive(Clone, Debug)]
+pub struct LoadRequest {
+    /// The file asked for; it must exist.
+    pub file: Option<PathBuf>,
+    /// Tried in order when no file was asked for; none needs to exist.
+    pub search: Vec<PathBuf>,
+    /// The environment.
+    pub env: Env,
+}
+
+impl LoadRequest {
+    /// The given file, else the usual places: `config/watchbell.toml` below the working directory, then `/etc`.
+    pub fn new(file: Option<PathBuf>, env: Env) -> Self {
+        let usual = ["config/watchbell.toml", "/etc/watchbell/watchbell.toml"];
+        Self {
+            file,
+            search: usual.iter().map(PathBuf::from).collect(),
+            env,
+        }
+    }
+}
+
+/// Loads and checks the configuration; nothing but files and environment is read, nothing is changed.
+///
+/// # Errors
+///
+/// Everything that is wrong, with places and hints. When a file cannot be read or is not TOML, only that is reported.
+pub fn load(request: &LoadRequest) -> Result<Settings, ConfigErrors> {
+    let (files, table) = files::read_all(request)?;
+    let reading = Reading::new(&files, &request.env);
+    let mut settings = sections::read(reading.root(&table), &request.env);
+    reading.finish()?;
+    settings.files = files.paths();
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests;

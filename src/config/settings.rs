@@ -1,0 +1,288 @@
+//! The checked configuration: the only thing other layers see.
+//!
+//! Invariants (kept by the readers): source names are unique and well formed, at most one source owns `/api/v2`, no
+//! listener that other machines reach is without authentication, every length and size is inside its range. Must not
+//! read files, the environment or TOML.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::config::secret::Secret;
+use crate::core::rules::IncidentRules;
+use crate::core::time::Span;
+
+/// Everything that is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `[server]`: the HTTP listener.
+    pub server: ServerSettings,
+    /// `[store]`: where everything is kept.
+    pub store: StoreSettings,
+    /// `[auth]`: who may use the API.
+    pub auth: AuthSettings,
+    /// `[[source]]`: senders of alerts, in the order written.
+    pub sources: Vec<SourceSettings>,
+    /// `[incident]`: recover, reopen, close.
+    pub incident: IncidentRules,
+    /// `[retention]`: how long things are kept.
+    pub retention: RetentionSettings,
+    /// `[limits]`: bounds that an operator tunes.
+    pub limits: LimitSettings,
+    /// `[log]`: what is logged and how.
+    pub log: LogSettings,
+    /// The files this was read from, in order; empty when only the compiled-in defaults were used.
+    pub files: Vec<PathBuf>,
+    pub(super) state_dir: PathBuf,
+}
+
+impl Settings {
+    /// The folder of the lock file and the instance id: `$STATE_DIRECTORY`, else the folder of the SQLite file, else
+    /// `data`.
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// Why a listener with this address must not be served, if so: other machines reach it and something is open.
+    ///
+    /// Configured addresses are checked at load; this is for sockets that systemd hands over.
+    pub fn refusal_to_listen(&self, address: SocketAddr) -> Option<String> {
+        if is_loopback(&address) {
+            return None;
+        }
+        if !self.auth.is_required {
+            return Some(format!(
+                "{address} is reachable from other machines and [auth] required is false"
+            ));
+        }
+        let open = self
+            .sources
+            .iter()
+            .find(|source| !source.is_authenticated() && !source.is_open)?;
+        let name = &open.name;
+        Some(format!(
+            "{address} is reachable from other machines and source {name:?} has no token"
+        ))
+    }
+
+    /// The keys that differ in `new` and that only a restart applies; a reload keeps their old values.
+    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("server.listen", self.server.listen != new.server.listen),
+            (
+                "server.tls",
+                self.server.tls.is_some() != new.server.tls.is_some(),
+            ),
+            (
+                "server.connections_max",
+                self.server.connections_max != new.server.connections_max,
+            ),
+            ("store.url", self.store.url != new.store.url),
+            ("store.password", self.store.password != new.store.password),
+            (
+                "store.read_connections",
+                self.store.read_connections != new.store.read_connections,
+            ),
+            (
+                "store.batch_rows",
+                self.store.batch_rows != new.store.batch_rows,
+            ),
+            ("log.format", self.log.format != new.log.format),
+        ];
+        differs
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| key)
+            .collect()
+    }
+}
+
+/// Whether only this machine reaches the address.
+pub fn is_loopback(address: &SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Addresses to listen on; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// The address under which people and other systems reach this daemon, without a slash at its end.
+    pub external_url: Option<String>,
+    /// Bytes of a request body after decompression.
+    pub body_max: u64,
+    /// Open connections; further ones wait to be accepted.
+    pub connections_max: u32,
+    /// Time for a request's headers to arrive.
+    pub header_timeout: Span,
+    /// Time for a request's body to arrive.
+    pub body_timeout: Span,
+    /// Time that running requests get at shutdown.
+    pub drain_timeout: Span,
+    /// TLS; plain HTTP without it.
+    pub tls: Option<TlsSettings>,
+}
+
+/// `server.tls`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// PEM file of the certificate chain; readable at load.
+    pub cert: PathBuf,
+    /// PEM file of the private key; readable at load.
+    pub key: PathBuf,
+    /// PEM file of the authorities whose client certificates are demanded.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Which database.
+    pub url: StoreUrl,
+    /// Password for PostgreSQL, when it is not in the URL.
+    pub password: Option<Secret>,
+    /// Connections for reading; one more writes.
+    pub read_connections: u32,
+    /// Rows written in one transaction at most.
+    pub batch_rows: u32,
+}
+
+/// Where everything is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// A SQLite file, relative to the working directory.
+    Sqlite(PathBuf),
+    /// A `postgres://` URL; secret, since it may hold a password.
+    Postgres(Secret),
+}
+
+impl Default for StoreUrl {
+    fn default() -> Self {
+        Self::Sqlite(PathBuf::from("data/watchbell.db"))
+    }
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthSettings {
+    /// Whether the API asks for a token; always true when other machines reach a listener.
+    pub is_required: bool,
+}
+
+/// `[[source]]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// Unique; part of the path `/ingest/{name}` and of every alert key.
+    pub name: String,
+    /// Which decoder reads its messages.
+    pub kind: SourceKind,
+    /// Accepted as `Authorization: Bearer`.
+    pub token: Option<Secret>,
+    /// Accepted as HTTP basic authentication.
+    pub basic: Option<Basic>,
+    /// Accepted as a header of its own.
+    pub header: Option<HeaderToken>,
+    /// Whether everybody may send, written down by the operator.
+    pub is_open: bool,
+    /// A firing alert that is not repeated for this long expires.
+    pub expire_after: Span,
+    /// A late firing after an explicit resolve is parked this long.
+    pub reorder_window: Span,
+    /// How the source is asked what is really active.
+    pub reconcile: Option<Reconcile>,
+    /// Whether this source owns `/api/v2`; true for at most one.
+    pub api: bool,
+}
+
+impl SourceSettings {
+    /// Whether a sender has to prove who it is.
+    pub fn is_authenticated(&self) -> bool {
+        self.token.is_some() || self.basic.is_some() || self.header.is_some()
+    }
+}
+
+/// Kinds of sources that this version has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SourceKind {
+    /// Prometheus and Alertmanager.
+    #[default]
+    Alertmanager,
+}
+
+/// User and password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basic {
+    /// User name, without a colon.
+    pub user: String,
+    /// Password.
+    pub password: Secret,
+}
+
+/// A header of its own that carries a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderToken {
+    /// Header name in lower case.
+    pub name: String,
+    /// The whole value.
+    pub value: Secret,
+}
+
+/// `source.reconcile`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconcile {
+    /// Base URL of the source, without a slash at its end.
+    pub url: String,
+    /// Time between two polls.
+    pub every: Span,
+    /// How we authenticate there.
+    pub auth: Option<ReconcileAuth>,
+}
+
+/// How we authenticate at a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReconcileAuth {
+    /// `Authorization: Bearer`.
+    Token(Secret),
+    /// HTTP basic authentication.
+    Basic(Basic),
+}
+
+/// `[retention]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Inputs, raw messages among them, are kept this long.
+    pub inputs: Span,
+    /// Bytes of inputs kept; the oldest go first.
+    pub input_bytes_max: u64,
+    /// Closed incidents are kept this long.
+    pub closed_incidents: Span,
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Messages accepted but not decided yet; beyond, senders get 503.
+    pub inbox_rows: u32,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Filter such as `info` or `info,sqlx=warn`.
+    pub level: String,
+    /// Where and how lines are written.
+    pub format: LogFormat,
+}
+
+/// Where and how log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The journal under systemd, else text on stderr.
+    #[default]
+    Auto,
+    /// Lines for people on stderr.
+    Text,
+    /// JSON lines on stderr.
+    Json,
+    /// The journal, with fields.
+    Journal,
+}

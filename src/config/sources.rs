@@ -1,0 +1,246 @@
+//! Reads `[[source]]` into checked settings.
+//!
+//! A new kind becomes available by one entry in [`KINDS`] and a variant of [`SourceKind`]. Must not accept a source
+//! that everybody on the network may feed, unless the operator wrote so.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::config::error::Complaint;
+use crate::config::reader::{Spot, TableReader};
+use crate::config::secret::Secret;
+use crate::config::settings::{
+    Basic, HeaderToken, Reconcile, ReconcileAuth, SourceKind, SourceSettings,
+};
+use crate::config::values::{self, FOREVER};
+use crate::core::rules::SourceRules;
+use crate::core::time::Span;
+
+/// The closed list of kinds, with what this version has of it.
+const KINDS: &[(&str, Option<SourceKind>)] = &[
+    ("alertmanager", Some(SourceKind::Alertmanager)),
+    ("json", None),
+    ("mqtt", None),
+    ("pagerduty", None),
+    ("opsgenie", None),
+    ("cloudevents", None),
+    ("sns", None),
+    ("heartbeat", None),
+    ("sparkplug", None),
+];
+/// Bytes of a source name, which is part of every alert key.
+const NAME_BYTES_MAX: usize = 64;
+const RECONCILE_EVERY: Span = Span::from_mins(1);
+const SECOND: Span = Span::from_secs(1);
+const DAY: Span = Span::from_days(1);
+
+/// Reads all sources; `exposed` is a listener that other machines reach, if there is one.
+pub(super) fn read(
+    tables: Vec<TableReader<'_>>,
+    exposed: Option<SocketAddr>,
+) -> Vec<SourceSettings> {
+    let mut sources = Vec::with_capacity(tables.len());
+    let mut places = BTreeMap::new();
+    let mut owner = Owner::default();
+    for mut table in tables {
+        let kind = table.required("kind", values::word(KINDS));
+        if kind == Some(None) {
+            refuse_kind(&table);
+            continue;
+        }
+        let source = source(&mut table, kind.flatten().unwrap_or_default());
+        check_name(&table, &source.name, &mut places);
+        check_open(&table, &source, exposed);
+        owner.note(&mut table, sources.len());
+        table.finish();
+        sources.push(source);
+    }
+    if let Some(source) = owner.index().and_then(|index| sources.get_mut(index)) {
+        source.api = true;
+    }
+    sources
+}
+
+fn refuse_kind(table: &TableReader<'_>) {
+    let shown = table.shown("kind");
+    let available: Vec<&str> = KINDS
+        .iter()
+        .filter(|(_, kind)| kind.is_some())
+        .map(|(name, _)| *name)
+        .collect();
+    let complaint = Complaint::new(format!("kind {shown} is not available in this version"));
+    table.refuse(
+        Some("kind"),
+        complaint.hint(format!("available: {}", available.join(", "))),
+    );
+}
+
+fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
+    let defaults = SourceRules::default();
+    SourceSettings {
+        name: table.required("name", source_name).unwrap_or_default(),
+        kind,
+        token: table.optional("token", values::sender_secret),
+        basic: table
+            .table("basic")
+            .and_then(|table| basic(table, values::sender_secret)),
+        header: table.table("header").and_then(header),
+        is_open: table.optional("open", values::flag).unwrap_or_default(),
+        expire_after: table
+            .optional("expire_after", values::duration(SECOND..=FOREVER))
+            .unwrap_or(defaults.expire_after),
+        reorder_window: table
+            .optional("reorder_window", values::duration(Span::ZERO..=DAY))
+            .unwrap_or(defaults.reorder_window),
+        reconcile: table.table("reconcile").and_then(reconcile),
+        api: false,
+    }
+}
+
+/// Which source owns `/api/v2`: the one that says so, else the first that does not decline.
+#[derive(Default)]
+struct Owner {
+    claimed: Option<(usize, String)>,
+    first: Option<usize>,
+}
+
+impl Owner {
+    fn note(&mut self, table: &mut TableReader<'_>, index: usize) {
+        match (table.optional("api", values::flag), &self.claimed) {
+            (Some(true), Some((_, place))) => {
+                let message = format!("the source at {place} owns /api/v2 already");
+                let hint = "write api = true at one source only";
+                table.refuse(Some("api"), Complaint::new(message).hint(hint));
+            }
+            (Some(true), None) => self.claimed = Some((index, table.place())),
+            (None, _) => self.first = self.first.or(Some(index)),
+            (Some(false), _) => {}
+        }
+    }
+
+    fn index(&self) -> Option<usize> {
+        self.claimed
+            .as_ref()
+            .map(|(index, _)| *index)
+            .or(self.first)
+    }
+}
+
+fn source_name(spot: &Spot<'_>) -> Result<String, Complaint> {
+    let hint = "write a lower-case letter or digit, then also _ . and -, at most 64 in all";
+    let name = spot
+        .text("a name")
+        .map_err(|complaint| complaint.hint(hint))?;
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let well_formed = name.starts_with(is_plain)
+        && name
+            .chars()
+            .all(|c| is_plain(c) || matches!(c, '_' | '.' | '-'));
+    if well_formed && name.len() <= NAME_BYTES_MAX {
+        Ok(name.to_owned())
+    } else {
+        Err(Complaint::new(format!("{name:?} is not a source name")).hint(hint))
+    }
+}
+
+fn check_name(table: &TableReader<'_>, name: &str, places: &mut BTreeMap<String, String>) {
+    if name.is_empty() {
+        return;
+    }
+    if let Some(place) = places.get(name) {
+        let complaint = Complaint::new(format!("the name {name:?} is used at {place} already"));
+        table.refuse(
+            Some("name"),
+            complaint.hint("every source needs a name of its own"),
+        );
+    } else {
+        places.insert(name.to_owned(), table.place());
+    }
+}
+
+fn check_open(table: &TableReader<'_>, source: &SourceSettings, exposed: Option<SocketAddr>) {
+    // A secret that is written but wrong has its own error; do not complain twice.
+    let has_secret = ["token", "basic", "header"]
+        .iter()
+        .any(|key| table.has(key));
+    if source.is_open && has_secret {
+        let complaint = Complaint::new("the source is open to everybody and has a secret");
+        table.refuse(Some("open"), complaint.hint("remove one of the two"));
+    }
+    let (Some(address), false, false) = (exposed, has_secret, source.is_open) else {
+        return;
+    };
+    let name = &source.name;
+    let message =
+        format!("source {name:?} has no token, but {address} is reachable from other machines");
+    let hint = "give the source token, basic or header, or write open = true if everybody may send; \
+                a [[source]] in your file replaces the built-in one";
+    table.refuse(None, Complaint::new(message).hint(hint));
+}
+
+fn basic(
+    mut table: TableReader<'_>,
+    password: fn(&Spot<'_>) -> Result<Secret, Complaint>,
+) -> Option<Basic> {
+    let user = table.required("user", user_name);
+    let password = table.required("password", password);
+    table.finish();
+    Some(Basic {
+        user: user?,
+        password: password?,
+    })
+}
+
+fn user_name(spot: &Spot<'_>) -> Result<String, Complaint> {
+    let user = values::text(spot)?;
+    if user.contains(':') {
+        return Err(Complaint::new(
+            "a user name cannot contain a colon in basic authentication",
+        ));
+    }
+    Ok(user)
+}
+
+fn header(mut table: TableReader<'_>) -> Option<HeaderToken> {
+    let name = table.required("name", header_name);
+    let value = table.required("value", values::sender_secret);
+    table.finish();
+    Some(HeaderToken {
+        name: name?,
+        value: value?,
+    })
+}
+
+fn header_name(spot: &Spot<'_>) -> Result<String, Complaint> {
+    let name = values::text(spot)?.to_ascii_lowercase();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !name.chars().all(is_plain) {
+        let complaint = Complaint::new(format!("{name:?} is not a header name"));
+        return Err(complaint.hint("write it like X-Auth-Token"));
+    }
+    if name == "authorization" {
+        return Err(Complaint::new("this header has keys of its own").hint("use token or basic"));
+    }
+    Ok(name)
+}
+
+fn reconcile(mut table: TableReader<'_>) -> Option<Reconcile> {
+    let url = table.required("url", values::http_url);
+    let every = table.optional("every", values::duration(SECOND..=DAY));
+    let token = table
+        .optional("token", values::remote_secret)
+        .map(ReconcileAuth::Token);
+    let user = table
+        .table("basic")
+        .and_then(|table| basic(table, values::remote_secret));
+    if table.has("token") && table.has("basic") {
+        let complaint = Complaint::new("only one of token and basic can be sent");
+        table.refuse(Some("basic"), complaint.hint("remove one of the two"));
+    }
+    table.finish();
+    Some(Reconcile {
+        url: url?,
+        every: every.unwrap_or(RECONCILE_EVERY),
+        auth: token.or(user.map(ReconcileAuth::Basic)),
+    })
+}
