@@ -48,17 +48,15 @@ pub struct PollDifference {
 }
 
 impl PollDifference {
+    /// How many alerts differ.
+    pub fn len(&self) -> usize {
+        let lists = [&self.gone, &self.confirmed, &self.denied, &self.muted, &self.unmuted];
+        lists.iter().map(|list| list.len()).sum()
+    }
+
     /// Whether both lists agree.
     pub fn is_empty(&self) -> bool {
-        [
-            &self.gone,
-            &self.confirmed,
-            &self.denied,
-            &self.muted,
-            &self.unmuted,
-        ]
-        .iter()
-        .all(|list| list.is_empty())
+        self.len() == 0
     }
 }
 
