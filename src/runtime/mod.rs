@@ -8,3 +8,8 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod listen;
+pub mod notify;
+pub mod signals;
+pub mod supervise;
+pub mod tls;

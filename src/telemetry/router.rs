@@ -176,7 +176,10 @@ mod tests {
     impl Write for Pipe {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let _open = self.gate.lock().map_err(|_| io::ErrorKind::Other)?;
-            self.bytes.lock().map_err(|_| io::ErrorKind::Other)?.write(bytes)
+            self.bytes
+                .lock()
+                .map_err(|_| io::ErrorKind::Other)?
+                .write(bytes)
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
