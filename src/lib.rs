@@ -2,5 +2,8 @@
 
 pub mod config;
 pub mod core;
+pub mod engine;
+pub mod runtime;
 pub mod sources;
 pub mod store;
+pub mod telemetry;

@@ -50,7 +50,13 @@ pub struct PollDifference {
 impl PollDifference {
     /// How many alerts differ.
     pub fn len(&self) -> usize {
-        let lists = [&self.gone, &self.confirmed, &self.denied, &self.muted, &self.unmuted];
+        let lists = [
+            &self.gone,
+            &self.confirmed,
+            &self.denied,
+            &self.muted,
+            &self.unmuted,
+        ];
         lists.iter().map(|list| list.len()).sum()
     }
 

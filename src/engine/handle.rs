@@ -41,7 +41,9 @@ pub enum SubmitError {
     #[error(transparent)]
     Store(StoreError),
     /// It was stored but the answer got lost; read the incident to see what it came to.
-    #[error("the command was stored but its answer was lost; read the incident to see what it came to")]
+    #[error(
+        "the command was stored but its answer was lost; read the incident to see what it came to"
+    )]
     Unknown,
 }
 
@@ -65,7 +67,11 @@ pub struct CompareRequest {
 
 impl CompareRequest {
     pub(super) fn reply(&self, difference: PollDifference) {
-        let reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let reply = self
+            .reply
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(reply) = reply {
             drop(reply.send(difference));
         }
@@ -88,7 +94,12 @@ impl EngineHandle {
         status: watch::Receiver<EngineStatus>,
         parked: Arc<Notify>,
     ) -> Self {
-        Self { writer, requests, status, parked }
+        Self {
+            writer,
+            requests,
+            status,
+            parked,
+        }
     }
 
     /// The way to the writer, for those who append messages.
@@ -148,9 +159,15 @@ impl EngineHandle {
 
     async fn compare(&self, source: &str, poll: Poll) -> Result<PollDifference, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let request =
-            CompareRequest { source: source.to_owned(), poll, reply: Mutex::new(Some(reply)) };
-        self.requests.send(request).await.map_err(|_| SubmitError::Stopping)?;
+        let request = CompareRequest {
+            source: source.to_owned(),
+            poll,
+            reply: Mutex::new(Some(reply)),
+        };
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| SubmitError::Stopping)?;
         answer.await.map_err(|_| SubmitError::Stopping)
     }
 

@@ -4,6 +4,7 @@
 //! thrown away and loaded again by the same code as at start; the inputs are in the log and are decided again.
 //! Must not know HTTP or any source's format; raw inputs are read again through the decode function it is given.
 
+mod figures;
 pub mod handle;
 mod recover;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,7 @@ use crate::store::writer::{Appended, Waiter, WriteError, WriterHandle, marker};
 use crate::store::{Db, inbox};
 use crate::telemetry::metrics::Metrics;
 
+use figures::Figures;
 use handle::{CompareRequest, EngineHandle, EngineStatus};
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
@@ -59,7 +62,7 @@ pub struct Engine {
     rules: watch::Receiver<Arc<Rules>>,
     decode: Decode,
     clock: Clock,
-    metrics: Arc<Metrics>,
+    figures: Figures,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
     on_turn: Box<dyn Fn() + Send + Sync>,
@@ -70,7 +73,9 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("decided", &self.decided).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("decided", &self.decided)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,7 +103,9 @@ pub struct EngineSetup {
 
 impl std::fmt::Debug for EngineSetup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineSetup").field("partition", &self.partition).finish_non_exhaustive()
+        f.debug_struct("EngineSetup")
+            .field("partition", &self.partition)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,7 +114,7 @@ impl std::fmt::Debug for EngineSetup {
 struct Turn {
     batch: Batch,
     answers: Vec<(Waiter, CommandAnswer)>,
-    outcomes: BTreeMap<(smol_str::SmolStr, Reason), u64>,
+    outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
 }
 
@@ -117,7 +124,12 @@ impl Engine {
         let (status, status_out) = watch::channel(EngineStatus::Loading);
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
-        let handle = EngineHandle::new(setup.writer.clone(), requests_in, status_out, Arc::clone(&parked));
+        let handle = EngineHandle::new(
+            setup.writer.clone(),
+            requests_in,
+            status_out,
+            Arc::clone(&parked),
+        );
         let engine = Self {
             db: setup.db,
             partition: setup.partition,
@@ -127,7 +139,7 @@ impl Engine {
             rules: setup.rules,
             decode: setup.decode,
             clock: setup.clock,
-            metrics: setup.metrics,
+            figures: Figures::new(setup.metrics),
             status,
             parked,
             on_turn: setup.on_turn,
@@ -172,7 +184,9 @@ impl Engine {
     }
 
     fn until_deadline(&self) -> Duration {
-        let Some((due, _)) = self.state.next_deadline() else { return LOOK_EVERY };
+        let Some((due, _)) = self.state.next_deadline() else {
+            return LOOK_EVERY;
+        };
         let ms = due.since(self.clock.now()).as_millis();
         Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(LOOK_EVERY)
     }
@@ -180,9 +194,14 @@ impl Engine {
     /// Looks for reached deadlines, and for inputs that were not handed on.
     async fn look_around(&mut self) -> Result<(), WriteError> {
         let now = self.clock.now();
-        let is_due = self.state.next_deadline().is_some_and(|(due, _)| due <= now);
+        let is_due = self
+            .state
+            .next_deadline()
+            .is_some_and(|(due, _)| due <= now);
         if is_due {
-            self.writer.append(marker(InputKind::Deadline), None, None).await?;
+            self.writer
+                .append(marker(InputKind::Deadline), None, None)
+                .await?;
         }
         if self.writer.progress.appended() > self.decided {
             self.take_turn(None).await?;
@@ -223,7 +242,9 @@ impl Engine {
         while self.decided.next() < until {
             (self.on_turn)();
             let mut reader = self.db.reader().await?;
-            let rows = inbox::list_after(reader.lend(), self.partition, self.decided, INPUTS_PER_READ).await?;
+            let rows =
+                inbox::list_after(reader.lend(), self.partition, self.decided, INPUTS_PER_READ)
+                    .await?;
             drop(reader);
             if rows.is_empty() {
                 break;
@@ -231,7 +252,15 @@ impl Engine {
             for StoredInput { seq, at, input } in rows {
                 if seq < until {
                     // A hole can only be left by retention, which deletes decided inputs only.
-                    self.decide_one(turn, Appended { seq, at, input, observations: None });
+                    self.decide_one(
+                        turn,
+                        Appended {
+                            seq,
+                            at,
+                            input,
+                            observations: None,
+                        },
+                    );
                 }
             }
             if turn.batch.row_count() >= ROWS_PER_BATCH {
@@ -244,15 +273,26 @@ impl Engine {
 
     /// Decides one input and applies it to memory.
     fn decide_one(&mut self, turn: &mut Turn, appended: Appended) {
-        let Appended { seq, at, input, observations } = appended;
-        let source = input.source.as_deref().map(smol_str::SmolStr::new);
+        let Appended {
+            seq,
+            at,
+            input,
+            observations,
+        } = appended;
+        let source = input.source.as_deref().map(SmolStr::new);
         match input.kind {
             InputKind::Message => {
                 let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
                 let source = source.unwrap_or_default();
                 for observation in observations {
                     let source = source.clone();
-                    let decision = self.step(at, &Input::ObservationReceived { source: source.clone(), observation });
+                    let decision = self.step(
+                        at,
+                        &Input::ObservationReceived {
+                            source: source.clone(),
+                            observation,
+                        },
+                    );
                     let count = turn.outcomes.entry((source, decision.reason)).or_insert(0);
                     *count = count.saturating_add(1);
                     self.note(turn, seq, at, decision);
@@ -263,14 +303,18 @@ impl Engine {
                     let decision = self.step(at, &Input::SourcePolled(difference));
                     self.note(turn, seq, at, decision);
                 }
-                Err(error) => log::error!(seq = seq.get(), error:% = error; "a stored poll cannot be read"),
+                Err(error) => {
+                    log::error!(seq = seq.get(), error:% = error; "a stored poll cannot be read");
+                }
             },
             InputKind::Command => match serde_json::from_slice(&input.body) {
                 Ok(given) => {
                     let decision = self.step(at, &Input::CommandGiven(given));
                     self.note(turn, seq, at, decision);
                 }
-                Err(error) => log::error!(seq = seq.get(), error:% = error; "a stored command cannot be read"),
+                Err(error) => {
+                    log::error!(seq = seq.get(), error:% = error; "a stored command cannot be read");
+                }
             },
             InputKind::Deadline => {
                 for _ in 0..DECISIONS_PER_DEADLINE {
@@ -293,7 +337,10 @@ impl Engine {
 
     fn step(&mut self, at: Timestamp, input: &Input) -> Decision {
         let rules = Arc::clone(&self.rules.borrow());
-        let world = World { state: &self.state, rules: &rules };
+        let world = World {
+            state: &self.state,
+            rules: &rules,
+        };
         let decision = decide(world, input, at, &mut self.ids);
         self.state.apply(&decision);
         decision
@@ -304,8 +351,11 @@ impl Engine {
         if let Some(incident) = decision.incident
             && let Some(waiter) = self.writer.waiter(seq)
         {
-            let answer =
-                CommandAnswer { reason: decision.reason, is_refused: decision.is_refused, incident };
+            let answer = CommandAnswer {
+                reason: decision.reason,
+                is_refused: decision.is_refused,
+                incident,
+            };
             turn.answers.push((waiter, answer));
         }
         self.count(turn, at, &decision);
@@ -314,20 +364,12 @@ impl Engine {
 
     fn count(&self, turn: &mut Turn, at: Timestamp, decision: &Decision) {
         for entry in &decision.entries {
-            let incident = entry.incident.and_then(|id| self.state.incident(id));
-            match (entry.reason, incident) {
-                (Reason::IncidentOpened | Reason::LinkedIncidentOpened | Reason::LinkedByPerson, Some(incident)) => {
-                    turn.opened.push(at);
-                    self.metrics.incident_opened(incident.priority.word());
-                }
-                (Reason::Acknowledged, Some(incident)) => {
-                    self.metrics.incident_acknowledged(at.since(incident.opened_at).as_millis());
-                }
-                (Reason::RecoverySustained | Reason::ResolvedByPerson, Some(incident)) => {
-                    self.metrics.incident_resolved(at.since(incident.opened_at).as_millis());
-                }
-                (Reason::LateFiringParked, _) => self.parked.notify_one(),
-                (_, _) => {}
+            if entry.reason == Reason::LateFiringParked {
+                self.parked.notify_one();
+            }
+            if let Some(incident) = entry.incident.and_then(|id| self.state.incident(id)) {
+                self.figures
+                    .count(entry.reason, incident, at, &mut turn.opened);
             }
         }
     }
@@ -337,30 +379,29 @@ impl Engine {
         if turn.batch.decided == Seq::default() {
             return Ok(());
         }
-        let Turn { batch, answers, outcomes, opened } = turn;
+        let Turn {
+            batch,
+            answers,
+            outcomes,
+            opened,
+        } = turn;
         self.writer.commit(batch).await?;
         for (waiter, answer) in answers {
-            drop(waiter.send(answer));
+            if waiter.send(answer).is_err() {
+                log::debug!("whoever gave a command has gone away");
+            }
         }
         let now = self.clock.now();
-        for ((source, reason), count) in outcomes {
-            self.metrics.observations(&source, reason.code(), count);
-        }
-        for at in opened {
-            self.metrics.alert_to_incident(now.since(at).as_millis());
-        }
-        self.metrics.engine_batch(started.elapsed());
+        self.figures
+            .batch(outcomes, &opened, now, started.elapsed());
         self.show();
         Ok(())
     }
 
     /// Shows the figures of the state.
-    fn show(&self) {
-        let counts = self.state.counts();
-        self.metrics.show_alerts(counts.firing.iter().map(|(severity, count)| (severity.word(), *count)));
-        let open = counts.incidents.iter();
-        self.metrics.show_incidents(open.map(|((priority, state), count)| (priority.word(), state.word(), *count)));
-        self.metrics.inbox_depth(self.writer.progress.depth());
+    fn show(&mut self) {
+        self.figures
+            .show(self.state.counts(), self.writer.progress.depth());
     }
 
     /// Compares a poll of a source with what is known.

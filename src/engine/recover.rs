@@ -28,7 +28,8 @@ impl Engine {
                 Err(WriteError::Stopping) => return Err(WriteError::Stopping),
                 Err(error) => {
                     log::warn!(error:% = error; "the state cannot be loaded yet: {error}");
-                    self.status.send_replace(EngineStatus::Waiting(error.to_string()));
+                    self.status
+                        .send_replace(EngineStatus::Waiting(error.to_string()));
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -51,7 +52,9 @@ impl Engine {
         self.catch_up(&mut turn, until).await?;
         self.finish(turn, Instant::now()).await?;
         // Every deadline that passed while nobody listened is judged from here on, not before.
-        self.writer.append(marker(InputKind::Started), None, None).await?;
+        self.writer
+            .append(marker(InputKind::Started), None, None)
+            .await?;
         self.take_turn(None).await?;
         self.show();
         log::info!(

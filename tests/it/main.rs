@@ -4,4 +4,10 @@
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod listen;
+#[cfg(test)]
 mod sources;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tls;
