@@ -4,6 +4,7 @@ pub mod bench;
 pub mod config;
 pub mod core;
 pub mod engine;
+pub mod ingest;
 pub mod runtime;
 pub mod sources;
 pub mod store;
