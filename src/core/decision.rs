@@ -61,6 +61,9 @@ pub enum Change {
     },
     /// An alert's record changed.
     AlertChanged(Alert),
+    /// A firing alert was repeated: nothing changed but when it was last seen, its lease, its counts and its text.
+    /// By far the most frequent change, so it is written with few columns.
+    AlertRepeated(Alert),
     /// An alert's text changed.
     AlertTextChanged {
         /// The alert.

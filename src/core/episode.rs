@@ -50,7 +50,15 @@ pub(super) fn observe(
         (AlertStatus::Ended(_), Claim::Resolved) => turn.resolved_again(&mut draft, &mut alert),
     };
     draft.decision.incident = draft.decision.incident.or(alert.incident);
-    draft.decision.change(Change::AlertChanged(alert));
+    let is_repeat = matches!(
+        draft.decision.reason,
+        Reason::RepeatOfOpenEpisode | Reason::TextChanged
+    );
+    draft.decision.change(if is_repeat {
+        Change::AlertRepeated(alert)
+    } else {
+        Change::AlertChanged(alert)
+    });
     draft.finish()
 }
 

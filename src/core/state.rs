@@ -174,7 +174,9 @@ impl State {
         for change in &decision.changes {
             match change {
                 Change::SourceAdded { id, name } => self.add_source(*id, name.clone()),
-                Change::AlertAdded { alert, .. } | Change::AlertChanged(alert) => {
+                Change::AlertAdded { alert, .. }
+                | Change::AlertChanged(alert)
+                | Change::AlertRepeated(alert) => {
                     self.put_alert(alert.clone());
                 }
                 Change::AlertTextChanged { .. }

@@ -17,6 +17,7 @@ CREATE TABLE input (
     kind TEXT NOT NULL,
     source TEXT,
     content_type TEXT,
+    is_packed BOOLEAN NOT NULL,
     body BYTEA NOT NULL,
     PRIMARY KEY (partition, seq),
     CHECK (kind IN ('message', 'poll', 'command', 'deadline', 'started'))
