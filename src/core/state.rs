@@ -224,10 +224,11 @@ impl State {
                     count(&mut self.counts.firing, slot.record.severity, -1);
                 }
                 slot.record = alert;
-                if slot.armed_at.is_none_or(|armed_at| due < armed_at) {
-                    slot.armed_at = Some(due);
-                    self.deadlines.insert((due, DeadlineKey::Alert(id)));
-                }
+                bring_forward(
+                    &mut self.deadlines,
+                    &mut slot.armed_at,
+                    (due, DeadlineKey::Alert(id)),
+                );
             }
             None => {
                 let short = short_hash(key);
@@ -263,11 +264,12 @@ impl State {
                     -1,
                 );
                 slot.record.incident = incident;
-                if let Some(due) = due
-                    && slot.armed_at.is_none_or(|armed_at| due < armed_at)
-                {
-                    slot.armed_at = Some(due);
-                    self.deadlines.insert((due, DeadlineKey::Incident(id)));
+                if let Some(due) = due {
+                    bring_forward(
+                        &mut self.deadlines,
+                        &mut slot.armed_at,
+                        (due, DeadlineKey::Incident(id)),
+                    );
                 }
             }
             None => {
@@ -399,13 +401,28 @@ impl State {
                 (slot.record.incident.due_at(), &mut slot.armed_at)
             }
         };
-        if let Some(due) = due
-            && armed_at.is_none_or(|armed_at| due < armed_at)
-        {
-            *armed_at = Some(due);
-            self.deadlines.insert((due, key));
+        if let Some(due) = due {
+            bring_forward(&mut self.deadlines, armed_at, (due, key));
         }
     }
+}
+
+/// Moves a record's deadline earlier; a later one is found when the earlier one comes.
+///
+/// The old one is taken out: a record with two deadlines would be looked at twice in one decision.
+fn bring_forward(
+    deadlines: &mut BTreeSet<(Timestamp, DeadlineKey)>,
+    armed_at: &mut Option<Timestamp>,
+    (due, key): (Timestamp, DeadlineKey),
+) {
+    if let Some(before) = *armed_at {
+        if before <= due {
+            return;
+        }
+        deadlines.remove(&(before, key));
+    }
+    *armed_at = Some(due);
+    deadlines.insert((due, key));
 }
 
 /// Two states are equal when they hold the same records; deadlines follow from those.
