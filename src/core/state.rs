@@ -51,6 +51,15 @@ pub struct Counts {
     pub incidents: BTreeMap<(Priority, StateWord), i64>,
 }
 
+impl Counts {
+    fn count_incident(&mut self, incident: &Incident, by: i64) {
+        let word = incident.state.word();
+        if word != StateWord::Closed {
+            count(&mut self.incidents, (incident.priority, word), by);
+        }
+    }
+}
+
 /// The answer that was given to a command with an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remembered {
@@ -249,20 +258,11 @@ impl State {
     /// Puts an incident in place, as [`State::apply`] does; also used to load.
     pub fn put_incident(&mut self, incident: Incident) {
         let id = incident.id;
-        count(
-            &mut self.counts.incidents,
-            (incident.priority, incident.state.word()),
-            1,
-        );
+        self.counts.count_incident(&incident, 1);
         let due = incident.due_at();
         match self.incidents.get_mut(id.get()) {
             Some(slot) => {
-                let before = &slot.record.incident;
-                count(
-                    &mut self.counts.incidents,
-                    (before.priority, before.state.word()),
-                    -1,
-                );
+                self.counts.count_incident(&slot.record.incident, -1);
                 slot.record.incident = incident;
                 if let Some(due) = due {
                     bring_forward(
@@ -347,12 +347,7 @@ impl State {
         let Some(slot) = self.incidents.remove(id.get()) else {
             return;
         };
-        let incident = &slot.record.incident;
-        count(
-            &mut self.counts.incidents,
-            (incident.priority, incident.state.word()),
-            -1,
-        );
+        self.counts.count_incident(&slot.record.incident, -1);
         if let Some(armed_at) = slot.armed_at {
             self.deadlines
                 .remove(&(armed_at, DeadlineKey::Incident(id)));
