@@ -48,16 +48,18 @@ fn alert_is_due(draft: &mut Draft<'_>, mut alert: Alert) {
             draft.decision.change(Change::AlertChanged(alert));
         }
         (AlertStatus::Ended(_), Late::Parked(_)) => {
-            let source = draft.world.state.source_name(alert.source);
-            // A polled source is asked again next time; any other must repeat itself to be believed.
-            alert.late = match draft.world.rules.source(source).is_reconciled {
-                true => Late::None,
-                false => Late::Discarded,
-            };
+            alert.late = Late::Discarded;
             draft.say(alert.incident, Some(alert.id), Reason::LateFiringDiscarded);
             draft.decision.change(Change::AlertChanged(alert));
         }
         (AlertStatus::Ended(_), Late::None | Late::Discarded) => {
+            // Its next firing must find the incident again, or one identity would have two open ones.
+            if alert.incident.is_some_and(|id| draft.may_return_to(id)) {
+                alert.lease_at = draft.now;
+                draft.decision.change(Change::AlertChanged(alert));
+                return;
+            }
+            draft.say(alert.incident, Some(alert.id), Reason::AlertForgotten);
             draft.decision.change(Change::AlertForgotten(alert.id));
         }
     }
@@ -72,6 +74,7 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
         return;
     };
     if let IncidentState::Closed { .. } = incident.state {
+        draft.say(Some(id), None, Reason::IncidentForgotten);
         draft.decision.change(Change::IncidentForgotten(id));
         return;
     }
