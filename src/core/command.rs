@@ -73,6 +73,7 @@ fn check<'a>(
     }
     permit(&incident.state, &given.command)?;
     match given.command {
+        Command::Reopen { .. } if is_continued(world, incident.id) => Err(Reason::AlreadyContinued),
         Command::Acknowledge { until: Some(until) }
         | Command::Hold {
             until: Some(until), ..
@@ -87,6 +88,12 @@ fn check<'a>(
         | Command::Reopen { .. }
         | Command::Note { .. } => Ok(incident),
     }
+}
+
+/// Whether the problem has an open incident already; a second one beside it would be a second ticket.
+fn is_continued(world: World<'_>, id: IncidentId) -> bool {
+    let mut incidents = world.state.incidents();
+    incidents.any(|incident| incident.previous == Some(id) && incident.state.is_open())
 }
 
 fn carry_out(

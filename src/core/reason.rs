@@ -93,6 +93,7 @@ reasons! {
     AlreadyResolved = "already_resolved", "The incident is resolved; reopen it first.";
     AlreadyClosed = "already_closed", "The incident is closed.";
     NotResolvedYet = "not_resolved_yet", "The incident is open; only a resolved or closed one can be reopened.";
+    AlreadyContinued = "already_continued", "A later incident continues this one and is open; use that one.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
 }
 
