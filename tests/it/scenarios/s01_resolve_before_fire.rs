@@ -38,7 +38,11 @@ fn late_firing_is_discarded_and_the_next_episode_opens_one_incident() {
     ]);
     assert_eq!(bench.incidents(), (1, 1));
     assert_eq!(bench.alert("F").count, 3, "stored and counted");
-    assert_eq!(bench.alert("F").episode, 1, "the first that was seen firing");
+    assert_eq!(
+        bench.alert("F").episode,
+        1,
+        "the first that was seen firing"
+    );
 }
 
 #[test]
@@ -106,7 +110,10 @@ fn expired_episode_that_returns_reopens_at_once() {
     bench.at("19:00");
     assert_eq!(bench.ended_by("F"), Some(EndedBy::Expired));
     bench.at("19:04:00");
-    assert_eq!(bench.firing("F", "10:00:00"), Reason::ExpiredEpisodeReturned);
+    assert_eq!(
+        bench.firing("F", "10:00:00"),
+        Reason::ExpiredEpisodeReturned
+    );
     bench.reads(&[
         "10:00:00 INC-1 F incident_opened",
         "19:00:00 INC-1 F alert_expired",

@@ -41,7 +41,11 @@ fn pair_with_retries_and_a_contradiction_is_one_alert_and_one_incident() {
     ]);
     assert_eq!(bench.state.alert_count(), 1);
     assert_eq!(bench.incidents(), (1, 0));
-    assert_eq!(bench.alert("F").count, 19, "duplicates only raise a counter");
+    assert_eq!(
+        bench.alert("F").count,
+        19,
+        "duplicates only raise a counter"
+    );
 }
 
 #[test]

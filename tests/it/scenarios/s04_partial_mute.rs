@@ -80,8 +80,13 @@ fn source_that_has_just_restarted_is_not_believed_about_what_it_does_not_list() 
     bench.at("10:15:00").poll_of(Some("10:09:30"), &[]);
     assert_eq!(bench.ended_by("A"), Some(EndedBy::Reconciled));
     // A poll that ended it wrongly is put right by the next one.
-    bench.at("10:16:00").poll_of(Some("10:09:30"), &[("A", false)]);
-    assert!(bench.is_firing("A"), "the list that ended it holds it again");
+    bench
+        .at("10:16:00")
+        .poll_of(Some("10:09:30"), &[("A", false)]);
+    assert!(
+        bench.is_firing("A"),
+        "the list that ended it holds it again"
+    );
 }
 
 #[test]
@@ -101,9 +106,17 @@ fn truncated_group_counts_what_was_left_out_and_resolves_nothing() {
         }
     }
     bench.after(Span::from_hours(1));
-    assert_eq!(bench.incidents(), (100, 60), "the status of each item decides");
+    assert_eq!(
+        bench.incidents(),
+        (100, 60),
+        "the status of each item decides"
+    );
     assert_eq!(bench.alert("v40").undelivered, 19_900);
-    assert_eq!(bench.state.alert_count(), 100, "no record for the undelivered");
+    assert_eq!(
+        bench.state.alert_count(),
+        100,
+        "no record for the undelivered"
+    );
 }
 
 #[test]

@@ -27,11 +27,18 @@ fn slow_source_fires_and_recovers_on_our_time() {
         "13:15:00 INC-1 recovery_sustained",
     ]);
     let alert = bench.alert("F");
-    assert_eq!((alert.starts_at, alert.ends_at), (t("10:00"), Some(t("10:10"))));
+    assert_eq!(
+        (alert.starts_at, alert.ends_at),
+        (t("10:00"), Some(t("10:10")))
+    );
     // The next episode of a slow source starts, on our clock, before the end of the last was heard.
     bench.at("13:22:00");
     assert_eq!(bench.firing("F", "10:22:00"), Reason::NewEpisode);
-    assert_eq!(bench.state_of(1), Some(StateWord::New), "inside the reopen window");
+    assert_eq!(
+        bench.state_of(1),
+        Some(StateWord::New),
+        "inside the reopen window"
+    );
 }
 
 #[test]
@@ -74,10 +81,17 @@ fn end_before_the_start_is_clamped() {
 fn jitter_of_milliseconds_is_not_a_new_episode() {
     let mut bench = Bench::new();
     bench.at("10:00:05").firing("F", "10:00:00");
-    for start in ["10:00:00.004", "09:59:59.996", "10:00:01.900", "09:59:58.100"] {
+    for start in [
+        "10:00:00.004",
+        "09:59:59.996",
+        "10:00:01.900",
+        "09:59:58.100",
+    ] {
         assert_eq!(bench.firing("F", start), Reason::RepeatOfOpenEpisode);
     }
-    bench.at("10:01:00").resolved("F", "10:00:00.123", "10:00:50");
+    bench
+        .at("10:01:00")
+        .resolved("F", "10:00:00.123", "10:00:50");
     assert!(!bench.is_firing("F"));
     assert_eq!(bench.firing("F", "09:59:59.500"), Reason::LateFiringParked);
     assert_eq!(bench.alert("F").episode, 1);
@@ -126,7 +140,9 @@ fn start_that_we_made_up_is_never_compared_with_one_of_the_source() {
         t("11:00"),
         "the source's own start is taken as soon as it says one"
     );
-    bench.after(Span::from_mins(1)).resolved("F", "11:00:00", "11:11:00");
+    bench
+        .after(Span::from_mins(1))
+        .resolved("F", "11:00:00", "11:11:00");
     assert!(!bench.is_firing("F"), "every open gets its close");
 }
 

@@ -19,7 +19,11 @@ pub(crate) const SOURCE: &str = "am";
 pub(crate) fn t(text: &str) -> Timestamp {
     let (days, clock) = text.split_once("d ").unwrap_or(("0", text));
     let mut parts = clock.split(':');
-    let mut part = || parts.next().map_or(0.0, |part| part.parse::<f64>().unwrap());
+    let mut part = || {
+        parts
+            .next()
+            .map_or(0.0, |part| part.parse::<f64>().unwrap())
+    };
     let seconds = (part() * 60.0 + part()) * 60.0 + part();
     let millis = format!("{:.0}", seconds * 1000.0).parse().unwrap();
     DAY_ZERO

@@ -16,8 +16,15 @@ pub(crate) fn check(state: &State, ledger: &Ledger, now: Timestamp) {
     for alert in state.alerts() {
         alert_is_sound(state, alert);
     }
+    let mut own: BTreeMap<IncidentId, Vec<&Alert>> = BTreeMap::new();
+    for alert in state.alerts() {
+        if let Some(id) = alert.incident {
+            own.entry(id).or_default().push(alert);
+        }
+    }
     for incident in state.incidents() {
-        incident_is_sound(state, ledger, incident);
+        let own = own.get(&incident.id).map_or(&[][..], Vec::as_slice);
+        incident_is_sound(state, ledger, incident, own);
     }
     at_most_one_open_incident_per_identity(state, ledger);
     counts_equal_a_recount(state);
@@ -59,22 +66,17 @@ fn alert_is_sound(state: &State, alert: &Alert) {
     }
 }
 
-fn incident_is_sound(state: &State, ledger: &Ledger, incident: &Incident) {
+fn incident_is_sound(state: &State, ledger: &Ledger, incident: &Incident, own: &[&Alert]) {
     let id = incident.id;
-    let own = |alert: &&Alert| alert.incident == Some(id);
-    let firing = state.alerts().filter(own).filter(|alert| alert.is_firing());
     assert_eq!(
         usize::try_from(incident.firing).unwrap(),
-        firing.count(),
+        own.iter().filter(|alert| alert.is_firing()).count(),
         "firing equals the truth: {incident:?}"
     );
     let members = state.alerts_of(id);
     assert_eq!(usize::try_from(incident.total).unwrap(), members.len());
     assert!(
-        state
-            .alerts()
-            .filter(own)
-            .all(|alert| members.contains(&alert.id)),
+        own.iter().all(|alert| members.contains(&alert.id)),
         "who belongs is listed"
     );
     if incident.firing > 0 {

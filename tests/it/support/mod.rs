@@ -1,6 +1,7 @@
 //! What tests share. Must not decide anything that the product decides.
 
 pub(crate) mod claim;
+pub(crate) mod golden;
 pub(crate) mod invariants;
 pub(crate) mod ledger;
 pub(crate) mod world;

@@ -115,6 +115,11 @@ impl Bench {
 
     /// A person does something.
     pub(crate) fn command(&mut self, incident: i64, command: Command) -> Reason {
+        self.order(incident, command).reason
+    }
+
+    /// A person does something; the whole decision.
+    pub(crate) fn order(&mut self, incident: i64, command: Command) -> Decision {
         self.give(CommandGiven {
             incident: IncidentId::new(incident).unwrap(),
             command,
@@ -122,7 +127,6 @@ impl Bench {
             expected_version: None,
             idempotency: None,
         })
-        .reason
     }
 
     /// A person does something, spelled out.
