@@ -10,8 +10,11 @@ use crate::support::claim::{firing, resolved};
 use crate::support::golden;
 use crate::support::world::Bench;
 
-/// A way into a state; together they reach every state, with each fork that matters later.
-const WAYS: [(&str, StateWord, fn(&mut Bench)); 13] = [
+/// A way into a state.
+type Way = (&'static str, StateWord, fn(&mut Bench));
+
+/// Together they reach every state, with each fork that matters later.
+const WAYS: [Way; 13] = [
     ("new", StateWord::New, |_| {}),
     ("acknowledged", StateWord::Acknowledged, |bench| {
         bench.command(1, Command::Acknowledge { until: None });

@@ -1,5 +1,6 @@
 //! Times and claims as a timeline writes them: `firing("F").start("10:00:03")`. Must not know any source format.
 
+use std::fmt;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -44,16 +45,25 @@ pub(crate) fn clock(at: Timestamp) -> String {
         0 => String::new(),
         ms => format!(".{ms:03}"),
     };
-    let [hour, minute, second] = [secs / 3600 % 24, secs / 60 % 60, secs % 60];
+    let second_of_day = secs.rem_euclid(86_400);
+    let (hour, minute) = (second_of_day / 3600, second_of_day / 60 % 60);
+    let second = second_of_day % 60;
     format!("{day}{hour:02}:{minute:02}:{second:02}{fraction}")
 }
 
 /// One claim, ready to be heard.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Said {
-    source: SmolStr,
-    payload: SmolStr,
     observation: Observation,
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let it = &self.observation;
+        let time = |at: Option<Timestamp>| at.map_or_else(|| "?".to_owned(), clock);
+        let (start, end) = (time(it.starts_at), time(it.ends_at));
+        write!(f, "{:?} {:?} {start} to {end}", it.key, it.claim)
+    }
 }
 
 /// The alert fires; no start, severity `high`, nothing left out.
@@ -74,8 +84,6 @@ pub(crate) fn key(payload: &str) -> AlertKey {
 fn claim(payload: &str, claim: Claim) -> Said {
     let summary = SmolStr::new(format!("{payload} is broken"));
     Said {
-        source: SmolStr::new(SOURCE),
-        payload: SmolStr::new(payload),
         observation: Observation {
             key: key(payload),
             claim,
@@ -127,15 +135,15 @@ impl Said {
         self
     }
 
-    pub(crate) fn from(mut self, source: &str) -> Self {
-        self.source = SmolStr::new(source);
-        self.observation.key = AlertKey::new(source, &self.payload);
+    /// The same claim about another alert.
+    pub(crate) fn named(mut self, payload: &str) -> Self {
+        self.observation.key = key(payload);
         self
     }
 
     pub(crate) fn input(self) -> Input {
         Input::ObservationReceived {
-            source: self.source,
+            source: SmolStr::new(SOURCE),
             observation: self.observation,
         }
     }
