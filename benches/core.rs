@@ -99,11 +99,16 @@ impl Run {
     fn print(&self, what: &str, spent: Duration, count: u64) {
         let each = spent.as_nanos() / u128::from(count.max(1));
         let held = resident_bytes() / self.alerts;
-        println!("{what:<34} {count:>9} decisions, {each:>9} ns each, {held:>4} B resident per alert");
+        println!(
+            "{what:<34} {count:>9} decisions, {each:>9} ns each, {held:>4} B resident per alert"
+        );
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time, outside the product")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures time, outside the product"
+)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -11,31 +11,20 @@ use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::IncidentState;
 use crate::core::limits;
 use crate::core::reason::Reason;
-use crate::core::state::DeadlineKey;
 use crate::core::time::Timestamp;
 
 /// Looks at the earliest deadlines that have come.
 pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> Decision {
     let mut draft = Draft::new(world, now, ids, Reason::DeadlinesChecked);
-    let keys: Vec<_> = world
-        .state
-        .due(now, limits::DEADLINES_PER_DECISION)
-        .collect();
-    if !keys.is_empty() {
-        draft.decision.change(Change::DeadlinesTaken(keys.len()));
+    let due = world.state.due(now, limits::DEADLINES_PER_DECISION);
+    if due.pages > 0 {
+        draft.decision.change(Change::DeadlinesTaken(due.pages));
     }
-    for key in keys {
-        match key {
-            DeadlineKey::Alert(id) => {
-                let alert = world.state.alert(id);
-                if let Some(alert) =
-                    alert.filter(|alert| alert.due_at(world.state.started_at()) <= now)
-                {
-                    alert_is_due(&mut draft, alert.clone());
-                }
-            }
-            DeadlineKey::Incident(id) => incident_is_due(&mut draft, id),
-        }
+    for alert in due.alerts.iter().filter_map(|&id| world.state.alert(id)) {
+        alert_is_due(&mut draft, alert.clone());
+    }
+    for id in due.incidents {
+        incident_is_due(&mut draft, id);
     }
     draft.finish()
 }
