@@ -39,12 +39,13 @@ pub fn compare(state: &State, source: SourceId, poll: &Poll) -> PollDifference {
         let active = poll.active.get(&alert.key).copied();
         let list = match (alert.status, active) {
             (AlertStatus::Firing, None) if is_gone(alert, poll) => &mut difference.gone,
+            // First of all: an overdue alert must not expire between two rounds.
+            (AlertStatus::Firing, Some(_)) if expires_soon(state, alert, poll.asked_at) => {
+                &mut difference.renewed
+            }
             (AlertStatus::Firing, Some(true)) if !alert.is_muted_upstream => &mut difference.muted,
             (AlertStatus::Firing, Some(false)) if alert.is_muted_upstream => {
                 &mut difference.unmuted
-            }
-            (AlertStatus::Firing, Some(_)) if expires_soon(state, alert, poll.asked_at) => {
-                &mut difference.renewed
             }
             (AlertStatus::Ended(_), Some(_))
                 if returns(state, alert).is_some() && !is_news(alert, poll.asked_at) =>
@@ -75,9 +76,11 @@ pub(super) fn decide_difference(
     let mut draft = Draft::new(world, now, ids, Reason::SourceReconciled);
     let asked_at = difference.asked_at.unwrap_or(now);
     let held = |id: &AlertId| world.state.alert(*id).cloned();
-    let expire_after = |alert: &Alert| {
+    let lease = |alert: &Alert| {
         let source = world.state.source_name(alert.source);
-        world.rules.source(source).expire_after
+        // Twice, so that a short expiry is not renewed with every poll.
+        let shortest = limits::LEASE_RENEWED.times(2);
+        now.plus(world.rules.source(source).expire_after.max(shortest))
     };
     for mut alert in difference.gone.iter().filter_map(held) {
         if alert.is_firing() && alert.last_seen_at <= asked_at {
@@ -95,7 +98,7 @@ pub(super) fn decide_difference(
         else {
             continue;
         };
-        alert.lease_at = now.plus(expire_after(&alert));
+        alert.lease_at = lease(&alert);
         alert.status = AlertStatus::Firing;
         alert.ends_at = None;
         alert.late = Late::None;
@@ -115,9 +118,7 @@ pub(super) fn decide_difference(
     }
     for mut alert in difference.renewed.iter().filter_map(held) {
         if alert.is_firing() && expires_soon(world.state, &alert, asked_at) {
-            // Twice, so that a short expiry is not renewed with every poll.
-            let shortest = limits::LEASE_RENEWED.times(2);
-            alert.lease_at = now.plus(expire_after(&alert).max(shortest));
+            alert.lease_at = lease(&alert);
             draft.decision.change(Change::AlertChanged(alert));
         }
     }
