@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod core_laws;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod reasons;
 #[cfg(test)]
 mod scenarios;

@@ -79,8 +79,51 @@ fn poll_that_comes_after_the_reorder_window_still_decides() {
     let mut bench = Bench::polled();
     resolve_then_late_firing(&mut bench);
     // The source is polled once a minute, the reorder window is half of that.
+    bench.at("10:01:50");
+    assert_eq!(bench.firing("F", "10:00:00"), Reason::LateFiringStillParked);
     bench.at("10:02:00").poll(&[("F", false)]);
     assert!(bench.is_firing("F"), "what is active must not vanish");
+    bench.reads(&[
+        "10:01:00 F orphan_resolve",
+        "10:01:03 F late_firing_parked",
+        "10:02:00 INC-1 F incident_opened",
+        "10:02:00 INC-1 F late_firing_confirmed",
+    ]);
+}
+
+#[test]
+fn poll_that_comes_after_the_firing_was_discarded_still_confirms_it() {
+    let mut bench = Bench::polled();
+    resolve_then_late_firing(&mut bench);
+    bench.at("10:20:00");
+    assert_eq!(bench.alert("F").late, Late::Discarded);
+    let mut denied = bench.clone();
+    bench.poll(&[("F", false)]);
+    assert!(bench.is_firing("F"));
+    denied.poll(&[]);
+    assert_eq!(denied.alert("F").late, Late::None);
+    assert_eq!(denied.count(Reason::LateFiringDiscarded), 1, "said once");
+}
+
+#[test]
+fn overdue_parking_does_not_hold_back_a_repeat() {
+    let mut bench = Bench::new();
+    resolve_then_late_firing(&mut bench);
+    bench.stall(Span::from_secs(30));
+    assert_eq!(bench.firing("F", "10:00:00"), Reason::LateFiringConfirmed);
+}
+
+#[test]
+fn resolve_of_an_older_episode_says_nothing_about_a_parked_firing() {
+    let mut bench = Bench::new();
+    bench.at("10:06").resolved("F", "10:05:00", "10:06:00");
+    bench.firing("F", "10:05:00");
+    assert_eq!(
+        bench.resolved("F", "10:00:00", "10:01:00"),
+        Reason::RepeatOfResolve
+    );
+    bench.at("10:07");
+    assert_eq!(bench.firing("F", "10:05:00"), Reason::LateFiringConfirmed);
 }
 
 #[test]

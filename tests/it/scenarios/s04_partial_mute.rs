@@ -75,14 +75,12 @@ fn alert_that_the_source_lists_for_days_does_not_expire_in_silence() {
 fn source_that_has_just_restarted_is_not_believed_about_what_it_does_not_list() {
     let mut bench = Bench::polled();
     bench.at("10:00:00").firing("A", "09:59:00");
-    bench.at("10:10:00").poll_of(Some("10:09:30"), &[]);
+    bench.at("10:10:00").poll_since("10:09:30", &[]);
     assert!(bench.is_firing("A"), "it has not learned of it again yet");
-    bench.at("10:15:00").poll_of(Some("10:09:30"), &[]);
+    bench.at("10:15:00").poll_since("10:09:30", &[]);
     assert_eq!(bench.ended_by("A"), Some(EndedBy::Reconciled));
     // A poll that ended it wrongly is put right by the next one.
-    bench
-        .at("10:16:00")
-        .poll_of(Some("10:09:30"), &[("A", false)]);
+    bench.at("10:16:00").poll_since("10:09:30", &[("A", false)]);
     assert!(
         bench.is_firing("A"),
         "the list that ended it holds it again"

@@ -84,7 +84,9 @@ fn incident_is_sound(state: &State, ledger: &Ledger, incident: &Incident, own: &
             incident.state.is_open() && incident.recovers_at.is_none(),
             "what fires is open: {incident:?}"
         );
-    } else if incident.state.is_open() {
+    } else if !incident.state.is_open() {
+        assert_eq!(incident.recovers_at, None, "what is over does not recover");
+    } else {
         assert!(
             incident.recovers_at.is_some() || ledger.reopened_by_person.contains(&id),
             "every open gets its close: {incident:?}"

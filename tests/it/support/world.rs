@@ -89,6 +89,12 @@ impl Bench {
         self
     }
 
+    /// Lets time pass while the engine is busy: what happens next is decided before overdue deadlines.
+    pub(crate) fn stall(&mut self, span: Span) -> &mut Self {
+        self.now = self.now.plus(span);
+        self
+    }
+
     fn pass_until(&mut self, until: Timestamp) {
         assert!(until >= self.now, "time runs forward: {}", clock(until));
         while let Some((at, _)) = self.state.next_deadline()
@@ -138,17 +144,27 @@ impl Bench {
 
     /// The usual source's own list is fetched and compared until nothing is left; alerts with whether it mutes them.
     pub(crate) fn poll(&mut self, active: &[(&str, bool)]) {
-        self.poll_of(None, active);
+        self.poll_asked_at(self.now, None, active);
     }
 
     /// As [`Bench::poll`], of a source that says when it started.
-    pub(crate) fn poll_of(&mut self, source_started_at: Option<&str>, active: &[(&str, bool)]) {
+    pub(crate) fn poll_since(&mut self, source_started_at: &str, active: &[(&str, bool)]) {
+        self.poll_asked_at(self.now, Some(t(source_started_at)), active);
+    }
+
+    /// As [`Bench::poll`], with the time of asking and of the source's start.
+    pub(crate) fn poll_asked_at(
+        &mut self,
+        asked_at: Timestamp,
+        source_started_at: Option<Timestamp>,
+        active: &[(&str, bool)],
+    ) {
         let Some(source) = self.state.source(SOURCE) else {
             return;
         };
         let poll = Poll {
-            asked_at: self.now,
-            source_started_at: source_started_at.map(t),
+            asked_at,
+            source_started_at,
             active: active
                 .iter()
                 .map(|(name, is_muted)| (key(name).hash(), *is_muted))
