@@ -27,15 +27,11 @@ fn hold(until: &str) -> Command {
     Command::Hold { reason, until }
 }
 
-fn note(text: &str) -> Option<Box<str>> {
-    Some(text.into())
-}
-
 #[test]
 fn person_resolves_without_a_recovery_and_the_source_goes_on() {
     let mut bench = firing_since_ten(Bench::new());
     bench.at("10:30");
-    let note = note("cable");
+    let note = Some("cable".into());
     bench.command(1, Command::Resolve { note });
     bench.at("10:40").firing("F", "10:00");
     bench.at("10:45").firing("F", "10:00");
@@ -111,7 +107,7 @@ fn linked_incident_takes_the_alerts_over() {
     let mut bench = firing_since_ten(Bench::new());
     bench.at("10:30").resolved("F", "10:00", "10:29");
     bench.at("11:00");
-    let reason = note("again");
+    let reason = Some("again".into());
     let decision = bench.order(1, Command::Reopen { reason });
     assert_eq!(
         decision.incident,
