@@ -102,7 +102,7 @@ pub enum Change {
     },
     /// A closed incident is no longer held in memory.
     IncidentForgotten(IncidentId),
-    /// So many of the earliest deadlines were looked at.
+    /// So many of the pages with the earliest deadlines were looked through.
     DeadlinesTaken(usize),
     /// A command with an idempotency key was answered.
     CommandRemembered {

@@ -204,7 +204,7 @@ async fn upsert_alerts(conn: Conn<'_>, partition: i64, rows: &[&Alert]) -> Resul
     on!(conn, c => {
         let mut query = QueryBuilder::new(
             "INSERT INTO alert_state (id, partition, status, ended_by, severity, is_muted_upstream, undelivered, \
-             episode, starts_at, ends_at, last_seen_at, lease_at, count, count_before, text_hash, incident, late, \
+             episode, starts_at, is_start_ours, ends_at, last_seen_at, lease_at, count, count_before, text_hash, incident, late, \
              late_until, is_forgotten) ",
         );
         query.push_values(rows, |mut row, alert| {
@@ -219,6 +219,7 @@ async fn upsert_alerts(conn: Conn<'_>, partition: i64, rows: &[&Alert]) -> Resul
                 .push_bind(i64::from(alert.undelivered))
                 .push_bind(i64::from(alert.episode))
                 .push_bind(alert.starts_at.as_millis())
+                .push_bind(alert.is_start_ours)
                 .push_bind(alert.ends_at.map(Timestamp::as_millis))
                 .push_bind(alert.last_seen_at.as_millis())
                 .push_bind(alert.lease_at.as_millis())
@@ -233,7 +234,7 @@ async fn upsert_alerts(conn: Conn<'_>, partition: i64, rows: &[&Alert]) -> Resul
         query.push(
             " ON CONFLICT (id) DO UPDATE SET status = excluded.status, ended_by = excluded.ended_by, \
              severity = excluded.severity, is_muted_upstream = excluded.is_muted_upstream, \
-             undelivered = excluded.undelivered, episode = excluded.episode, starts_at = excluded.starts_at, \
+             undelivered = excluded.undelivered, episode = excluded.episode, starts_at = excluded.starts_at, is_start_ours = excluded.is_start_ours, \
              ends_at = excluded.ends_at, last_seen_at = excluded.last_seen_at, lease_at = excluded.lease_at, \
              count = excluded.count, count_before = excluded.count_before, text_hash = excluded.text_hash, \
              incident = excluded.incident, late = excluded.late, late_until = excluded.late_until",

@@ -56,6 +56,7 @@ row! {
         undelivered: i64,
         episode: i64,
         starts_at: i64,
+        is_start_ours: bool,
         ends_at: Option<i64>,
         last_seen_at: i64,
         lease_at: i64,
@@ -70,7 +71,7 @@ row! {
 
 /// The columns of [`AlertRow`], in its order; `k` is `alert_key`, `s` is `alert_state`.
 pub(super) const ALERT_COLUMNS: &str = "k.id, k.source, k.first_seen_at, k.key, s.status, s.ended_by, s.severity, \
-    s.is_muted_upstream, s.undelivered, s.episode, s.starts_at, s.ends_at, s.last_seen_at, s.lease_at, s.count, \
+    s.is_muted_upstream, s.undelivered, s.episode, s.starts_at, s.is_start_ours, s.ends_at, s.last_seen_at, s.lease_at, s.count, \
     s.count_before, s.text_hash, s.incident, s.late, s.late_until";
 
 impl AlertRow {
@@ -102,6 +103,7 @@ impl AlertRow {
             undelivered: number("alert_state", "undelivered", self.undelivered)?,
             episode: number("alert_state", "episode", self.episode)?,
             starts_at: Timestamp::from_millis(self.starts_at),
+            is_start_ours: self.is_start_ours,
             ends_at: self.ends_at.map(Timestamp::from_millis),
             first_seen_at: Timestamp::from_millis(self.first_seen_at),
             last_seen_at: Timestamp::from_millis(self.last_seen_at),
