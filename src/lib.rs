@@ -1,6 +1,10 @@
 //! Watchbell: the bridge between monitoring and incident management.
 
+pub mod bench;
 pub mod config;
 pub mod core;
+pub mod engine;
+pub mod runtime;
 pub mod sources;
 pub mod store;
+pub mod telemetry;

@@ -13,6 +13,7 @@ pub mod dead_letters;
 pub(crate) mod dialect;
 pub mod error;
 pub mod inbox;
+mod jobs;
 pub mod lease;
 pub mod load;
 
