@@ -19,8 +19,8 @@ pub struct AlertFilter {
     pub severities: Vec<Severity>,
     /// Of one of these sources.
     pub sources: Vec<String>,
-    /// That belong, or last belonged, to this incident.
-    pub incident: Option<IncidentId>,
+    /// That belong, or last belonged, to one of these incidents.
+    pub incidents: Vec<IncidentId>,
     /// That ever belonged to this incident.
     pub member_of: Option<IncidentId>,
     /// With this text in the summary, the labels or the key.
@@ -86,17 +86,26 @@ pub async fn list(
         let status = if is_firing { "firing" } else { "resolved" };
         select.sql(" AND s.status = ").text(status);
     }
-    if let Some(id) = filter.incident {
-        select.sql(" AND s.incident = ").number(id.get());
+    if !filter.incidents.is_empty() {
+        // The members are few; they lead to the alerts faster than a walk over all of them.
+        let ids: Vec<_> = filter.incidents.iter().map(|id| id.get()).collect();
+        select
+            .any_number(" AND s.incident IN", &ids, "")
+            .any_number(
+                " AND k.id IN (SELECT m.alert FROM incident_alert m WHERE m.incident IN",
+                &ids,
+                ")",
+            );
     }
-    // The members are few; they lead to the alerts faster than a walk over all of them.
-    if let Some(id) = filter.member_of.or(filter.incident) {
+    if let Some(id) = filter.member_of {
         let members = " AND k.id IN (SELECT m.alert FROM incident_alert m WHERE m.incident = ";
         select.sql(members).number(id.get()).sql(")");
     }
-    select
-        .any_of(" AND s.severity IN", &severities, "")
-        .any_of(" AND source.name IN", &filter.sources, "");
+    select.any_of(" AND s.severity IN", &severities, "").any_of(
+        " AND source.name IN",
+        &filter.sources,
+        "",
+    );
     if let Some(text) = &filter.search {
         let pattern = pattern(text);
         select

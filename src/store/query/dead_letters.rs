@@ -43,8 +43,12 @@ pub async fn list(
         .any_of(" AND source IN", sources, "")
         .any_of(" AND reason IN", reasons, "")
         .page(page, "id", "id");
-    Ok(Listed::of(select.fetch(conn).await?, page, |head: &DeadLetterHead| Position {
-        value: head.id,
-        id: head.id,
-    }))
+    Ok(Listed::of(
+        select.fetch(conn).await?,
+        page,
+        |head: &DeadLetterHead| Position {
+            value: head.id,
+            id: head.id,
+        },
+    ))
 }

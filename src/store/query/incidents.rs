@@ -61,7 +61,8 @@ row! {
 }
 
 /// The members of an incident with their state.
-const MEMBERS: &str = " FROM incident_alert m JOIN alert_state s ON s.id = m.alert WHERE m.incident = incident.id";
+const MEMBERS: &str =
+    " FROM incident_alert m JOIN alert_state s ON s.id = m.alert WHERE m.incident = incident.id";
 
 /// Incidents by number.
 ///

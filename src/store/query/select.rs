@@ -55,13 +55,35 @@ impl Select {
         values: &[T],
         after: &'static str,
     ) -> &mut Self {
-        if values.is_empty() {
+        let parts = values
+            .iter()
+            .map(|value| Part::Text(value.as_ref().to_owned()));
+        self.any_part(before, parts, after)
+    }
+
+    /// The same with numbers.
+    pub(super) fn any_number(
+        &mut self,
+        before: &'static str,
+        values: &[i64],
+        after: &'static str,
+    ) -> &mut Self {
+        self.any_part(before, values.iter().copied().map(Part::Number), after)
+    }
+
+    fn any_part(
+        &mut self,
+        before: &'static str,
+        values: impl ExactSizeIterator<Item = Part>,
+        after: &'static str,
+    ) -> &mut Self {
+        if values.len() == 0 {
             return self;
         }
         self.sql(before);
-        for (index, value) in values.iter().enumerate() {
+        for (index, value) in values.enumerate() {
             self.sql(if index == 0 { " (" } else { ", " });
-            self.text(value.as_ref());
+            self.parts.push(value);
         }
         self.sql(")").sql(after)
     }
@@ -87,7 +109,8 @@ impl Select {
             self.sql(", ").sql(id).sql(direction);
         }
         // One more than wanted tells whether there is a next page.
-        self.sql(" LIMIT ").number(i64::from(page.limit).saturating_add(1))
+        self.sql(" LIMIT ")
+            .number(i64::from(page.limit).saturating_add(1))
     }
 
     /// Runs it and returns every row.

@@ -101,11 +101,14 @@ impl ViewRow {
         let reason = Reason::from_code(&self.reason)
             .ok_or_else(|| StoreError::corrupt("timeline", "reason", &self.reason))?;
         let source = self.input_source;
-        let input = self.input_at.zip(self.input_kind).map(|(at, kind)| InputView {
-            at: Timestamp::from_millis(at),
-            kind,
-            source,
-        });
+        let input = self
+            .input_at
+            .zip(self.input_kind)
+            .map(|(at, kind)| InputView {
+                at: Timestamp::from_millis(at),
+                kind,
+                source,
+            });
         Ok(TimelineView {
             id: self.id,
             seq: self.seq,
