@@ -15,7 +15,7 @@ use super::problem::{Kind, Problem};
 use super::{ApiState, alerts, commands, dead_letters, incidents, layers, sources, status, tokens};
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 19] = [
+const LATER: [&str; 17] = [
     "cis",
     "cmdb",
     "services",
@@ -33,8 +33,6 @@ const LATER: [&str; 19] = [
     "reports",
     "audit",
     "stream",
-    "rules",
-    "heartbeats",
 ];
 /// Commands of the contract that are not built yet.
 const LATER_COMMANDS: [&str; 6] = ["merge", "split", "unlink", "pin", "priority", "root"];

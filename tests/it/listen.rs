@@ -112,9 +112,10 @@ async fn idle_connections_are_closed() {
 
 #[tokio::test]
 async fn request_in_progress_is_not_idle() {
+    let idle_timeout = Duration::from_millis(500);
     let limits = Limits {
         header_timeout: SHORT,
-        idle_timeout: SHORT,
+        idle_timeout,
         ..Limits::default()
     };
     let server = TestServer::start(limits, None);
@@ -122,11 +123,12 @@ async fn request_in_progress_is_not_idle() {
     let gate = server.gate.clone();
     let late = async {
         server.entered().await;
-        sleep(3 * SHORT).await;
+        sleep(2 * idle_timeout).await;
         gate.open.add_permits(1);
     };
     let (answer, ()) = tokio::join!(client.get("/slow"), late);
     assert_eq!(answer.unwrap().1, "finished");
+    assert_eq!(client.get("/").await.unwrap().0, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -185,6 +186,7 @@ async fn client_certificate_is_demanded_where_a_ca_is_given() {
     for own in [None, Some(&stranger)] {
         // In TLS 1.3 the client learns of the refusal only when it reads.
         if let Ok(mut stream) = open(&server, client(&identity.ca, "http/1.1", own)).await {
+            drop(stream.write_all(GET.as_bytes()).await);
             assert_eq!(read_to_close(&mut stream).await, "");
         }
     }
