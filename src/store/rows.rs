@@ -15,6 +15,8 @@ use crate::core::time::Timestamp;
 use super::StoreError;
 
 /// Declares a row struct that both engines can fill, column by column in the order of the fields.
+///
+/// `..base: Row = COLUMNS;` in front of the fields says that the columns of another row come first.
 macro_rules! row {
     ($(#[$doc:meta])* $vis:vis struct $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)+ }) => {
         $(#[$doc])*
@@ -33,11 +35,40 @@ macro_rules! row {
             }
         }
     };
+    (
+        $(#[$doc:meta])*
+        $vis:vis struct $name:ident {
+            ..$base:ident: $base_type:ty = $columns:expr;
+            $($field:ident: $type:ty,)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        $vis struct $name { pub $base: $base_type, $(pub $field: $type,)+ }
+
+        impl<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> for $name {
+            fn from_row(row: &'r sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+                $crate::store::rows::row!(@fill row, $base $columns, $($field),+)
+            }
+        }
+
+        impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for $name {
+            fn from_row(row: &'r sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+                $crate::store::rows::row!(@fill row, $base $columns, $($field),+)
+            }
+        }
+    };
     (@fill $row:ident, $($field:ident),+) => {{
         use sqlx::Row as _;
         let mut columns = 0_usize..;
         let mut next = || columns.next().unwrap_or_default();
         Ok(Self { $($field: $row.try_get(next())?,)+ })
+    }};
+    (@fill $row:ident, $base:ident $columns:expr, $($field:ident),+) => {{
+        use sqlx::Row as _;
+        let mut columns = $columns.split(',').count()..;
+        let mut next = || columns.next().unwrap_or_default();
+        Ok(Self { $base: sqlx::FromRow::from_row($row)?, $($field: $row.try_get(next())?,)+ })
     }};
 }
 pub(crate) use row;
