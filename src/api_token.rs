@@ -82,9 +82,9 @@ pub fn hash(key: &[u8; 32], token: &str) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// The id by which a token is listed and revoked: `T-` and the beginning of its hash.
+/// The id by which a token is listed and revoked: `tok-` and the beginning of its hash.
 pub fn public_id(hash: &str) -> String {
-    format!("T-{}", hash.get(..ID_DIGITS).unwrap_or(hash))
+    format!("tok-{}", hash.get(..ID_DIGITS).unwrap_or(hash))
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
             hash,
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
-        assert_eq!(public_id(&hash), "T-5bdcc146bf60");
+        assert_eq!(public_id(&hash), "tok-5bdcc146bf60");
     }
 
     #[test]

@@ -60,18 +60,16 @@ pub fn load_or_create(
         return Ok(key);
     }
     create(state_dir, fresh).map_err(|error| TokenKeyError::Io(path(state_dir), error))?;
-    let missing = || {
-        TokenKeyError::Io(
-            path(state_dir),
-            io::Error::from(ErrorKind::NotFound),
-        )
-    };
+    let missing = || TokenKeyError::Io(path(state_dir), io::Error::from(ErrorKind::NotFound));
     load(state_dir)?.ok_or_else(missing)
 }
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    io::Read::read_to_string(&mut io::Read::take(File::open(path)?, FILE_BYTES_MAX), &mut text)?;
+    io::Read::read_to_string(
+        &mut io::Read::take(File::open(path)?, FILE_BYTES_MAX),
+        &mut text,
+    )?;
     Ok(text)
 }
 
@@ -129,9 +127,6 @@ mod tests {
         fs::write(path(dir.path()), "not a key\n").unwrap();
         let error = load_or_create(dir.path(), [7; 32]).unwrap_err();
         assert!(matches!(error, TokenKeyError::Malformed(_)), "{error}");
-        assert_eq!(
-            fs::read_to_string(path(dir.path())).unwrap(),
-            "not a key\n"
-        );
+        assert_eq!(fs::read_to_string(path(dir.path())).unwrap(), "not a key\n");
     }
 }

@@ -8,12 +8,13 @@ use crate::cli::client::Client;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::incidents::{SEVERITIES, filters};
 use crate::cli::machine::now;
-use crate::cli::options::{DaemonArgs, Extent};
+use crate::cli::options::{DaemonArgs, Extent, incident};
 use crate::cli::out::Out;
 use crate::cli::pages::{self, Page};
 use crate::cli::table::{Cell, Fit, Paint, Table};
 use crate::cli::text::span;
 use crate::cli::views::{Alert, filled, severity_paint, time};
+use crate::core::ids::IncidentId;
 use crate::core::time::Timestamp;
 
 /// The examples of `--help`.
@@ -49,6 +50,9 @@ pub struct AlertsArgs {
     /// Only of this source
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
+    /// Only of this incident
+    #[arg(long, value_name = "N", value_parser = incident)]
+    incident: Option<IncidentId>,
     /// Only with this text
     #[arg(short, long = "query", value_name = "TEXT")]
     query: Option<String>,
@@ -68,6 +72,7 @@ pub async fn run(client: &Client, args: &AlertsArgs, out: &Out) -> Result<Exit, 
         ("status", Some(args.status.join(","))),
         ("severity", Some(args.severity.join(","))),
         ("source", args.source.clone()),
+        ("incident", args.incident.map(|id| id.to_string())),
         ("q", args.query.clone()),
     ]);
     let page = pages::read(client, &["alerts"], &filters, args.extent).await?;

@@ -76,7 +76,10 @@ fn source_line(source: &SourceSettings, base: &str) -> String {
     let kind = match source.kind {
         SourceKind::Alertmanager => "alertmanager",
     };
-    let mut line = format!("{} ({kind}): POST {base}/ingest/{}", source.name, source.name);
+    let mut line = format!(
+        "{} ({kind}): POST {base}/ingest/{}",
+        source.name, source.name
+    );
     line.push_str(if source.is_authenticated() {
         ", with a secret"
     } else {

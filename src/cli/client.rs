@@ -52,7 +52,10 @@ impl Client {
     /// The address or the certificate cannot be used.
     pub fn to(target: &Target, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, Failure> {
         let bad = |error: &dyn std::fmt::Display| {
-            Failure::usage(format!("the address {} cannot be used: {error}", target.url))
+            Failure::usage(format!(
+                "the address {} cannot be used: {error}",
+                target.url
+            ))
         };
         let base = Url::parse(&target.url).map_err(|error| bad(&error))?;
         let mut builder = reqwest::Client::builder()
@@ -109,11 +112,8 @@ impl Client {
         let key = hex::encode(random_bytes::<16>()?);
         let send = async || {
             let request = self.request(Method::POST, path)?;
-            Ok(request
-                .header("idempotency-key", &key)
-                .json(body)
-                .send()
-                .await)
+            let request = request.header("idempotency-key", &key).json(body);
+            Ok::<_, Failure>(request.send().await)
         };
         let answer = match send().await? {
             Err(error) if !error.is_timeout() && !error.is_builder() => send().await?,
@@ -203,8 +203,10 @@ impl Client {
             StatusCode::BAD_REQUEST => Failure::usage(format!("the daemon refused: {said}")),
             StatusCode::SERVICE_UNAVAILABLE => Failure::unreachable(format!("not now: {said}"))
                 .next("try again in a moment; `watchbell doctor` tells more"),
-            _ if status.is_server_error() => Failure::unreachable(format!("the daemon failed: {said}"))
-                .next("its log tells more (journalctl -u watchbell)"),
+            _ if status.is_server_error() => {
+                Failure::unreachable(format!("the daemon failed: {said}"))
+                    .next("its log tells more (journalctl -u watchbell)")
+            }
             _ => Failure::failed(said),
         }
     }
@@ -233,7 +235,9 @@ fn no_answer(shown: &str, error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         failure.next("is the address right, and is the daemon busy or stuck?")
     } else if cause(error).contains("certificate") {
-        failure.next("pass the authority's certificate with --ca, and the name in the daemon's with --url")
+        failure.next(
+            "pass the authority's certificate with --ca, and the name in the daemon's with --url",
+        )
     } else {
         failure.next("check the address, or pass another with --url")
     }
@@ -306,4 +310,3 @@ pub fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Failure> {
             .next("is it of another release? `--output json` shows the answer as it is")
     })
 }
-

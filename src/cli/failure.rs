@@ -133,10 +133,10 @@ impl From<anyhow::Error> for Failure {
 
 /// What went wrong while printing.
 pub fn printing(error: &io::Error) -> Failure {
-    match error.kind() {
-        ErrorKind::BrokenPipe => Failure::ReaderGone,
-        _ => Failure::unreachable(format!("the output cannot be written: {error}")),
+    if error.kind() == ErrorKind::BrokenPipe {
+        return Failure::ReaderGone;
     }
+    Failure::unreachable(format!("the output cannot be written: {error}"))
 }
 
 /// An error and its causes, each said once: many errors repeat their cause in their own text.

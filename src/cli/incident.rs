@@ -47,14 +47,19 @@ pub struct IncidentArgs {
 #[derive(Subcommand, Clone, Debug)]
 enum Action {
     /// Take notice: nobody else is told while you look at it
-    #[command(visible_alias = "acknowledge", after_help = "Example:\n  watchbell incident 42 ack --until 2h")]
+    #[command(
+        visible_alias = "acknowledge",
+        after_help = "Example:\n  watchbell incident 42 ack --until 2h"
+    )]
     Ack {
         /// It becomes new again then: a duration like 2h, or a time like 2026-01-31T08:00:00Z
         #[arg(long, value_name = "WHEN", value_parser = until)]
         until: Option<Until>,
     },
     /// Give it to a person, a team, or both
-    #[command(after_help = "Examples:\n  watchbell incident 42 assign ana\n  watchbell incident 42 assign --team network")]
+    #[command(
+        after_help = "Examples:\n  watchbell incident 42 assign ana\n  watchbell incident 42 assign --team network"
+    )]
     Assign {
         /// The person
         #[arg(value_name = "WHO", required_unless_present = "team")]
@@ -67,7 +72,9 @@ enum Action {
     #[command(after_help = "Example:\n  watchbell incident 42 start")]
     Start,
     /// Wait for something outside
-    #[command(after_help = "Example:\n  watchbell incident 42 hold \"waiting for the vendor\" --until 1d")]
+    #[command(
+        after_help = "Example:\n  watchbell incident 42 hold \"waiting for the vendor\" --until 1d"
+    )]
     Hold {
         /// What it waits for
         #[arg(value_name = "REASON")]
@@ -126,9 +133,11 @@ impl Action {
         };
         let mut fields = match body {
             Value::Object(fields) => fields,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                Map::new()
-            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Map::new(),
         };
         fields.retain(|_, value| !value.is_null());
         (name, fields)
@@ -180,7 +189,10 @@ fn line(incident: &Incident) -> String {
         parts.push(format!("team {team}"));
     }
     let counts = incident.alerts;
-    parts.push(format!("{} of {} alerts firing", counts.firing, counts.total));
+    parts.push(format!(
+        "{} of {} alerts firing",
+        counts.firing, counts.total
+    ));
     clean(&format!("{}: {}", parts.join(", "), incident.title))
 }
 

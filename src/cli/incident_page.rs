@@ -23,12 +23,7 @@ const ENTRIES: u64 = 100;
 ///
 /// # Errors
 /// The daemon does not answer, or refuses.
-pub async fn show(
-    client: &Client,
-    number: &str,
-    output: Output,
-    out: &Out,
-) -> Result<(), Failure> {
+pub async fn show(client: &Client, number: &str, output: Output, out: &Out) -> Result<(), Failure> {
     let answer = client.get(&["incidents", number], &[]).await?;
     let extent = Extent {
         limit: ENTRIES,
@@ -75,7 +70,8 @@ fn head(incident: &Incident, now: Timestamp, out: &Out) -> String {
             .map(|at| format!("{} ({})", utc(at), relative(at, now)))
     };
     fact("on hold for", incident.hold_reason.clone());
-    fact("until", at(incident.state_until));
+    fact("hold ends", at(incident.hold_until));
+    fact("taken until", at(incident.acknowledged_until));
     fact("assignee", incident.assignee.clone());
     fact("team", incident.team.clone());
     fact("services", Some(incident.services.join(", ")));
@@ -84,14 +80,19 @@ fn head(incident: &Incident, now: Timestamp, out: &Out) -> String {
     fact("alerts", Some(alerts));
     fact("opened", at(incident.opened_at));
     fact("acknowledged", at(incident.acknowledged_at));
+    fact("recovers", at(incident.recovers_at));
     fact("resolved", at(incident.resolved_at));
+    fact("closes", at(incident.closes_at));
     fact("closed", at(incident.closed_at));
     fact("follows", filled(incident.previous.as_ref()).cloned());
     fact("version", Some(incident.version.to_string()));
-    let age = incident
-        .opened_at
-        .map_or_else(String::new, |at| format!(", {} old", span(now.since(time(at)))));
-    format!("{number} {priority} {state}{age}\n{title}\n\n{}", table.render(out))
+    let age = incident.opened_at.map_or_else(String::new, |at| {
+        format!(", {} old", span(now.since(time(at))))
+    });
+    format!(
+        "{number} {priority} {state}{age}\n{title}\n\n{}",
+        table.render(out)
+    )
 }
 
 fn timeline(page: &Page, now: Timestamp, out: &Out) -> Result<String, Failure> {
@@ -101,10 +102,7 @@ fn timeline(page: &Page, now: Timestamp, out: &Out) -> Result<String, Failure> {
 
 /// Entries as a table, oldest first.
 pub fn in_order(mut entries: Vec<Entry>, now: Timestamp, out: &Out) -> String {
-    // The API lists newest first; entries of one decision have one time, and only reversing keeps their order.
-    if entries.first().map(|entry| entry.at) > entries.last().map(|entry| entry.at) {
-        entries.reverse();
-    }
+    entries.sort_by_key(|entry| (entry.at, entry.id));
     let mut table = Table::new(&[
         ("TIME (UTC)", Fit::Fixed),
         ("", Fit::Right),

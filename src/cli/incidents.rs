@@ -18,13 +18,15 @@ use crate::core::time::Timestamp;
 /// The examples of `--help`.
 pub const EXAMPLES: &str = "\
 Examples:
-  watchbell incidents --state new,acknowledged,in_progress,on_hold
+  watchbell incidents --state open                 # everything that is not resolved or closed
   watchbell incidents --priority P1,P2 --team network
   watchbell incidents -q checkout --all --output json | jq -r '.items[].number'
 
 ALERTS shows how many of the incident's alerts are still firing, of all it has.";
 
-const STATES: [&str; 6] = [
+/// The states, and the word for those in which an incident needs people.
+const STATES: [&str; 7] = [
+    "open",
     "new",
     "acknowledged",
     "in_progress",
@@ -61,6 +63,9 @@ pub struct IncidentsArgs {
     /// Only this team's
     #[arg(long, value_name = "TEAM")]
     team: Option<String>,
+    /// Only what this person has
+    #[arg(long, value_name = "WHO")]
+    assignee: Option<String>,
     /// Only with alerts of this source
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
@@ -85,6 +90,7 @@ pub async fn run(client: &Client, args: &IncidentsArgs, out: &Out) -> Result<Exi
         ("priority", Some(upper.join(","))),
         ("severity", Some(args.severity.join(","))),
         ("team", args.team.clone()),
+        ("assignee", args.assignee.clone()),
         ("source", args.source.clone()),
         ("q", args.query.clone()),
     ]);

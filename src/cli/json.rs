@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn fields_keep_their_order_and_strings_their_content() {
-        let json = r#"{"z": 1.10, "a":[],"s":"x, {\"y\": [1]} \\","l":[ true,{"k":null} ],"e":{ }}"#;
+        let json =
+            r#"{"z": 1.10, "a":[],"s":"x, {\"y\": [1]} \\","l":[ true,{"k":null} ],"e":{ }}"#;
         let text = r#"{
   "z": 1.10,
   "a": [],

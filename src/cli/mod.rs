@@ -33,6 +33,7 @@ pub mod token;
 pub mod views;
 
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::options::DaemonArgs;
 use crate::cli::out::Out;
 use crate::config::Env;
+use crate::runtime::listen;
 
 const EXAMPLES: &str = "\
 Two minutes to the first incident:
@@ -103,7 +105,7 @@ enum Command {
     /// Show messages that could not be understood
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::DeadLettersArgs),
-    /// Measure
+    /// Measure how fast alerts are acknowledged
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     /// Print a completion script for a shell
@@ -122,7 +124,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // Help and version also come this way; a reader that has gone is no error.
             drop(error.print());
             let is_asked_for = !error.use_stderr();
-            return if is_asked_for { Exit::Done } else { Exit::Usage }.into();
+            return if is_asked_for {
+                Exit::Done
+            } else {
+                Exit::Usage
+            }
+            .into();
         }
     };
     let env = Env::process();
@@ -137,10 +144,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn execute(cli: Cli, env: &Env, out: &Out) -> Result<Exit, Failure> {
+    // Reading them changes the environment, which is only safe while there is one thread.
+    let inherited = if matches!(cli.command, Command::Serve) {
+        listen::inherited().map_err(|error| {
+            Failure::unreachable(format!("a socket from systemd cannot be used: {error}"))
+                .next("give the unit stream sockets only (ListenStream=)")
+        })?
+    } else {
+        Vec::new()
+    };
     let runtime = runtime(&cli.command).map_err(|error| {
         Failure::unreachable(format!("the operating system gave no threads: {error}"))
     })?;
-    let exit = runtime.block_on(Box::pin(dispatch(cli, env, out)));
+    let exit = runtime.block_on(Box::pin(dispatch(cli, inherited, env, out)));
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();
     exit
@@ -167,11 +183,16 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
     .build()
 }
 
-async fn dispatch(cli: Cli, env: &Env, out: &Out) -> Result<Exit, Failure> {
+async fn dispatch(
+    cli: Cli,
+    inherited: Vec<TcpListener>,
+    env: &Env,
+    out: &Out,
+) -> Result<Exit, Failure> {
     let config = cli.config.as_deref();
     let client = |args: &DaemonArgs| Client::new(args, config, env);
     match cli.command {
-        Command::Serve => serve::run(config, env).await,
+        Command::Serve => serve::run(config, env, inherited).await,
         Command::Check => check::run(config, env, out),
         Command::Migrate => store::migrate(config, env, out).await,
         Command::Backup(args) => store::backup(config, &args, env, out).await,
@@ -205,7 +226,10 @@ mod tests {
             }
             assert!(command.get_about().is_some(), "{name} has no description");
             let has_examples = command.get_after_help().is_some();
-            assert!(has_examples || command.has_subcommands(), "{name} has no examples");
+            assert!(
+                has_examples || command.has_subcommands(),
+                "{name} has no examples"
+            );
             open.extend(command.get_subcommands());
         }
     }

@@ -142,7 +142,9 @@ pub fn subject(text: &str) -> Result<Subject, String> {
         return Ok(Subject::Incident(id));
     }
     let alert = text.parse().map(Subject::Alert);
-    alert.map_err(|_| "write the number of an incident like INC-42, or the id of an alert like A-17".to_owned())
+    alert.map_err(|_| {
+        "write the number of an incident like INC-42, or the id of an alert like A-17".to_owned()
+    })
 }
 
 #[cfg(test)]

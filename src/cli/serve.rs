@@ -2,6 +2,7 @@
 //!
 //! Must not set anything up; that is `app`'s.
 
+use std::net::TcpListener;
 use std::path::Path;
 
 use crate::app;
@@ -18,13 +19,17 @@ Examples:
 
 Stops on SIGTERM or SIGINT. Try `watchbell check` first when it refuses to start.";
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is told to stop; `inherited` are the sockets that systemd handed over.
 ///
 /// # Errors
 /// The configuration is wrong, something cannot be opened, or a part of the daemon ended unasked.
-pub async fn run(config: Option<&Path>, env: &Env) -> Result<Exit, Failure> {
+pub async fn run(
+    config: Option<&Path>,
+    env: &Env,
+    inherited: Vec<TcpListener>,
+) -> Result<Exit, Failure> {
     let request = settings::request(config, env);
     let loaded = load(&request)?;
-    app::serve(request, loaded).await?;
+    app::serve(request, loaded, inherited).await?;
     Ok(Exit::Done)
 }

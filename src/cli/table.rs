@@ -202,11 +202,7 @@ impl Table {
 mod tests {
     use super::*;
 
-    const COLUMNS: &[(&str, Fit)] = &[
-        ("N", Fit::Right),
-        ("TITLE", Fit::Cut),
-        ("WHO", Fit::Fixed),
-    ];
+    const COLUMNS: &[(&str, Fit)] = &[("N", Fit::Right), ("TITLE", Fit::Cut), ("WHO", Fit::Fixed)];
 
     fn out(width: Option<usize>) -> Out {
         Out {

@@ -41,10 +41,10 @@ pub fn find(args: &DaemonArgs, config: Option<&Path>, env: &Env) -> Result<Targe
     }
     errors.retain(|error| error.key.is_empty() || error.key.starts_with("server"));
     if errors.is_empty() {
-        return Err(
-            Failure::usage("the configuration leaves the port of the listener to the system")
-                .next("say where the daemon is with --url or WATCHBELL_URL"),
-        );
+        return Err(Failure::usage(
+            "the configuration leaves the port of the listener to the system",
+        )
+        .next("say where the daemon is with --url or WATCHBELL_URL"));
     }
     Err(Failure::from(ConfigErrors(errors))
         .next("or say where the daemon is with --url or WATCHBELL_URL"))

@@ -61,7 +61,9 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut line = String::new();
     for word in text.split_whitespace() {
         let space = usize::from(!line.is_empty());
-        let wanted = width(&line).saturating_add(space).saturating_add(width(word));
+        let wanted = width(&line)
+            .saturating_add(space)
+            .saturating_add(width(word));
         if wanted > columns && !line.is_empty() {
             lines.push(std::mem::take(&mut line));
         }

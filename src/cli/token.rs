@@ -28,7 +28,7 @@ Examples:
   watchbell token create --role responder --name ana --expires 90d
   export WATCHBELL_TOKEN=$(watchbell token create --role viewer --name dashboard)
   watchbell token list
-  watchbell token revoke T-5bdcc146bf60
+  watchbell token revoke tok-5bdcc146bf60
 
 Roles: viewer reads, responder also works on incidents, admin also changes what concerns everybody. Run this as the user
 and with the configuration of the daemon: tokens live in its store, hashed with the key in its state folder.";
@@ -153,7 +153,11 @@ async fn list(settings: &Settings, output: Output, out: &Out) -> Result<Exit, Fa
         ("CREATED", Fit::Fixed),
         ("EXPIRES", Fit::Fixed),
     ]);
-    let shown = |at: Option<i64>| at.map_or("never".to_owned(), |at| text::utc(Timestamp::from_millis(at)));
+    let shown = |at: Option<i64>| {
+        at.map_or("never".to_owned(), |at| {
+            text::utc(Timestamp::from_millis(at))
+        })
+    };
     for row in &rows {
         table.row([
             row.id.as_str().into(),
@@ -178,11 +182,10 @@ async fn revoke(settings: &Settings, id: &str, out: &Out) -> Result<Exit, Failur
         out.print(&format!("{} is void", text::clean(id)))?;
         return Ok(Exit::Done);
     }
-    Err(Failure::failed(format!(
-        "there is no valid token {:?}",
-        text::clean(id)
-    ))
-    .next("`watchbell token list` shows the ids"))
+    Err(
+        Failure::failed(format!("there is no valid token {:?}", text::clean(id)))
+            .next("`watchbell token list` shows the ids"),
+    )
 }
 
 /// A connection to a store that has tokens.

@@ -38,8 +38,14 @@ pub struct Incident {
     pub resolved_at: Option<Rfc3339>,
     /// When it was closed.
     pub closed_at: Option<Rfc3339>,
-    /// When the state ends by itself (a hold, an acknowledgement).
-    pub state_until: Option<Rfc3339>,
+    /// When work goes on by itself, while on hold.
+    pub hold_until: Option<Rfc3339>,
+    /// Until when the acknowledgement holds.
+    pub acknowledged_until: Option<Rfc3339>,
+    /// When it resolves if no alert fires before.
+    pub recovers_at: Option<Rfc3339>,
+    /// When it closes by itself, while resolved.
+    pub closes_at: Option<Rfc3339>,
     /// Why it is on hold.
     pub hold_reason: Option<String>,
     /// The incident before it.
@@ -86,6 +92,8 @@ pub struct Alert {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Entry {
+    /// Its number, in order of happening.
+    pub id: i64,
     /// When it was decided.
     pub at: Option<Rfc3339>,
     /// The reason's code.

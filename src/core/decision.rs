@@ -31,6 +31,17 @@ pub struct Decision {
     pub entries: Vec<Entry>,
 }
 
+/// What is told to whoever gave a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandAnswer {
+    /// What it came to, or why it was refused.
+    pub reason: Reason,
+    /// Whether it was refused.
+    pub is_refused: bool,
+    /// The incident of the answer; another one than asked about when a linked one was opened.
+    pub incident: IncidentId,
+}
+
 /// One change of state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -48,17 +48,21 @@ pub struct PollDifference {
 }
 
 impl PollDifference {
-    /// Whether both lists agree.
-    pub fn is_empty(&self) -> bool {
-        [
+    /// How many alerts differ.
+    pub fn len(&self) -> usize {
+        let lists = [
             &self.gone,
             &self.confirmed,
             &self.denied,
             &self.muted,
             &self.unmuted,
-        ]
-        .iter()
-        .all(|list| list.is_empty())
+        ];
+        lists.iter().map(|list| list.len()).sum()
+    }
+
+    /// Whether both lists agree.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

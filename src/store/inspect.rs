@@ -107,7 +107,8 @@ fn setting(name: &'static str, value: String, safe: &[&str]) -> Setting {
 pub async fn find_damage(conn: Conn<'_>) -> Result<Option<String>, StoreError> {
     match conn {
         Conn::Sqlite(c) => {
-            let (verdict,): (String,) = sqlx::query_as("PRAGMA quick_check(1)").fetch_one(c).await?;
+            let (verdict,): (String,) =
+                sqlx::query_as("PRAGMA quick_check(1)").fetch_one(c).await?;
             Ok((verdict != "ok").then_some(verdict))
         }
         Conn::Postgres(_) => Ok(None),

@@ -14,6 +14,7 @@ pub(crate) mod dialect;
 pub mod error;
 pub mod inbox;
 pub mod inspect;
+mod jobs;
 pub mod lease;
 pub mod load;
 

@@ -7,20 +7,22 @@
 //!
 //! Must not decide anything, and must not answer before the commit has returned.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::Seq;
-use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
 
-use super::commit::Batch;
-use super::dead_letters::{self, NewDeadLetter};
+use super::dead_letters;
 use super::inbox::{self, InputKind, NewInput};
+use super::jobs::{Append, Job};
+pub use super::jobs::{Appended, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
 use super::retention;
 use super::{Db, OwnedConn, StoreError, dialect};
@@ -37,186 +39,6 @@ const HANDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 const RENEW_EVERY: Duration = Duration::from_secs(3);
 
-/// An input whose row is committed, on its way to the engine.
-#[derive(Debug)]
-pub struct Appended {
-    /// Its position.
-    pub seq: Seq,
-    /// Its recorded time.
-    pub at: Timestamp,
-    /// What was appended.
-    pub input: NewInput,
-    /// What a message claims, if it was decoded at the door.
-    pub observations: Option<Vec<Observation>>,
-}
-
-/// Proof that a row is committed: only the writer makes it, and a sender is told yes only with one in hand.
-#[derive(Clone, Copy, Debug)]
-pub struct Receipt {
-    seq: Seq,
-    at: Timestamp,
-}
-
-impl Receipt {
-    /// The position of the input.
-    pub fn seq(&self) -> Seq {
-        self.seq
-    }
-
-    /// Its recorded time.
-    pub fn at(&self) -> Timestamp {
-        self.at
-    }
-}
-
-/// Why a job was not taken or not done.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum WriteError {
-    /// Too much waits already.
-    #[error("too many messages wait to be stored")]
-    Overloaded,
-    /// The daemon is stopping.
-    #[error("the daemon is stopping")]
-    Stopping,
-    /// The store refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-enum Job {
-    Append(
-        NewInput,
-        Option<Vec<Observation>>,
-        oneshot::Sender<Result<Receipt, WriteError>>,
-    ),
-    Commit(Box<Batch>, oneshot::Sender<Result<(), StoreError>>),
-    DeadLetter(NewDeadLetter, oneshot::Sender<Result<i64, StoreError>>),
-    Retain(retention::Limits, oneshot::Sender<Result<u64, StoreError>>),
-    Position(oneshot::Sender<Result<Lease, StoreError>>),
-}
-
-/// What is known about the writer at any time.
-#[derive(Debug, Default)]
-pub struct Progress {
-    appended: AtomicI64,
-    decided: AtomicI64,
-    handed_bytes: AtomicUsize,
-}
-
-impl Progress {
-    /// The last input in the log.
-    pub fn appended(&self) -> Seq {
-        Seq::new(self.appended.load(Ordering::Acquire))
-    }
-
-    /// The last input that is decided.
-    pub fn decided(&self) -> Seq {
-        Seq::new(self.decided.load(Ordering::Acquire))
-    }
-
-    /// Inputs that wait for a decision.
-    pub fn depth(&self) -> i64 {
-        self.appended()
-            .get()
-            .saturating_sub(self.decided().get())
-            .max(0)
-    }
-
-    /// Notes that the engine has taken a handed-on input out of the queue.
-    pub fn taken(&self, body_bytes: usize) {
-        self.handed_bytes.fetch_sub(body_bytes, Ordering::AcqRel);
-    }
-}
-
-/// The way to the writer. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct WriterHandle {
-    jobs: mpsc::Sender<Job>,
-    /// Positions, for depth and readiness.
-    pub progress: Arc<Progress>,
-    /// The last failure of the store, until it works again.
-    pub trouble: watch::Receiver<Option<StoreError>>,
-}
-
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Append(..) => "Append",
-            Self::Commit(..) => "Commit",
-            Self::DeadLetter(..) => "DeadLetter",
-            Self::Retain(..) => "Retain",
-            Self::Position(..) => "Position",
-        })
-    }
-}
-
-impl WriterHandle {
-    /// Appends an input; returns when its row is committed.
-    ///
-    /// # Errors
-    /// [`WriteError::Overloaded`] at once when too much waits; otherwise what the store says.
-    pub async fn append(
-        &self,
-        input: NewInput,
-        observations: Option<Vec<Observation>>,
-    ) -> Result<Receipt, WriteError> {
-        let (reply, answer) = oneshot::channel();
-        match self.jobs.try_send(Job::Append(input, observations, reply)) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => return Err(WriteError::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(WriteError::Stopping),
-        }
-        answer.await.unwrap_or(Err(WriteError::Stopping))
-    }
-
-    /// Commits decisions.
-    ///
-    /// # Errors
-    /// What the store says; then nothing of the batch may be believed.
-    pub async fn commit(&self, batch: Batch) -> Result<(), WriteError> {
-        self.ask(|reply| Job::Commit(Box::new(batch), reply)).await
-    }
-
-    /// Puts a message or item aside; returns its number.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn dead_letter(&self, letter: NewDeadLetter) -> Result<i64, WriteError> {
-        self.ask(|reply| Job::DeadLetter(letter, reply)).await
-    }
-
-    /// Deletes one step's worth of what is too old; returns how many rows went.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn retain(&self, limits: retention::Limits) -> Result<u64, WriteError> {
-        self.ask(|reply| Job::Retain(limits, reply)).await
-    }
-
-    /// The lease as the store holds it, read again; for start and after a failed commit.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn position(&self) -> Result<Lease, WriteError> {
-        self.ask(Job::Position).await
-    }
-
-    async fn ask<T>(
-        &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
-    ) -> Result<T, WriteError> {
-        let (reply, answer) = oneshot::channel();
-        self.jobs
-            .send(job(reply))
-            .await
-            .map_err(|_| WriteError::Stopping)?;
-        match answer.await {
-            Ok(result) => result.map_err(WriteError::Store),
-            Err(_) => Err(WriteError::Stopping),
-        }
-    }
-}
-
 /// The writing task.
 pub struct Writer {
     db: Db,
@@ -230,6 +52,7 @@ pub struct Writer {
     jobs: mpsc::Receiver<Job>,
     engine: mpsc::Sender<Appended>,
     progress: Arc<Progress>,
+    waiters: Arc<Mutex<BTreeMap<Seq, Waiter>>>,
     trouble: watch::Sender<Option<StoreError>>,
 }
 
@@ -292,8 +115,10 @@ impl Writer {
         let (engine, appended) = mpsc::channel(QUEUE);
         let (trouble, trouble_out) = watch::channel(None);
         let progress = Arc::new(Progress::default());
+        let waiters = Arc::default();
         let handle = WriterHandle {
             jobs: jobs_in,
+            waiters: Arc::clone(&waiters),
             progress: Arc::clone(&progress),
             trouble: trouble_out,
         };
@@ -309,17 +134,18 @@ impl Writer {
             jobs,
             engine,
             progress,
+            waiters,
             trouble,
         };
         writer.look_again().await?;
         Ok(Some((writer, handle, appended)))
     }
 
-    /// Works until every handle is gone.
+    /// Works until it is told to stop, and then through what waits.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] when another process has taken over; then this one must not go on.
-    pub async fn run(mut self) -> Result<(), StoreError> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
         let is_shared = self.db.file().is_none();
         loop {
             let is_troubled = self.trouble.borrow().is_some();
@@ -328,16 +154,18 @@ impl Writer {
             } else {
                 RENEW_EVERY
             };
-            let job = if is_troubled || is_shared {
-                match tokio::time::timeout(pause, self.jobs.recv()).await {
-                    Ok(job) => job,
-                    Err(_) => {
-                        self.probe().await?;
-                        continue;
-                    }
+            // Only the wait for a job is ever cancelled, never the work on one.
+            let job = tokio::select! {
+                biased;
+                job = self.jobs.recv() => job,
+                () = stop.cancelled(), if !self.jobs.is_closed() => {
+                    self.jobs.close();
+                    continue;
                 }
-            } else {
-                self.jobs.recv().await
+                () = tokio::time::sleep(pause), if is_troubled || is_shared => {
+                    self.probe().await?;
+                    continue;
+                }
             };
             let Some(job) = job else { break };
             let jobs = self.gather(job);
@@ -352,8 +180,8 @@ impl Writer {
         let mut bytes = 0_usize;
         while jobs.len() < INPUTS_PER_COMMIT && bytes < BYTES_PER_COMMIT {
             let Ok(job) = self.jobs.try_recv() else { break };
-            if let Job::Append(input, ..) = &job {
-                bytes = bytes.saturating_add(input.body.len());
+            if let Job::Append(append) = &job {
+                bytes = bytes.saturating_add(append.input.body.len());
             }
             jobs.push(job);
         }
@@ -398,7 +226,7 @@ impl Writer {
         let inputs: Vec<&NewInput> = jobs
             .iter()
             .filter_map(|job| {
-                if let Job::Append(input, ..) = job {
+                if let Job::Append(Append { input, .. }) = job {
                     Some(input)
                 } else {
                     None
@@ -458,10 +286,16 @@ impl Writer {
         let mut retained = done.retained.into_iter();
         for job in jobs {
             match job {
-                Job::Append(input, observations, reply) => {
+                Job::Append(append) => {
                     self.last_at = Some(done.at);
+                    if let Some(waiter) = append.waiter {
+                        let mut waiters =
+                            self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+                        waiters.insert(seq, waiter);
+                    }
                     self.progress.appended.store(seq.get(), Ordering::Release);
-                    answer(reply, Ok(Receipt { seq, at: done.at }));
+                    answer(append.reply, Ok(Receipt::new(seq, done.at)));
+                    let (input, observations) = (append.input, append.observations);
                     self.hand_on(Appended {
                         seq,
                         at: done.at,
@@ -573,7 +407,7 @@ struct Done {
 fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
         match job {
-            Job::Append(_, _, reply) => answer(reply, Err(WriteError::Store(error.clone()))),
+            Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
             Job::Commit(_, reply) => answer(reply, Err(error.clone())),
             Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
             Job::Retain(_, reply) => answer(reply, Err(error.clone())),

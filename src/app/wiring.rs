@@ -1,0 +1,148 @@
+//! Settings turned into what each layer takes.
+//!
+//! Must not start anything.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config::Settings;
+use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings, StoreUrl};
+use crate::core::time::Span;
+use crate::ingest::IngestSetup;
+use crate::ingest::door::{Credential, SourceSetup};
+use crate::ingest::reconcile::PollSetup;
+use crate::runtime::clock::Clock;
+use crate::runtime::listen::Limits;
+use crate::runtime::tls::{TlsHolder, TlsPaths};
+use crate::sources::{Source, alertmanager::Alertmanager};
+use crate::telemetry::LogSettings;
+
+/// The folder of lock file, instance id and token key; only its owner may look inside.
+pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
+    let folder = settings.state_dir();
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("the state directory {} cannot be made", folder.display()))
+}
+
+/// The store's URL with its password.
+pub(super) fn store_url(settings: &Settings) -> anyhow::Result<String> {
+    match &settings.store.url {
+        StoreUrl::Sqlite(path) => {
+            let path = path
+                .to_str()
+                .context("the path of the SQLite file is not valid UTF-8")?;
+            Ok(format!("sqlite:{path}"))
+        }
+        StoreUrl::Postgres(url) => Ok(url.expose().to_owned()),
+    }
+}
+
+/// What each log line is like.
+pub(super) fn log_settings(settings: &Settings, clock: &Clock) -> LogSettings {
+    use crate::telemetry::LogFormat as To;
+    let clock = clock.clone();
+    LogSettings {
+        filter: settings.log.level.clone(),
+        format: match settings.log.format {
+            LogFormat::Auto | LogFormat::Journal => To::Auto,
+            LogFormat::Text => To::Text,
+            LogFormat::Json => To::Json,
+        },
+        now: Arc::new(move || clock.now().as_millis()),
+    }
+}
+
+/// What a client may use.
+pub(super) fn limits(settings: &Settings) -> Limits {
+    let server = &settings.server;
+    Limits {
+        connections: usize::try_from(server.connections_max).unwrap_or(usize::MAX),
+        header_timeout: duration(server.header_timeout),
+        body_timeout: duration(server.body_timeout),
+        drain_timeout: duration(server.drain_timeout),
+        ..Limits::default()
+    }
+}
+
+/// The certificate, if TLS is configured.
+pub(super) fn tls(settings: &Settings) -> anyhow::Result<Option<TlsHolder>> {
+    let Some(tls) = &settings.server.tls else {
+        return Ok(None);
+    };
+    let paths = TlsPaths {
+        cert: tls.cert.clone(),
+        key: tls.key.clone(),
+        client_ca: tls.client_ca.clone(),
+    };
+    Ok(Some(TlsHolder::load(paths)?))
+}
+
+/// The doors.
+pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
+    IngestSetup {
+        sources: settings.sources.iter().map(source_setup).collect(),
+        body_max: usize::try_from(settings.server.body_max).unwrap_or(usize::MAX),
+        inbox_rows: i64::from(settings.limits.inbox_rows),
+    }
+}
+
+fn source_setup(source: &SourceSettings) -> SourceSetup {
+    let decoder: Arc<dyn Source> = match source.kind {
+        SourceKind::Alertmanager => Arc::new(Alertmanager),
+    };
+    let mut credentials = Vec::new();
+    if let Some(token) = &source.token {
+        credentials.push(Credential::new(
+            "authorization",
+            &format!("Bearer {}", token.expose()),
+        ));
+    }
+    if let Some(basic) = &source.basic {
+        credentials.push(Credential::new(
+            "authorization",
+            &basic_header(&basic.user, basic.password.expose()),
+        ));
+    }
+    if let Some(header) = &source.header {
+        credentials.push(Credential::new(&header.name, header.value.expose()));
+    }
+    SourceSetup {
+        name: source.name.clone(),
+        decoder,
+        credentials,
+    }
+}
+
+/// The sources that are asked what is really active.
+pub(super) fn poll_setups(settings: &Settings) -> Vec<PollSetup> {
+    let polled = settings
+        .sources
+        .iter()
+        .filter_map(|source| Some((source, source.reconcile.as_ref()?)));
+    polled
+        .map(|(source, reconcile)| PollSetup {
+            source: source.name.clone(),
+            url: reconcile.url.clone(),
+            every: duration(reconcile.every),
+            authorization: reconcile.auth.as_ref().map(|auth| match auth {
+                ReconcileAuth::Token(token) => format!("Bearer {}", token.expose()),
+                ReconcileAuth::Basic(basic) => basic_header(&basic.user, basic.password.expose()),
+            }),
+        })
+        .collect()
+}
+
+/// A span as the runtime takes it; negative ones are none.
+pub(super) fn duration(span: Span) -> Duration {
+    Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(0))
+}
+
+fn basic_header(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}

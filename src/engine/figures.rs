@@ -1,0 +1,122 @@
+//! The engine's figures: counted per batch, so that a metric costs nothing per alert.
+//!
+//! Must not influence a decision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+
+use crate::core::incident::{Incident, StateWord};
+use crate::core::reason::Reason;
+use crate::core::severity::{Priority, Severity};
+use crate::core::state::Counts;
+use crate::core::time::{Span, Timestamp};
+use crate::telemetry::metrics::{Metrics, SourceMetrics};
+
+/// What the engine shows of itself.
+pub(super) struct Figures {
+    metrics: Arc<Metrics>,
+    sources: BTreeMap<SmolStr, SourceMetrics>,
+    observed: u64,
+    opened: u64,
+}
+
+impl Figures {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            sources: BTreeMap::new(),
+            observed: 0,
+            opened: 0,
+        }
+    }
+
+    /// Counts one timeline entry of an incident; notes when an alert that opened one was received.
+    pub(super) fn count(
+        &self,
+        reason: Reason,
+        incident: &Incident,
+        at: Timestamp,
+        opened: &mut Vec<Timestamp>,
+    ) {
+        let age_s = seconds(at.since(incident.opened_at));
+        let is_opening = matches!(
+            reason,
+            Reason::IncidentOpened | Reason::LinkedIncidentOpened | Reason::LinkedByPerson
+        );
+        if is_opening {
+            opened.push(at);
+            self.metrics
+                .incidents_opened(incident.priority.word())
+                .inc();
+        } else if reason == Reason::Acknowledged {
+            self.metrics.incident_acknowledge_seconds.observe(age_s);
+        } else if matches!(reason, Reason::RecoverySustained | Reason::ResolvedByPerson) {
+            self.metrics.incident_resolve_seconds.observe(age_s);
+        }
+    }
+
+    /// Counts what a committed batch came to.
+    pub(super) fn batch(
+        &mut self,
+        outcomes: BTreeMap<(SmolStr, Reason), u64>,
+        opened: &[Timestamp],
+        now: Timestamp,
+        took: Duration,
+    ) {
+        for ((source, reason), count) in outcomes {
+            self.observed = self.observed.saturating_add(count);
+            let metrics = &self.metrics;
+            let series = self
+                .sources
+                .entry(source)
+                .or_insert_with_key(|name| metrics.source(name));
+            series.observed(reason.code(), count);
+        }
+        for at in opened {
+            let waited_s = seconds(now.since(*at));
+            self.metrics.alert_to_incident_seconds.observe(waited_s);
+        }
+        self.opened = self
+            .opened
+            .saturating_add(u64::try_from(opened.len()).unwrap_or(0));
+        if self.opened > 0 {
+            let ratio = float(self.observed) / float(self.opened);
+            self.metrics.compression_ratio.set(ratio);
+        }
+        self.metrics
+            .engine_batch_seconds
+            .observe(took.as_secs_f64());
+    }
+
+    /// Shows what is open.
+    pub(super) fn show(&self, counts: &Counts, depth: i64) {
+        for severity in Severity::ALL {
+            let firing = counts.firing.get(&severity).copied().unwrap_or(0);
+            self.metrics.alerts_firing(severity.word()).set(firing);
+        }
+        for priority in Priority::ALL {
+            for state in StateWord::ALL {
+                if state != StateWord::Closed {
+                    let count = counts.incidents.get(&(priority, state)).copied();
+                    self.metrics
+                        .incidents_open(priority.word(), state.word())
+                        .set(count.unwrap_or(0));
+                }
+            }
+        }
+        self.metrics.inbox_depth.set(depth);
+    }
+}
+
+fn seconds(span: Span) -> f64 {
+    let ms = u64::try_from(span.as_millis()).unwrap_or(0);
+    Duration::from_millis(ms).as_secs_f64()
+}
+
+/// Counts are far below 2^52, so the conversion is exact.
+fn float(count: u64) -> f64 {
+    Duration::from_micros(count).as_secs_f64() * 1e6
+}

@@ -1,0 +1,193 @@
+//! The way to the engine: submit and wait for the answer after commit.
+//!
+//! Must not decide anything; it only appends inputs and waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+pub use crate::core::decision::CommandAnswer;
+use crate::core::input::{CommandGiven, PollDifference};
+use crate::core::reconcile::Poll;
+use crate::store::StoreError;
+use crate::store::inbox::{InputKind, NewInput};
+use crate::store::writer::{WriteError, WriterHandle};
+
+/// Whether the engine decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineStatus {
+    /// It loads its state.
+    Loading,
+    /// It decides.
+    Ready,
+    /// It waits for the store; the text says why.
+    Waiting(String),
+}
+
+/// Why a command or poll got no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Too much waits already; nothing was stored.
+    #[error("too much waits to be stored; try again in a moment")]
+    Overloaded,
+    /// The daemon is stopping; nothing was stored.
+    #[error("the daemon is stopping; try again in a moment")]
+    Stopping,
+    /// The engine cannot decide now; nothing was stored.
+    #[error("not ready: {0}")]
+    NotReady(String),
+    /// The store refused; nothing is known to be stored.
+    #[error(transparent)]
+    Store(StoreError),
+    /// It was stored but the answer got lost; read the incident to see what it came to.
+    #[error(
+        "the command was stored but its answer was lost; read the incident to see what it came to"
+    )]
+    Unknown,
+}
+
+impl From<WriteError> for SubmitError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Overloaded => Self::Overloaded,
+            WriteError::Stopping => Self::Stopping,
+            WriteError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// A poll to be compared with what is known.
+#[derive(Debug)]
+pub struct CompareRequest {
+    pub(super) source: String,
+    pub(super) poll: Poll,
+    reply: Mutex<Option<oneshot::Sender<PollDifference>>>,
+}
+
+impl CompareRequest {
+    pub(super) fn reply(&self, difference: PollDifference) {
+        let reply = self
+            .reply
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(reply) = reply {
+            drop(reply.send(difference));
+        }
+    }
+}
+
+/// The way to the engine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct EngineHandle {
+    writer: WriterHandle,
+    requests: mpsc::Sender<CompareRequest>,
+    status: watch::Receiver<EngineStatus>,
+    parked: Arc<Notify>,
+}
+
+impl EngineHandle {
+    pub(super) fn new(
+        writer: WriterHandle,
+        requests: mpsc::Sender<CompareRequest>,
+        status: watch::Receiver<EngineStatus>,
+        parked: Arc<Notify>,
+    ) -> Self {
+        Self {
+            writer,
+            requests,
+            status,
+            parked,
+        }
+    }
+
+    /// The way to the writer, for those who append messages.
+    pub fn writer(&self) -> &WriterHandle {
+        &self.writer
+    }
+
+    /// Gives a command and waits until its decision is committed.
+    ///
+    /// # Errors
+    /// [`SubmitError::Unknown`] when it was stored but the decision was lost; in all other cases nothing happened.
+    pub async fn command(&self, given: CommandGiven) -> Result<CommandAnswer, SubmitError> {
+        self.readiness().map_err(SubmitError::NotReady)?;
+        let body = serde_json::to_vec(&given).map_err(|_| SubmitError::Unknown)?;
+        let input = NewInput {
+            kind: InputKind::Command,
+            source: None,
+            content_type: None,
+            body: Bytes::from(body),
+        };
+        let (waiter, answer) = oneshot::channel();
+        self.writer.append(input, None, Some(waiter)).await?;
+        answer.await.map_err(|_| SubmitError::Unknown)
+    }
+
+    /// Compares a poll of a source with what is known, and has the differences decided.
+    ///
+    /// Returns how many differences there were.
+    ///
+    /// # Errors
+    /// The engine or the store does not answer.
+    pub async fn reconcile(&self, source: &str, poll: Poll) -> Result<usize, SubmitError> {
+        let mut count = 0_usize;
+        loop {
+            let difference = self.compare(source, poll.clone()).await?;
+            if difference.is_empty() {
+                return Ok(count);
+            }
+            count = count.saturating_add(difference.len());
+            let body = serde_json::to_vec(&difference).map_err(|_| SubmitError::Unknown)?;
+            let input = NewInput {
+                kind: InputKind::Poll,
+                source: Some(source.to_owned()),
+                content_type: None,
+                body: Bytes::from(body),
+            };
+            let receipt = self.writer.append(input, None, None).await?;
+            // The engine must have decided these before the rest is compared.
+            while self.writer.progress.decided() < receipt.seq() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                if self.requests.is_closed() {
+                    return Err(SubmitError::Stopping);
+                }
+            }
+        }
+    }
+
+    async fn compare(&self, source: &str, poll: Poll) -> Result<PollDifference, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let request = CompareRequest {
+            source: source.to_owned(),
+            poll,
+            reply: Mutex::new(Some(reply)),
+        };
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| SubmitError::Stopping)?;
+        answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// Waits until a late firing was parked, which a poll of its source can settle.
+    pub async fn parked(&self) {
+        self.parked.notified().await;
+    }
+
+    /// Whether decisions are made and stored.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn readiness(&self) -> Result<(), String> {
+        if let Some(trouble) = &*self.writer.trouble.borrow() {
+            return Err(trouble.to_string());
+        }
+        match &*self.status.borrow() {
+            EngineStatus::Ready => Ok(()),
+            EngineStatus::Loading => Err("the state is being loaded".to_owned()),
+            EngineStatus::Waiting(why) => Err(why.clone()),
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! The only one who decides: takes inputs in order, decides, applies, commits, answers.
+//!
+//! Memory runs ahead of the store by one batch at most. When a commit fails, or its outcome is unknown, memory is
+//! thrown away and loaded again by the same code as at start; the inputs are in the log and are decided again.
+//! Must not know HTTP or any source's format; raw inputs are read again through the decode function it is given.
+
+mod figures;
+pub mod handle;
+mod recover;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::decide::{World, decide};
+use crate::core::decision::{CommandAnswer, Decision};
+use crate::core::ids::{IdFeed, Seq};
+use crate::core::input::Input;
+use crate::core::observation::Observation;
+use crate::core::reason::Reason;
+use crate::core::reconcile::compare;
+use crate::core::rules::Rules;
+use crate::core::state::State;
+use crate::core::time::Timestamp;
+use crate::runtime::clock::Clock;
+use crate::store::commit::Batch;
+use crate::store::inbox::{InputKind, NewInput, StoredInput};
+use crate::store::writer::{Appended, Waiter, WriteError, WriterHandle, marker};
+use crate::store::{Db, inbox};
+use crate::telemetry::metrics::Metrics;
+
+use figures::Figures;
+use handle::{CompareRequest, EngineHandle, EngineStatus};
+
+/// Reads a stored message again: recovery and replay meet bodies, not observations.
+pub type Decode = Arc<dyn Fn(&NewInput, Timestamp) -> Vec<Observation> + Send + Sync>;
+
+/// Rows in one commit: large enough to share the sync, small enough that acknowledgements in the same queue do not
+/// wait for long.
+const ROWS_PER_BATCH: usize = 4_000;
+/// Inputs read from the log at once when the engine is behind.
+const INPUTS_PER_READ: i64 = 64;
+/// Deadline decisions for one input of that kind.
+const DECISIONS_PER_DEADLINE: usize = 4;
+/// How often the engine looks for inputs that were not handed on, and shows that it is alive.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a failed store is left alone.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What the engine is made of.
+pub struct Engine {
+    db: Db,
+    partition: i64,
+    writer: WriterHandle,
+    appended: mpsc::Receiver<Appended>,
+    requests: mpsc::Receiver<CompareRequest>,
+    rules: watch::Receiver<Arc<Rules>>,
+    decode: Decode,
+    clock: Clock,
+    figures: Figures,
+    status: watch::Sender<EngineStatus>,
+    parked: Arc<Notify>,
+    on_turn: Box<dyn Fn() + Send + Sync>,
+    state: State,
+    ids: IdFeed,
+    decided: Seq,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("decided", &self.decided)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the shell gives to the engine.
+pub struct EngineSetup {
+    /// The store, for loading.
+    pub db: Db,
+    /// The partition to decide.
+    pub partition: i64,
+    /// The way to the writer.
+    pub writer: WriterHandle,
+    /// Inputs handed on by the writer.
+    pub appended: mpsc::Receiver<Appended>,
+    /// The operator's policy; a new value holds from the next input on.
+    pub rules: watch::Receiver<Arc<Rules>>,
+    /// Reads stored messages again.
+    pub decode: Decode,
+    /// For deadlines; inputs carry their own time.
+    pub clock: Clock,
+    /// Figures.
+    pub metrics: Arc<Metrics>,
+    /// Called at every turn of the loop, as a sign of life.
+    pub on_turn: Box<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for EngineSetup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineSetup")
+            .field("partition", &self.partition)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decisions of one batch with those who wait for them.
+#[derive(Default)]
+struct Turn {
+    batch: Batch,
+    answers: Vec<(Waiter, CommandAnswer)>,
+    outcomes: BTreeMap<(SmolStr, Reason), u64>,
+    opened: Vec<Timestamp>,
+}
+
+impl Engine {
+    /// An engine that has not loaded yet, and the way to it.
+    pub fn new(setup: EngineSetup) -> (Self, EngineHandle) {
+        let (status, status_out) = watch::channel(EngineStatus::Loading);
+        let (requests_in, requests) = mpsc::channel(16);
+        let parked = Arc::new(Notify::new());
+        let handle = EngineHandle::new(
+            setup.writer.clone(),
+            requests_in,
+            status_out,
+            Arc::clone(&parked),
+        );
+        let engine = Self {
+            db: setup.db,
+            partition: setup.partition,
+            writer: setup.writer,
+            appended: setup.appended,
+            requests,
+            rules: setup.rules,
+            decode: setup.decode,
+            clock: setup.clock,
+            figures: Figures::new(setup.metrics),
+            status,
+            parked,
+            on_turn: setup.on_turn,
+            state: State::default(),
+            ids: IdFeed::default(),
+            decided: Seq::default(),
+        };
+        (engine, handle)
+    }
+
+    /// Decides until it is told to stop, and then what is left over.
+    ///
+    /// # Errors
+    /// The writer has ended.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), WriteError> {
+        self.recover(&stop).await?;
+        while !stop.is_cancelled() {
+            (self.on_turn)();
+            let wait = self.until_deadline();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(request) = self.requests.recv() => self.answer(&request),
+                Some(appended) = self.appended.recv() => {
+                    if self.take_turn(Some(appended)).await.is_err() {
+                        self.recover(&stop).await?;
+                    }
+                }
+                () = tokio::time::sleep(wait) => {
+                    if self.look_around().await.is_err() {
+                        self.recover(&stop).await?;
+                    }
+                }
+            }
+        }
+        while self.writer.progress.depth() > 0 {
+            if self.take_turn(None).await.is_err() {
+                log::warn!("stopping with undecided inputs; they are decided at the next start");
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn until_deadline(&self) -> Duration {
+        let Some((due, _)) = self.state.next_deadline() else {
+            return LOOK_EVERY;
+        };
+        let ms = due.since(self.clock.now()).as_millis();
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(LOOK_EVERY)
+    }
+
+    /// Looks for reached deadlines, and for inputs that were not handed on.
+    async fn look_around(&mut self) -> Result<(), WriteError> {
+        let now = self.clock.now();
+        let is_due = self
+            .state
+            .next_deadline()
+            .is_some_and(|(due, _)| due <= now);
+        if is_due {
+            self.writer
+                .append(marker(InputKind::Deadline), None, None)
+                .await?;
+        }
+        if self.writer.progress.appended() > self.decided {
+            self.take_turn(None).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides what waits, up to one batch, and commits it.
+    async fn take_turn(&mut self, first: Option<Appended>) -> Result<(), WriteError> {
+        let started = Instant::now();
+        let mut turn = Turn::default();
+        let mut next = first;
+        while turn.batch.row_count() < ROWS_PER_BATCH {
+            let appended = match next.take() {
+                Some(appended) => appended,
+                None => match self.appended.try_recv() {
+                    Ok(appended) => appended,
+                    Err(_) => break,
+                },
+            };
+            self.writer.progress.taken(appended.input.body.len());
+            if appended.seq > self.decided.next() {
+                self.catch_up(&mut turn, appended.seq).await?;
+            }
+            if appended.seq == self.decided.next() {
+                self.decide_one(&mut turn, appended);
+            }
+        }
+        if turn.batch.row_count() == 0 && self.writer.progress.appended() > self.decided {
+            let through = self.writer.progress.appended().next();
+            self.catch_up(&mut turn, through).await?;
+        }
+        self.finish(turn, started).await
+    }
+
+    /// Decides inputs before `until` from the log: they were not handed on because the engine was behind.
+    async fn catch_up(&mut self, turn: &mut Turn, until: Seq) -> Result<(), WriteError> {
+        while self.decided.next() < until {
+            (self.on_turn)();
+            let mut reader = self.db.reader().await?;
+            let rows =
+                inbox::list_after(reader.lend(), self.partition, self.decided, INPUTS_PER_READ)
+                    .await?;
+            drop(reader);
+            if rows.is_empty() {
+                break;
+            }
+            for StoredInput { seq, at, input } in rows {
+                if seq < until {
+                    // A hole can only be left by retention, which deletes decided inputs only.
+                    self.decide_one(
+                        turn,
+                        Appended {
+                            seq,
+                            at,
+                            input,
+                            observations: None,
+                        },
+                    );
+                }
+            }
+            if turn.batch.row_count() >= ROWS_PER_BATCH {
+                let full = std::mem::take(turn);
+                self.finish(full, Instant::now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides one input and applies it to memory.
+    fn decide_one(&mut self, turn: &mut Turn, appended: Appended) {
+        let Appended {
+            seq,
+            at,
+            input,
+            observations,
+        } = appended;
+        let source = input.source.as_deref().map(SmolStr::new);
+        match input.kind {
+            InputKind::Message => {
+                let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
+                let source = source.unwrap_or_default();
+                for observation in observations {
+                    let source = source.clone();
+                    let decision = self.step(
+                        at,
+                        &Input::ObservationReceived {
+                            source: source.clone(),
+                            observation,
+                        },
+                    );
+                    let count = turn.outcomes.entry((source, decision.reason)).or_insert(0);
+                    *count = count.saturating_add(1);
+                    self.note(turn, seq, at, decision);
+                }
+            }
+            InputKind::Poll => match serde_json::from_slice(&input.body) {
+                Ok(difference) => {
+                    let decision = self.step(at, &Input::SourcePolled(difference));
+                    self.note(turn, seq, at, decision);
+                }
+                Err(error) => {
+                    log::error!(seq = seq.get(), error:% = error; "a stored poll cannot be read");
+                }
+            },
+            InputKind::Command => match serde_json::from_slice(&input.body) {
+                Ok(given) => {
+                    let decision = self.step(at, &Input::CommandGiven(given));
+                    self.note(turn, seq, at, decision);
+                }
+                Err(error) => {
+                    log::error!(seq = seq.get(), error:% = error; "a stored command cannot be read");
+                }
+            },
+            InputKind::Deadline => {
+                for _ in 0..DECISIONS_PER_DEADLINE {
+                    let decision = self.step(at, &Input::DeadlineReached);
+                    let is_done = decision.changes.is_empty();
+                    self.note(turn, seq, at, decision);
+                    if is_done {
+                        break;
+                    }
+                }
+            }
+            InputKind::Started => {
+                let decision = self.step(at, &Input::Started);
+                self.note(turn, seq, at, decision);
+            }
+        }
+        turn.batch.decided = seq;
+        self.decided = seq;
+    }
+
+    fn step(&mut self, at: Timestamp, input: &Input) -> Decision {
+        let rules = Arc::clone(&self.rules.borrow());
+        let world = World {
+            state: &self.state,
+            rules: &rules,
+        };
+        let decision = decide(world, input, at, &mut self.ids);
+        self.state.apply(&decision);
+        decision
+    }
+
+    /// Adds a decision to the batch, with whoever waits for it.
+    fn note(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, decision: Decision) {
+        if let Some(incident) = decision.incident
+            && let Some(waiter) = self.writer.waiter(seq)
+        {
+            let answer = CommandAnswer {
+                reason: decision.reason,
+                is_refused: decision.is_refused,
+                incident,
+            };
+            turn.answers.push((waiter, answer));
+        }
+        self.count(turn, at, &decision);
+        turn.batch.add(seq, at, decision);
+    }
+
+    fn count(&self, turn: &mut Turn, at: Timestamp, decision: &Decision) {
+        for entry in &decision.entries {
+            if entry.reason == Reason::LateFiringParked {
+                self.parked.notify_one();
+            }
+            if let Some(incident) = entry.incident.and_then(|id| self.state.incident(id)) {
+                self.figures
+                    .count(entry.reason, incident, at, &mut turn.opened);
+            }
+        }
+    }
+
+    /// Commits a batch; only then is anybody told.
+    async fn finish(&mut self, turn: Turn, started: Instant) -> Result<(), WriteError> {
+        if turn.batch.decided == Seq::default() {
+            return Ok(());
+        }
+        let Turn {
+            batch,
+            answers,
+            outcomes,
+            opened,
+        } = turn;
+        self.writer.commit(batch).await?;
+        for (waiter, answer) in answers {
+            if waiter.send(answer).is_err() {
+                log::debug!("whoever gave a command has gone away");
+            }
+        }
+        let now = self.clock.now();
+        self.figures
+            .batch(outcomes, &opened, now, started.elapsed());
+        self.show();
+        Ok(())
+    }
+
+    /// Shows the figures of the state.
+    fn show(&mut self) {
+        self.figures
+            .show(self.state.counts(), self.writer.progress.depth());
+    }
+
+    /// Compares a poll of a source with what is known.
+    fn answer(&self, request: &CompareRequest) {
+        let difference = self
+            .state
+            .source(&request.source)
+            .map(|source| compare(&self.state, source, &request.poll))
+            .unwrap_or_default();
+        request.reply(difference);
+    }
+}

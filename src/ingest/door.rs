@@ -1,0 +1,271 @@
+//! One source as a door: its decoder, who may pass, and what was seen there.
+//!
+//! Must not hold a secret in the clear: only digests are compared, in constant time.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::core::limits;
+use crate::core::observation::Observation;
+use crate::core::time::{Span, Timestamp};
+use crate::sources::{DecodeError, Decoded, Source};
+use crate::telemetry::metrics::SourceMetrics;
+
+/// A byte-identical message inside this time counts as a duplicate delivery; its claims count all the same.
+const DUPLICATE_WINDOW: Span = Span::from_mins(5);
+/// Hashes of messages remembered per source; the oldest is forgotten first.
+const REMEMBERED: usize = 256;
+/// Messages over which the least delay is taken as the source's skew.
+const SKEW_MESSAGES: usize = 20;
+
+/// What a source needs to be a door.
+pub struct SourceSetup {
+    /// Its name, which is in the path.
+    pub name: String,
+    /// Its decoder.
+    pub decoder: Arc<dyn Source>,
+    /// Who may send; empty when everybody may.
+    pub credentials: Vec<Credential>,
+}
+
+impl std::fmt::Debug for SourceSetup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceSetup")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A header and the digest of the value that opens the door.
+#[derive(Clone)]
+pub struct Credential {
+    header: String,
+    digest: [u8; 32],
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Credential {
+    /// A header in lower case with its whole value, like `authorization` and `Bearer abc`.
+    pub fn new(header: &str, value: &str) -> Self {
+        Self {
+            header: header.to_owned(),
+            digest: Sha256::digest(value.as_bytes()).into(),
+        }
+    }
+
+    fn opens(&self, headers: &HeaderMap) -> bool {
+        let given = headers
+            .get(&self.header)
+            .map(|value| value.as_bytes())
+            .unwrap_or_default();
+        let given = normal(&self.header, given);
+        let digest: [u8; 32] = Sha256::digest(&given).into();
+        bool::from(digest.ct_eq(&self.digest))
+    }
+}
+
+/// The scheme of an `Authorization` header is written in any case (RFC 9110, section 11.1).
+fn normal(header: &str, value: &[u8]) -> Vec<u8> {
+    let mut value = value.to_vec();
+    if header == AUTHORIZATION.as_str() {
+        for scheme in ["Bearer ", "Basic "] {
+            if let Some(head) = value.get_mut(..scheme.len())
+                && head.eq_ignore_ascii_case(scheme.as_bytes())
+            {
+                head.copy_from_slice(scheme.as_bytes());
+            }
+        }
+    }
+    value
+}
+
+/// One source.
+pub struct Door {
+    /// Its name.
+    pub name: String,
+    /// Its series.
+    pub series: SourceMetrics,
+    /// What was seen there.
+    pub seen: Arc<Seen>,
+    decoder: Arc<dyn Source>,
+    credentials: Vec<Credential>,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    pub(super) fn new(setup: SourceSetup, series: SourceMetrics, seen: Option<Arc<Seen>>) -> Self {
+        Self {
+            name: setup.name,
+            series,
+            seen: seen.unwrap_or_default(),
+            decoder: setup.decoder,
+            credentials: setup.credentials,
+        }
+    }
+
+    /// The kind of the source.
+    pub fn kind(&self) -> &'static str {
+        self.decoder.kind()
+    }
+
+    /// Whether a sender has to prove who it is.
+    pub fn is_guarded(&self) -> bool {
+        !self.credentials.is_empty()
+    }
+
+    /// Whether the headers of a request open the door. Every credential is compared, whichever fits.
+    pub fn opens(&self, headers: &HeaderMap) -> bool {
+        let fits = self
+            .credentials
+            .iter()
+            .fold(false, |fits, credential| credential.opens(headers) | fits);
+        fits || self.credentials.is_empty()
+    }
+
+    /// What a message says.
+    ///
+    /// # Errors
+    /// It makes no sense as a whole.
+    pub fn decode(
+        &self,
+        body: &[u8],
+        content_type: Option<&str>,
+        at: Timestamp,
+    ) -> Result<Decoded, DecodeError> {
+        self.decoder
+            .decode(&super::message(&self.name, body, content_type, at))
+    }
+
+    pub(super) fn show_silence(&self, now: Timestamp) {
+        if let Some(last) = self.seen.summary().last_message_at {
+            self.series.silent_seconds.set(seconds(now.since(last)));
+        }
+    }
+}
+
+/// What was seen of a source since the start.
+#[derive(Debug, Default)]
+pub struct Seen(Mutex<Facts>);
+
+#[derive(Debug, Default)]
+struct Facts {
+    summary: Summary,
+    hashes: VecDeque<(u128, Timestamp)>,
+    delays: VecDeque<Span>,
+    is_skew_told: bool,
+}
+
+/// What is shown of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// When the last message came that was understood.
+    pub last_message_at: Option<Timestamp>,
+    /// Messages understood since the start.
+    pub messages: u64,
+    /// What was wrong with the last message that was not.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<Timestamp>,
+    /// How far the source's clock is ahead of ours; negative when it is behind.
+    pub skew: Option<Span>,
+}
+
+impl Seen {
+    /// A copy of what is shown.
+    pub fn summary(&self) -> Summary {
+        self.lock().summary.clone()
+    }
+
+    /// Notes that something came that cannot be used.
+    pub fn note_error(&self, error: &str, now: Timestamp) {
+        let mut facts = self.lock();
+        facts.summary.last_error = Some(error.chars().take(500).collect());
+        facts.summary.last_error_at = Some(now);
+    }
+
+    /// Notes a message, and how its newest time compares with ours.
+    ///
+    /// Between an event and its message lies the sender's own delay, so the least of the last delays is taken: what
+    /// is left of that is the difference of the clocks.
+    pub(super) fn note_times(
+        &self,
+        observations: &[Observation],
+        now: Timestamp,
+        source: &str,
+        series: &SourceMetrics,
+    ) {
+        let past = |at: &Timestamp| *at <= now;
+        let newest = observations
+            .iter()
+            .filter_map(|observation| observation.starts_at.max(observation.ends_at.filter(past)))
+            .max();
+        let mut facts = self.lock();
+        facts.summary.last_message_at = Some(now);
+        facts.summary.messages = facts.summary.messages.saturating_add(1);
+        let Some(newest) = newest else { return };
+        if facts.delays.len() >= SKEW_MESSAGES {
+            facts.delays.pop_front();
+        }
+        facts.delays.push_back(now.since(newest));
+        let least = facts.delays.iter().min().copied().unwrap_or_default();
+        let skew = Span::from_millis(least.as_millis().saturating_neg());
+        facts.summary.skew = Some(skew);
+        series.skew_seconds.set(seconds(skew));
+        let is_far = skew > limits::SKEW_WARN;
+        if is_far && !facts.is_skew_told {
+            let ahead_s = skew.as_millis() / 1000;
+            log::warn!(source = source, ahead_s = ahead_s; "the clock of source {source} is {ahead_s} s ahead of ours; its times are shown as they are, ours decide");
+        }
+        facts.is_skew_told = is_far;
+    }
+
+    /// Whether the very same bytes came a short while ago.
+    pub(super) fn is_duplicate(&self, body: &[u8], now: Timestamp) -> bool {
+        let hash = xxh3_128(body);
+        let mut facts = self.lock();
+        let known = facts
+            .hashes
+            .iter()
+            .rev()
+            .find(|(known, _)| *known == hash)
+            .map(|(_, at)| *at);
+        if facts.hashes.len() >= REMEMBERED {
+            facts.hashes.pop_front();
+        }
+        facts.hashes.push_back((hash, now));
+        known.is_some_and(|at| now.since(at) <= DUPLICATE_WINDOW)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Facts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn seconds(span: Span) -> f64 {
+    let magnitude = std::time::Duration::from_millis(span.as_millis().unsigned_abs()).as_secs_f64();
+    if span < Span::ZERO {
+        -magnitude
+    } else {
+        magnitude
+    }
+}

@@ -1,0 +1,197 @@
+//! `POST /ingest/{source}`: 202 after commit, 503 with `Retry-After` when it cannot be stored, 4xx for what never can.
+//!
+//! Never 429: Alertmanager drops a message for good on any 4xx (its `notify/util.go`). Must not answer 2xx without
+//! an [`Accepted`], which takes the receipt of a commit.
+
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::post;
+use tower_http::decompression::RequestDecompressionLayer;
+
+use crate::runtime::problem::Problem;
+use crate::store::writer::WriteError;
+
+use super::body::{self, BodyError};
+use super::door::Door;
+use super::{Accepted, Ingest, Refusal};
+
+/// Seconds after which a refused sender may try again.
+const RETRY_AFTER_S: u32 = 5;
+
+/// The routes of the doors.
+pub fn router(ingest: Ingest) -> Router {
+    let gzip = RequestDecompressionLayer::new()
+        .gzip(true)
+        .pass_through_unaccepted(true);
+    Router::new()
+        .route("/ingest/{source}", post(receive).fallback(wrong_method))
+        .layer(gzip)
+        .with_state(ingest)
+}
+
+async fn receive(
+    State(ingest): State<Ingest>,
+    Path(source): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (parts, mut body) = request.into_parts();
+    let Some(door) = ingest.door(&source) else {
+        body::drain(&mut body).await;
+        return unknown(&ingest, &source).into_response();
+    };
+    door.series.received.inc();
+    match accept(&ingest, &door, &parts, &mut body).await {
+        Ok(accepted) => (StatusCode::ACCEPTED, axum::Json(accepted)).into_response(),
+        Err(problem) => {
+            door.series.rejected.inc();
+            log::info!(source = door.name.as_str(), status = problem.status; "refused a message to {}: {}", door.name, problem.detail);
+            body::drain(&mut body).await;
+            problem.into_response()
+        }
+    }
+}
+
+async fn accept(
+    ingest: &Ingest,
+    door: &Door,
+    parts: &axum::http::request::Parts,
+    body: &mut Body,
+) -> Result<Accepted, Problem> {
+    if !door.opens(&parts.headers) {
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Not allowed to send here",
+            "this source asks for a token; send it as the source's [[source]] entry says, for example in an Authorization header",
+        ));
+    }
+    ingest.admit().map_err(|refusal| refused(&refusal))?;
+    // The layer below has taken the header away if it could undo the compression.
+    if let Some(encoding) = parts.headers.get(CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes());
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-encoding",
+            "Unknown content encoding",
+            format!(
+                "Content-Encoding: {encoding} is not understood; send the body plain or with gzip"
+            ),
+        ));
+    }
+    let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
+    let held = body::read(body, bytes_max, &ingest.0.budget)
+        .await
+        .map_err(|error| not_read(&error))?;
+    let content_type = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let taken = ingest
+        .take(door, held.body.clone(), content_type.map(ToOwned::to_owned))
+        .await;
+    taken.map_err(|refusal| refused(&refusal))
+}
+
+fn not_read(error: &BodyError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        BodyError::TooLarge(_) => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "Body too large",
+            detail,
+        ),
+        BodyError::TooSlow(_) => Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-too-slow",
+            "Body too slow",
+            detail,
+        ),
+        BodyError::Broken(_) => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "body-broken",
+            "Body could not be read",
+            detail,
+        ),
+        BodyError::Overloaded => overloaded(detail),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Problem {
+    let detail = refusal.to_string();
+    match refusal {
+        Refusal::NotUnderstood(_) | Refusal::NothingUsable { .. } => {
+            let detail = format!("{detail}. It was kept in the dead-letter list");
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "not-understood",
+                "Message not understood",
+                detail,
+            )
+        }
+        Refusal::Overloaded(_) | Refusal::NotStored(WriteError::Overloaded) => overloaded(detail),
+        Refusal::NotStored(WriteError::Stopping | WriteError::Store(_)) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not-stored",
+            "Not stored",
+            format!("the message was not stored, send it again: {detail}"),
+        )
+        .retry_after(RETRY_AFTER_S),
+    }
+}
+
+fn overloaded(detail: String) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Overloaded",
+        detail,
+    )
+    .retry_after(RETRY_AFTER_S)
+}
+
+fn unknown(ingest: &Ingest, source: &str) -> Problem {
+    let names: Vec<_> = ingest
+        .doors()
+        .iter()
+        .map(|door| door.name.clone())
+        .collect();
+    let near = names
+        .iter()
+        .find(|name| strsim::damerau_levenshtein(name, source) <= 2);
+    let hint = match near {
+        Some(name) => format!("did you mean /ingest/{name}?"),
+        None => "add a [[source]] with that name to the configuration".to_owned(),
+    };
+    let detail = format!("there is no source {source:?}; {hint}");
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown-source",
+        "Unknown source",
+        detail,
+    )
+}
+
+async fn wrong_method(Path(source): Path<String>) -> Response<Body> {
+    let detail = format!("send a POST request to /ingest/{source}");
+    let problem = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "Method not allowed",
+        detail,
+    );
+    let mut response = problem.into_response();
+    response.headers_mut().insert(
+        axum::http::header::ALLOW,
+        axum::http::HeaderValue::from_static("POST"),
+    );
+    response
+}

@@ -1,0 +1,343 @@
+//! The way in: who may send, how much, and the answer after commit.
+//!
+//! A message is read with a cap, decoded once to tell the sender what is wrong with it, stored raw, and only then
+//! acknowledged. What can never be understood is put aside with its bytes. Must not decide what a claim means.
+
+pub mod body;
+pub mod door;
+pub mod http;
+pub mod reconcile;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::core::observation::Observation;
+use crate::core::time::Timestamp;
+use crate::engine::handle::EngineHandle;
+use crate::runtime::clock::Clock;
+use crate::sources::{DecodeError, Decoded, Message, Reject};
+use crate::store::dead_letters::NewDeadLetter;
+use crate::store::inbox::{InputKind, NewInput};
+use crate::store::writer::{Receipt, WriteError};
+use crate::telemetry::metrics::Metrics;
+
+use body::Budget;
+use door::{Door, SourceSetup};
+
+/// Bodies above this are decoded on a thread that may block: parsing takes a microsecond and a half per alert.
+const BLOCKING_BYTES: usize = 256 * 1024;
+
+/// All doors with what they share. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest(Arc<Shared>);
+
+struct Shared {
+    engine: EngineHandle,
+    doors: ArcSwap<BTreeMap<String, Arc<Door>>>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    budget: Budget,
+    body_max: AtomicUsize,
+    inbox_rows: AtomicI64,
+}
+
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingest")
+            .field("doors", &self.0.doors.load().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is configured for all doors together.
+#[derive(Debug)]
+pub struct IngestSetup {
+    /// The sources.
+    pub sources: Vec<SourceSetup>,
+    /// Bytes of a body after decompression.
+    pub body_max: usize,
+    /// Undecided inputs beyond which senders are told to come again.
+    pub inbox_rows: i64,
+}
+
+/// Why a message was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It can never be understood; it was put aside.
+    #[error(transparent)]
+    NotUnderstood(#[from] DecodeError),
+    /// None of its items can be used; it was put aside.
+    #[error("no item of the message can be used; the first: {path}: {problem}")]
+    NothingUsable {
+        /// Where.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Too much is waiting.
+    #[error("{0}")]
+    Overloaded(String),
+    /// It could not be stored.
+    #[error(transparent)]
+    NotStored(#[from] WriteError),
+}
+
+/// What the sender of a stored message is told.
+#[derive(Clone, Debug, Serialize)]
+pub struct Accepted {
+    /// Always `accepted`.
+    pub status: &'static str,
+    /// Position in the input log.
+    pub seq: i64,
+    /// Claims that were understood.
+    pub observations: usize,
+    /// Items that could not be used.
+    pub rejected: usize,
+    /// What is wrong with the first of those.
+    pub problems: Vec<String>,
+}
+
+impl Accepted {
+    /// The one way to say yes: with a receipt of the commit in hand.
+    fn new(receipt: Receipt, observations: usize, decoded: &Rejects) -> Self {
+        let problems = decoded.first.iter().take(10);
+        Self {
+            status: "accepted",
+            seq: receipt.seq().get(),
+            observations,
+            rejected: decoded.count,
+            problems: problems
+                .map(|reject| format!("{}: {}", reject.path, reject.problem))
+                .collect(),
+        }
+    }
+}
+
+/// Items of a message that could not be used.
+struct Rejects {
+    first: Vec<Reject>,
+    count: usize,
+}
+
+impl Rejects {
+    fn detail(&self) -> String {
+        let lines = self
+            .first
+            .iter()
+            .map(|reject| format!("{}: {}", reject.path, reject.problem));
+        format!(
+            "{} items: {}",
+            self.count,
+            lines.collect::<Vec<_>>().join("; ")
+        )
+    }
+}
+
+impl Ingest {
+    /// Opens the doors.
+    pub fn new(
+        engine: EngineHandle,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        setup: IngestSetup,
+    ) -> Self {
+        let ingest = Self(Arc::new(Shared {
+            engine,
+            doors: ArcSwap::default(),
+            metrics,
+            clock,
+            budget: Budget::new(),
+            body_max: AtomicUsize::new(0),
+            inbox_rows: AtomicI64::new(0),
+        }));
+        ingest.set_up(setup);
+        ingest
+    }
+
+    /// Changes the sources and limits; what is known of a source that stays is kept.
+    pub fn set_up(&self, setup: IngestSetup) {
+        let before = self.0.doors.load_full();
+        let doors: BTreeMap<_, _> = setup
+            .sources
+            .into_iter()
+            .map(|source| {
+                let known = before.get(&source.name).map(|door| Arc::clone(&door.seen));
+                let series = self.0.metrics.source(&source.name);
+                let door = Door::new(source, series, known);
+                (door.name.clone(), Arc::new(door))
+            })
+            .collect();
+        for name in before.keys().filter(|name| !doors.contains_key(*name)) {
+            self.0.metrics.forget_source(name);
+        }
+        self.0.doors.store(Arc::new(doors));
+        self.0.body_max.store(setup.body_max, Ordering::Relaxed);
+        self.0.inbox_rows.store(setup.inbox_rows, Ordering::Relaxed);
+    }
+
+    /// The door of a source.
+    pub fn door(&self, name: &str) -> Option<Arc<Door>> {
+        self.0.doors.load().get(name).cloned()
+    }
+
+    /// Every door, by name.
+    pub fn doors(&self) -> Vec<Arc<Door>> {
+        self.0.doors.load().values().cloned().collect()
+    }
+
+    /// Brings the gauges up to date that only time moves; called before they are shown.
+    pub fn refresh_figures(&self) {
+        let now = self.0.clock.now();
+        for door in self.0.doors.load().values() {
+            door.show_silence(now);
+        }
+    }
+
+    /// Decodes a stored message again, as the engine does at recovery; a source that is gone says nothing.
+    pub fn decode_again(&self, input: &NewInput, at: Timestamp) -> Vec<Observation> {
+        let Some(door) = input.source.as_deref().and_then(|name| self.door(name)) else {
+            let source = input.source.as_deref().unwrap_or("");
+            log::error!(source = source; "an undecided message of {source} is passed over: the source is not configured any more");
+            return Vec::new();
+        };
+        match door.decode(&input.body, input.content_type.as_deref(), at) {
+            Ok(decoded) => decoded.observations,
+            Err(error) => {
+                log::error!(source = door.name.as_str(), error:% = error; "a stored message of {} cannot be read any more", door.name);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Refuses at once what could not be stored anyway.
+    fn admit(&self) -> Result<(), Refusal> {
+        let depth = self.0.engine.writer().progress.depth();
+        let limit = self.0.inbox_rows.load(Ordering::Relaxed);
+        if depth >= limit {
+            let text = format!(
+                "{depth} messages wait to be decided and the limit is {limit}; send this one again later"
+            );
+            return Err(Refusal::Overloaded(text));
+        }
+        Ok(())
+    }
+
+    /// Takes a message whose sender was checked: decodes, stores, and returns after the commit.
+    async fn take(
+        &self,
+        door: &Door,
+        body: Bytes,
+        content_type: Option<String>,
+    ) -> Result<Accepted, Refusal> {
+        let now = self.0.clock.now();
+        let decoded = match self.read(door, &body, content_type.as_deref(), now) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                let detail = error.to_string();
+                self.put_aside(door, "not_understood", detail, content_type, body)
+                    .await?;
+                return Err(error.into());
+            }
+        };
+        let Decoded {
+            observations,
+            rejects,
+            reject_count,
+            ..
+        } = decoded;
+        let rejects = Rejects {
+            first: rejects,
+            count: reject_count,
+        };
+        if let (true, Some(first)) = (observations.is_empty(), rejects.first.first()) {
+            let (path, problem) = (first.path.clone(), first.problem.clone());
+            let refusal = Refusal::NothingUsable { path, problem };
+            self.put_aside(door, "bad_items", refusal.to_string(), content_type, body)
+                .await?;
+            return Err(refusal);
+        }
+        door.seen
+            .note_times(&observations, now, &door.name, &door.series);
+        let count = observations.len();
+        let input = NewInput {
+            kind: InputKind::Message,
+            source: Some(door.name.clone()),
+            content_type: content_type.clone(),
+            body: body.clone(),
+        };
+        let is_duplicate = door.seen.is_duplicate(&body, now);
+        let receipt = self
+            .0
+            .engine
+            .writer()
+            .append(input, Some(observations), None)
+            .await?;
+        let series = if is_duplicate {
+            &door.series.duplicate
+        } else {
+            &door.series.stored
+        };
+        series.inc();
+        if rejects.count > 0 {
+            self.put_aside(door, "bad_items", rejects.detail(), content_type, body)
+                .await?;
+        }
+        Ok(Accepted::new(receipt, count, &rejects))
+    }
+
+    fn read(
+        &self,
+        door: &Door,
+        body: &Bytes,
+        content_type: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Decoded, DecodeError> {
+        if body.len() > BLOCKING_BYTES {
+            tokio::task::block_in_place(|| door.decode(body, content_type, now))
+        } else {
+            door.decode(body, content_type, now)
+        }
+    }
+
+    /// Keeps a message that cannot be used, so that it can be looked at.
+    async fn put_aside(
+        &self,
+        door: &Door,
+        reason: &'static str,
+        detail: String,
+        content_type: Option<String>,
+        body: Bytes,
+    ) -> Result<(), WriteError> {
+        door.seen.note_error(&detail, self.0.clock.now());
+        let source = door.name.clone();
+        let letter = NewDeadLetter {
+            source,
+            reason,
+            detail,
+            content_type,
+            body,
+        };
+        self.0.engine.writer().dead_letter(letter).await?;
+        Ok(())
+    }
+}
+
+/// The message as a decoder sees it.
+fn message<'a>(
+    source: &'a str,
+    body: &'a [u8],
+    content_type: Option<&'a str>,
+    received_at: Timestamp,
+) -> Message<'a> {
+    Message {
+        source,
+        body,
+        content_type,
+        received_at,
+    }
+}

@@ -1,0 +1,190 @@
+//! TLS for the listeners: certificates from files, reload without dropping anyone.
+//!
+//! One provider (aws-lc-rs) chosen here explicitly, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, client certificates
+//! when a CA for them is given. A reload swaps the whole configuration at once; connections keep the one they began
+//! with, and a bad file keeps the old one. Must not log or return key material.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use thiserror::Error;
+use tokio_rustls::TlsAcceptor;
+
+/// The files of one TLS listener, all PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsPaths {
+    /// The certificate of the server, followed by its intermediates.
+    pub cert: PathBuf,
+    /// Its private key: PKCS#8, PKCS#1 or SEC1, not encrypted.
+    pub key: PathBuf,
+    /// When given, clients must show a certificate signed by one of these CAs.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why a TLS configuration could not be loaded. Every message names the file.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file could not be read.
+    #[error("TLS file {path} cannot be read: {cause}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A file holds no usable PEM section of the wanted kind.
+    #[error("TLS file {path} holds no usable {wanted} in PEM form: {cause}", path = .path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for.
+        wanted: &'static str,
+        /// What the parser said.
+        cause: pem::Error,
+    },
+    /// Certificate and key do not belong together, or one is not usable.
+    #[error(
+        "TLS certificate {cert} and key {key} cannot be used together: {cause}",
+        cert = .cert.display(),
+        key = .key.display()
+    )]
+    Pair {
+        /// The certificate file.
+        cert: PathBuf,
+        /// The key file.
+        key: PathBuf,
+        /// What the library said.
+        cause: rustls::Error,
+    },
+    /// The file of client CAs holds a certificate that is no CA.
+    #[error("TLS client CA file {path} cannot be used: {cause}", path = .path.display())]
+    ClientCa {
+        /// The file.
+        path: PathBuf,
+        /// What the library said.
+        cause: String,
+    },
+    /// The provider does not support the wanted protocol versions.
+    #[error("TLS cannot be set up: {0}")]
+    Provider(rustls::Error),
+}
+
+/// Loads TLS configurations.
+#[derive(Debug)]
+pub struct TlsConfig;
+
+impl TlsConfig {
+    /// Reads the files and builds a configuration. Reads files: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`TlsError`] naming the file at fault.
+    pub fn load(paths: &TlsPaths) -> Result<Arc<ServerConfig>, TlsError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let chain = certificates(&paths.cert)?;
+        let key = PrivateKeyDer::from_pem_slice(&read(&paths.key)?)
+            .map_err(|cause| pem_error(&paths.key, "private key", cause))?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Provider)?;
+        let builder = match &paths.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => builder.with_client_cert_verifier(client_verifier(path, provider)?),
+        };
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(|cause| TlsError::Pair {
+                cert: paths.cert.clone(),
+                key: paths.key.clone(),
+                cause,
+            })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+/// The configuration that new connections get; a reload swaps it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct TlsHolder(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    paths: TlsPaths,
+    config: ArcSwap<ServerConfig>,
+}
+
+impl TlsHolder {
+    /// Loads `paths` for the first time. Reads files.
+    ///
+    /// # Errors
+    /// As [`TlsConfig::load`].
+    pub fn load(paths: TlsPaths) -> Result<Self, TlsError> {
+        let config = ArcSwap::new(TlsConfig::load(&paths)?);
+        Ok(Self(Arc::new(Held { paths, config })))
+    }
+
+    /// Reads the same files again; on an error new connections keep getting the old configuration. Reads files.
+    ///
+    /// # Errors
+    /// As [`TlsConfig::load`].
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.0.config.store(TlsConfig::load(&self.0.paths)?);
+        Ok(())
+    }
+
+    /// The acceptor for the next connection.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.0.config.load_full())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|cause| TlsError::Read {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+fn pem_error(path: &Path, wanted: &'static str, cause: pem::Error) -> TlsError {
+    TlsError::Pem {
+        path: path.to_owned(),
+        wanted,
+        cause,
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(path)?;
+    let chain = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|cause| pem_error(path, "certificate", cause))?;
+    if chain.is_empty() {
+        return Err(pem_error(path, "certificate", pem::Error::NoItemsFound));
+    }
+    Ok(chain)
+}
+
+fn client_verifier(
+    path: &Path,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
+    let unusable = |cause: String| TlsError::ClientCa {
+        path: path.to_owned(),
+        cause,
+    };
+    let mut roots = RootCertStore::empty();
+    for cert in certificates(path)? {
+        roots
+            .add(cert)
+            .map_err(|cause| unusable(cause.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|cause: VerifierBuilderError| unusable(cause.to_string()))
+}
