@@ -3,9 +3,9 @@
 //! The file holds 32 random bytes as hex, readable by its owner only, and is made once: whoever loses it makes all
 //! tokens void. Must not overwrite a file that is there, whatever is in it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -75,7 +75,10 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// Writes the whole file under another name first, so that nobody ever reads half of it.
 fn create(state_dir: &Path, fresh: [u8; 32]) -> io::Result<()> {
-    fs::create_dir_all(state_dir)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state_dir)?;
     let draft = state_dir.join(format!(".token.key.{}", std::process::id()));
     let made = write_draft(&draft, state_dir, fresh).and_then(|()| {
         // Unlike a rename, a link fails when somebody was faster.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::out::Out;
-use crate::cli::settings::{request, shown_store};
+use crate::cli::settings::{request, shown_path, shown_store};
 use crate::cli::table::{Fit, Table};
 use crate::cli::target;
 use crate::config::settings::{SourceKind, SourceSettings};
@@ -19,7 +19,8 @@ Examples:
   watchbell check --config /etc/watchbell/watchbell.toml
   watchbell check && systemctl reload watchbell
 
-Every error is shown at once, with file, line, key and a hint. Exit code 0: valid; 1: not; 3: a file cannot be read.";
+Every error is shown at once, with file, line, key and a hint.
+Exit code 0: valid; 1: not; 3: a file cannot be read.";
 
 /// Checks the configuration and prints what it amounts to.
 ///
@@ -55,7 +56,7 @@ fn summary(settings: &Settings, out: &Out) -> String {
     };
     table.row(["API".into(), auth.into()]);
     table.row(["store".into(), shown_store(&settings.store).into()]);
-    let state = settings.state_dir().display().to_string();
+    let state = shown_path(settings.state_dir());
     table.row(["state folder".into(), state.into()]);
     let base = settings
         .server

@@ -24,7 +24,8 @@ Examples:
   watchbell dead-letters show 17
   watchbell dead-letters show 17 --output json | jq -r .body > payload.json
 
-A sender whose messages end here was answered with an error, or sent an alert among others that made no sense.";
+A sender whose messages end here was answered with an error, or sent an alert among others that made
+no sense.";
 
 /// Options of `dead-letters`.
 #[derive(Args, Clone, Debug)]

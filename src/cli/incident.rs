@@ -25,7 +25,7 @@ Examples:
   watchbell incident 42 hold \"waiting for the spare part\" --until 2026-02-01T08:00:00Z
   watchbell incident 42 note \"fan replaced\" && watchbell incident 42 resolve --note \"fan replaced\"
 
-Exit code 1: the incident does not exist, or its state does not allow the action; the reason is shown.";
+Exit code 1: there is no such incident, or its state does not allow the action; the reason is shown.";
 
 /// Options of `incident`.
 #[derive(Args, Clone, Debug)]

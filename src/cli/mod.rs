@@ -55,8 +55,8 @@ Two minutes to the first incident:
   watchbell incidents
   watchbell incident 1 ack
 
-`watchbell COMMAND --help` has more examples. Exit codes: 0 it worked, 1 the check failed or the daemon refused,
-2 the command line makes no sense, 3 something could not be reached or opened.";
+`watchbell COMMAND --help` has more examples. Exit codes: 0 it worked, 1 the check failed or the
+daemon refused, 2 the command line makes no sense, 3 something could not be reached or opened.";
 
 /// Bridges monitoring and incident management: alerts in, one durable incident out
 #[derive(Parser, Debug)]

@@ -23,7 +23,7 @@ pub enum Output {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Daemon")]
 pub struct DaemonArgs {
-    /// Address of the daemon, like <https://watchbell.example> [default: the first listener of the configuration]
+    /// Address of the daemon, like `https://watchbell.example` [default: the first listener of the configuration]
     #[arg(
         long,
         global = true,
@@ -45,8 +45,8 @@ pub struct DaemonArgs {
         hide_env_values = true
     )]
     pub ca: Option<PathBuf>,
-    /// How to print
-    #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
+    /// `table` for people, `json` for programs: the answer of the API
+    #[arg(long, global = true, value_enum, default_value_t = Output::Table, hide_possible_values = true)]
     pub output: Output,
 }
 

@@ -4,6 +4,8 @@
 //! finding the listener or `token create` from opening the store. Must not make a store or change its schema unless
 //! the command is there for it.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use url::Url;
@@ -72,10 +74,7 @@ pub fn store_url(store: &StoreSettings) -> Result<Secret, Failure> {
 /// The store as people know it: the whole path, or server and database without user and password.
 pub fn shown_store(store: &StoreSettings) -> String {
     match &store.url {
-        StoreUrl::Sqlite(path) => std::path::absolute(path)
-            .unwrap_or_else(|_| path.clone())
-            .display()
-            .to_string(),
+        StoreUrl::Sqlite(path) => shown_path(path),
         StoreUrl::Postgres(url) => match Url::parse(url.expose()) {
             Ok(url) => format!(
                 "postgres://{}{}",
@@ -87,6 +86,12 @@ pub fn shown_store(store: &StoreSettings) -> String {
     }
 }
 
+/// The whole path, so that nobody has to guess from where a relative one starts.
+pub fn shown_path(path: &Path) -> String {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    whole.display().to_string()
+}
+
 /// Opens a store that is there, without changing it.
 ///
 /// # Errors
@@ -95,11 +100,17 @@ pub fn attach(settings: &Settings) -> Result<Db, Failure> {
     Ok(Db::attach(store_url(&settings.store)?.expose(), READERS)?)
 }
 
-/// Opens the store and brings its schema up to date; a missing SQLite file is made.
+/// Opens the store and brings its schema up to date; a missing state folder and SQLite file are made.
 ///
 /// # Errors
 /// It cannot be reached, or its schema is newer than this release.
 pub async fn open(settings: &Settings) -> Result<Db, Failure> {
+    let folder = settings.state_dir();
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| {
+        let shown = folder.display();
+        Failure::unreachable(format!("the state folder {shown} cannot be made: {error}"))
+    })?;
     Ok(Db::open(store_url(&settings.store)?.expose(), READERS).await?)
 }
 

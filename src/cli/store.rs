@@ -21,17 +21,18 @@ pub const MIGRATE_EXAMPLES: &str = "\
 Examples:
   watchbell backup before-upgrade.db && watchbell migrate
 
-`serve` does the same at its start; this is for doing it at a time of your choice, with the daemon stopped.
-A schema only moves forward: to go back to an older release, restore a backup.";
+`serve` does the same at its start; this is for a time of your choice, with the daemon stopped. A
+schema only moves forward: to go back to an older release, restore a backup.";
 
 /// The examples of `backup --help`.
 pub const BACKUP_EXAMPLES: &str = "\
 Examples:
   watchbell backup /var/backups/watchbell-$(date +%F).db
 
-The copy is consistent and taken while the daemon runs. To restore it, stop the daemon, put the copy in the place of
-the store, remove the store's -wal and -shm files, and start again. Keep token.key of the state folder with it: without
-that file all API tokens are void. A PostgreSQL store is backed up with pg_dump.";
+The copy is consistent and taken while the daemon runs. To restore it, stop the daemon, put the copy
+in the place of the store, remove the store's -wal and -shm files, and start again. Keep token.key of
+the state folder with it: without that file all API tokens are void. A PostgreSQL store is backed up
+with pg_dump.";
 
 /// Options of `backup`.
 #[derive(Args, Clone, Debug)]
@@ -82,7 +83,14 @@ pub async fn backup(
     if version.is_some_and(|version| version > newest_schema()) {
         return Err(StoreError::TooNew.into());
     }
-    backup::copy_to(&db, &args.file).await?;
+    if args.file.exists() {
+        let text = format!("{} exists already", args.file.display());
+        return Err(Failure::unreachable(text).next("name a new file"));
+    }
+    backup::copy_to(&db, &args.file).await.map_err(|error| {
+        let text = format!("{} cannot be written: {error}", args.file.display());
+        Failure::unreachable(text).next("is its folder there, writable, and with enough room?")
+    })?;
     db.close().await;
     let bytes = fs::metadata(&args.file)
         .map_err(|error| Failure::unreachable(format!("the copy cannot be read: {error}")))?

@@ -30,8 +30,9 @@ Examples:
   watchbell token list
   watchbell token revoke tok-5bdcc146bf60
 
-Roles: viewer reads, responder also works on incidents, admin also changes what concerns everybody. Run this as the user
-and with the configuration of the daemon: tokens live in its store, hashed with the key in its state folder.";
+Roles: viewer reads, responder also works on incidents, admin also changes what concerns everybody.
+Run this as the user and with the configuration of the daemon: tokens live in its store, hashed with
+the key in its state folder.";
 
 /// What to do with tokens.
 #[derive(Subcommand, Clone, Debug)]
@@ -42,8 +43,8 @@ pub enum TokenCommand {
     /// List tokens, also revoked and expired ones
     #[command(after_help = EXAMPLES)]
     List {
-        /// How to print
-        #[arg(long, value_enum, default_value_t = Output::Table)]
+        /// `table` for people, `json` for programs
+        #[arg(long, value_enum, default_value_t = Output::Table, hide_possible_values = true)]
         output: Output,
     },
     /// Make a token void at once

@@ -73,8 +73,7 @@ pub async fn list_settings(conn: Conn<'_>) -> Result<Vec<Setting>, StoreError> {
             let (synchronous,): (i64,) = sqlx::query_as("PRAGMA synchronous").fetch_one(c).await?;
             Ok(vec![
                 setting("journal_mode", journal, &["wal"]),
-                // 2 is FULL, 3 EXTRA ("Pragma statements supported by SQLite").
-                setting("synchronous", synchronous.to_string(), &["2", "3"]),
+                setting("synchronous", level(synchronous), &["full", "extra"]),
             ])
         }
         Conn::Postgres(c) => {
@@ -88,6 +87,17 @@ pub async fn list_settings(conn: Conn<'_>) -> Result<Vec<Setting>, StoreError> {
                 setting("fsync", fsync, &["on"]),
             ])
         }
+    }
+}
+
+/// The word for a number of `PRAGMA synchronous` ("Pragma statements supported by SQLite").
+fn level(synchronous: i64) -> String {
+    match synchronous {
+        0 => "off".to_owned(),
+        1 => "normal".to_owned(),
+        2 => "full".to_owned(),
+        3 => "extra".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -27,7 +27,8 @@ Examples:
   watchbell doctor --full                        # reads the whole store, also a large one
   watchbell doctor --output json | jq '.findings[] | select(.verdict != \"ok\")'
 
-Run it as the user and on the machine of the daemon; the daemon may run meanwhile. Exit code 1: something failed.";
+Run it as the user and on the machine of the daemon, which may run meanwhile. Exit code 1: something
+failed.";
 
 /// Options of `doctor`.
 #[derive(Args, Clone, Debug)]
@@ -35,8 +36,8 @@ pub struct DoctorArgs {
     /// Check the integrity of the whole store, however large it is
     #[arg(long)]
     full: bool,
-    /// How to print
-    #[arg(long, value_enum, default_value_t = Output::Table)]
+    /// `table` for people, `json` for programs
+    #[arg(long, value_enum, default_value_t = Output::Table, hide_possible_values = true)]
     output: Output,
 }
 

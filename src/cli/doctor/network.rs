@@ -73,9 +73,8 @@ async fn listener(settings: &Settings) -> Vec<Finding> {
 
 fn bind(address: &SocketAddr) -> Finding {
     let check = "listener";
-    let error = match TcpListener::bind(address) {
-        Ok(_) => return Finding::ok(check, format!("no daemon runs; {address} is free")),
-        Err(error) => error,
+    let Err(error) = TcpListener::bind(address) else {
+        return Finding::ok(check, format!("no daemon runs; {address} is free"));
     };
     let known = [
         (

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access, statvfs};
 
 use super::Finding;
+use crate::cli::settings::shown_path;
 use crate::cli::text;
 use crate::config::Settings;
 use crate::config::settings::StoreUrl;
@@ -25,7 +26,7 @@ const WAL_WARN: u64 = 512 << 20;
 pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     let folder = settings.state_dir();
     let Ok(metadata) = fs::metadata(folder) else {
-        let found = format!("{} is not there yet", folder.display());
+        let found = format!("{} is not there yet", shown_path(folder));
         return vec![Finding::warn(
             "state folder",
             found,
@@ -44,7 +45,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
 
 fn state_dir(folder: &Path, metadata: &Metadata) -> Finding {
     let check = "state folder";
-    let shown = folder.display();
+    let shown = shown_path(folder);
     let mode = metadata.permissions().mode() & 0o7777;
     if !metadata.is_dir() {
         return Finding::fail(check, format!("{shown} is no folder"), "remove it");
@@ -67,7 +68,7 @@ fn state_dir(folder: &Path, metadata: &Metadata) -> Finding {
 fn token_key(folder: &Path, owner: &Metadata) -> Finding {
     let check = "token key";
     let path = token_key::path(folder);
-    let shown = path.display();
+    let shown = shown_path(&path);
     let key = match load(folder) {
         Ok(key) => key,
         Err(error) => {
@@ -99,7 +100,7 @@ fn disk(file: &Path) -> Option<Finding> {
         .unwrap_or(Path::new("."));
     let disk = statvfs(folder).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let found = format!("{} free for {}", text::bytes(free), folder.display());
+    let found = format!("{} free for {}", text::bytes(free), shown_path(folder));
     let next = "free some space, or lower [retention] inputs and input_bytes_max; when it is full, senders get 503";
     Some(if free < FREE_FAIL {
         Finding::fail(check, found, next)
@@ -115,7 +116,7 @@ fn owner(file: &Path, folder: &Metadata) -> Option<Finding> {
     if metadata.uid() == folder.uid() {
         return None;
     }
-    let shown = file.display();
+    let shown = shown_path(file);
     Some(Finding::warn(
         "store file",
         format!("{shown} belongs to another user than its folder"),
