@@ -21,8 +21,8 @@ use crate::core::time::Timestamp;
 pub const EXAMPLES: &str = "\
 Examples:
   watchbell dead-letters list --source alertmanager
-  watchbell dead-letters show 17
-  watchbell dead-letters show 17 --output json | jq -r .body > payload.json
+  watchbell dead-letters show D-17
+  watchbell dead-letters show D-17 --output json | jq -r .body > payload.json
 
 A sender whose messages end here was answered with an error, or sent an alert among others that made
 no sense.";
@@ -52,7 +52,7 @@ enum DeadLettersCommand {
     /// Show one with its body
     #[command(after_help = EXAMPLES)]
     Show {
-        /// Its number, as `list` shows it
+        /// Its id, as `list` shows it
         #[arg(value_name = "ID")]
         id: String,
     },
@@ -97,7 +97,7 @@ fn table(page: &Page, now: Timestamp, out: &Out) -> Result<String, Failure> {
             .at
             .map_or_else(String::new, |at| span(now.since(time(at))));
         table.row([
-            id(&letter).into(),
+            letter.id.as_str().into(),
             age.into(),
             letter.source.as_str().into(),
             letter.reason.as_str().into(),
@@ -110,7 +110,7 @@ fn table(page: &Page, now: Timestamp, out: &Out) -> Result<String, Failure> {
 
 fn letter(letter: &DeadLetter, now: Timestamp, out: &Out) -> String {
     let mut table = Table::new(&[("", Fit::Fixed), ("", Fit::Wrap)]);
-    table.row(["id".into(), id(letter).into()]);
+    table.row(["id".into(), letter.id.as_str().into()]);
     if let Some(at) = letter.at.map(time) {
         let shown = format!("{} ({})", utc(at), relative(at, now));
         table.row(["put aside".into(), shown.into()]);
@@ -121,19 +121,6 @@ fn letter(letter: &DeadLetter, now: Timestamp, out: &Out) -> String {
     if let Some(media) = filled(letter.content_type.as_ref()) {
         table.row(["content type".into(), media.as_str().into()]);
     }
-    let size = bytes(letter.body_bytes);
-    let (size, body) = match (&letter.body, &letter.body_base64) {
-        (Some(body), _) => (size, body.as_str()),
-        (None, Some(body)) => (format!("{size}, shown as base64"), body.as_str()),
-        (None, None) => (size, ""),
-    };
-    table.row(["body".into(), size.into()]);
-    format!("{}\n{}", table.render(out), clean_lines(body))
-}
-
-fn id(letter: &DeadLetter) -> String {
-    match letter.id.as_str() {
-        Some(text) => text.to_owned(),
-        None => letter.id.to_string(),
-    }
+    table.row(["body".into(), bytes(letter.body_bytes).into()]);
+    format!("{}\n{}", table.render(out), clean_lines(&letter.body))
 }

@@ -60,6 +60,9 @@ pub async fn run(client: &Client, args: &ExplainArgs, out: &Out) -> Result<Exit,
         text.push_str(&in_order(explanation.decisions, now(), out));
     }
     out.print(&text)?;
+    if explanation.truncated {
+        out.note("Earlier decisions are left out; the timeline of the API has them all.");
+    }
     Ok(Exit::Done)
 }
 

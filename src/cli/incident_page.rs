@@ -16,7 +16,7 @@ use crate::cli::text::{clean, relative, span, utc};
 use crate::cli::views::{Entry, Incident, filled, priority_paint, time, words};
 use crate::core::time::Timestamp;
 
-/// Newest entries of the timeline that are shown; `explain` shows all.
+/// Newest entries of the timeline that are shown; `explain` shows more.
 const ENTRIES: u64 = 100;
 
 /// Prints an incident with its timeline; as JSON, `{"incident": ..., "timeline": [...]}`.
@@ -48,7 +48,7 @@ pub async fn show(client: &Client, number: &str, output: Output, out: &Out) -> R
     out.print(&text)?;
     if page.next_cursor.is_some() {
         out.note(&format!(
-            "Only the newest {ENTRIES} entries; `watchbell explain {number}` shows all."
+            "Only the newest {ENTRIES} entries; `watchbell explain {number}` shows more."
         ));
     }
     Ok(())

@@ -225,8 +225,12 @@ mod tests {
 
     #[test]
     fn the_flexible_column_gives_way() {
-        let text = " N  TITLE                           WHO\n 7  a                               ana\n\
-                    12  disk of the database server i…\n";
+        let text = "
+ N  TITLE                            WHO
+ 7  a                                ana
+12  disk of the database server is…
+";
+        let text = text.trim_start_matches('\n');
         assert_eq!(table().render(&out(Some(40))), text);
     }
 

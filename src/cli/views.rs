@@ -99,8 +99,7 @@ pub struct Entry {
     /// The reason's code.
     pub reason: String,
     /// The reason's sentence, if the daemon gives one.
-    #[serde(alias = "text", alias = "message")]
-    pub sentence: Option<String>,
+    pub text: Option<String>,
     /// The state that was entered.
     pub state: Option<String>,
     /// The alert it is about.
@@ -115,7 +114,7 @@ impl Entry {
     /// One line that tells what happened, why and by whom.
     pub fn line(&self) -> String {
         let known = || Reason::from_code(&self.reason).map(|reason| reason.sentence().to_owned());
-        let sentence = self.sentence.clone().or_else(known);
+        let sentence = self.text.clone().or_else(known);
         let mut line = sentence.unwrap_or_else(|| self.reason.clone());
         if let Some(note) = filled(self.note.as_ref()) {
             line.push_str(&format!(" \"{note}\""));
@@ -140,16 +139,17 @@ pub struct Explanation {
     /// The answer in one or two sentences.
     pub summary: String,
     /// Every decision.
-    #[serde(alias = "timeline", alias = "items", alias = "entries")]
     pub decisions: Vec<Entry>,
+    /// Whether earlier decisions are left out.
+    pub truncated: bool,
 }
 
 /// A dead letter.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DeadLetter {
-    /// Its number, as the API writes it.
-    pub id: serde_json::Value,
+    /// `D-3`.
+    pub id: String,
     /// When it was put aside.
     pub at: Option<Rfc3339>,
     /// Its source.
@@ -163,9 +163,7 @@ pub struct DeadLetter {
     /// How long the body was.
     pub body_bytes: u64,
     /// The body as text.
-    pub body: Option<String>,
-    /// The body, when it is not text.
-    pub body_base64: Option<String>,
+    pub body: String,
 }
 
 /// A time of the API as a value.

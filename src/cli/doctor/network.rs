@@ -51,7 +51,7 @@ async fn listener(settings: &Settings) -> Vec<Finding> {
         Ok((StatusCode::OK, _)) => Finding::ok(check, format!("Watchbell is ready at {shown}")),
         Ok((StatusCode::SERVICE_UNAVAILABLE, why)) => Finding::warn(
             check,
-            format!("Watchbell at {shown} is not ready: {}", first_line(&why)),
+            format!("Watchbell at {shown} is not ready: {}", reasons(&why)),
             "wait a moment; if it stays so, its log tells why (journalctl -u watchbell)",
         ),
         Ok((status, _)) => Finding::fail(
@@ -159,6 +159,14 @@ fn skew(shown: &str, date: Option<&reqwest::header::HeaderValue>) -> Finding {
     }
 }
 
-fn first_line(text: &str) -> String {
-    clean(text.lines().next().unwrap_or_default())
+/// Why the daemon says that it is not ready.
+fn reasons(body: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Health {
+        reasons: Vec<String>,
+    }
+    match serde_json::from_str::<Health>(body) {
+        Ok(health) => clean(&health.reasons.join("; ")),
+        Err(_) => clean(body.lines().next().unwrap_or_default()),
+    }
 }

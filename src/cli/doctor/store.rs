@@ -37,6 +37,7 @@ pub(super) async fn check(settings: &Settings, is_full: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     match look(&db, &place, is_full, &mut findings).await {
         Ok(()) => {}
+        Err(StoreError::Corrupt(damage)) => findings.push(broken(&damage)),
         Err(error) => findings.push(unreachable(&error.into())),
     }
     db.close().await;
@@ -126,11 +127,9 @@ async fn integrity(
         let found = format!("not checked: {size} take a while; --full reads them");
         return Ok(Finding::ok(check, found));
     }
-    Ok(match inspect::find_damage(conn).await {
-        Ok(None) => Finding::ok(check, format!("{size}, nothing broken")),
-        Ok(Some(damage)) => broken(&damage),
-        Err(StoreError::Corrupt(damage)) => broken(&damage),
-        Err(error) => return Err(error),
+    Ok(match inspect::find_damage(conn).await? {
+        None => Finding::ok(check, format!("{size}, nothing broken")),
+        Some(damage) => broken(&damage),
     })
 }
 

@@ -254,7 +254,7 @@ fn explain_tells_the_summary_and_every_decision() {
 
 #[test]
 fn dead_letters_are_listed_and_shown_with_their_body() {
-    let letter = json!({"id": 17, "at": ago(Span::from_secs(65)), "source": "am", "reason": "bad_request",
+    let letter = json!({"id": "D-17", "at": ago(Span::from_secs(65)), "source": "am", "reason": "bad_request",
         "detail": "alerts[0].labels is missing", "content_type": "application/json", "body_bytes": 20,
         "body": "{\"alerts\":\n[{}]}\u{1b}[2J"});
     let daemon = Scripted::start(&[
@@ -263,7 +263,7 @@ fn dead_letters_are_listed_and_shown_with_their_body() {
             200,
             &page(std::slice::from_ref(&letter), None),
         ),
-        ("GET /api/v1/dead-letters/17", 200, &letter.to_string()),
+        ("GET /api/v1/dead-letters/D-17", 200, &letter.to_string()),
     ]);
     let shell = at(&daemon);
     let listed = shell.good(&["dead-letters", "list", "--source", "am"]);
@@ -271,7 +271,7 @@ fn dead_letters_are_listed_and_shown_with_their_body() {
         listed.contains("am      bad_request     20  alerts[0].labels is missing"),
         "{listed}"
     );
-    let shown = shell.good(&["dead-letters", "show", "17"]);
+    let shown = shell.good(&["dead-letters", "show", "D-17"]);
     assert!(
         shown.contains("detail        alerts[0].labels is missing\n"),
         "{shown}"

@@ -1,15 +1,13 @@
-//! Commands that need no daemon: check, migrate, backup, doctor, completions, man; and the exit codes.
+//! Commands that need no daemon: check, migrate, backup, completions, man; and the exit codes.
 
 use std::fs;
 use std::io::pipe;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use serde_json::Value;
 use watchbell::store::Db;
 
 use super::Shell;
-use super::scripted::Scripted;
 
 #[test]
 fn check_tells_what_a_valid_configuration_amounts_to() {
@@ -144,108 +142,6 @@ fn backup_writes_a_store_and_never_over_a_file() {
     shell.configure("[store]\nurl = \"sqlite:copy.db\"\n");
     let tokens = shell.good(&["token", "list", "--config", "w.toml"]);
     assert!(tokens.contains("kept"), "{tokens}");
-}
-
-#[test]
-fn doctor_finds_what_is_wrong_and_says_what_to_do() {
-    let shell = Shell::new();
-    let daemon = Scripted::start(&[
-        ("GET /readyz", 200, "ready"),
-        ("GET /readyz", 503, "no leader"),
-        ("GET /readyz", 200, "ready"),
-        ("GET /api/v2/status", 200, "{}"),
-        ("GET /api/v2/status", 401, "{}"),
-        ("GET /api/v2/status", 200, "{}"),
-    ]);
-    shell.configure(&format!(
-        "[server]\nlisten = \"{}\"\n[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n\
-         reconcile = {{ url = \"{}\", token = \"of the source\" }}\n",
-        daemon.address(),
-        daemon.url
-    ));
-    shell.good(&["token", "create", "--role", "admin", "--config", "w.toml"]);
-    let doctor = ["doctor", "--config", "w.toml", "--output", "json"];
-    let fine = findings(&shell.good(&doctor));
-    assert!(
-        fine.iter().all(|(_, verdict, _)| verdict == "ok"),
-        "{fine:?}"
-    );
-    for check in [
-        "configuration",
-        "state folder",
-        "token key",
-        "disk",
-        "store",
-        "durability",
-        "integrity",
-        "writing",
-        "lease",
-        "clock",
-        "listener",
-        "source",
-    ] {
-        assert!(fine.iter().any(|(name, ..)| name == check), "{check}");
-    }
-
-    let key = shell.path("data/token.key");
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("mode");
-    let ran = shell.run(&doctor);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    let wrong: Vec<_> = findings(&ran.stdout)
-        .into_iter()
-        .filter(|(_, verdict, _)| verdict != "ok")
-        .collect();
-    let expected = [
-        ("token key", "fail", "chmod 600 data/token.key"),
-        (
-            "source",
-            "fail",
-            "set reconcile.token or reconcile.basic to what it asks for",
-        ),
-        (
-            "listener",
-            "warn",
-            "wait a moment; if it stays so, its log tells why (journalctl -u watchbell)",
-        ),
-    ];
-    let mut expected = expected
-        .map(|(check, verdict, next)| (check.to_owned(), verdict.to_owned(), next.to_owned()));
-    let mut wrong = wrong;
-    expected.sort();
-    wrong.sort();
-    assert_eq!(wrong, expected);
-    let asked = daemon.asked();
-    let status = asked
-        .iter()
-        .find(|asked| asked.line == "GET /api/v2/status");
-    let authorization = status.and_then(|asked| asked.headers.get("authorization"));
-    assert_eq!(
-        authorization.and_then(|value| value.to_str().ok()),
-        Some("Bearer of the source")
-    );
-
-    let ran = shell.run(&["doctor", "--config", "w.toml"]);
-    let line = ran.stdout.lines().find(|line| line.contains("token key"));
-    assert!(
-        line.is_some_and(|line| line.starts_with("FAIL  token key")),
-        "{ran:?}"
-    );
-}
-
-fn findings(json: &str) -> Vec<(String, String, String)> {
-    let report: Value = serde_json::from_str(json).expect("JSON");
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let findings = report["findings"].as_array().expect("a list");
-    findings
-        .iter()
-        .map(|one| {
-            (
-                text(&one["check"]),
-                text(&one["verdict"]),
-                text(&one["next"]),
-            )
-        })
-        .collect()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod actions;
 mod daemon;
+mod doctor;
 mod lists;
 mod local;
 mod scripted;

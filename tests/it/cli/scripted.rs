@@ -29,16 +29,19 @@ pub(super) struct Scripted {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Status and body by request line, in the order in which they are given.
+type Answers = BTreeMap<String, VecDeque<(u16, String)>>;
+
 #[derive(Clone)]
 struct Script {
-    answers: Arc<Mutex<BTreeMap<String, VecDeque<(u16, String)>>>>,
+    answers: Arc<Mutex<Answers>>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Scripted {
     /// Answers `METHOD /path` with a status and a body, one after the other for the same path.
     pub(super) fn start(answers: &[(&str, u16, &str)]) -> Self {
-        let mut script: BTreeMap<String, VecDeque<(u16, String)>> = BTreeMap::new();
+        let mut script = Answers::new();
         for (line, status, body) in answers {
             let queue = script.entry((*line).to_owned()).or_default();
             queue.push_back((*status, (*body).to_owned()));

@@ -32,7 +32,7 @@ fn only_the_token_is_on_stdout_and_only_its_hash_is_kept() {
         [id.as_str(), "ana", Role::Responder.as_str(), "valid"]
     );
     assert_eq!(row.last(), Some(&"never"));
-    assert!(!listed.contains(&token["wbt_".len()..]), "{listed}");
+    assert!(!listed.contains("wbt_"), "{listed}");
 }
 
 #[test]
