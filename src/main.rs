@@ -1,27 +1,11 @@
-//! The `watchbell` program.
+//! The program: makes one TLS provider the default, then hands the arguments to the command line.
+//!
+//! Must not do anything else: what runs before the first runtime thread is hard to test.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let request = watchbell::config::LoadRequest::new(
-        std::env::args().nth(1).map(Into::into),
-        watchbell::config::Env::process(),
-    );
-    let settings = watchbell::config::load(&request)
-        .map_err(|e| eprintln!("{e}"))
-        .unwrap();
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .ok();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    match runtime.block_on(watchbell::app::serve(request, settings, Vec::new())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("{e:#}");
-            ExitCode::from(3)
-        }
-    }
+    // With no default, or two, the first TLS handshake would panic. It fails only when there is one already.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    watchbell::cli::run(std::env::args_os())
 }
