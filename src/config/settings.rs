@@ -64,10 +64,39 @@ impl Settings {
         ))
     }
 
+    /// Why these settings must not be applied while the sockets of `running` stay open, if so: a reload cannot move
+    /// them, and other machines may reach one of them.
+    pub fn refusal_to_apply(&self, running: &Self, sockets: &[SocketAddr]) -> Option<String> {
+        let applied = Self {
+            auth: running.auth,
+            sources: self.sources.clone(),
+            ..Self::default()
+        };
+        sockets
+            .iter()
+            .find_map(|address| applied.refusal_to_listen(*address))
+    }
+
     /// The keys that differ in `new` and that only a restart applies; a reload keeps their old values.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let differs = [
             ("server.listen", self.server.listen != new.server.listen),
+            (
+                "server.header_timeout",
+                self.server.header_timeout != new.server.header_timeout,
+            ),
+            (
+                "server.body_timeout",
+                self.server.body_timeout != new.server.body_timeout,
+            ),
+            (
+                "server.drain_timeout",
+                self.server.drain_timeout != new.server.drain_timeout,
+            ),
+            (
+                "auth.required",
+                self.auth.is_required != new.auth.is_required,
+            ),
             (
                 "server.tls",
                 self.server.tls.is_some() != new.server.tls.is_some(),
@@ -155,6 +184,34 @@ pub enum StoreUrl {
     Postgres(Secret),
 }
 
+impl StoreSettings {
+    /// The URL to connect with, the password of `[store] password` included.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, without showing it.
+    pub fn connection_url(&self) -> Result<Secret, String> {
+        match (&self.url, &self.password) {
+            (StoreUrl::Sqlite(path), _) => {
+                let path = path.to_str();
+                path.map(|path| Secret::new(format!("sqlite:{path}")))
+                    .ok_or_else(|| {
+                        "the path of the store is not valid UTF-8; set [store] url to another path"
+                            .to_owned()
+                    })
+            }
+            (StoreUrl::Postgres(url), None) => Ok(url.clone()),
+            (StoreUrl::Postgres(url), Some(password)) => {
+                let mut parsed = url::Url::parse(url.expose())
+                    .map_err(|error| format!("[store] url cannot be read: {error}"))?;
+                parsed.set_password(Some(password.expose())).map_err(|()| {
+                    "[store] url cannot hold a password; write it as postgres://user@host/database"
+                })?;
+                Ok(Secret::new(parsed.as_str()))
+            }
+        }
+    }
+}
+
 impl Default for StoreUrl {
     fn default() -> Self {
         Self::Sqlite(PathBuf::from("data/watchbell.db"))
@@ -162,7 +219,7 @@ impl Default for StoreUrl {
 }
 
 /// `[auth]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuthSettings {
     /// Whether the API asks for a token; always true when other machines reach a listener.
     pub is_required: bool,
