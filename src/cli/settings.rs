@@ -149,7 +149,9 @@ pub fn is_missing(store: &StoreSettings) -> bool {
 /// The store cannot be read.
 pub async fn schema_version(db: &Db) -> Result<Option<i64>, StoreError> {
     let mut conn = db.connect().await?;
-    inspect::find_schema_version(conn.lend()).await
+    let version = inspect::find_schema_version(conn.lend()).await;
+    conn.close().await?;
+    version
 }
 
 /// The schema version that this release brings a store to.

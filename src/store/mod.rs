@@ -80,6 +80,14 @@ impl OwnedConn {
             Self::Postgres(conn) => Conn::Postgres(conn),
         }
     }
+
+    /// Closes it in an orderly way; the last one of a SQLite file takes the write-ahead log with it.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn close(self) -> Result<(), StoreError> {
+        dialect::close(self).await
+    }
 }
 
 /// A connection from the readers' pool.
@@ -146,6 +154,7 @@ impl Db {
         }
         let mut conn = dialect::connect(&place).await?;
         migrate(&mut conn).await?;
+        dialect::close(conn).await?;
         Ok(Self::with_readers(place, readers_max))
     }
 
