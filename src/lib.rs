@@ -1,5 +1,6 @@
 //! Watchbell: the bridge between monitoring and incident management.
 
+pub mod api;
 pub mod api_token;
 pub mod app;
 pub mod bench;

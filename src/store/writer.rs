@@ -20,7 +20,7 @@ use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
 use super::dead_letters;
-use super::inbox::{self, InputKind, NewInput};
+use super::inbox::{self, InputKind, NewInput, StoredBody};
 use super::jobs::{Append, Job};
 pub use super::jobs::{Appended, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
@@ -427,6 +427,6 @@ pub fn marker(kind: InputKind) -> NewInput {
         kind,
         source: None,
         content_type: None,
-        body: bytes::Bytes::new(),
+        body: StoredBody::default(),
     }
 }

@@ -8,10 +8,20 @@ mod cli;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod core_laws;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod listen;
+#[cfg(test)]
+mod reasons;
+#[cfg(test)]
+mod scenarios;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tls;
