@@ -17,8 +17,11 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::api;
 use crate::config::{self, LoadRequest, Settings};
+use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
+use crate::engine::handle::EngineHandle;
 use crate::engine::{Decode, Engine, EngineSetup};
 use crate::ingest::{self, Ingest};
 use crate::runtime::clock::Clock;
@@ -26,7 +29,7 @@ use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::{Listener, Server};
 use crate::runtime::notify::{Heartbeats, Notifier};
 use crate::runtime::signals::{Outcome, ReloadRequest, Signals, serve_signals};
-use crate::runtime::supervise::Supervisor;
+use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError};
 use crate::runtime::tls::TlsHolder;
 use crate::store::inbox::NewInput;
 use crate::store::writer::{Writer, WriterSetup};
@@ -34,7 +37,9 @@ use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
 
+use janitor::Janitor;
 use lock::FileLock;
+use polls::Polls;
 use reload::Reloader;
 
 /// The partition of a daemon that has only one.
@@ -98,7 +103,6 @@ async fn run(
 ) -> anyhow::Result<()> {
     let notifier = Notifier::from_env();
     let heartbeats = Heartbeats::new();
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     wiring::make_state_dir(&settings)?;
     let _lock = FileLock::take(&settings)?;
     let db = Db::open(
@@ -106,83 +110,36 @@ async fn run(
         settings.store.read_connections,
     )
     .await?;
-    let claimed = claim(&db, &shell, &metrics).await?;
-    let Some((writer, handle, appended)) = claimed else {
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let Some(claimed) = claim(&db, &shell, &metrics).await? else {
         return Ok(());
     };
     metrics.leader.set(1);
 
     let mut supervisor = Supervisor::new();
-    let store_stage = supervisor.stage("store", STAGE_DEADLINE);
-    let engine_stage = supervisor.stage("engine", STAGE_DEADLINE);
-    let poll_stage = supervisor.stage("poll", STAGE_DEADLINE);
+    let inside = Inside {
+        db: db.clone(),
+        clock: shell.clock.clone(),
+        metrics: Arc::clone(&metrics),
+        heartbeats: heartbeats.clone(),
+    };
+    let core = start_core(&mut supervisor, &settings, claimed, inside);
+    let side_stage = supervisor.stage("side", STAGE_DEADLINE);
     let drain = wiring::duration(settings.server.drain_timeout);
     let http_stage = supervisor.stage("http", drain.saturating_add(STAGE_DEADLINE));
 
-    supervisor.spawn(&store_stage, "writer", |stop| async move {
-        Ok(writer.run(stop).await?)
-    });
-    let (rules_in, rules) = watch::channel(Arc::new(config::rules(&settings)));
-    let doors: Arc<OnceLock<Ingest>> = Arc::default();
-    let beat = heartbeats.register("engine");
-    let (engine, engine_handle) = Engine::new(EngineSetup {
-        db: db.clone(),
-        partition: PARTITION,
-        writer: handle,
-        appended,
-        rules,
-        decode: decode_by(&doors),
-        clock: shell.clock.clone(),
-        metrics: Arc::clone(&metrics),
-        on_turn: Box::new(move || beat.touch()),
-    });
-    let ingest = Ingest::new(
-        engine_handle.clone(),
-        Arc::clone(&metrics),
-        shell.clock.clone(),
-        wiring::ingest_setup(&settings),
-    );
-    // Set before the engine runs, so recovery can read messages again.
-    doors.get_or_init(|| ingest.clone());
-    supervisor.spawn(&engine_stage, "engine", |stop| async move {
-        Ok(engine.run(stop).await?)
-    });
-    let (polls_in, polls) = watch::channel(wiring::poll_setups(&settings));
-    let poller = polls::run(polls, engine_handle.clone(), shell.clock.clone());
-    supervisor.spawn(&poll_stage, "polls", |stop| async move {
-        Ok(poller.run(stop).await)
-    });
-    let (settings_in, settings_out) = watch::channel(Arc::new(settings.clone()));
-    let janitor = janitor::Janitor::new(
-        db.clone(),
-        engine_handle.clone(),
-        shell.clock.clone(),
-        settings_out.clone(),
-    );
-    supervisor.spawn(&poll_stage, "janitor", |stop| async move {
-        Ok(janitor.run(stop).await)
-    });
-
     let tls = wiring::tls(&settings)?;
     let listeners = listeners(&settings, inherited, tls.as_ref()).await?;
-    let figures = (ingest.clone(), Arc::clone(&metrics));
-    let ready = engine_handle.clone();
-    let router = axum::Router::new()
-        .route(
-            "/metrics",
-            axum::routing::get(async move || {
-                figures.0.refresh_figures();
-                figures.1.encode()
-            }),
-        )
-        .route(
-            "/readyz",
-            axum::routing::get(async move || match ready.readiness() {
-                Ok(()) => (axum::http::StatusCode::OK, "ready".to_owned()),
-                Err(why) => (axum::http::StatusCode::SERVICE_UNAVAILABLE, why),
-            }),
-        )
-        .merge(ingest::http::router(ingest.clone()));
+    let state = wiring::api_state(wiring::ApiParts {
+        settings: &settings,
+        db: db.clone(),
+        engine: core.engine.clone(),
+        ingest: core.ingest.clone(),
+        metrics: Arc::clone(&metrics),
+        clock: shell.clock.clone(),
+        stage: http_stage.clone(),
+    })?;
+    let router = api::router(state).merge(ingest::http::router(core.ingest.clone()));
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| async move {
         let drained = server.run(listeners, stop).await;
@@ -191,24 +148,20 @@ async fn run(
         }
         Ok(())
     });
-    let reloader = Reloader {
-        request,
-        notifier: notifier.clone(),
-        logs: shell.logs,
-        rules: rules_in,
-        polls: polls_in,
-        settings: settings_in,
-        ingest,
-        tls,
-    };
-    supervisor.spawn(&poll_stage, "reload", |stop| async move {
-        Ok(reloader.run(shell.reload, stop).await)
-    });
-    let watchdog_stop = CancellationToken::new();
-    let watchdog = notifier.clone().watch(heartbeats, watchdog_stop.clone());
-    notifier.ready();
-    log::info!(version = env!("CARGO_PKG_VERSION"); "watchbell {} serves", env!("CARGO_PKG_VERSION"));
 
+    let side = Side {
+        request,
+        settings,
+        notifier: notifier.clone(),
+        db: db.clone(),
+        tls,
+        logs: shell.logs,
+        clock: shell.clock,
+        reload: shell.reload,
+    };
+    start_side(&mut supervisor, &side_stage, side, core);
+
+    let watchdog = notifier.clone().watch(heartbeats, CancellationToken::new());
     let running = supervisor.run(async move {
         shell.stop.cancelled().await;
         notifier.stopping();
@@ -217,13 +170,126 @@ async fn run(
         ended = running => ended,
         () = watchdog => anyhow::bail!("the watchdog ended unasked"),
     };
-    watchdog_stop.cancel();
     db.close().await;
-    let stopped = ended?;
+    told_late(&ended?);
+    Ok(())
+}
+
+fn told_late(stopped: &Stopped) {
     if !stopped.late.is_empty() {
         log::warn!("stopped, but these were late: {}", stopped.late.join(", "));
     }
+}
+
+/// What works beside the core.
+struct Side {
+    request: LoadRequest,
+    settings: Settings,
+    notifier: Notifier,
+    db: Db,
+    tls: Option<TlsHolder>,
+    logs: LogHandle,
+    clock: Clock,
+    reload: ReloadRequest,
+}
+
+/// Starts polls, deleting, reloading and the notice of readiness.
+fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core) {
+    let (polls_in, polls) = watch::channel(wiring::poll_setups(&side.settings));
+    let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
+    let clock = side.clock;
+    let poller = Polls::new(polls, core.engine.clone(), clock.clone());
+    let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
+    let reloader = Reloader {
+        request: side.request,
+        notifier: side.notifier.clone(),
+        logs: side.logs,
+        rules: core.rules,
+        polls: polls_in,
+        settings: settings_in,
+        ingest: core.ingest,
+        tls: side.tls,
+    };
+    let reload = side.reload;
+    let (ready, told) = (core.engine, side.notifier);
+    supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
+    supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
+    supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
+    supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));
+}
+
+/// The running core, for those around it.
+struct Core {
+    engine: EngineHandle,
+    ingest: Ingest,
+    rules: watch::Sender<Arc<Rules>>,
+}
+
+/// What the inner stages share.
+struct Inside {
+    db: Db,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    heartbeats: Heartbeats,
+}
+
+/// Starts the writer and the engine, and opens the doors.
+fn start_core(
+    supervisor: &mut Supervisor,
+    settings: &Settings,
+    (writer, handle, appended): Claimed,
+    inside: Inside,
+) -> Core {
+    let store_stage = supervisor.stage("store", STAGE_DEADLINE);
+    let engine_stage = supervisor.stage("engine", STAGE_DEADLINE);
+    supervisor.spawn(&store_stage, "writer", |stop| async move {
+        Ok(writer.run(stop).await?)
+    });
+    let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
+    let doors: Arc<OnceLock<Ingest>> = Arc::default();
+    let beat = inside.heartbeats.register("engine");
+    let (engine, engine_handle) = Engine::new(EngineSetup {
+        db: inside.db,
+        partition: PARTITION,
+        writer: handle,
+        appended,
+        rules,
+        decode: decode_by(&doors),
+        clock: inside.clock.clone(),
+        metrics: Arc::clone(&inside.metrics),
+        on_turn: Box::new(move || beat.touch()),
+    });
+    let ingest = Ingest::new(
+        engine_handle.clone(),
+        Arc::clone(&inside.metrics),
+        inside.clock.clone(),
+        wiring::ingest_setup(settings),
+    );
+    // Set before the engine runs, so that recovery can read messages again.
+    doors.get_or_init(|| ingest.clone());
+    supervisor.spawn(&engine_stage, "engine", |stop| async move {
+        Ok(engine.run(stop).await?)
+    });
+    Core {
+        engine: engine_handle,
+        ingest,
+        rules: rules_in,
+    }
+}
+
+/// A task that cannot fail.
+async fn done(task: impl Future<Output = ()>) -> Result<(), TaskError> {
+    task.await;
     Ok(())
+}
+
+/// Tells the service manager and the log when decisions are made; messages are taken before that.
+async fn tell_ready(mut engine: EngineHandle, notifier: Notifier, stop: CancellationToken) {
+    if stop.run_until_cancelled(engine.ready()).await.is_some() {
+        notifier.ready();
+        log::info!(version = env!("CARGO_PKG_VERSION"); "watchbell {} serves", env!("CARGO_PKG_VERSION"));
+        stop.cancelled().await;
+    }
 }
 
 /// How the engine reads stored messages again; the doors are made after the engine, so they are looked up late.
@@ -257,7 +323,7 @@ async fn claim(db: &Db, shell: &Shell, metrics: &Arc<Metrics>) -> anyhow::Result
             holder: holder.clone(),
             now: Box::new(move || clock.now()),
             on_commit: Box::new(move |took| {
-                figures.inbox_commit_seconds.observe(took.as_secs_f64())
+                figures.inbox_commit_seconds.observe(took.as_secs_f64());
             }),
         };
         match Writer::claim(setup).await {
@@ -269,7 +335,7 @@ async fn claim(db: &Db, shell: &Shell, metrics: &Arc<Metrics>) -> anyhow::Result
                 is_told = true;
             }
             Err(error @ StoreError::Busy) => {
-                log::warn!(error:% = error; "the store is busy: {error}")
+                log::warn!(error:% = error; "the store is busy: {error}");
             }
             Err(error) => return Err(error.into()),
         }

@@ -17,20 +17,20 @@ pub(super) struct Polls {
     clock: Clock,
 }
 
-/// Polls as set up, now and after each change.
-pub(super) fn run(
-    setups: watch::Receiver<Vec<PollSetup>>,
-    engine: EngineHandle,
-    clock: Clock,
-) -> Polls {
-    Polls {
-        setups,
-        engine,
-        clock,
-    }
-}
-
 impl Polls {
+    /// Polls as set up, now and after each change.
+    pub(super) fn new(
+        setups: watch::Receiver<Vec<PollSetup>>,
+        engine: EngineHandle,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            setups,
+            engine,
+            clock,
+        }
+    }
+
     /// Works until it is told to stop.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {

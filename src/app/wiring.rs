@@ -11,17 +11,26 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::api::auth::{AuthSetup, TokenKey};
+use crate::api::sources::SourceStatus;
+use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
 use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings, StoreUrl};
 use crate::core::time::Span;
-use crate::ingest::IngestSetup;
-use crate::ingest::door::{Credential, SourceSetup};
+use crate::engine::handle::EngineHandle;
+use crate::ingest::door::{Credential, Door, SourceSetup};
 use crate::ingest::reconcile::PollSetup;
+use crate::ingest::{Ingest, IngestSetup};
 use crate::runtime::clock::Clock;
+use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::Limits;
+use crate::runtime::supervise::Stage;
 use crate::runtime::tls::{TlsHolder, TlsPaths};
 use crate::sources::{Source, alertmanager::Alertmanager};
+use crate::store::Db;
 use crate::telemetry::LogSettings;
+use crate::telemetry::metrics::Metrics;
+use crate::token_key;
 
 /// The folder of lock file, instance id and token key; only its owner may look inside.
 pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
@@ -116,6 +125,7 @@ fn source_setup(source: &SourceSettings) -> SourceSetup {
         name: source.name.clone(),
         decoder,
         credentials,
+        is_reconciled: source.reconcile.is_some(),
     }
 }
 
@@ -145,4 +155,92 @@ pub(super) fn duration(span: Span) -> Duration {
 
 fn basic_header(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// What the API is made of.
+pub(super) struct ApiParts<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) db: Db,
+    pub(super) engine: EngineHandle,
+    pub(super) ingest: Ingest,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) stage: Stage,
+}
+
+/// The API's state.
+///
+/// # Errors
+/// The key of the token hashes cannot be read or made.
+pub(super) fn api_state(parts: ApiParts<'_>) -> anyhow::Result<ApiState> {
+    let ApiParts {
+        settings,
+        db,
+        engine,
+        ingest,
+        metrics,
+        clock,
+        stage,
+    } = parts;
+    let key = token_key::load_or_create(settings.state_dir(), random_bytes::<32>()?)?;
+    let (submit, readiness) = (engine.clone(), engine);
+    let (figures, doors) = (ingest.clone(), ingest);
+    Ok(ApiState::new(ApiSetup {
+        db,
+        submit: Arc::new(move |given| {
+            let engine = submit.clone();
+            Box::pin(async move { engine.command(given).await })
+        }),
+        unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
+        sources: Arc::new(move || {
+            doors
+                .doors()
+                .iter()
+                .map(|door| source_status(door))
+                .collect()
+        }),
+        metrics: Arc::new(move || {
+            figures.refresh_figures();
+            metrics.encode()
+        }),
+        clock,
+        stage,
+        auth: AuthSetup {
+            is_open: !settings.auth.is_required,
+            is_metrics_open: !settings.auth.is_required,
+            key: TokenKey::new(*key),
+        },
+        entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
+    }))
+}
+
+fn source_status(door: &Door) -> SourceStatus {
+    let seen = door.seen.summary();
+    let counts = [
+        ("received", &door.series.received),
+        ("stored", &door.series.stored),
+        ("duplicate", &door.series.duplicate),
+        ("rejected", &door.series.rejected),
+    ];
+    SourceStatus {
+        name: door.name.clone(),
+        kind: door.kind().to_owned(),
+        path: Some(format!("/ingest/{}", door.name)),
+        open: !door.is_guarded(),
+        reconciled: door.is_reconciled,
+        last_message_at: seen.last_message_at.map(Into::into),
+        messages: counts
+            .map(|(outcome, counter)| (outcome.to_owned(), counter.get()))
+            .into(),
+        skew_s: seen.skew.map(duration_s),
+    }
+}
+
+fn duration_s(span: Span) -> f64 {
+    let magnitude = Duration::from_millis(span.as_millis().unsigned_abs()).as_secs_f64();
+    if span < Span::ZERO {
+        -magnitude
+    } else {
+        magnitude
+    }
 }

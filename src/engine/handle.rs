@@ -176,6 +176,19 @@ impl EngineHandle {
         self.parked.notified().await;
     }
 
+    /// Waits until decisions are made for the first time.
+    pub async fn ready(&mut self) {
+        // An engine that has ended is never ready; its end stops the process.
+        if self
+            .status
+            .wait_for(|status| *status == EngineStatus::Ready)
+            .await
+            .is_err()
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Whether decisions are made and stored.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl Ledger {
                 self.names.insert(alert.id, key.text().clone());
                 self.alerts.insert(alert.id, alert);
             }
-            Change::AlertChanged(alert) => {
+            Change::AlertChanged(alert) | Change::AlertRepeated(alert) => {
                 assert!(
                     self.alerts.insert(alert.id, alert).is_some(),
                     "only a known alert changes"
