@@ -39,6 +39,7 @@ impl Engine {
 
     async fn try_recover(&mut self) -> Result<(), WriteError> {
         let started = Instant::now();
+        self.pending = None;
         let lease = self.writer.position().await?;
         let mut conn = self.db.connect().await?;
         let (state, ids) = load(conn.lend(), self.partition).await?;
@@ -56,6 +57,7 @@ impl Engine {
             .append(marker(InputKind::Started), None, None)
             .await?;
         self.take_turn(None).await?;
+        self.settle().await?;
         self.show();
         log::info!(
             alerts = self.state.alert_count(),

@@ -22,7 +22,7 @@ use crate::core::time::Timestamp;
 use super::dead_letters;
 use super::inbox::{self, InputKind, NewInput, StoredBody};
 use super::jobs::{Append, Job};
-pub use super::jobs::{Appended, Progress, Receipt, Waiter, WriteError, WriterHandle};
+pub use super::jobs::{Appended, Committing, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
 use super::retention;
 use super::{Db, OwnedConn, StoreError, dialect};
