@@ -155,26 +155,25 @@ impl Engine {
     /// # Errors
     /// The writer has ended.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), WriteError> {
-        self.recover(&stop).await?;
+        // What is in memory can be believed: it was loaded, and every decision since then was committed.
+        let mut is_sound = self.recover(&stop).await?;
         while !stop.is_cancelled() {
             (self.on_turn)();
             let wait = self.until_deadline();
-            tokio::select! {
+            let done = tokio::select! {
                 () = stop.cancelled() => break,
-                Some(request) = self.requests.recv() => self.answer(&request),
-                Some(appended) = self.appended.recv() => {
-                    if self.take_turn(Some(appended)).await.is_err() {
-                        self.recover(&stop).await?;
-                    }
+                Some(request) = self.requests.recv() => {
+                    self.answer(&request);
+                    Ok(())
                 }
-                () = tokio::time::sleep(wait) => {
-                    if self.look_around().await.is_err() {
-                        self.recover(&stop).await?;
-                    }
-                }
+                Some(appended) = self.appended.recv() => self.take_turn(Some(appended)).await,
+                () = tokio::time::sleep(wait) => self.look_around().await,
+            };
+            if done.is_err() {
+                is_sound = self.recover(&stop).await?;
             }
         }
-        while self.writer.progress.depth() > 0 {
+        while is_sound && self.writer.progress.depth() > 0 {
             if self.take_turn(None).await.is_err() {
                 log::warn!("stopping with undecided inputs; they are decided at the next start");
                 break;
@@ -200,7 +199,7 @@ impl Engine {
             .is_some_and(|(due, _)| due <= now);
         if is_due {
             self.writer
-                .append(marker(InputKind::Deadline), None, None)
+                .append_own(marker(InputKind::Deadline))
                 .await?;
         }
         if self.writer.progress.appended() > self.decided {
