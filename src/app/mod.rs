@@ -105,11 +105,8 @@ async fn run(
     let heartbeats = Heartbeats::new();
     wiring::make_state_dir(&settings)?;
     let _lock = FileLock::take(&settings)?;
-    let db = Db::open(
-        &wiring::store_url(&settings)?,
-        settings.store.read_connections,
-    )
-    .await?;
+    let url = settings.store.full_url().map_err(anyhow::Error::msg)?;
+    let db = Db::open(url.expose(), settings.store.read_connections).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let Some(claimed) = claim(&db, &shell, &metrics).await? else {
         return Ok(());

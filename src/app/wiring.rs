@@ -15,7 +15,7 @@ use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::SourceStatus;
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
-use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings, StoreUrl};
+use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings};
 use crate::core::time::Span;
 use crate::engine::handle::EngineHandle;
 use crate::ingest::door::{Credential, Door, SourceSetup};
@@ -37,19 +37,6 @@ pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
     let folder = settings.state_dir();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("the state directory {} cannot be made", folder.display()))
-}
-
-/// The store's URL with its password.
-pub(super) fn store_url(settings: &Settings) -> anyhow::Result<String> {
-    match &settings.store.url {
-        StoreUrl::Sqlite(path) => {
-            let path = path
-                .to_str()
-                .context("the path of the SQLite file is not valid UTF-8")?;
-            Ok(format!("sqlite:{path}"))
-        }
-        StoreUrl::Postgres(url) => Ok(url.expose().to_owned()),
-    }
 }
 
 /// What each log line is like.

@@ -7,6 +7,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use url::Url;
+
 use crate::config::secret::Secret;
 use crate::core::rules::IncidentRules;
 use crate::core::time::Span;
@@ -158,6 +160,31 @@ pub enum StoreUrl {
 impl Default for StoreUrl {
     fn default() -> Self {
         Self::Sqlite(PathBuf::from("data/watchbell.db"))
+    }
+}
+
+impl StoreSettings {
+    /// The URL that the store is opened with, the password in it.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do.
+    pub fn full_url(&self) -> Result<Secret, &'static str> {
+        match (&self.url, &self.password) {
+            (StoreUrl::Sqlite(path), _) => match path.to_str() {
+                Some(path) => Ok(Secret::new(format!("sqlite:{path}"))),
+                None => {
+                    Err("the path of the store is not valid UTF-8; set [store] url to another path")
+                }
+            },
+            (StoreUrl::Postgres(url), None) => Ok(url.clone()),
+            (StoreUrl::Postgres(url), Some(password)) => {
+                let bad = "the store url cannot hold a password; write it as postgres://user@host/database";
+                let mut url = Url::parse(url.expose()).map_err(|_| bad)?;
+                url.set_password(Some(password.expose()))
+                    .map_err(|()| bad)?;
+                Ok(Secret::new(url.as_str()))
+            }
+        }
     }
 }
 

@@ -166,13 +166,14 @@ impl Engine {
     /// # Errors
     /// The writer has ended.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), WriteError> {
-        self.recover(&stop).await?;
+        // What is in memory can be believed: it was loaded, and every decision since then was committed.
+        let mut is_sound = self.recover(&stop).await?;
         while !stop.is_cancelled() {
             (self.on_turn)();
             let wait = self.until_deadline();
             let is_committing = self.pending.is_some();
             // Only waiting is cancelled here: what a branch got is worked through before the next look.
-            let outcome = tokio::select! {
+            let done = tokio::select! {
                 () = stop.cancelled() => break,
                 Some(request) = self.requests.recv() => {
                     self.answer(&request);
@@ -182,11 +183,11 @@ impl Engine {
                 outcome = committed(&mut self.pending), if is_committing => self.tell(outcome),
                 () = tokio::time::sleep(wait) => self.look_around().await,
             };
-            if outcome.is_err() {
-                self.recover(&stop).await?;
+            if done.is_err() {
+                is_sound = self.recover(&stop).await?;
             }
         }
-        while self.writer.progress.depth() > 0 || self.pending.is_some() {
+        while is_sound && (self.writer.progress.depth() > 0 || self.pending.is_some()) {
             if self.take_turn(None).await.is_err() {
                 log::warn!("stopping with undecided inputs; they are decided at the next start");
                 break;
@@ -211,9 +212,7 @@ impl Engine {
             .next_deadline()
             .is_some_and(|(due, _)| due <= now);
         if is_due {
-            self.writer
-                .append(marker(InputKind::Deadline), None, None)
-                .await?;
+            self.writer.append_own(marker(InputKind::Deadline)).await?;
         }
         if self.writer.progress.appended() > self.decided {
             self.take_turn(None).await?;

@@ -193,6 +193,23 @@ impl WriterHandle {
         answer.await.unwrap_or(Err(WriteError::Stopping))
     }
 
+    /// Appends an input of the engine's own; waits for room, since overload must not keep time from passing.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn append_own(&self, input: NewInput) -> Result<Receipt, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let append = Append {
+            input,
+            observations: None,
+            waiter: None,
+            reply,
+        };
+        let sent = self.jobs.send(Job::Append(append)).await;
+        sent.map_err(|_| WriteError::Stopping)?;
+        answer.await.unwrap_or(Err(WriteError::Stopping))
+    }
+
     /// Commits decisions.
     ///
     /// # Errors
