@@ -30,7 +30,7 @@ use watchbell::runtime::clock::Clock;
 use watchbell::runtime::entropy::random_bytes;
 use watchbell::runtime::supervise::Supervisor;
 use watchbell::store::Db;
-use watchbell::store::inbox::{InputKind, NewInput};
+use watchbell::store::inbox::{InputKind, NewInput, StoredBody};
 use watchbell::store::tokens::{self, TokenRow};
 use watchbell::store::writer::{Writer, WriterSetup};
 use watchbell::telemetry::metrics::Metrics;
@@ -217,7 +217,7 @@ impl World {
             kind: InputKind::Message,
             source: Some("am".to_owned()),
             content_type: Some("application/json".to_owned()),
-            body: "{}".into(),
+            body: StoredBody::new("{}".into()),
         };
         let writer = self.engine.writer();
         let receipt = writer

@@ -114,7 +114,7 @@ async fn events_stay_with_the_incident_in_which_they_were_counted() {
 async fn incident_is_suppressed_only_when_every_firing_alert_is_muted() {
     use watchbell::core::ids::AlertId;
     use watchbell::core::input::PollDifference;
-    use watchbell::store::inbox::{InputKind, NewInput};
+    use watchbell::store::inbox::{InputKind, NewInput, StoredBody};
     let world = World::open().await;
     world.fire("PortDown", Severity::Critical).await;
     let difference = PollDifference {
@@ -126,7 +126,7 @@ async fn incident_is_suppressed_only_when_every_firing_alert_is_muted() {
         kind: InputKind::Poll,
         source: Some("am".to_owned()),
         content_type: None,
-        body: serde_json::to_vec(&difference).unwrap().into(),
+        body: StoredBody::new(serde_json::to_vec(&difference).unwrap().into()),
     };
     let writer = world.engine.writer();
     let receipt: Receipt = writer.append(input, None, None).await.unwrap();
