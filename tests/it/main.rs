@@ -8,6 +8,8 @@ mod config;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]
+mod presets;
+#[cfg(test)]
 mod sources;
 #[cfg(test)]
 mod support;
