@@ -3,6 +3,13 @@
 //!
 //! Results and what followed from them stand in `docs/measurements.md`.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::as_conversions,
+    reason = "an experiment that prints a table and stops at the first surprise"
+)]
+
 use std::fmt::Write as _;
 use std::str::FromStr as _;
 

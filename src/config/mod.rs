@@ -31,6 +31,7 @@ pub use crate::config::secret::Secret;
 pub use crate::config::settings::Settings;
 
 use crate::config::reader::Reading;
+use crate::core::time::Span;
 
 /// Where to look for the configuration.
 #[derive(Clone, Debug)]
@@ -67,6 +68,40 @@ pub fn load(request: &LoadRequest) -> Result<Settings, ConfigErrors> {
     reading.finish()?;
     settings.files = files.paths();
     Ok(settings)
+}
+
+/// Loads what can be understood, for commands that need a part only: the settings, in which a wrong key has an
+/// empty or default value, and what is wrong with them.
+///
+/// Secrets that only the service manager hands over are missing in a person's shell; listing incidents there must
+/// still find the listener.
+///
+/// # Errors
+///
+/// When a file cannot be read or is not TOML.
+pub fn load_partly(request: &LoadRequest) -> Result<(Settings, Vec<ConfigError>), ConfigErrors> {
+    let (files, table) = files::read_all(request)?;
+    let reading = Reading::new(&files, &request.env);
+    let mut settings = sections::read(reading.root(&table), &request.env);
+    let errors = match reading.finish() {
+        Ok(()) => Vec::new(),
+        Err(ConfigErrors(errors)) => errors,
+    };
+    settings.files = files.paths();
+    Ok((settings, errors))
+}
+
+/// Reads a duration as people write it, like `90s`, `15m`, `1h30m` or `30d`; the error says what is wrong and how to
+/// write it.
+///
+/// # Errors
+///
+/// The text is not a duration.
+pub fn parse_duration(text: &str) -> Result<Span, String> {
+    units::parse_duration(text).map_err(|complaint| match complaint.hint {
+        Some(hint) => format!("{}; {hint}", complaint.message),
+        None => complaint.message,
+    })
 }
 
 #[cfg(test)]

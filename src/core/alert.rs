@@ -82,6 +82,8 @@ pub struct Alert {
     pub episode: u32,
     /// Start of the last episode in the source's time (ours when it says none).
     pub starts_at: Timestamp,
+    /// Whether `starts_at` is our time; then it is never compared with a start that the source says.
+    pub is_start_ours: bool,
     /// End of the last episode in the source's time (ours when it says none); never before `starts_at`.
     pub ends_at: Option<Timestamp>,
     /// When the first message about it was received.

@@ -73,6 +73,7 @@ fn check<'a>(
     }
     permit(&incident.state, &given.command)?;
     match given.command {
+        Command::Reopen { .. } if is_continued(world, incident.id) => Err(Reason::AlreadyContinued),
         Command::Acknowledge { until: Some(until) }
         | Command::Hold {
             until: Some(until), ..
@@ -87,6 +88,12 @@ fn check<'a>(
         | Command::Reopen { .. }
         | Command::Note { .. } => Ok(incident),
     }
+}
+
+/// Whether the problem has an open incident already; a second one beside it would be a second ticket.
+fn is_continued(world: World<'_>, id: IncidentId) -> bool {
+    let mut incidents = world.state.incidents();
+    incidents.any(|incident| incident.previous == Some(id) && incident.state.is_open())
 }
 
 fn carry_out(
@@ -131,19 +138,19 @@ fn carry_out(
             (Reason::ReopenedByPerson, note)
         }
         Command::Resolve { note } => {
-            end_alerts(&mut draft, id);
             let close_at = now.plus(world.rules.incident.close_after);
             enter(&mut draft, id, IncidentState::Resolved { close_at });
+            end_alerts(&mut draft, id);
             if let Some(incident) = draft.touch(id) {
                 incident.acknowledged_at.get_or_insert(now);
             }
             (Reason::ResolvedByPerson, note.as_deref().map(Arc::from))
         }
         Command::Close => {
-            end_alerts(&mut draft, id);
             let resolved_at = incident.resolved_at.unwrap_or(now);
             let reopenable_until = resolved_at.plus(world.rules.incident.reopen_window);
             enter(&mut draft, id, IncidentState::Closed { reopenable_until });
+            end_alerts(&mut draft, id);
             (Reason::ClosedByPerson, None)
         }
         work @ (Command::Acknowledge { .. }
@@ -243,7 +250,8 @@ fn enter(draft: &mut Draft<'_>, id: IncidentId, state: IncidentState) {
     }
 }
 
-/// Ends the alerts of an incident that a person declares over.
+/// Ends the alerts of an incident that a person has declared over; it must not be open any more, or its timeline
+/// would speak of a recovery.
 fn end_alerts(draft: &mut Draft<'_>, id: IncidentId) {
     let state = draft.world.state;
     let now = draft.now;

@@ -11,31 +11,20 @@ use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::IncidentState;
 use crate::core::limits;
 use crate::core::reason::Reason;
-use crate::core::state::DeadlineKey;
 use crate::core::time::Timestamp;
 
 /// Looks at the earliest deadlines that have come.
 pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> Decision {
     let mut draft = Draft::new(world, now, ids, Reason::DeadlinesChecked);
-    let keys: Vec<_> = world
-        .state
-        .due(now, limits::DEADLINES_PER_DECISION)
-        .collect();
-    if !keys.is_empty() {
-        draft.decision.change(Change::DeadlinesTaken(keys.len()));
+    let due = world.state.due(now, limits::DEADLINES_PER_DECISION);
+    if due.pages > 0 {
+        draft.decision.change(Change::DeadlinesTaken(due.pages));
     }
-    for key in keys {
-        match key {
-            DeadlineKey::Alert(id) => {
-                let alert = world.state.alert(id);
-                if let Some(alert) =
-                    alert.filter(|alert| alert.due_at(world.state.started_at()) <= now)
-                {
-                    alert_is_due(&mut draft, alert.clone());
-                }
-            }
-            DeadlineKey::Incident(id) => incident_is_due(&mut draft, id),
-        }
+    for alert in due.alerts.iter().filter_map(|&id| world.state.alert(id)) {
+        alert_is_due(&mut draft, alert.clone());
+    }
+    for id in due.incidents {
+        incident_is_due(&mut draft, id);
     }
     draft.finish()
 }
@@ -48,16 +37,18 @@ fn alert_is_due(draft: &mut Draft<'_>, mut alert: Alert) {
             draft.decision.change(Change::AlertChanged(alert));
         }
         (AlertStatus::Ended(_), Late::Parked(_)) => {
-            let source = draft.world.state.source_name(alert.source);
-            // A polled source is asked again next time; any other must repeat itself to be believed.
-            alert.late = match draft.world.rules.source(source).is_reconciled {
-                true => Late::None,
-                false => Late::Discarded,
-            };
+            alert.late = Late::Discarded;
             draft.say(alert.incident, Some(alert.id), Reason::LateFiringDiscarded);
             draft.decision.change(Change::AlertChanged(alert));
         }
         (AlertStatus::Ended(_), Late::None | Late::Discarded) => {
+            // Its next firing must find the incident again, or one identity would have two open ones.
+            if alert.incident.is_some_and(|id| draft.may_return_to(id)) {
+                alert.lease_at = draft.now;
+                draft.decision.change(Change::AlertChanged(alert));
+                return;
+            }
+            draft.say(alert.incident, Some(alert.id), Reason::AlertForgotten);
             draft.decision.change(Change::AlertForgotten(alert.id));
         }
     }
@@ -72,6 +63,7 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
         return;
     };
     if let IncidentState::Closed { .. } = incident.state {
+        draft.say(Some(id), None, Reason::IncidentForgotten);
         draft.decision.change(Change::IncidentForgotten(id));
         return;
     }

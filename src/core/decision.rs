@@ -61,6 +61,9 @@ pub enum Change {
     },
     /// An alert's record changed.
     AlertChanged(Alert),
+    /// A firing alert was repeated: nothing changed but when it was last seen, its lease, its counts and its text.
+    /// By far the most frequent change, so it is written with few columns.
+    AlertRepeated(Alert),
     /// An alert's text changed.
     AlertTextChanged {
         /// The alert.
@@ -99,7 +102,7 @@ pub enum Change {
     },
     /// A closed incident is no longer held in memory.
     IncidentForgotten(IncidentId),
-    /// So many of the earliest deadlines were looked at.
+    /// So many of the pages with the earliest deadlines were looked through.
     DeadlinesTaken(usize),
     /// A command with an idempotency key was answered.
     CommandRemembered {

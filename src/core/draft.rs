@@ -84,19 +84,21 @@ impl<'a> Draft<'a> {
         self.decision.entry(self.ids, incident, alert, reason)
     }
 
+    /// Whether an alert that fires again goes on in this incident: it is open, or inside its reopen window.
+    pub(super) fn may_return_to(&self, id: IncidentId) -> bool {
+        let reopen_window = self.world.rules.incident.reopen_window;
+        self.peek(id).is_some_and(|incident| {
+            let resolved_at = incident.resolved_at;
+            incident.state.is_open()
+                || resolved_at.is_some_and(|at| self.now < at.plus(reopen_window))
+        })
+    }
+
     /// Brings an alert that fires (again) to an incident: its own open one, its last one inside the reopen
     /// window, or a new one.
     pub(super) fn attach(&mut self, alert: &mut Alert, title: Option<&SmolStr>) {
-        let reopen_window = self.world.rules.incident.reopen_window;
         let (now, severity) = (self.now, alert.severity);
-        let last = alert.incident.filter(|id| {
-            self.peek(*id).is_some_and(|incident| {
-                incident.state.is_open()
-                    || incident
-                        .resolved_at
-                        .is_some_and(|at| now < at.plus(reopen_window))
-            })
-        });
+        let last = alert.incident.filter(|id| self.may_return_to(*id));
         let Some(incident) = last.and_then(|id| self.touch(id)) else {
             let previous = alert.incident;
             self.open(alert, previous, title);

@@ -3,7 +3,7 @@
 //! An episode is `(key, start)` with a tolerance, since peers of a pair round differently. A later start is a new
 //! episode. A firing for an episode that the source itself ended is a late message until the source confirms it;
 //! one for an episode that had only expired means that the source is back. Must not compare our clock with the
-//! source's: starts are compared with starts.
+//! source's: starts are compared with starts, and only when the source said both.
 
 use smol_str::SmolStr;
 
@@ -47,10 +47,20 @@ pub(super) fn observe(
         (AlertStatus::Ended(by), Claim::Firing) => {
             turn.firing_after_end(&mut draft, &mut alert, by)
         }
-        (AlertStatus::Ended(_), Claim::Resolved) => turn.resolved_again(&mut draft, &mut alert),
+        (AlertStatus::Ended(by), Claim::Resolved) => {
+            turn.resolved_again(&mut draft, &mut alert, by)
+        }
     };
     draft.decision.incident = draft.decision.incident.or(alert.incident);
-    draft.decision.change(Change::AlertChanged(alert));
+    let is_repeat = matches!(
+        draft.decision.reason,
+        Reason::RepeatOfOpenEpisode | Reason::TextChanged
+    );
+    draft.decision.change(if is_repeat {
+        Change::AlertRepeated(alert)
+    } else {
+        Change::AlertChanged(alert)
+    });
     draft.finish()
 }
 
@@ -67,6 +77,8 @@ enum Start {
     Older,
     Same,
     Newer,
+    /// One of both was not said by the source.
+    Unknown,
 }
 
 impl Turn<'_> {
@@ -74,11 +86,8 @@ impl Turn<'_> {
     fn first(&self, draft: &mut Draft<'_>) -> Reason {
         let is_firing = self.observation.claim == Claim::Firing;
         let ends_at = self.observation.ends_at;
-        let starts_at = self
-            .observation
-            .starts_at
-            .or(ends_at.filter(|_| !is_firing))
-            .unwrap_or(self.now);
+        let said = self.observation.starts_at;
+        let starts_at = said.or(ends_at.filter(|_| !is_firing));
         let mut alert = Alert {
             id: draft.ids.alert(),
             key: self.observation.key.hash(),
@@ -88,7 +97,8 @@ impl Turn<'_> {
             is_muted_upstream: false,
             undelivered: self.observation.undelivered,
             episode: 1,
-            starts_at,
+            starts_at: starts_at.unwrap_or(self.now),
+            is_start_ours: starts_at.is_none(),
             ends_at: None,
             first_seen_at: self.now,
             last_seen_at: self.now,
@@ -105,7 +115,7 @@ impl Turn<'_> {
         } else {
             alert.status = AlertStatus::Ended(EndedBy::Resolved);
             alert.episode = 0;
-            alert.ends_at = Some(ends_at.unwrap_or(self.now).max(starts_at));
+            alert.ends_at = Some(ends_at.unwrap_or(self.now).max(alert.starts_at));
             alert.lease_at = self.now;
             draft.say(None, Some(alert.id), Reason::OrphanResolve);
             Reason::OrphanResolve
@@ -139,72 +149,76 @@ impl Turn<'_> {
             }
             reason = Reason::SeverityChanged;
         }
-        if let (Some(starts_at), Start::Newer) = (self.observation.starts_at, self.start(alert)) {
-            alert.starts_at = starts_at;
-            alert.episode = alert.episode.saturating_add(1);
-            draft.say(
-                alert.incident,
-                Some(alert.id),
-                Reason::NewEpisodeWithoutResolve,
-            );
-            reason = Reason::NewEpisodeWithoutResolve;
+        match self.start(alert) {
+            Start::Newer => {
+                self.take_start(alert);
+                alert.episode = alert.episode.saturating_add(1);
+                reason = Reason::NewEpisodeWithoutResolve;
+                draft.say(alert.incident, Some(alert.id), reason);
+            }
+            Start::Unknown => self.take_start(alert),
+            Start::Older | Start::Same => {}
         }
         reason
     }
 
     /// Firing, and claimed to have ended.
     fn resolved(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> Reason {
-        let ended_before_start = self
-            .observation
-            .ends_at
-            .is_none_or(|ends_at| ends_at < alert.starts_at);
-        if matches!(self.start(alert), Start::Older) && ended_before_start {
-            draft.say(
-                alert.incident,
-                Some(alert.id),
-                Reason::ResolveOfOlderEpisode,
-            );
-            return Reason::ResolveOfOlderEpisode;
-        }
-        if let (Some(starts_at), Start::Newer) = (self.observation.starts_at, self.start(alert)) {
-            alert.starts_at = starts_at;
-            alert.episode = alert.episode.saturating_add(1);
+        let ends_at = self.observation.ends_at;
+        match self.start(alert) {
+            Start::Older if ends_at.is_none_or(|ends_at| ends_at < alert.starts_at) => {
+                let reason = Reason::ResolveOfOlderEpisode;
+                draft.say(alert.incident, Some(alert.id), reason);
+                return reason;
+            }
+            Start::Newer => {
+                self.take_start(alert);
+                alert.episode = alert.episode.saturating_add(1);
+            }
+            Start::Unknown => self.take_start(alert),
+            Start::Older | Start::Same => {}
         }
         self.keep_text(draft, alert);
-        let ends_at = self.observation.ends_at.unwrap_or(self.now);
+        let ends_at = ends_at.unwrap_or(self.now);
         draft.end(alert, EndedBy::Resolved, ends_at, Reason::AlertResolved);
         Reason::AlertResolved
     }
 
     /// Over, and claimed to fire.
     fn firing_after_end(&self, draft: &mut Draft<'_>, alert: &mut Alert, by: EndedBy) -> Reason {
-        let is_known = match self.start(alert) {
-            Start::Older => true,
-            Start::Same => self.observation.starts_at.is_some() || by == EndedBy::Expired,
-            Start::Newer => false,
+        // Without a start a message after an end of the source's own is a new episode; one after an end that we
+        // made up is the old one, or the next repeat would undo what a person did.
+        let is_known = match (self.start(alert), by) {
+            (Start::Newer, _) => false,
+            (Start::Older | Start::Same, _) => true,
+            (Start::Unknown, EndedBy::Expired | EndedBy::Person) => true,
+            (Start::Unknown, EndedBy::Resolved | EndedBy::Reconciled) => false,
         };
         if !is_known {
             alert.starts_at = self.observation.starts_at.unwrap_or(self.now);
+            alert.is_start_ours = self.observation.starts_at.is_none();
             alert.episode = alert.episode.saturating_add(1);
             return self.fire(draft, alert, Reason::NewEpisode);
         }
         match by {
             EndedBy::Expired => self.fire(draft, alert, Reason::ExpiredEpisodeReturned),
             EndedBy::Resolved | EndedBy::Reconciled => self.late_firing(draft, alert),
-            EndedBy::Person => {
-                let reopen_window = draft.world.rules.incident.reopen_window;
-                let incident = alert.incident.and_then(|id| draft.peek(id));
-                let resolved_at = incident.and_then(|incident| incident.resolved_at);
-                match resolved_at {
-                    Some(at) if self.now < at.plus(reopen_window) => {
-                        Reason::FiringAfterPersonResolved
-                    }
-                    Some(_) => self.fire(draft, alert, Reason::StillFiringAfterPersonResolved),
-                    None if incident.is_some() => {
-                        self.fire(draft, alert, Reason::LateFiringConfirmed)
-                    }
-                    None => self.fire(draft, alert, Reason::StillFiringAfterPersonResolved),
-                }
+            EndedBy::Person => self.firing_after_person(draft, alert),
+        }
+    }
+
+    /// Over because a person said so, and still claimed to fire.
+    fn firing_after_person(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> Reason {
+        let incident = alert.incident.and_then(|id| draft.peek(id));
+        match incident.map(|incident| (incident.state.is_open(), incident.resolved_at)) {
+            Some((true, _)) => self.fire(draft, alert, Reason::LateFiringConfirmed),
+            Some((false, Some(at)))
+                if self.now < at.plus(draft.world.rules.incident.reopen_window) =>
+            {
+                Reason::FiringAfterPersonResolved
+            }
+            Some((false, _)) | None => {
+                self.fire(draft, alert, Reason::StillFiringAfterPersonResolved)
             }
         }
     }
@@ -213,7 +227,11 @@ impl Turn<'_> {
     fn late_firing(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> Reason {
         match alert.late {
             Late::None => {
-                alert.late = Late::Parked(self.now.plus(self.rules.reorder_window));
+                let mut window = self.rules.reorder_window;
+                if self.rules.is_reconciled {
+                    window = window.max(limits::POLL_ANSWERS);
+                }
+                alert.late = Late::Parked(self.now.plus(window));
                 draft.say(alert.incident, Some(alert.id), Reason::LateFiringParked);
                 Reason::LateFiringParked
             }
@@ -225,18 +243,33 @@ impl Turn<'_> {
     }
 
     /// Over, and claimed to be over.
-    fn resolved_again(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> Reason {
-        alert.late = Late::None;
-        let (Some(starts_at), Start::Newer) = (self.observation.starts_at, self.start(alert))
-        else {
-            return Reason::RepeatOfResolve;
+    fn resolved_again(&self, draft: &mut Draft<'_>, alert: &mut Alert, by: EndedBy) -> Reason {
+        let reason = match self.start(alert) {
+            // It says nothing about the last episode, nor about a firing that is parked for it.
+            Start::Older => return Reason::RepeatOfResolve,
+            // A whole episode passed unseen. It is noted, so that its late firing is known to be late.
+            Start::Newer => Reason::OrphanResolve,
+            Start::Same | Start::Unknown => match by {
+                EndedBy::Resolved => Reason::RepeatOfResolve,
+                // What we had only assumed the source now says, and a firing from before it is late.
+                EndedBy::Expired | EndedBy::Reconciled | EndedBy::Person => Reason::AlertResolved,
+            },
         };
-        // A whole episode passed unseen. It is noted, so that its late firing is known to be late.
-        alert.starts_at = starts_at;
-        alert.ends_at = Some(self.observation.ends_at.unwrap_or(self.now).max(starts_at));
+        if let Late::Parked(_) = alert.late {
+            draft.say(alert.incident, Some(alert.id), Reason::LateFiringDiscarded);
+        }
+        alert.late = Late::None;
+        if reason == Reason::RepeatOfResolve {
+            return reason;
+        }
+        if reason == Reason::OrphanResolve || alert.is_start_ours {
+            self.take_start(alert);
+        }
+        let ends_at = self.observation.ends_at.unwrap_or(self.now);
+        alert.ends_at = Some(ends_at.max(alert.starts_at));
         alert.status = AlertStatus::Ended(EndedBy::Resolved);
-        draft.say(alert.incident, Some(alert.id), Reason::OrphanResolve);
-        Reason::OrphanResolve
+        draft.say(alert.incident, Some(alert.id), reason);
+        reason
     }
 
     /// Makes an ended alert fire.
@@ -246,6 +279,10 @@ impl Turn<'_> {
         alert.late = Late::None;
         alert.lease_at = self.lease();
         alert.severity = self.observation.severity;
+        // An older start that turns out to fire is the start now; else its resolve would be of an older episode.
+        if let Start::Older | Start::Unknown = self.start(alert) {
+            self.take_start(alert);
+        }
         self.keep_text(draft, alert);
         let said_of = alert.incident;
         draft.attach(alert, Some(&self.observation.text.summary));
@@ -268,8 +305,8 @@ impl Turn<'_> {
     }
 
     fn start(&self, alert: &Alert) -> Start {
-        let Some(starts_at) = self.observation.starts_at else {
-            return Start::Same;
+        let Some(starts_at) = self.observation.starts_at.filter(|_| !alert.is_start_ours) else {
+            return Start::Unknown;
         };
         let later_by = starts_at.since(alert.starts_at);
         if later_by.abs() <= limits::EPISODE_TOLERANCE {
@@ -278,6 +315,14 @@ impl Turn<'_> {
             Start::Newer
         } else {
             Start::Older
+        }
+    }
+
+    /// Takes the start that the source says, if it says one.
+    fn take_start(&self, alert: &mut Alert) {
+        if let Some(starts_at) = self.observation.starts_at {
+            alert.starts_at = starts_at;
+            alert.is_start_ours = false;
         }
     }
 

@@ -4,6 +4,7 @@
 //! apart; the sending replica is not, so both halves of an HA pair mean the same alert. The version allows the
 //! derivation to change later without meeting old keys. Must not look at anything but its inputs.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -28,9 +29,11 @@ const VERSION: &str = "v1";
 impl AlertKey {
     /// Builds the key of a source's alert from the source's own identifier of it.
     ///
+    /// A colon in the source's name is written `%3a` (and `%` is `%25`), so that it cannot pass for the separator.
     /// The payload stays readable up to [`limits::KEY_BYTES_MAX`] bytes of printable text; anything else is
     /// replaced by its hash, marked `sha256-`.
     pub fn new(source: &str, payload: &str) -> Self {
+        let source = separable(source);
         let is_readable = payload.len() <= limits::KEY_BYTES_MAX
             && !payload.starts_with("sha256-")
             && payload.bytes().all(|byte| byte >= b' ' && byte != 0x7f);
@@ -62,6 +65,14 @@ impl AlertKey {
 impl fmt::Debug for AlertKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+fn separable(source: &str) -> Cow<'_, str> {
+    if source.contains([':', '%']) {
+        Cow::Owned(source.replace('%', "%25").replace(':', "%3a"))
+    } else {
+        Cow::Borrowed(source)
     }
 }
 
@@ -98,6 +109,11 @@ mod tests {
             AlertKey::new("a", "1"),
             AlertKey::new("b", "1"),
             "the source is part of the key"
+        );
+        assert_ne!(
+            AlertKey::new("a:v1:b", "c"),
+            AlertKey::new("a", "b:v1:c"),
+            "nor can its name reach into the payload"
         );
         assert_eq!(AlertKey::from_text(hashed.text().clone()), hashed);
     }

@@ -37,9 +37,12 @@ pub struct PollDifference {
     pub asked_at: Option<Timestamp>,
     /// Firing here, unknown there.
     pub gone: Vec<AlertId>,
-    /// A late firing is parked here and the alert is active there.
+    /// Firing here with a lease that ends soon, active there.
+    #[serde(default)]
+    pub renewed: Vec<AlertId>,
+    /// Over here without the source's own resolve, or with a late firing since; active there.
     pub confirmed: Vec<AlertId>,
-    /// A late firing is parked here and the alert is not active there.
+    /// A late firing waits here to be confirmed, and the alert is not active there.
     pub denied: Vec<AlertId>,
     /// Firing here, muted there, not yet shown as muted.
     pub muted: Vec<AlertId>,
@@ -52,6 +55,7 @@ impl PollDifference {
     pub fn len(&self) -> usize {
         let lists = [
             &self.gone,
+            &self.renewed,
             &self.confirmed,
             &self.denied,
             &self.muted,

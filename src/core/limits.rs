@@ -26,6 +26,12 @@ pub const SKEW_WARN: Span = Span::from_secs(60);
 pub const ENDED_ALERT_KEPT: Span = Span::from_days(7);
 /// A source that restarted needs this long until its list of active alerts is complete again.
 pub const SOURCE_RELEARNS: Span = Span::from_mins(5);
+/// A late firing of a polled source waits at least this long for a poll to answer; then, as for any other source,
+/// a repeat confirms it, so that an API that is down hides nothing.
+pub const POLL_ANSWERS: Span = Span::from_mins(5);
+/// A firing alert whose lease ends sooner than this gets a new one from a poll that still lists it: sources do not
+/// repeat what they mute.
+pub const LEASE_RENEWED: Span = Span::from_mins(10);
 /// Deadlines handled in one decision. The rest stays due, so that a million expiries let ingest commit in between.
 pub const DEADLINES_PER_DECISION: usize = 1_000;
 /// Commands whose `Idempotency-Key` is remembered; the oldest is forgotten first.

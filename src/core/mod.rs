@@ -9,6 +9,7 @@
 //! an integer, and time and ids come in as values.
 
 pub mod alert;
+mod answers;
 mod command;
 mod deadline;
 pub mod decide;
@@ -20,6 +21,7 @@ pub mod ids;
 pub mod incident;
 pub mod input;
 pub mod limits;
+mod members;
 pub mod observation;
 pub mod pages;
 pub mod reason;

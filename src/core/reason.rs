@@ -81,7 +81,7 @@ reasons! {
     ClosedByPerson = "closed_by_person", "A person closed the incident.";
     ReopenedByPerson = "reopened_by_person", "A person reopened the incident.";
     LinkedByPerson = "linked_by_person", "A person reopened the incident after the reopen window; a new one was opened and linked.";
-    NoteAdded = "note_added", "A note was added.";
+    NoteAdded = "note_added", "A person added a note.";
     // Why something was refused.
     UnknownIncident = "unknown_incident", "There is no such incident, or it was closed for good.";
     StaleVersion = "stale_version", "The incident has changed since the expected version; read it again.";
@@ -93,6 +93,7 @@ reasons! {
     AlreadyResolved = "already_resolved", "The incident is resolved; reopen it first.";
     AlreadyClosed = "already_closed", "The incident is closed.";
     NotResolvedYet = "not_resolved_yet", "The incident is open; only a resolved or closed one can be reopened.";
+    AlreadyContinued = "already_continued", "A later incident continues this one and is open; use that one.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
 }
 

@@ -22,7 +22,7 @@ use crate::core::time::Timestamp;
 pub struct Poll {
     /// When it was asked.
     pub asked_at: Timestamp,
-    /// When the source itself started, if it says so.
+    /// When the source itself started, if it says so; on our clock, corrected by whoever asked.
     pub source_started_at: Option<Timestamp>,
     /// Its active alerts, and whether it mutes them.
     pub active: BTreeMap<KeyHash, bool>,
@@ -39,14 +39,24 @@ pub fn compare(state: &State, source: SourceId, poll: &Poll) -> PollDifference {
         let active = poll.active.get(&alert.key).copied();
         let list = match (alert.status, active) {
             (AlertStatus::Firing, None) if is_gone(alert, poll) => &mut difference.gone,
+            // First of all: an overdue alert must not expire between two rounds.
+            (AlertStatus::Firing, Some(_)) if expires_soon(state, alert, poll.asked_at) => {
+                &mut difference.renewed
+            }
             (AlertStatus::Firing, Some(true)) if !alert.is_muted_upstream => &mut difference.muted,
             (AlertStatus::Firing, Some(false)) if alert.is_muted_upstream => {
                 &mut difference.unmuted
             }
-            (AlertStatus::Ended(_), active) if is_parked(alert, poll) => match active {
-                Some(_) => &mut difference.confirmed,
-                None => &mut difference.denied,
-            },
+            (AlertStatus::Ended(_), Some(_))
+                if returns(state, alert).is_some() && !is_news(alert, poll.asked_at) =>
+            {
+                &mut difference.confirmed
+            }
+            (AlertStatus::Ended(_), None)
+                if alert.late != Late::None && !is_news(alert, poll.asked_at) =>
+            {
+                &mut difference.denied
+            }
             (AlertStatus::Firing | AlertStatus::Ended(_), _) => continue,
         };
         if list.len() < limits::DEADLINES_PER_DECISION {
@@ -66,6 +76,12 @@ pub(super) fn decide_difference(
     let mut draft = Draft::new(world, now, ids, Reason::SourceReconciled);
     let asked_at = difference.asked_at.unwrap_or(now);
     let held = |id: &AlertId| world.state.alert(*id).cloned();
+    let lease = |alert: &Alert| {
+        let source = world.state.source_name(alert.source);
+        // Twice, so that a short expiry is not renewed with every poll.
+        let shortest = limits::LEASE_RENEWED.times(2);
+        now.plus(world.rules.source(source).expire_after.max(shortest))
+    };
     for mut alert in difference.gone.iter().filter_map(held) {
         if alert.is_firing() && alert.last_seen_at <= asked_at {
             draft.end(
@@ -78,21 +94,31 @@ pub(super) fn decide_difference(
         }
     }
     for mut alert in difference.confirmed.iter().filter_map(held) {
-        if let (AlertStatus::Ended(_), Late::Parked(_)) = (alert.status, alert.late) {
-            let source = world.state.source_name(alert.source);
-            alert.lease_at = now.plus(world.rules.source(source).expire_after);
-            alert.status = AlertStatus::Firing;
-            alert.ends_at = None;
-            alert.late = Late::None;
-            draft.attach(&mut alert, None);
-            draft.say(alert.incident, Some(alert.id), Reason::LateFiringConfirmed);
-            draft.decision.change(Change::AlertChanged(alert));
-        }
+        let Some(reason) = returns(world.state, &alert).filter(|_| !is_news(&alert, asked_at))
+        else {
+            continue;
+        };
+        alert.lease_at = lease(&alert);
+        alert.status = AlertStatus::Firing;
+        alert.ends_at = None;
+        alert.late = Late::None;
+        draft.attach(&mut alert, None);
+        draft.say(alert.incident, Some(alert.id), reason);
+        draft.decision.change(Change::AlertChanged(alert));
     }
     for mut alert in difference.denied.iter().filter_map(held) {
-        if let (AlertStatus::Ended(_), Late::Parked(_)) = (alert.status, alert.late) {
-            alert.late = Late::None;
+        if alert.late == Late::None || is_news(&alert, asked_at) {
+            continue;
+        }
+        if let Late::Parked(_) = alert.late {
             draft.say(alert.incident, Some(alert.id), Reason::LateFiringDiscarded);
+        }
+        alert.late = Late::None;
+        draft.decision.change(Change::AlertChanged(alert));
+    }
+    for mut alert in difference.renewed.iter().filter_map(held) {
+        if alert.is_firing() && expires_soon(world.state, &alert, asked_at) {
+            alert.lease_at = lease(&alert);
             draft.decision.change(Change::AlertChanged(alert));
         }
     }
@@ -125,6 +151,30 @@ fn is_gone(alert: &Alert, poll: &Poll) -> bool {
     knew_it && alert.last_seen_at <= poll.asked_at
 }
 
-fn is_parked(alert: &Alert, poll: &Poll) -> bool {
-    matches!(alert.late, Late::Parked(_)) && alert.last_seen_at <= poll.asked_at
+/// Why an ended alert fires again when the source's own list holds it; nothing when the source's resolve stands.
+fn returns(state: &State, alert: &Alert) -> Option<Reason> {
+    match (alert.status, alert.late) {
+        (AlertStatus::Firing, _) => None,
+        (AlertStatus::Ended(EndedBy::Expired), _) => Some(Reason::ExpiredEpisodeReturned),
+        (AlertStatus::Ended(EndedBy::Reconciled), _)
+        | (AlertStatus::Ended(_), Late::Parked(_) | Late::Discarded) => {
+            Some(Reason::LateFiringConfirmed)
+        }
+        (AlertStatus::Ended(EndedBy::Resolved), Late::None) => None,
+        // What a person ended stays so until a person opens it again.
+        (AlertStatus::Ended(EndedBy::Person), Late::None) => alert
+            .incident
+            .and_then(|id| state.incident(id))
+            .filter(|incident| incident.state.is_open())
+            .map(|_| Reason::LateFiringConfirmed),
+    }
+}
+
+/// Whether something was heard or noted of an ended alert after the poll was sent.
+fn is_news(alert: &Alert, asked_at: Timestamp) -> bool {
+    alert.last_seen_at.max(alert.lease_at) > asked_at
+}
+
+fn expires_soon(state: &State, alert: &Alert, asked_at: Timestamp) -> bool {
+    alert.due_at(state.started_at()) < asked_at.plus(limits::LEASE_RENEWED)
 }

@@ -1,6 +1,8 @@
 //! What is open now, with its indexes and deadlines; and [`State::apply`], the only way to change it.
 //!
-//! Must not decide and cannot fail: a change carries the whole record as it is afterwards.
+//! Deadlines are kept per page of records, not per record: a page remembers when one of its records is due first,
+//! and is looked through when that time comes. A due time that moves later moves nothing; the look finds it. Must
+//! not decide and cannot fail: a change carries the whole record as it is afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,38 +10,52 @@ use hashbrown::HashTable;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::answers::Answers;
+pub use crate::core::answers::Remembered;
 use crate::core::decision::{Change, Decision};
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
-use crate::core::limits;
-use crate::core::pages::Pages;
-use crate::core::reason::Reason;
+use crate::core::members::Members;
+use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    alerts: Pages<Slot<Alert>>,
-    keys: HashTable<(u64, AlertId)>,
-    incidents: Pages<Slot<IncidentSlot>>,
+    alerts: Pages<Alert>,
+    keys: HashTable<AlertId>,
+    incidents: Pages<IncidentSlot>,
     sources: Vec<SmolStr>,
-    deadlines: BTreeSet<(Timestamp, DeadlineKey)>,
-    remembered: BTreeMap<u64, Remembered>,
-    remembered_by_age: BTreeSet<(Timestamp, u64)>,
+    deadlines: Deadlines,
+    answers: Answers,
     started_at: Option<Timestamp>,
     counts: Counts,
 }
 
-/// What a deadline is about.
+/// The pages to look through, earliest first; each at most once.
+type Deadlines = BTreeSet<(Timestamp, DeadlineKey)>;
+
+/// Which page of records is to be looked through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeadlineKey {
-    /// An alert expires, its parked firing is discarded, or it is forgotten.
-    Alert(AlertId),
-    /// An incident recovers, closes, or its acknowledgement or hold ends.
-    Incident(IncidentId),
+    /// Alerts: one expires, its parked firing is discarded, or it is forgotten.
+    Alerts(i64),
+    /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
+    Incidents(i64),
+}
+
+/// What is due, in order of number within a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// How many pages were looked through; for [`Change::DeadlinesTaken`].
+    pub pages: usize,
+    /// Alerts.
+    pub alerts: Vec<AlertId>,
+    /// Incidents.
+    pub incidents: Vec<IncidentId>,
 }
 
 /// How many of each there are, kept while changes are applied.
@@ -51,53 +67,36 @@ pub struct Counts {
     pub incidents: BTreeMap<(Priority, StateWord), i64>,
 }
 
-/// The answer that was given to a command with an idempotency key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    /// When it was given.
-    pub at: Timestamp,
-    /// Digest of the command.
-    pub command: u64,
-    /// The incident of the answer.
-    pub incident: IncidentId,
-    /// The reason of the answer.
-    pub reason: Reason,
-    /// Whether it was a refusal.
-    pub is_refused: bool,
-}
-
-/// A record with the earliest deadline that stands for it; repeats that only move the due time later leave the
-/// deadline alone, and it is looked at again when it comes.
-#[derive(Clone, Debug)]
-struct Slot<T> {
-    record: T,
-    armed_at: Option<Timestamp>,
+impl Counts {
+    fn count_incident(&mut self, incident: &Incident, by: i64) {
+        let word = incident.state.word();
+        if word != StateWord::Closed {
+            count(&mut self.incidents, (incident.priority, word), by);
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
 struct IncidentSlot {
     incident: Incident,
-    alerts: Vec<AlertId>,
+    members: Members,
 }
 
 impl State {
     /// The alert with that key.
     pub fn alert_by_key(&self, key: KeyHash) -> Option<&Alert> {
-        let short = short_hash(key);
-        let (_, id) = self.keys.find(short, |&(hash, id)| {
-            hash == short && self.alert(id).is_some_and(|alert| alert.key == key)
-        })?;
-        self.alert(*id)
+        let of_key = |&id: &AlertId| self.alert(id).is_some_and(|alert| alert.key == key);
+        self.alert(*self.keys.find(short_hash(key), of_key)?)
     }
 
     /// The alert with that id.
     pub fn alert(&self, id: AlertId) -> Option<&Alert> {
-        self.alerts.get(id.get()).map(|slot| &slot.record)
+        self.alerts.get(id.get())
     }
 
     /// Every alert held, by id.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
-        self.alerts.iter().map(|slot| &slot.record)
+        self.alerts.iter()
     }
 
     /// How many alerts are held.
@@ -107,21 +106,19 @@ impl State {
 
     /// The incident with that number, unless it was closed for good.
     pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
-        self.incidents
-            .get(id.get())
-            .map(|slot| &slot.record.incident)
+        self.incidents.get(id.get()).map(|slot| &slot.incident)
     }
 
     /// Every incident held, by number.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.incidents.iter().map(|slot| &slot.record.incident)
+        self.incidents.iter().map(|slot| &slot.incident)
     }
 
     /// The alerts of an incident, in order of joining.
     pub fn alerts_of(&self, id: IncidentId) -> &[AlertId] {
         self.incidents
             .get(id.get())
-            .map_or(&[], |slot| slot.record.alerts.as_slice())
+            .map_or(&[], |slot| slot.members.as_slice())
     }
 
     /// The number of a source that was heard of before.
@@ -144,7 +141,7 @@ impl State {
 
     /// The answer given before to a command with that key.
     pub fn remembered(&self, key: IdempotencyKey) -> Option<Remembered> {
-        self.remembered.get(&key.key).copied()
+        self.answers.get(key.key)
     }
 
     /// Since when the daemon listens.
@@ -157,15 +154,35 @@ impl State {
         &self.counts
     }
 
-    /// When to call with [`crate::core::input::Input::DeadlineReached`] next.
+    /// When to call with [`crate::core::input::Input::DeadlineReached`] next; it may find nothing to do then.
     pub fn next_deadline(&self) -> Option<(Timestamp, DeadlineKey)> {
         self.deadlines.first().copied()
     }
 
-    /// The earliest deadlines up to `now`, at most so many.
-    pub fn due(&self, now: Timestamp, at_most: usize) -> impl Iterator<Item = DeadlineKey> {
-        let up_to_now = self.deadlines.iter().take_while(move |(at, _)| *at <= now);
-        up_to_now.take(at_most).map(|(_, key)| *key)
+    /// What is due by `now`, at most so many records.
+    pub fn due(&self, now: Timestamp, at_most: usize) -> Due {
+        let mut due = Due::default();
+        for &(at, key) in &self.deadlines {
+            let left = at_most.saturating_sub(due.alerts.len().saturating_add(due.incidents.len()));
+            if at > now || left == 0 {
+                break;
+            }
+            due.pages = due.pages.saturating_add(1);
+            match key {
+                DeadlineKey::Alerts(page) => {
+                    let alerts = self.alerts.page(page);
+                    let alerts = alerts.filter(|alert| alert.due_at(self.started_at) <= now);
+                    due.alerts.extend(alerts.take(left).map(|alert| alert.id));
+                }
+                DeadlineKey::Incidents(page) => {
+                    let incidents = self.incidents.page(page).map(|slot| &slot.incident);
+                    let incidents = incidents.filter(|it| it.due_at().is_some_and(|at| at <= now));
+                    due.incidents
+                        .extend(incidents.take(left).map(|incident| incident.id));
+                }
+            }
+        }
+        due
     }
 
     /// Makes the decision true.
@@ -174,7 +191,9 @@ impl State {
         for change in &decision.changes {
             match change {
                 Change::SourceAdded { id, name } => self.add_source(*id, name.clone()),
-                Change::AlertAdded { alert, .. } | Change::AlertChanged(alert) => {
+                Change::AlertAdded { alert, .. }
+                | Change::AlertChanged(alert)
+                | Change::AlertRepeated(alert) => {
                     self.put_alert(alert.clone());
                 }
                 Change::AlertTextChanged { .. }
@@ -186,7 +205,7 @@ impl State {
                     incident, alert, ..
                 } => self.join(*incident, *alert),
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
-                Change::DeadlinesTaken(count) => taken = self.take_deadlines(*count),
+                Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
                 Change::CommandRemembered {
                     key,
                     at,
@@ -207,95 +226,61 @@ impl State {
             }
         }
         for key in taken {
-            self.arm(key);
+            self.remind_again(key);
         }
     }
 
     /// Puts an alert in place, as [`State::apply`] does; also used to load.
     pub fn put_alert(&mut self, alert: Alert) {
-        let id = alert.id;
+        let (id, due) = (alert.id, alert.due_at(self.started_at));
         if alert.is_firing() {
             count(&mut self.counts.firing, alert.severity, 1);
         }
-        let (key, due) = (alert.key, alert.due_at(self.started_at));
-        match self.alerts.get_mut(id.get()) {
-            Some(slot) => {
-                if slot.record.is_firing() {
-                    count(&mut self.counts.firing, slot.record.severity, -1);
+        let reminder = match self.alerts.get_mut(id.get()) {
+            Some((held, reminder)) => {
+                if held.is_firing() {
+                    count(&mut self.counts.firing, held.severity, -1);
                 }
-                slot.record = alert;
-                if slot.armed_at.is_none_or(|armed_at| due < armed_at) {
-                    slot.armed_at = Some(due);
-                    self.deadlines.insert((due, DeadlineKey::Alert(id)));
-                }
+                *held = alert;
+                reminder
             }
             None => {
-                let short = short_hash(key);
-                self.keys
-                    .insert_unique(short, (short, id), |&(hash, _)| hash);
-                self.deadlines.insert((due, DeadlineKey::Alert(id)));
-                self.alerts.insert(
-                    id.get(),
-                    Slot {
-                        record: alert,
-                        armed_at: Some(due),
-                    },
-                );
+                let alerts = &self.alerts;
+                let hash = |&id: &AlertId| alerts.get(id.get()).map_or(0, |it| short_hash(it.key));
+                self.keys.insert_unique(short_hash(alert.key), id, hash);
+                self.alerts.insert(id.get(), alert)
             }
-        }
+        };
+        let key = DeadlineKey::Alerts(page_of(id.get()));
+        bring_forward(&mut self.deadlines, reminder, (due, key));
     }
 
     /// Puts an incident in place, as [`State::apply`] does; also used to load.
     pub fn put_incident(&mut self, incident: Incident) {
-        let id = incident.id;
-        count(
-            &mut self.counts.incidents,
-            (incident.priority, incident.state.word()),
-            1,
-        );
-        let due = incident.due_at();
-        match self.incidents.get_mut(id.get()) {
-            Some(slot) => {
-                let before = &slot.record.incident;
-                count(
-                    &mut self.counts.incidents,
-                    (before.priority, before.state.word()),
-                    -1,
-                );
-                slot.record.incident = incident;
-                if let Some(due) = due
-                    && slot.armed_at.is_none_or(|armed_at| due < armed_at)
-                {
-                    slot.armed_at = Some(due);
-                    self.deadlines.insert((due, DeadlineKey::Incident(id)));
-                }
+        let (id, due) = (incident.id, incident.due_at());
+        self.counts.count_incident(&incident, 1);
+        let reminder = match self.incidents.get_mut(id.get()) {
+            Some((slot, reminder)) => {
+                self.counts.count_incident(&slot.incident, -1);
+                slot.incident = incident;
+                reminder
             }
             None => {
-                if let Some(due) = due {
-                    self.deadlines.insert((due, DeadlineKey::Incident(id)));
-                }
-                let record = IncidentSlot {
-                    incident,
-                    alerts: Vec::new(),
-                };
-                self.incidents.insert(
-                    id.get(),
-                    Slot {
-                        record,
-                        armed_at: due,
-                    },
-                );
+                let members = Members::NONE;
+                let slot = IncidentSlot { incident, members };
+                self.incidents.insert(id.get(), slot)
             }
+        };
+        if let Some(due) = due {
+            let key = DeadlineKey::Incidents(page_of(id.get()));
+            bring_forward(&mut self.deadlines, reminder, (due, key));
         }
     }
 
     /// Adds an alert to an incident's list, as [`State::apply`] does; also used to load.
     pub fn join(&mut self, incident: IncidentId, alert: AlertId) {
-        if let Some(slot) = self.incidents.get_mut(incident.get())
-            && !slot.record.alerts.contains(&alert)
-        {
-            slot.record.alerts.reserve_exact(1);
-            slot.record.alerts.push(alert);
+        if let Some((slot, _)) = self.incidents.get_mut(incident.get()) {
+            slot.members.add(alert);
         }
     }
 
@@ -308,104 +293,90 @@ impl State {
 
     /// Notes the answer to a command, as [`State::apply`] does; also used to load.
     pub fn remember(&mut self, key: u64, remembered: Remembered) {
-        let now = remembered.at;
-        if let Some(before) = self.remembered.insert(key, remembered) {
-            self.remembered_by_age.remove(&(before.at, key));
-        }
-        self.remembered_by_age.insert((now, key));
-        while let Some(&(at, oldest)) = self.remembered_by_age.first()
-            && (self.remembered.len() > limits::IDEMPOTENCY_KEYS_MAX
-                || at.plus(limits::IDEMPOTENCY_KEPT) < now)
-        {
-            self.remembered_by_age.remove(&(at, oldest));
-            self.remembered.remove(&oldest);
-        }
+        self.answers.put(key, remembered);
     }
 
     fn forget_alert(&mut self, id: AlertId) {
-        let Some(slot) = self.alerts.remove(id.get()) else {
+        let Some(key) = self.alert(id).map(|alert| alert.key) else {
             return;
         };
-        if slot.record.is_firing() {
-            count(&mut self.counts.firing, slot.record.severity, -1);
-        }
-        if let Some(armed_at) = slot.armed_at {
-            self.deadlines.remove(&(armed_at, DeadlineKey::Alert(id)));
-        }
-        let short = short_hash(slot.record.key);
-        if let Ok(entry) = self
-            .keys
-            .find_entry(short, |&(_, candidate)| candidate == id)
-        {
+        if let Ok(entry) = self.keys.find_entry(short_hash(key), |&held| held == id) {
             entry.remove();
+        }
+        if let Some((alert, reminder)) = self.alerts.remove(id.get()) {
+            if alert.is_firing() {
+                count(&mut self.counts.firing, alert.severity, -1);
+            }
+            let key = DeadlineKey::Alerts(page_of(id.get()));
+            self.drop_reminder(reminder, key);
         }
     }
 
     fn forget_incident(&mut self, id: IncidentId) {
-        let Some(slot) = self.incidents.remove(id.get()) else {
-            return;
-        };
-        let incident = &slot.record.incident;
-        count(
-            &mut self.counts.incidents,
-            (incident.priority, incident.state.word()),
-            -1,
-        );
-        if let Some(armed_at) = slot.armed_at {
-            self.deadlines
-                .remove(&(armed_at, DeadlineKey::Incident(id)));
+        if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
+            self.counts.count_incident(&slot.incident, -1);
+            let key = DeadlineKey::Incidents(page_of(id.get()));
+            self.drop_reminder(reminder, key);
         }
     }
 
-    fn take_deadlines(&mut self, count: usize) -> Vec<DeadlineKey> {
-        let mut taken = Vec::with_capacity(count.min(limits::DEADLINES_PER_DECISION));
-        for _ in 0..count {
-            let Some((_, key)) = self.deadlines.pop_first() else {
-                break;
+    fn drop_reminder(&mut self, reminder: Option<Timestamp>, key: DeadlineKey) {
+        if let Some(at) = reminder {
+            self.deadlines.remove(&(at, key));
+        }
+    }
+
+    fn take_deadlines(&mut self, pages: usize) -> Vec<DeadlineKey> {
+        let mut taken = Vec::new();
+        while taken.len() < pages
+            && let Some((_, key)) = self.deadlines.pop_first()
+        {
+            let reminder = match key {
+                DeadlineKey::Alerts(page) => self.alerts.reminder(page),
+                DeadlineKey::Incidents(page) => self.incidents.reminder(page),
             };
-            match key {
-                DeadlineKey::Alert(id) => {
-                    if let Some(slot) = self.alerts.get_mut(id.get()) {
-                        slot.armed_at = None;
-                    }
-                }
-                DeadlineKey::Incident(id) => {
-                    if let Some(slot) = self.incidents.get_mut(id.get()) {
-                        slot.armed_at = None;
-                    }
-                }
+            if let Some(reminder) = reminder {
+                *reminder = None;
             }
             taken.push(key);
         }
         taken
     }
 
-    /// Sets the deadline of a record whose last one was taken.
-    fn arm(&mut self, key: DeadlineKey) {
-        let (due, armed_at) = match key {
-            DeadlineKey::Alert(id) => {
-                let Some(slot) = self.alerts.get_mut(id.get()) else {
-                    return;
-                };
-                (
-                    Some(slot.record.due_at(self.started_at)),
-                    &mut slot.armed_at,
-                )
+    /// Sets the reminder of a page that was looked through.
+    fn remind_again(&mut self, key: DeadlineKey) {
+        let (due, reminder) = match key {
+            DeadlineKey::Alerts(page) => {
+                let alerts = self.alerts.page(page);
+                let due = alerts.map(|alert| alert.due_at(self.started_at)).min();
+                (due, self.alerts.reminder(page))
             }
-            DeadlineKey::Incident(id) => {
-                let Some(slot) = self.incidents.get_mut(id.get()) else {
-                    return;
-                };
-                (slot.record.incident.due_at(), &mut slot.armed_at)
+            DeadlineKey::Incidents(page) => {
+                let incidents = self.incidents.page(page);
+                let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
+                (due, self.incidents.reminder(page))
             }
         };
-        if let Some(due) = due
-            && armed_at.is_none_or(|armed_at| due < armed_at)
-        {
-            *armed_at = Some(due);
-            self.deadlines.insert((due, key));
+        if let (Some(due), Some(reminder)) = (due, reminder) {
+            bring_forward(&mut self.deadlines, reminder, (due, key));
         }
     }
+}
+
+/// Moves a page's reminder earlier if it has to be.
+fn bring_forward(
+    deadlines: &mut Deadlines,
+    reminder: &mut Option<Timestamp>,
+    (due, key): (Timestamp, DeadlineKey),
+) {
+    if let Some(before) = *reminder {
+        if before <= due {
+            return;
+        }
+        deadlines.remove(&(before, key));
+    }
+    *reminder = Some(due);
+    deadlines.insert((due, key));
 }
 
 /// Two states are equal when they hold the same records; deadlines follow from those.
@@ -418,7 +389,7 @@ impl PartialEq for State {
                 .all(|incident| self.alerts_of(incident.id) == other.alerts_of(incident.id))
             && self.sources == other.sources
             && self.counts == other.counts
-            && self.remembered == other.remembered
+            && self.answers == other.answers
     }
 }
 

@@ -106,6 +106,12 @@ impl Span {
         self.0
     }
 
+    /// The length so many times.
+    #[must_use]
+    pub const fn times(self, factor: i64) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+
     /// The length without its sign.
     pub const fn abs(self) -> Self {
         Self(self.0.saturating_abs())

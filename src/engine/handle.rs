@@ -11,7 +11,7 @@ pub use crate::core::decision::CommandAnswer;
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
 use crate::store::StoreError;
-use crate::store::inbox::{InputKind, NewInput};
+use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
 
 /// Whether the engine decides.
@@ -118,7 +118,7 @@ impl EngineHandle {
             kind: InputKind::Command,
             source: None,
             content_type: None,
-            body: Bytes::from(body),
+            body: StoredBody::new(Bytes::from(body)),
         };
         let (waiter, answer) = oneshot::channel();
         self.writer.append(input, None, Some(waiter)).await?;
@@ -144,7 +144,7 @@ impl EngineHandle {
                 kind: InputKind::Poll,
                 source: Some(source.to_owned()),
                 content_type: None,
-                body: Bytes::from(body),
+                body: StoredBody::new(Bytes::from(body)),
             };
             let receipt = self.writer.append(input, None, None).await?;
             // The engine must have decided these before the rest is compared.
@@ -174,6 +174,19 @@ impl EngineHandle {
     /// Waits until a late firing was parked, which a poll of its source can settle.
     pub async fn parked(&self) {
         self.parked.notified().await;
+    }
+
+    /// Waits until decisions are made for the first time.
+    pub async fn ready(&mut self) {
+        // An engine that has ended is never ready; its end stops the process.
+        if self
+            .status
+            .wait_for(|status| *status == EngineStatus::Ready)
+            .await
+            .is_err()
+        {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Whether decisions are made and stored.

@@ -298,24 +298,18 @@ impl Engine {
                     self.note(turn, seq, at, decision);
                 }
             }
-            InputKind::Poll => match serde_json::from_slice(&input.body) {
-                Ok(difference) => {
+            InputKind::Poll => {
+                if let Some(difference) = read_json(seq, &input) {
                     let decision = self.step(at, &Input::SourcePolled(difference));
                     self.note(turn, seq, at, decision);
                 }
-                Err(error) => {
-                    log::error!(seq = seq.get(), error:% = error; "a stored poll cannot be read");
-                }
-            },
-            InputKind::Command => match serde_json::from_slice(&input.body) {
-                Ok(given) => {
+            }
+            InputKind::Command => {
+                if let Some(given) = read_json(seq, &input) {
                     let decision = self.step(at, &Input::CommandGiven(given));
                     self.note(turn, seq, at, decision);
                 }
-                Err(error) => {
-                    log::error!(seq = seq.get(), error:% = error; "a stored command cannot be read");
-                }
-            },
+            }
             InputKind::Deadline => {
                 for _ in 0..DECISIONS_PER_DEADLINE {
                     let decision = self.step(at, &Input::DeadlineReached);
@@ -412,5 +406,21 @@ impl Engine {
             .map(|source| compare(&self.state, source, &request.poll))
             .unwrap_or_default();
         request.reply(difference);
+    }
+}
+
+/// Reads an input of our own making; one that cannot be read is passed over, loudly.
+fn read_json<T: serde::de::DeserializeOwned>(seq: Seq, input: &NewInput) -> Option<T> {
+    let read = input
+        .body
+        .open()
+        .map_err(|error| error.to_string())
+        .and_then(|body| serde_json::from_slice(&body).map_err(|error| error.to_string()));
+    match read {
+        Ok(read) => Some(read),
+        Err(error) => {
+            log::error!(seq = seq.get(), error = error.as_str(); "the stored input {} cannot be read: {error}", seq.get());
+            None
+        }
     }
 }

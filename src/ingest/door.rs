@@ -32,6 +32,8 @@ pub struct SourceSetup {
     pub decoder: Arc<dyn Source>,
     /// Who may send; empty when everybody may.
     pub credentials: Vec<Credential>,
+    /// Whether its own list of alerts is polled.
+    pub is_reconciled: bool,
 }
 
 impl std::fmt::Debug for SourceSetup {
@@ -100,6 +102,8 @@ pub struct Door {
     pub series: SourceMetrics,
     /// What was seen there.
     pub seen: Arc<Seen>,
+    /// Whether its own list of alerts is polled.
+    pub is_reconciled: bool,
     decoder: Arc<dyn Source>,
     credentials: Vec<Credential>,
 }
@@ -120,6 +124,7 @@ impl Door {
             seen: seen.unwrap_or_default(),
             decoder: setup.decoder,
             credentials: setup.credentials,
+            is_reconciled: setup.is_reconciled,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::engine::handle::EngineHandle;
 use crate::runtime::clock::Clock;
 use crate::sources::{DecodeError, Decoded, Message, Reject};
 use crate::store::dead_letters::NewDeadLetter;
-use crate::store::inbox::{InputKind, NewInput};
+use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{Receipt, WriteError};
 use crate::telemetry::metrics::Metrics;
 
@@ -205,10 +205,20 @@ impl Ingest {
             log::error!(source = source; "an undecided message of {source} is passed over: the source is not configured any more");
             return Vec::new();
         };
-        match door.decode(&input.body, input.content_type.as_deref(), at) {
+        let told = |error: &dyn std::fmt::Display| {
+            log::error!(source = door.name.as_str(), error:% = error; "a stored message of {} cannot be read any more: {error}", door.name);
+        };
+        let body = match input.body.open() {
+            Ok(body) => body,
+            Err(error) => {
+                told(&error);
+                return Vec::new();
+            }
+        };
+        match door.decode(&body, input.content_type.as_deref(), at) {
             Ok(decoded) => decoded.observations,
             Err(error) => {
-                log::error!(source = door.name.as_str(), error:% = error; "a stored message of {} cannot be read any more", door.name);
+                told(&error);
                 Vec::new()
             }
         }
@@ -268,7 +278,7 @@ impl Ingest {
             kind: InputKind::Message,
             source: Some(door.name.clone()),
             content_type: content_type.clone(),
-            body: body.clone(),
+            body: StoredBody::new(body.clone()),
         };
         let is_duplicate = door.seen.is_duplicate(&body, now);
         let receipt = self

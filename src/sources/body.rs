@@ -82,7 +82,7 @@ fn wrong(problem: &str) -> DecodeError {
 }
 
 fn form(text: &str) -> Result<Vec<(String, String)>, DecodeError> {
-    let fields = form_urlencoded::parse(text.trim().as_bytes()).into_owned();
+    let fields = url::form_urlencoded::parse(text.trim().as_bytes()).into_owned();
     let fields: Vec<_> = fields.take(FIELDS_MAX + 1).collect();
     if fields.len() > FIELDS_MAX {
         return Err(wrong("is a form of too many fields"));

@@ -58,7 +58,7 @@ impl Envelope {
             let value = str::from_utf8(value).ok()?;
             Some((name.to_lowercase_smolstr(), SmolStr::new(value)))
         });
-        let query = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        let query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Self {
             headers: kept(headers),
             query: kept(query.map(|(name, value)| (SmolStr::new(name), SmolStr::new(value)))),

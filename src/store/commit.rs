@@ -27,6 +27,7 @@ pub struct Batch {
     sources: Vec<(i64, SmolStr)>,
     keys: Vec<(AlertId, i64, Timestamp, SmolStr)>,
     alerts: BTreeMap<AlertId, Alert>,
+    repeats: BTreeMap<AlertId, Alert>,
     texts: BTreeMap<AlertId, Arc<AlertText>>,
     forgotten_alerts: Vec<AlertId>,
     incidents: BTreeMap<IncidentId, (Incident, Option<SmolStr>)>,
@@ -52,7 +53,15 @@ impl Batch {
                     self.alerts.insert(alert.id, alert);
                 }
                 Change::AlertChanged(alert) => {
+                    self.repeats.remove(&alert.id);
                     self.alerts.insert(alert.id, alert);
+                }
+                Change::AlertRepeated(alert) => {
+                    if let Some(changed) = self.alerts.get_mut(&alert.id) {
+                        *changed = alert;
+                    } else {
+                        self.repeats.insert(alert.id, alert);
+                    }
                 }
                 Change::AlertTextChanged { alert, text } => {
                     self.texts.insert(alert, text);
@@ -94,6 +103,7 @@ impl Batch {
     /// How many rows it will write; the engine stops filling a batch by this.
     pub fn row_count(&self) -> usize {
         self.alerts.len()
+            + self.repeats.len()
             + self.texts.len()
             + self.incidents.len()
             + self.entries.len()
@@ -106,6 +116,10 @@ impl Batch {
         let alerts: Vec<_> = self.alerts.values().collect();
         for rows in chunks(&alerts) {
             upsert_alerts(tx.lend(), partition, rows).await?;
+        }
+        let repeats: Vec<_> = self.repeats.values().collect();
+        for rows in chunks(&repeats) {
+            update_repeated(tx.lend(), rows).await?;
         }
         let texts: Vec<_> = self.texts.iter().map(TextRow::new).collect();
         for rows in chunks(&texts) {
@@ -177,7 +191,7 @@ impl Batch {
 fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
-        let size = [128, 32, 8, 2, 1]
+        let size = [256, 64, 16, 4, 1]
             .into_iter()
             .find(|&size| size <= rest.len())?;
         let (chunk, others) = rest.split_at(size);
@@ -190,7 +204,7 @@ async fn upsert_alerts(conn: Conn<'_>, partition: i64, rows: &[&Alert]) -> Resul
     on!(conn, c => {
         let mut query = QueryBuilder::new(
             "INSERT INTO alert_state (id, partition, status, ended_by, severity, is_muted_upstream, undelivered, \
-             episode, starts_at, ends_at, last_seen_at, lease_at, count, count_before, text_hash, incident, late, \
+             episode, starts_at, is_start_ours, ends_at, last_seen_at, lease_at, count, count_before, text_hash, incident, late, \
              late_until, is_forgotten) ",
         );
         query.push_values(rows, |mut row, alert| {
@@ -205,6 +219,7 @@ async fn upsert_alerts(conn: Conn<'_>, partition: i64, rows: &[&Alert]) -> Resul
                 .push_bind(i64::from(alert.undelivered))
                 .push_bind(i64::from(alert.episode))
                 .push_bind(alert.starts_at.as_millis())
+                .push_bind(alert.is_start_ours)
                 .push_bind(alert.ends_at.map(Timestamp::as_millis))
                 .push_bind(alert.last_seen_at.as_millis())
                 .push_bind(alert.lease_at.as_millis())
@@ -219,10 +234,34 @@ async fn upsert_alerts(conn: Conn<'_>, partition: i64, rows: &[&Alert]) -> Resul
         query.push(
             " ON CONFLICT (id) DO UPDATE SET status = excluded.status, ended_by = excluded.ended_by, \
              severity = excluded.severity, is_muted_upstream = excluded.is_muted_upstream, \
-             undelivered = excluded.undelivered, episode = excluded.episode, starts_at = excluded.starts_at, \
+             undelivered = excluded.undelivered, episode = excluded.episode, starts_at = excluded.starts_at, is_start_ours = excluded.is_start_ours, \
              ends_at = excluded.ends_at, last_seen_at = excluded.last_seen_at, lease_at = excluded.lease_at, \
              count = excluded.count, count_before = excluded.count_before, text_hash = excluded.text_hash, \
              incident = excluded.incident, late = excluded.late, late_until = excluded.late_until",
+        );
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+/// The columns that a repeat changes, of alerts that are stored already.
+async fn update_repeated(conn: Conn<'_>, rows: &[&Alert]) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new(
+            "WITH seen (id, last_seen_at, lease_at, count, undelivered, text_hash) AS (",
+        );
+        query.push_values(rows, |mut row, alert| {
+            row.push_bind(alert.id.get())
+                .push_bind(alert.last_seen_at.as_millis())
+                .push_bind(alert.lease_at.as_millis())
+                .push_bind(alert.count)
+                .push_bind(i64::from(alert.undelivered))
+                .push_bind(alert.text_hash.cast_signed());
+        });
+        query.push(
+            ") UPDATE alert_state SET last_seen_at = seen.last_seen_at, lease_at = seen.lease_at, \
+             count = seen.count, undelivered = seen.undelivered, text_hash = seen.text_hash \
+             FROM seen WHERE alert_state.id = seen.id",
         );
         query.build().execute(c).await?;
     });

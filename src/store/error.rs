@@ -23,6 +23,9 @@ pub enum StoreError {
     /// Another Watchbell uses the same file.
     #[error("another Watchbell is running on {0}; stop it first, or use another [store] url")]
     InUse(PathBuf),
+    /// There is no store yet.
+    #[error("there is no store at {0}; `watchbell serve` or `watchbell migrate` makes one")]
+    Missing(PathBuf),
     /// The schema was written by a newer release.
     #[error(
         "the store's schema is newer than this release understands; start the newer release again"
@@ -52,6 +55,7 @@ impl StoreError {
         match self {
             Self::Full | Self::Unavailable(_) | Self::Busy | Self::Fenced => true,
             Self::InUse(_)
+            | Self::Missing(_)
             | Self::TooNew
             | Self::SqliteTooOld(_)
             | Self::Url(_)

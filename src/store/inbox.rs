@@ -47,6 +47,61 @@ impl InputKind {
     }
 }
 
+/// Bodies from here on are stored compressed: messages of many alerts repeat themselves.
+const PACKED_FROM_BYTES: usize = 4 * 1024;
+
+/// A body as it is stored: the very bytes that came, compressed if that pays.
+#[derive(Clone, Debug, Default)]
+pub struct StoredBody {
+    bytes: Bytes,
+    is_packed: bool,
+    len: usize,
+}
+
+impl StoredBody {
+    /// Takes a body as it came.
+    pub fn new(body: Bytes) -> Self {
+        let len = body.len();
+        if len < PACKED_FROM_BYTES {
+            return Self {
+                bytes: body,
+                is_packed: false,
+                len,
+            };
+        }
+        let packed = lz4_flex::compress_prepend_size(&body);
+        Self {
+            bytes: packed.into(),
+            is_packed: true,
+            len,
+        }
+    }
+
+    /// The bytes as they came.
+    ///
+    /// # Errors
+    /// The stored bytes are damaged.
+    pub fn open(&self) -> Result<Bytes, StoreError> {
+        if !self.is_packed {
+            return Ok(self.bytes.clone());
+        }
+        let body = lz4_flex::decompress_size_prepended(&self.bytes);
+        Ok(body
+            .map_err(|error| StoreError::corrupt("input", "body", error))?
+            .into())
+    }
+
+    /// How many bytes came.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether none came.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
 /// An input to be appended; its position and time are given by the writer.
 #[derive(Clone, Debug)]
 pub struct NewInput {
@@ -57,7 +112,7 @@ pub struct NewInput {
     /// The declared type of the body.
     pub content_type: Option<String>,
     /// The body as it came, or JSON.
-    pub body: Bytes,
+    pub body: StoredBody,
 }
 
 /// An input as stored.
@@ -102,7 +157,7 @@ async fn insert(
     inputs: &[&NewInput],
 ) -> Result<(), StoreError> {
     on!(conn, c => {
-        let mut query = QueryBuilder::new("INSERT INTO input (partition, seq, at, kind, source, content_type, body) ");
+        let mut query = QueryBuilder::new("INSERT INTO input (partition, seq, at, kind, source, content_type, is_packed, body) ");
         query.push_values(inputs.iter().zip(first.get()..), |mut row, (input, seq)| {
             row.push_bind(partition)
                 .push_bind(seq)
@@ -110,7 +165,8 @@ async fn insert(
                 .push_bind(input.kind.word())
                 .push_bind(input.source.as_deref())
                 .push_bind(input.content_type.as_deref())
-                .push_bind(&input.body[..]);
+                .push_bind(input.body.is_packed)
+                .push_bind(&input.body.bytes[..]);
         });
         query.build().execute(c).await?;
     });
@@ -124,6 +180,7 @@ row! {
         kind: String,
         source: Option<String>,
         content_type: Option<String>,
+        is_packed: bool,
         body: Vec<u8>,
     }
 }
@@ -139,7 +196,7 @@ pub async fn list_after(
     at_most: i64,
 ) -> Result<Vec<StoredInput>, StoreError> {
     let rows: Vec<InputRow> = on!(conn, c => sqlx::query_as(
-        "SELECT seq, at, kind, source, content_type, body FROM input WHERE partition = $1 AND seq > $2 \
+        "SELECT seq, at, kind, source, content_type, is_packed, body FROM input WHERE partition = $1 AND seq > $2 \
          ORDER BY seq LIMIT $3"
     ).bind(partition).bind(after.get()).bind(at_most).fetch_all(c).await?);
     rows.into_iter()
@@ -154,7 +211,11 @@ pub async fn list_after(
                     kind: kind.ok_or_else(|| StoreError::corrupt("input", "kind", &row.kind))?,
                     source: row.source,
                     content_type: row.content_type,
-                    body: row.body.into(),
+                    body: StoredBody {
+                        len: row.body.len(),
+                        bytes: row.body.into(),
+                        is_packed: row.is_packed,
+                    },
                 },
             })
         })

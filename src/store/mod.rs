@@ -13,6 +13,7 @@ pub mod dead_letters;
 pub(crate) mod dialect;
 pub mod error;
 pub mod inbox;
+pub mod inspect;
 mod jobs;
 pub mod lease;
 pub mod load;
@@ -78,6 +79,14 @@ impl OwnedConn {
             Self::Sqlite(conn) => Conn::Sqlite(conn),
             Self::Postgres(conn) => Conn::Postgres(conn),
         }
+    }
+
+    /// Closes it in an orderly way; the last one of a SQLite file takes the write-ahead log with it.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn close(self) -> Result<(), StoreError> {
+        dialect::close(self).await
     }
 }
 
@@ -145,13 +154,31 @@ impl Db {
         }
         let mut conn = dialect::connect(&place).await?;
         migrate(&mut conn).await?;
+        dialect::close(conn).await?;
+        Ok(Self::with_readers(place, readers_max))
+    }
+
+    /// Opens a store that is there, as it is: no file is made and no schema step is run, so that a look at the store
+    /// of a running daemon of another release changes nothing.
+    ///
+    /// # Errors
+    /// An unusable URL, or no SQLite file there. A server is only reached by the first statement.
+    pub fn attach(url: &str, readers_max: u32) -> Result<Self, StoreError> {
+        let place = dialect::place(url)?;
+        match &place {
+            Place::Sqlite(path) if !path.exists() => Err(StoreError::Missing(path.clone())),
+            Place::Sqlite(_) | Place::Postgres(_) => Ok(Self::with_readers(place, readers_max)),
+        }
+    }
+
+    fn with_readers(place: Place, readers_max: u32) -> Self {
         let readers = match &place {
             Place::Sqlite(path) => Readers::Sqlite(dialect::sqlite_readers(path, readers_max)),
             Place::Postgres(options) => {
                 Readers::Postgres(dialect::postgres_readers(options, readers_max))
             }
         };
-        Ok(Self { place, readers })
+        Self { place, readers }
     }
 
     /// The SQLite file, if it is one.

@@ -15,6 +15,8 @@ use crate::core::time::Timestamp;
 use super::StoreError;
 
 /// Declares a row struct that both engines can fill, column by column in the order of the fields.
+///
+/// `..base: Row = COLUMNS;` in front of the fields says that the columns of another row come first.
 macro_rules! row {
     ($(#[$doc:meta])* $vis:vis struct $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)+ }) => {
         $(#[$doc])*
@@ -33,11 +35,40 @@ macro_rules! row {
             }
         }
     };
+    (
+        $(#[$doc:meta])*
+        $vis:vis struct $name:ident {
+            ..$base:ident: $base_type:ty = $columns:expr;
+            $($field:ident: $type:ty,)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        $vis struct $name { pub $base: $base_type, $(pub $field: $type,)+ }
+
+        impl<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> for $name {
+            fn from_row(row: &'r sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+                $crate::store::rows::row!(@fill row, $base $columns, $($field),+)
+            }
+        }
+
+        impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for $name {
+            fn from_row(row: &'r sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+                $crate::store::rows::row!(@fill row, $base $columns, $($field),+)
+            }
+        }
+    };
     (@fill $row:ident, $($field:ident),+) => {{
         use sqlx::Row as _;
         let mut columns = 0_usize..;
         let mut next = || columns.next().unwrap_or_default();
         Ok(Self { $($field: $row.try_get(next())?,)+ })
+    }};
+    (@fill $row:ident, $base:ident $columns:expr, $($field:ident),+) => {{
+        use sqlx::Row as _;
+        let mut columns = $columns.split(',').count()..;
+        let mut next = || columns.next().unwrap_or_default();
+        Ok(Self { $base: sqlx::FromRow::from_row($row)?, $($field: $row.try_get(next())?,)+ })
     }};
 }
 pub(crate) use row;
@@ -56,6 +87,7 @@ row! {
         undelivered: i64,
         episode: i64,
         starts_at: i64,
+        is_start_ours: bool,
         ends_at: Option<i64>,
         last_seen_at: i64,
         lease_at: i64,
@@ -70,7 +102,7 @@ row! {
 
 /// The columns of [`AlertRow`], in its order; `k` is `alert_key`, `s` is `alert_state`.
 pub(super) const ALERT_COLUMNS: &str = "k.id, k.source, k.first_seen_at, k.key, s.status, s.ended_by, s.severity, \
-    s.is_muted_upstream, s.undelivered, s.episode, s.starts_at, s.ends_at, s.last_seen_at, s.lease_at, s.count, \
+    s.is_muted_upstream, s.undelivered, s.episode, s.starts_at, s.is_start_ours, s.ends_at, s.last_seen_at, s.lease_at, s.count, \
     s.count_before, s.text_hash, s.incident, s.late, s.late_until";
 
 impl AlertRow {
@@ -102,6 +134,7 @@ impl AlertRow {
             undelivered: number("alert_state", "undelivered", self.undelivered)?,
             episode: number("alert_state", "episode", self.episode)?,
             starts_at: Timestamp::from_millis(self.starts_at),
+            is_start_ours: self.is_start_ours,
             ends_at: self.ends_at.map(Timestamp::from_millis),
             first_seen_at: Timestamp::from_millis(self.first_seen_at),
             last_seen_at: Timestamp::from_millis(self.last_seen_at),

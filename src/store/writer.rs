@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
 use super::dead_letters;
-use super::inbox::{self, InputKind, NewInput};
+use super::inbox::{self, InputKind, NewInput, StoredBody};
 use super::jobs::{Append, Job};
 pub use super::jobs::{Appended, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
@@ -140,11 +141,11 @@ impl Writer {
         Ok(Some((writer, handle, appended)))
     }
 
-    /// Works until every handle is gone.
+    /// Works until it is told to stop, and then through what waits.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] when another process has taken over; then this one must not go on.
-    pub async fn run(mut self) -> Result<(), StoreError> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
         let is_shared = self.db.file().is_none();
         loop {
             let is_troubled = self.trouble.borrow().is_some();
@@ -153,16 +154,18 @@ impl Writer {
             } else {
                 RENEW_EVERY
             };
-            let job = if is_troubled || is_shared {
-                match tokio::time::timeout(pause, self.jobs.recv()).await {
-                    Ok(job) => job,
-                    Err(_) => {
-                        self.probe().await?;
-                        continue;
-                    }
+            // Only the wait for a job is ever cancelled, never the work on one.
+            let job = tokio::select! {
+                biased;
+                job = self.jobs.recv() => job,
+                () = stop.cancelled(), if !self.jobs.is_closed() => {
+                    self.jobs.close();
+                    continue;
                 }
-            } else {
-                self.jobs.recv().await
+                () = tokio::time::sleep(pause), if is_troubled || is_shared => {
+                    self.probe().await?;
+                    continue;
+                }
             };
             let Some(job) = job else { break };
             let jobs = self.gather(job);
@@ -424,6 +427,6 @@ pub fn marker(kind: InputKind) -> NewInput {
         kind,
         source: None,
         content_type: None,
-        body: bytes::Bytes::new(),
+        body: StoredBody::default(),
     }
 }

@@ -4,14 +4,25 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod config;
+#[cfg(test)]
+mod core_laws;
+#[cfg(test)]
+mod lifecycle;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]
 mod presets;
+mod reasons;
+#[cfg(test)]
+mod scenarios;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tls;

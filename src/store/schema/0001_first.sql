@@ -17,6 +17,7 @@ CREATE TABLE input (
     kind TEXT NOT NULL,
     source TEXT,
     content_type TEXT,
+    is_packed BOOLEAN NOT NULL,
     body BYTEA NOT NULL,
     PRIMARY KEY (partition, seq),
     CHECK (kind IN ('message', 'poll', 'command', 'deadline', 'started'))
@@ -47,6 +48,7 @@ CREATE TABLE alert_state (
     undelivered BIGINT NOT NULL,
     episode BIGINT NOT NULL,
     starts_at BIGINT NOT NULL,
+    is_start_ours BOOLEAN NOT NULL,
     ends_at BIGINT,
     last_seen_at BIGINT NOT NULL,
     lease_at BIGINT NOT NULL,
@@ -112,6 +114,8 @@ CREATE TABLE incident_alert (
     PRIMARY KEY (incident, alert)
 );
 
+CREATE INDEX incident_alert_by_alert ON incident_alert (alert, incident);
+
 CREATE TABLE timeline (
     id BIGINT PRIMARY KEY,
     partition BIGINT NOT NULL,
@@ -125,7 +129,8 @@ CREATE TABLE timeline (
     note TEXT
 );
 CREATE INDEX timeline_by_incident ON timeline (incident, id) WHERE incident IS NOT NULL;
-CREATE INDEX timeline_by_alert ON timeline (alert, id) WHERE alert IS NOT NULL;
+-- An alert's own entries are found through its incidents; only those before any incident need an index of their own.
+CREATE INDEX timeline_by_alert ON timeline (alert, id) WHERE incident IS NULL;
 
 CREATE TABLE command_answer (
     key BIGINT PRIMARY KEY,

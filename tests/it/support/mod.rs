@@ -1,3 +1,8 @@
-//! Shared fixtures. Must not hold assertions about the product.
+//! What tests share. Must not decide anything that the product decides.
 
+pub(crate) mod claim;
+pub(crate) mod golden;
 pub(crate) mod http;
+pub(crate) mod invariants;
+pub(crate) mod ledger;
+pub(crate) mod world;

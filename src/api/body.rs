@@ -1,0 +1,73 @@
+//! Reading the body of a command: JSON under any content type, with a limit.
+//!
+//! A body that is too large is read on for a while and thrown away, so that the client gets to read the answer. Must
+//! not buffer more than the limit.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+
+use super::problem::{Kind, Problem};
+use crate::runtime::listen::BodyTimeout;
+
+/// Bytes of a command's body; the largest command is a note.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes and time for which a refused body is read on.
+const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads a body as JSON; an empty one counts as `{}`.
+pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let bytes = collect(body).await?;
+    let text = bytes.trim_ascii();
+    let text = if text.is_empty() { b"{}" } else { text };
+    if text.first() != Some(&b'{') {
+        return Err(Problem::bad_request("the body is not a JSON object"));
+    }
+    serde_json::from_slice(text)
+        .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))
+}
+
+async fn collect(mut body: Body) -> Result<BytesMut, Problem> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(chunk) = frame.map_err(|error| failure(&error))?.into_data() else {
+            continue;
+        };
+        if bytes.len().saturating_add(chunk.len()) > BODY_BYTES_MAX {
+            drain(body).await;
+            let detail = format!("the body of a command has at most {BODY_BYTES_MAX} bytes");
+            return Err(Problem::new(Kind::TooLarge, detail));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+async fn drain(mut body: Body) {
+    let reading = async {
+        let mut drained = 0_usize;
+        while let Some(Ok(frame)) = body.frame().await {
+            drained = drained.saturating_add(frame.data_ref().map_or(0, bytes::Bytes::len));
+            if drained > DRAINED_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Whether it came to an end or not, the answer is the same.
+    drop(tokio::time::timeout(DRAIN_TIMEOUT, reading).await);
+}
+
+fn failure(error: &axum::Error) -> Problem {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(timeout) = error.downcast_ref::<BodyTimeout>() {
+            return Problem::new(Kind::BodyTimeout, timeout.to_string());
+        }
+        cause = error.source();
+    }
+    Problem::bad_request("the body ended early or is not encoded as its headers say")
+}

@@ -1,0 +1,324 @@
+//! Why something is what it is, in plain words, from stored facts only.
+//!
+//! Must not guess: every sentence says what a record or a timeline entry holds.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::shapes::InputRef;
+use super::time::Time;
+use crate::core::alert::{AlertStatus, EndedBy, Late};
+use crate::core::incident::IncidentState;
+use crate::core::severity::Grade;
+use crate::store::query::Page;
+use crate::store::query::alerts::AlertView;
+use crate::store::query::incidents::IncidentView;
+use crate::store::query::timeline::{self, Subject, TimelineView};
+use crate::store::{Conn, StoreError};
+
+/// Decisions in an explanation at most; the timeline has them all.
+const DECISIONS_MAX: u32 = 500;
+
+/// Why an incident or alert is what it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Explanation {
+    /// What it is about.
+    #[schema(example = "INC-42")]
+    subject: String,
+    /// One paragraph in plain words.
+    summary: String,
+    /// What makes an alert this alert; null for incidents.
+    key: Option<KeyParts>,
+    /// Every decision in order, the last 500 at most.
+    decisions: Vec<DecisionStep>,
+    /// Whether earlier decisions are left out here; the timeline has them.
+    truncated: bool,
+}
+
+/// An alert key taken apart.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyParts {
+    /// The whole key.
+    #[schema(example = "alertmanager:v1:bbeccb151ae67847")]
+    text: String,
+    /// The source that it is of.
+    source: String,
+    /// The version of the derivation.
+    #[schema(example = "v1")]
+    version: String,
+    /// The source's own identifier of the alert.
+    payload: String,
+}
+
+/// One decision.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionStep {
+    /// When it was made.
+    at: Time,
+    /// The position of the input in the log.
+    seq: i64,
+    /// Why, as a stable word.
+    reason: &'static str,
+    /// Why, as a sentence.
+    text: &'static str,
+    /// What was said, or a detail in words.
+    note: Option<String>,
+    /// Who, if it was a person or program.
+    actor: Option<String>,
+    /// The alert, if it was about one.
+    alert: Option<String>,
+    /// The incident, if it was about one.
+    incident: Option<String>,
+    /// The input that led to it; null when it was deleted since.
+    input: Option<InputRef>,
+}
+
+/// The last decisions about something, oldest first, and whether there are earlier ones.
+#[derive(Debug)]
+pub struct Steps {
+    views: Vec<TimelineView>,
+    is_truncated: bool,
+}
+
+/// Reads the last decisions about something.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn steps(conn: Conn<'_>, subject: Subject) -> Result<Steps, StoreError> {
+    let page = Page {
+        limit: DECISIONS_MAX,
+        is_newest_first: true,
+        after: None,
+    };
+    let listed = timeline::list(conn, subject, page).await?;
+    let mut views = listed.items;
+    views.reverse();
+    Ok(Steps {
+        views,
+        is_truncated: listed.next.is_some(),
+    })
+}
+
+/// Explains an incident; `first` is the alert that it was opened for.
+pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) -> Explanation {
+    let incident = &view.incident;
+    let id = incident.id;
+    let opened_at = Time(incident.opened_at);
+    let mut says = Vec::new();
+    says.push(match first {
+        Some(first) => format!(
+            "{id} was opened at {opened_at} for alert {} of source {}: {}.",
+            first.alert.id,
+            first.source,
+            trimmed(&first.summary)
+        ),
+        None => format!("{id} was opened at {opened_at}."),
+    });
+    if let Some(previous) = incident.previous {
+        says.push(format!("It continues {previous}."));
+    }
+    says.push(format!(
+        "It has {}, of which {} now, and counts {}.",
+        several(i64::from(incident.total), "alert"),
+        if incident.firing == 1 {
+            "1 fires".to_owned()
+        } else {
+            format!("{} fire", incident.firing)
+        },
+        several(view.events, "message"),
+    ));
+    if view.undelivered > 0 {
+        let left_out = several(view.undelivered, "alert");
+        says.push(format!(
+            "The sources left {left_out} of the same groups out of their messages."
+        ));
+    }
+    if view.is_muted_upstream {
+        says.push("Every alert that fires is muted by its source.".to_owned());
+    }
+    let grade = Grade::of_severity(incident.severity);
+    says.push(format!(
+        "Its priority is {}: the worst severity is {}, which gives impact {} and urgency {} as long as no CMDB tells \
+         what is reached.",
+        incident.priority.word(),
+        incident.severity.word(),
+        grade.impact,
+        grade.urgency
+    ));
+    says.push(state_sentence(view));
+    if let Some(at) = incident.recovers_at {
+        says.push(format!(
+            "All its alerts have ended; it resolves at {} if none fires before.",
+            Time(at)
+        ));
+    }
+    explanation(id.to_string(), &says, None, steps)
+}
+
+/// Explains an alert.
+pub fn alert(view: &AlertView, steps: Steps) -> Explanation {
+    let alert = &view.alert;
+    let (id, source) = (alert.id, &view.source);
+    let mut says = vec![format!(
+        "{id} is what source {source} calls {}: {}.",
+        key_payload(view),
+        trimmed(&view.summary)
+    )];
+    let (since, until) = (
+        Time(alert.starts_at),
+        alert.ends_at.unwrap_or(alert.lease_at),
+    );
+    says.push(match alert.status {
+        AlertStatus::Firing => format!(
+            "It fires since {since} with severity {}, and counts as ended at {} unless the source repeats it.",
+            alert.severity.word(),
+            Time(alert.lease_at)
+        ),
+        AlertStatus::Ended(by) => {
+            let how = match by {
+                EndedBy::Resolved => "the source said so",
+                EndedBy::Expired => "the source no longer repeated it",
+                EndedBy::Reconciled => "the source's own list no longer held it",
+                EndedBy::Person => "a person resolved the incident",
+            };
+            format!("It fired since {since} and ended at {}, because {how}.", Time(until))
+        }
+    });
+    says.push(format!(
+        "{} about it came between {} and {}, in {}.",
+        capital(&several(alert.count, "message")),
+        Time(alert.first_seen_at),
+        Time(alert.last_seen_at),
+        several(i64::from(alert.episode), "episode"),
+    ));
+    match alert.late {
+        Late::None => {}
+        Late::Parked(at) => {
+            says.push(format!(
+                "A late firing message waits until {} to be confirmed.",
+                Time(at)
+            ));
+        }
+        Late::Discarded => says.push("A late firing message was not confirmed in time.".to_owned()),
+    }
+    if alert.is_muted_upstream {
+        says.push("The source mutes it on its own side.".to_owned());
+    }
+    says.push(match alert.incident {
+        Some(incident) if alert.is_firing() => format!("It belongs to {incident}."),
+        Some(incident) => format!("It last belonged to {incident}."),
+        None => "It belongs to no incident.".to_owned(),
+    });
+    says.push("It is bound to no configuration item, because no CMDB is loaded.".to_owned());
+    explanation(id.to_string(), &says, Some(key_parts(view)), steps)
+}
+
+fn explanation(
+    subject: String,
+    says: &[String],
+    key: Option<KeyParts>,
+    steps: Steps,
+) -> Explanation {
+    Explanation {
+        subject,
+        summary: says.join(" "),
+        key,
+        truncated: steps.is_truncated,
+        decisions: steps.views.into_iter().map(DecisionStep::from).collect(),
+    }
+}
+
+fn state_sentence(view: &IncidentView) -> String {
+    let incident = &view.incident;
+    let owner = incident.owner.as_deref();
+    let names = owner.map(|owner| [&owner.assignee, &owner.team].into_iter().flatten());
+    let names: Vec<_> = names
+        .into_iter()
+        .flatten()
+        .map(|name| name.as_str())
+        .collect();
+    let with = if names.is_empty() {
+        String::new()
+    } else {
+        format!(" and with {}", names.join(", "))
+    };
+    let at =
+        |time: Option<_>| time.map_or_else(String::new, |time| format!(" since {}", Time(time)));
+    match &incident.state {
+        IncidentState::New => format!("It is new{with}: nobody has acknowledged it."),
+        IncidentState::Acknowledged { until } => {
+            let until = until.map_or_else(String::new, |until| format!(", until {}", Time(until)));
+            format!(
+                "It is acknowledged{}{with}{until}.",
+                at(incident.acknowledged_at)
+            )
+        }
+        IncidentState::InProgress => format!("It is in progress{with}."),
+        IncidentState::OnHold { until, reason } => {
+            let until = until.map_or_else(String::new, |until| format!(", until {}", Time(until)));
+            format!("It is on hold{with}{until}: {}.", trimmed(reason))
+        }
+        IncidentState::Resolved { close_at } => {
+            let resolved = at(incident.resolved_at);
+            format!(
+                "It is resolved{resolved}{with} and closes at {}.",
+                Time(*close_at)
+            )
+        }
+        IncidentState::Closed { .. } => format!("It is closed{}{with}.", at(incident.closed_at)),
+    }
+}
+
+impl From<TimelineView> for DecisionStep {
+    fn from(view: TimelineView) -> Self {
+        Self {
+            at: view.at.into(),
+            seq: view.seq,
+            reason: view.reason.code(),
+            text: view.reason.sentence(),
+            note: view.note,
+            actor: view.actor,
+            alert: view.alert.map(|alert| alert.to_string()),
+            incident: view.incident.map(|incident| incident.to_string()),
+            input: view.input.map(|input| InputRef::new(view.seq, input)),
+        }
+    }
+}
+
+fn key_parts(view: &AlertView) -> KeyParts {
+    let rest = view
+        .key
+        .strip_prefix(&view.source)
+        .and_then(|rest| rest.strip_prefix(':'));
+    let (version, payload) = rest.unwrap_or_default().split_once(':').unwrap_or_default();
+    KeyParts {
+        text: view.key.clone(),
+        source: view.source.clone(),
+        version: version.to_owned(),
+        payload: payload.to_owned(),
+    }
+}
+
+fn key_payload(view: &AlertView) -> String {
+    key_parts(view).payload
+}
+
+/// A text as the end of a sentence.
+fn trimmed(text: &str) -> &str {
+    text.trim().trim_end_matches('.')
+}
+
+fn several(count: i64, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}

@@ -1,0 +1,140 @@
+//! JSON over HTTP: Watchbell's own API under `/api/v1`, its document, health and metrics.
+//!
+//! The route list in [`routes`] is the only one: the router, the OpenAPI document, the page at `/api/docs` and the
+//! roles all come from it. A handler reads committed rows through [`ApiState::read`] or hands a command to the engine;
+//! both run as tracked work that goes on when the client hangs up. Must not write a table of the domain, hold SQL, or
+//! map an error to a status outside [`problem`].
+
+pub mod alerts;
+mod attempts;
+pub mod auth;
+mod body;
+mod browser;
+pub mod commands;
+pub mod dead_letters;
+pub mod docs;
+pub mod explain;
+pub mod incidents;
+mod layers;
+pub mod openapi;
+pub mod page;
+pub mod problem;
+pub mod routes;
+pub mod shapes;
+pub mod sources;
+pub mod status;
+pub mod time;
+pub mod tokens;
+pub mod words;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use routes::router;
+
+use crate::core::input::CommandGiven;
+use crate::core::time::Timestamp;
+use crate::engine::handle::{CommandAnswer, SubmitError};
+use crate::runtime::clock::Clock;
+use crate::runtime::supervise::Stage;
+use crate::store::{Db, StoreError};
+use auth::{Auth, AuthSetup, Entropy};
+use problem::{Kind, Problem};
+use sources::SourceStatus;
+
+/// What the engine will answer to a command.
+pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
+/// Hands a command to the engine; answers after commit.
+pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
+
+/// What the API is made of.
+#[derive(Clone)]
+pub struct ApiSetup {
+    /// The store, for reading; tokens are written through it too.
+    pub db: Db,
+    /// The way to the engine.
+    pub submit: Submit,
+    /// Why the daemon is not ready, one sentence each; empty when it is.
+    pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// The configured sources with their figures.
+    pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
+    /// The metrics as OpenMetrics text.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The clock.
+    pub clock: Clock,
+    /// Where requests are tracked until they are done.
+    pub stage: Stage,
+    /// Who may do what.
+    pub auth: AuthSetup,
+    /// Randomness for new tokens.
+    pub entropy: Entropy,
+}
+
+impl std::fmt::Debug for ApiSetup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiSetup")
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every handler gets. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ApiState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    setup: ApiSetup,
+    auth: Auth,
+}
+
+impl ApiState {
+    /// Takes what the shell gives.
+    pub fn new(setup: ApiSetup) -> Self {
+        let auth = Auth::new(setup.auth.clone());
+        Self(Arc::new(Shared { setup, auth }))
+    }
+
+    pub(super) fn setup(&self) -> &ApiSetup {
+        &self.0.setup
+    }
+
+    fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.setup.clock.now()
+    }
+
+    /// Reads the store in tracked work: a connection is never dropped in the middle of a statement because a client
+    /// hung up (sqlx 0.9.0, #4385).
+    async fn read<T, W>(&self, work: impl FnOnce(Db) -> W) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.run(work(self.setup().db.clone()))
+            .await?
+            .map_err(Problem::from)
+    }
+
+    /// Runs work to its end, whether the client waits or not.
+    async fn run<W>(&self, work: W) -> Result<W::Output, Problem>
+    where
+        W: Future + Send + 'static,
+        W::Output: Send + 'static,
+    {
+        match self.setup().stage.track(work).await {
+            Ok(Some(output)) => Ok(output),
+            Ok(None) => Err(Problem::new(
+                Kind::Stopping,
+                SubmitError::Stopping.to_string(),
+            )),
+            Err(error) => {
+                log::error!(error:% = error; "a request failed by a defect: {error}");
+                Err(Problem::internal())
+            }
+        }
+    }
+}

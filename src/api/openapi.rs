@@ -1,0 +1,170 @@
+//! The OpenAPI document: what is true for every operation, added to what the handlers say of themselves.
+//!
+//! Must not list an operation; those come from the route list.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
+    ResponseBuilder,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+
+use super::auth::Role;
+use super::docs;
+use super::problem::{PROBLEM_JSON, ProblemBody};
+
+/// The name of the security scheme.
+const BEARER: &str = "bearer";
+/// Bodies of requests; everything else is an answer, in which every field is always present.
+const REQUESTS: [&str; 8] = [
+    "Acknowledge",
+    "Assign",
+    "Hold",
+    "Note",
+    "Plain",
+    "Reopen",
+    "Resolve",
+    "TokenWanted",
+];
+
+/// The document in the forms in which it is served.
+#[derive(Debug)]
+pub struct Documents {
+    /// As JSON.
+    pub json: Bytes,
+    /// As a page.
+    pub html: String,
+    /// The content security policy of the page: nothing but its own style.
+    pub policy: String,
+}
+
+impl Documents {
+    /// Renders a document.
+    pub fn new(document: &OpenApi) -> Self {
+        let mut document = document.clone();
+        finish(&mut document);
+        let value = serde_json::to_value(&document).unwrap_or_default();
+        let style = STANDARD.encode(Sha256::digest(docs::STYLE.as_bytes()));
+        Self {
+            json: Bytes::from(value.to_string()),
+            html: docs::page(&value).into_string(),
+            policy: format!(
+                "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
+                 frame-ancestors 'none'"
+            ),
+        }
+    }
+}
+
+/// A document without operations.
+pub(super) fn start() -> OpenApi {
+    let about = "Incidents, alerts and what happened to them. Lists answer `items` and `next_cursor`; errors are \
+                 problems (RFC 9457) with a stable `type`; times are RFC 3339 in UTC; durations are seconds in fields \
+                 ending in `_s`.";
+    let info = InfoBuilder::new()
+        .title("Watchbell")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(about));
+    let scheme = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("wbt_...")
+        .description(Some(
+            "A token of `watchbell token create`; not asked for when [auth] required is false",
+        ))
+        .build();
+    let components = ComponentsBuilder::new()
+        .security_scheme(BEARER, SecurityScheme::Http(scheme))
+        .schema(ProblemBody::name(), ProblemBody::schema());
+    OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components.build()))
+        .build()
+}
+
+/// Says in a part of the document which role its operations need.
+pub(super) fn require(document: &mut OpenApi, role: Role) {
+    for operation in operations(document) {
+        operation.security = Some(vec![SecurityRequirement::new(BEARER, [role.word()])]);
+        let answers = &mut operation.responses.responses;
+        for (status, description) in [
+            ("401", "No valid token"),
+            ("403", "The token has not the role that this needs"),
+        ] {
+            answers.insert(status.to_owned(), RefOr::T(problem(description)));
+        }
+    }
+}
+
+/// Adds the errors that every operation can have, and marks what is always present.
+fn finish(document: &mut OpenApi) {
+    let paths: Vec<String> = document.paths.paths.keys().cloned().collect();
+    for path in paths {
+        let Some(item) = document.paths.paths.get_mut(&path) else {
+            continue;
+        };
+        let is_command = item.post.is_some() && path.contains("/incidents/");
+        for operation in [&mut item.get, &mut item.post, &mut item.delete]
+            .into_iter()
+            .flatten()
+        {
+            let mut answers = Vec::new();
+            if path.contains('{') {
+                answers.push(("404", "There is no such thing"));
+            }
+            if is_command {
+                answers.push(("409", "The command was refused; `reason` says why"));
+            }
+            if operation.security.is_some() {
+                answers.push(("503", "Try again after `Retry-After` seconds"));
+            }
+            for (status, description) in answers {
+                let known = &mut operation.responses.responses;
+                known
+                    .entry(status.to_owned())
+                    .or_insert(RefOr::T(problem(description)));
+            }
+            let others = RefOr::T(problem("Any other error"));
+            operation
+                .responses
+                .responses
+                .entry("default".to_owned())
+                .or_insert(others);
+        }
+    }
+    let schemas = document
+        .components
+        .as_mut()
+        .map(|components| &mut components.schemas);
+    for (name, schema) in schemas.into_iter().flatten() {
+        if !REQUESTS.contains(&name.as_str())
+            && !matches!(name.as_str(), "Health" | "Problem")
+            && let RefOr::T(Schema::Object(object)) = schema
+        {
+            object.required = object.properties.keys().cloned().collect();
+        }
+    }
+}
+
+fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
+    let items = document.paths.paths.values_mut();
+    items.flat_map(|item| {
+        [&mut item.get, &mut item.post, &mut item.delete]
+            .into_iter()
+            .flatten()
+    })
+}
+
+fn problem(description: &str) -> Response {
+    let schema = Ref::from_schema_name(ProblemBody::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new()
+        .description(description)
+        .content(PROBLEM_JSON, content)
+        .build()
+}

@@ -1,0 +1,128 @@
+//! THE route list, by who may use them, and the order of what every request passes.
+//!
+//! Must be the only place that names a route; what belongs to the contract but not to this version is listed here too.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::{Extension, Router, middleware};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::{Role, require};
+use super::openapi::{self, Documents};
+use super::problem::{Kind, Problem};
+use super::{ApiState, alerts, commands, dead_letters, incidents, layers, sources, status, tokens};
+
+/// Parts of the contract that are not built yet: first segments under `/api/v1`.
+const LATER: [&str; 17] = [
+    "cis",
+    "cmdb",
+    "services",
+    "silences",
+    "maintenance",
+    "changes",
+    "problems",
+    "known-errors",
+    "requests",
+    "targets",
+    "connectors",
+    "outbox",
+    "schedules",
+    "on-call",
+    "reports",
+    "audit",
+    "stream",
+];
+/// Commands of the contract that are not built yet.
+const LATER_COMMANDS: [&str; 6] = ["merge", "split", "unlink", "pin", "priority", "root"];
+
+/// The API as a router with its own fallback; other routers are merged into it.
+pub fn router(state: ApiState) -> Router {
+    let (router, document) = assemble(&state).split_for_parts();
+    let documents = Arc::new(Documents::new(&document));
+    let router = router
+        .layer(Extension(documents))
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(not_found)
+        .with_state(state);
+    layers::wrap(router)
+}
+
+/// The routes with their document.
+fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let everybody = OpenApiRouter::new()
+        .routes(routes!(status::index))
+        .routes(routes!(status::healthz))
+        .routes(routes!(status::readyz))
+        .routes(routes!(status::openapi))
+        .routes(routes!(status::docs));
+    let metrics = OpenApiRouter::new().routes(routes!(status::metrics));
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::get))
+        .routes(routes!(incidents::timeline))
+        .routes(routes!(incidents::alerts))
+        .routes(routes!(incidents::explain))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::get))
+        .routes(routes!(alerts::timeline))
+        .routes(routes!(alerts::explain))
+        .routes(routes!(sources::list))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::get));
+    let responder = OpenApiRouter::new()
+        .routes(routes!(commands::acknowledge))
+        .routes(routes!(commands::assign))
+        .routes(routes!(commands::start))
+        .routes(routes!(commands::hold))
+        .routes(routes!(commands::resume))
+        .routes(routes!(commands::resolve))
+        .routes(routes!(commands::close))
+        .routes(routes!(commands::reopen))
+        .routes(routes!(commands::add_note));
+    let admin = OpenApiRouter::new()
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke));
+    let is_metrics_open = state.auth().setup().is_metrics_open;
+    OpenApiRouter::with_openapi(openapi::start())
+        .merge(everybody)
+        .merge(if is_metrics_open {
+            metrics
+        } else {
+            guard(metrics, state, Role::Viewer)
+        })
+        .merge(guard(viewer, state, Role::Viewer))
+        .merge(guard(layers::unpack(responder), state, Role::Responder))
+        .merge(guard(layers::unpack(admin), state, Role::Admin))
+}
+
+/// Asks for a role, in the router and in its document.
+fn guard(
+    mut routes: OpenApiRouter<ApiState>,
+    state: &ApiState,
+    role: Role,
+) -> OpenApiRouter<ApiState> {
+    openapi::require(routes.get_openapi_mut(), role);
+    routes.route_layer(middleware::from_fn_with_state(
+        (state.clone(), role),
+        require,
+    ))
+}
+
+async fn not_allowed() -> Problem {
+    let detail = "the path exists, but not with this method; the Allow header tells which ones do";
+    Problem::new(Kind::MethodNotAllowed, detail)
+}
+
+async fn not_found(request: Request) -> Problem {
+    let path = request.uri().path();
+    let mut segments = path.strip_prefix("/api/v1/").unwrap_or_default().split('/');
+    let first = segments.next().unwrap_or_default();
+    let last = segments.nth(1).unwrap_or_default();
+    if LATER.contains(&first) || (first == "incidents" && LATER_COMMANDS.contains(&last)) {
+        let detail = "this part of the API is not available in this version of Watchbell";
+        return Problem::new(Kind::NotAvailable, detail);
+    }
+    Problem::not_found("nothing is found under this path; /api/docs lists what there is")
+}

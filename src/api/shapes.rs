@@ -1,0 +1,468 @@
+//! What goes over the wire, and how it is made of what the store holds.
+//!
+//! Every field is always present; what is not known yet is null or empty. Names are a promise to clients: fields may
+//! be added, none renamed. Must not read a clock or the store.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::time::Time;
+use crate::core::alert::{AlertStatus, Late};
+use crate::core::ids::{AlertId, IncidentId};
+use crate::core::incident::IncidentState;
+use crate::core::severity::Grade;
+use crate::core::time::Timestamp;
+use crate::store::query::alerts::AlertView;
+use crate::store::query::incidents::IncidentView;
+use crate::store::query::timeline::{InputView, TimelineView};
+
+/// Why an alert is bound to no configuration item while there is no CMDB.
+const NO_CMDB: &str = "no CMDB is loaded";
+/// The reason for not telling people that a source mutes the alert on its side.
+const UPSTREAM: &str = "upstream";
+
+/// An alert: the deduplicated record of one identity.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Alert {
+    /// Its id.
+    #[schema(example = "A-17")]
+    id: String,
+    /// What makes it this alert: source, version of the derivation, the source's own identifier.
+    #[schema(example = "alertmanager:v1:bbeccb151ae67847")]
+    key: String,
+    /// The source's name.
+    source: String,
+    /// Whether its last episode is open.
+    #[schema(value_type = super::words::Status)]
+    status: &'static str,
+    /// What ended the last episode; null while it is open.
+    #[schema(value_type = Option<super::words::EndedBy>)]
+    ended_by: Option<&'static str>,
+    /// How bad the source says it is.
+    #[schema(value_type = super::words::Severity)]
+    severity: &'static str,
+    /// One line for people.
+    summary: String,
+    /// Labels by name.
+    labels: BTreeMap<String, String>,
+    /// Annotations by name.
+    annotations: BTreeMap<String, String>,
+    /// The configuration item that it is about.
+    ci: Option<CiRef>,
+    /// How that was found.
+    binding: Binding,
+    /// The incident that it belongs or last belonged to.
+    #[schema(example = "INC-42")]
+    incident: Option<String>,
+    /// Start of the last episode, in the source's time.
+    starts_at: Time,
+    /// End of the last episode, in the source's time.
+    ends_at: Option<Time>,
+    /// When the first message about it was received.
+    first_seen_at: Time,
+    /// When the last message about it was received.
+    last_seen_at: Time,
+    /// Messages received about it.
+    count: i64,
+    /// Whether it changes too often.
+    flapping: bool,
+    /// What keeps people from being told about it.
+    suppressed_by: Vec<&'static str>,
+    /// Number of the last episode, from 1; 0 when only an end was ever received.
+    episode: u32,
+    /// When a firing alert counts as ended unless its source repeats it.
+    expires_at: Option<Time>,
+    /// Link to where it was made, or empty.
+    generator_url: String,
+    /// Whether something of it was too long and has been cut.
+    is_cut: bool,
+    /// Alerts of the same group that the source left out of its last message.
+    undelivered: u32,
+    /// A firing message for the episode that has ended, waiting to be confirmed.
+    late: Option<LateFiring>,
+}
+
+/// A firing message that came after the end of its episode.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LateFiring {
+    /// `parked` until it is confirmed, `discarded` when nothing did.
+    state: &'static str,
+    /// Until when it waits.
+    until: Option<Time>,
+}
+
+/// A configuration item.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CiRef {
+    /// Its id.
+    id: String,
+    /// Its name.
+    name: String,
+    /// Its class.
+    class: String,
+}
+
+/// The decision which configuration item an alert is about.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Binding {
+    /// `bound` or `unbound`.
+    outcome: &'static str,
+    /// Why.
+    reason: &'static str,
+}
+
+/// An incident: alerts that people handle as one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Incident {
+    /// Its number.
+    #[schema(example = "INC-42")]
+    number: String,
+    /// Where it stands.
+    #[schema(value_type = super::words::State)]
+    state: &'static str,
+    /// What kind of record it is.
+    kind: &'static str,
+    /// How soon people must act.
+    #[schema(value_type = super::words::Priority)]
+    priority: &'static str,
+    /// How much of the business is reached: 1 (most) to 3.
+    impact: u8,
+    /// How fast it gets worse: 1 (most) to 3.
+    urgency: u8,
+    /// One line for people.
+    title: String,
+    /// What most probably explains it.
+    root_cause: RootCause,
+    /// Business services that it reaches.
+    services: Vec<String>,
+    /// Configuration items that it reaches.
+    cis: u32,
+    /// How many alerts it has.
+    alerts: AlertCounts,
+    /// Messages received about its alerts while they belonged to it.
+    events: i64,
+    /// The team that has it.
+    team: Option<String>,
+    /// The person who has it.
+    assignee: Option<String>,
+    /// When it was opened.
+    opened_at: Time,
+    /// When people were told.
+    announced_at: Option<Time>,
+    /// When somebody took notice, since the last reopen.
+    acknowledged_at: Option<Time>,
+    /// When it was resolved last.
+    resolved_at: Option<Time>,
+    /// When it was closed.
+    closed_at: Option<Time>,
+    /// Its clocks.
+    sla: Vec<SlaClock>,
+    /// Its tickets elsewhere.
+    tickets: Vec<TicketLink>,
+    /// Whether it changes too often.
+    flapping: bool,
+    /// What keeps people from being told about it.
+    suppressed_by: Vec<&'static str>,
+    /// The incident that it became part of.
+    merged_into: Option<String>,
+    /// Counts changes; give it as `expected_version` with a command.
+    version: i64,
+    /// Worst severity since it was opened or reopened.
+    #[schema(value_type = super::words::Severity)]
+    severity: &'static str,
+    /// The incident that it continues.
+    previous: Option<String>,
+    /// How often it was reopened.
+    reopen_count: u32,
+    /// What it waits for, while on hold.
+    hold_reason: Option<String>,
+    /// When work goes on by itself, while on hold.
+    hold_until: Option<Time>,
+    /// Until when the acknowledgement holds, if it was given so.
+    acknowledged_until: Option<Time>,
+    /// When it resolves if no alert fires before.
+    recovers_at: Option<Time>,
+    /// When it closes by itself, while resolved.
+    closes_at: Option<Time>,
+}
+
+/// What most probably explains an incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RootCause {
+    /// The configuration item.
+    ci: Option<CiRef>,
+    /// The alert.
+    #[schema(example = "A-17")]
+    alert: Option<String>,
+    /// How sure that is: 0 to 1.
+    score: f64,
+    /// Whether no alert of the item itself was received.
+    inferred: bool,
+    /// Why.
+    why: Vec<&'static str>,
+}
+
+/// How many alerts an incident has.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AlertCounts {
+    /// Firing now.
+    firing: u32,
+    /// Ended.
+    resolved: u32,
+    /// All that ever belonged to it.
+    total: u32,
+    /// Left out of their messages by the sources.
+    undelivered: i64,
+}
+
+/// A clock of a service level agreement.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SlaClock {
+    /// `response` or `resolution`.
+    clock: &'static str,
+    /// The agreed time.
+    target_s: i64,
+    /// The time that counts so far.
+    elapsed_s: i64,
+    /// When it is over; null while paused.
+    due_at: Option<Time>,
+    /// `running`, `paused`, `met` or `breached`.
+    state: &'static str,
+}
+
+/// A ticket in another system.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TicketLink {
+    /// The connector.
+    connector: String,
+    /// The ticket's number there.
+    id: String,
+    /// Link to it.
+    url: String,
+    /// Whether both sides agree.
+    state: &'static str,
+}
+
+/// One line of a timeline.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimelineEntry {
+    /// Its number, in order of happening.
+    id: i64,
+    /// When it was decided.
+    at: Time,
+    /// The input that led to it.
+    seq: i64,
+    /// Why, as a stable word.
+    reason: &'static str,
+    /// Why, as a sentence.
+    text: &'static str,
+    /// The incident's state afterwards.
+    #[schema(value_type = Option<super::words::State>)]
+    state: Option<String>,
+    /// Who, if it was a person or program.
+    actor: Option<String>,
+    /// What they said, or a detail in words.
+    note: Option<String>,
+    /// The incident.
+    incident: Option<String>,
+    /// The alert.
+    alert: Option<String>,
+}
+
+/// An input of the log, without its body.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InputRef {
+    /// Its position in the log.
+    seq: i64,
+    /// When it was accepted.
+    at: Time,
+    /// `message`, `poll`, `command`, `deadline` or `started`.
+    kind: String,
+    /// The source, for messages and polls.
+    source: Option<String>,
+}
+
+impl From<AlertView> for Alert {
+    fn from(view: AlertView) -> Self {
+        let alert = view.alert;
+        let (status, ended_by) = match alert.status {
+            AlertStatus::Firing => ("firing", None),
+            AlertStatus::Ended(by) => ("resolved", Some(by.word())),
+        };
+        Self {
+            id: alert.id.to_string(),
+            key: view.key,
+            source: view.source,
+            status,
+            ended_by,
+            severity: alert.severity.word(),
+            summary: view.summary,
+            labels: view.labels,
+            annotations: view.annotations,
+            ci: None,
+            binding: Binding {
+                outcome: "unbound",
+                reason: NO_CMDB,
+            },
+            incident: alert.incident.as_ref().map(IncidentId::to_string),
+            starts_at: alert.starts_at.into(),
+            ends_at: alert.ends_at.map(Time),
+            first_seen_at: alert.first_seen_at.into(),
+            last_seen_at: alert.last_seen_at.into(),
+            count: alert.count,
+            flapping: false,
+            suppressed_by: if alert.is_muted_upstream {
+                vec![UPSTREAM]
+            } else {
+                Vec::new()
+            },
+            episode: alert.episode,
+            expires_at: alert.is_firing().then_some(Time(alert.lease_at)),
+            generator_url: view.generator_url,
+            is_cut: view.is_cut,
+            undelivered: alert.undelivered,
+            late: match alert.late {
+                Late::None => None,
+                Late::Parked(until) => Some(LateFiring {
+                    state: "parked",
+                    until: Some(Time(until)),
+                }),
+                Late::Discarded => Some(LateFiring {
+                    state: "discarded",
+                    until: None,
+                }),
+            },
+        }
+    }
+}
+
+/// The times and text that a state carries.
+#[derive(Default)]
+struct StateParts {
+    hold_reason: Option<String>,
+    hold_until: Option<Timestamp>,
+    acknowledged_until: Option<Timestamp>,
+    closes_at: Option<Timestamp>,
+}
+
+impl StateParts {
+    fn of(state: &IncidentState) -> Self {
+        let mut parts = Self::default();
+        match state {
+            IncidentState::New | IncidentState::InProgress | IncidentState::Closed { .. } => {}
+            IncidentState::Acknowledged { until } => parts.acknowledged_until = *until,
+            IncidentState::OnHold { until, reason } => {
+                parts.hold_until = *until;
+                parts.hold_reason = Some(reason.to_string());
+            }
+            IncidentState::Resolved { close_at } => parts.closes_at = Some(*close_at),
+        }
+        parts
+    }
+}
+
+impl From<IncidentView> for Incident {
+    fn from(view: IncidentView) -> Self {
+        let incident = view.incident;
+        let grade = Grade::of_severity(incident.severity);
+        let owner = incident.owner.as_deref();
+        let parts = StateParts::of(&incident.state);
+        Self {
+            number: incident.id.to_string(),
+            state: incident.state.word().word(),
+            kind: "incident",
+            priority: incident.priority.word(),
+            impact: grade.impact,
+            urgency: grade.urgency,
+            title: view.title,
+            root_cause: RootCause::first(view.first_alert, incident.total),
+            services: Vec::new(),
+            cis: 0,
+            alerts: AlertCounts {
+                firing: incident.firing,
+                resolved: incident.total.saturating_sub(incident.firing),
+                total: incident.total,
+                undelivered: view.undelivered,
+            },
+            events: view.events,
+            team: owner
+                .and_then(|owner| owner.team.as_ref())
+                .map(ToString::to_string),
+            assignee: owner
+                .and_then(|owner| owner.assignee.as_ref())
+                .map(ToString::to_string),
+            opened_at: incident.opened_at.into(),
+            announced_at: None,
+            acknowledged_at: incident.acknowledged_at.map(Time),
+            resolved_at: incident.resolved_at.map(Time),
+            closed_at: incident.closed_at.map(Time),
+            sla: Vec::new(),
+            tickets: Vec::new(),
+            flapping: false,
+            suppressed_by: if view.is_muted_upstream {
+                vec![UPSTREAM]
+            } else {
+                Vec::new()
+            },
+            merged_into: None,
+            version: incident.version,
+            severity: incident.severity.word(),
+            previous: incident.previous.as_ref().map(IncidentId::to_string),
+            reopen_count: incident.reopen_count,
+            hold_reason: parts.hold_reason,
+            hold_until: parts.hold_until.map(Time),
+            acknowledged_until: parts.acknowledged_until.map(Time),
+            recovers_at: incident.recovers_at.map(Time),
+            closes_at: parts.closes_at.map(Time),
+        }
+    }
+}
+
+impl RootCause {
+    /// Without a graph the alert that came first explains the rest.
+    fn first(alert: Option<AlertId>, total: u32) -> Self {
+        let why = if total > 1 {
+            "the first alert of the incident"
+        } else {
+            "the only alert of the incident"
+        };
+        Self {
+            ci: None,
+            alert: alert.as_ref().map(AlertId::to_string),
+            score: 1.0,
+            inferred: false,
+            why: vec![why],
+        }
+    }
+}
+
+impl From<TimelineView> for TimelineEntry {
+    fn from(view: TimelineView) -> Self {
+        Self {
+            id: view.id,
+            at: view.at.into(),
+            seq: view.seq,
+            reason: view.reason.code(),
+            text: view.reason.sentence(),
+            state: view.state,
+            actor: view.actor,
+            note: view.note,
+            incident: view.incident.as_ref().map(IncidentId::to_string),
+            alert: view.alert.as_ref().map(AlertId::to_string),
+        }
+    }
+}
+
+impl InputRef {
+    /// An input at its position.
+    pub fn new(seq: i64, view: InputView) -> Self {
+        Self {
+            seq,
+            at: view.at.into(),
+            kind: view.kind,
+            source: view.source,
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The composition root: settings in, a running daemon out, and its orderly end.
+//!
+//! Stages start bottom-up (store, engine, api with ingest) and stop top-down, each with a deadline; their sum stays
+//! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
+
+mod janitor;
+mod lock;
+mod polls;
+mod reload;
+mod wiring;
+
+use std::net::TcpListener;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::config::{self, LoadRequest, Settings};
+use crate::core::rules::Rules;
+use crate::core::time::Timestamp;
+use crate::engine::handle::EngineHandle;
+use crate::engine::{Decode, Engine, EngineSetup};
+use crate::ingest::{self, Ingest};
+use crate::runtime::clock::Clock;
+use crate::runtime::entropy::random_bytes;
+use crate::runtime::listen::{Listener, Server};
+use crate::runtime::notify::{Heartbeats, Notifier};
+use crate::runtime::signals::{Outcome, ReloadRequest, Signals, serve_signals};
+use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError};
+use crate::runtime::tls::TlsHolder;
+use crate::store::inbox::NewInput;
+use crate::store::writer::{Writer, WriterSetup};
+use crate::store::{Db, StoreError};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{LogHandle, log_init};
+
+use janitor::Janitor;
+use lock::FileLock;
+use polls::Polls;
+use reload::Reloader;
+
+/// The partition of a daemon that has only one.
+const PARTITION: i64 = 0;
+/// How often a standby looks whether the lease is free.
+const STANDBY_LOOK: Duration = Duration::from_secs(2);
+/// How long each stage may take to stop; the http stage has its drain time besides.
+const STAGE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Runs the daemon until it is told to stop.
+///
+/// `inherited` are the sockets that systemd handed over; with none, the configured addresses are bound.
+///
+/// # Errors
+/// What kept it from starting, or the name of the task that ended unasked.
+pub async fn serve(
+    request: LoadRequest,
+    settings: Settings,
+    inherited: Vec<TcpListener>,
+) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let logs =
+        log_init(&wiring::log_settings(&settings, &clock)).context("logging cannot be set up")?;
+    let mut signals = Signals::install().context("signal handlers cannot be installed")?;
+    let stop = CancellationToken::new();
+    let reload = ReloadRequest::new();
+    let work = run(
+        request,
+        settings,
+        inherited,
+        Shell {
+            clock,
+            logs: logs.clone(),
+            stop: stop.clone(),
+            reload: reload.clone(),
+        },
+    );
+    let outcome = serve_signals(async || signals.next().await, stop, reload, work).await;
+    logs.flush();
+    match outcome {
+        Outcome::Finished(result) => result,
+        Outcome::Forced => {
+            anyhow::bail!("ended at once by a second signal; what was acknowledged is stored")
+        }
+    }
+}
+
+/// What the process gives to everything in it.
+struct Shell {
+    clock: Clock,
+    logs: LogHandle,
+    stop: CancellationToken,
+    reload: ReloadRequest,
+}
+
+async fn run(
+    request: LoadRequest,
+    settings: Settings,
+    inherited: Vec<TcpListener>,
+    shell: Shell,
+) -> anyhow::Result<()> {
+    let notifier = Notifier::from_env();
+    let heartbeats = Heartbeats::new();
+    wiring::make_state_dir(&settings)?;
+    let _lock = FileLock::take(&settings)?;
+    let db = Db::open(
+        &wiring::store_url(&settings)?,
+        settings.store.read_connections,
+    )
+    .await?;
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let Some(claimed) = claim(&db, &shell, &metrics).await? else {
+        return Ok(());
+    };
+    metrics.leader.set(1);
+
+    let mut supervisor = Supervisor::new();
+    let inside = Inside {
+        db: db.clone(),
+        clock: shell.clock.clone(),
+        metrics: Arc::clone(&metrics),
+        heartbeats: heartbeats.clone(),
+    };
+    let core = start_core(&mut supervisor, &settings, claimed, inside);
+    let side_stage = supervisor.stage("side", STAGE_DEADLINE);
+    let drain = wiring::duration(settings.server.drain_timeout);
+    let http_stage = supervisor.stage("http", drain.saturating_add(STAGE_DEADLINE));
+
+    let tls = wiring::tls(&settings)?;
+    let listeners = listeners(&settings, inherited, tls.as_ref()).await?;
+    let state = wiring::api_state(wiring::ApiParts {
+        settings: &settings,
+        db: db.clone(),
+        engine: core.engine.clone(),
+        ingest: core.ingest.clone(),
+        metrics: Arc::clone(&metrics),
+        clock: shell.clock.clone(),
+        stage: http_stage.clone(),
+    })?;
+    let router = api::router(state).merge(ingest::http::router(core.ingest.clone()));
+    let server = Server::new(router, wiring::limits(&settings));
+    supervisor.spawn(&http_stage, "http", |stop| async move {
+        let drained = server.run(listeners, stop).await;
+        if drained.cut > 0 {
+            log::warn!(cut = drained.cut; "{} connections were cut at the drain deadline", drained.cut);
+        }
+        Ok(())
+    });
+
+    let side = Side {
+        request,
+        settings,
+        notifier: notifier.clone(),
+        db: db.clone(),
+        tls,
+        logs: shell.logs,
+        clock: shell.clock,
+        reload: shell.reload,
+    };
+    start_side(&mut supervisor, &side_stage, side, core);
+
+    let watchdog = notifier.clone().watch(heartbeats, CancellationToken::new());
+    let running = supervisor.run(async move {
+        shell.stop.cancelled().await;
+        notifier.stopping();
+    });
+    let ended = tokio::select! {
+        ended = running => ended,
+        () = watchdog => anyhow::bail!("the watchdog ended unasked"),
+    };
+    db.close().await;
+    told_late(&ended?);
+    Ok(())
+}
+
+fn told_late(stopped: &Stopped) {
+    if !stopped.late.is_empty() {
+        log::warn!("stopped, but these were late: {}", stopped.late.join(", "));
+    }
+}
+
+/// What works beside the core.
+struct Side {
+    request: LoadRequest,
+    settings: Settings,
+    notifier: Notifier,
+    db: Db,
+    tls: Option<TlsHolder>,
+    logs: LogHandle,
+    clock: Clock,
+    reload: ReloadRequest,
+}
+
+/// Starts polls, deleting, reloading and the notice of readiness.
+fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core) {
+    let (polls_in, polls) = watch::channel(wiring::poll_setups(&side.settings));
+    let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
+    let clock = side.clock;
+    let poller = Polls::new(polls, core.engine.clone(), clock.clone());
+    let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
+    let reloader = Reloader {
+        request: side.request,
+        notifier: side.notifier.clone(),
+        logs: side.logs,
+        rules: core.rules,
+        polls: polls_in,
+        settings: settings_in,
+        ingest: core.ingest,
+        tls: side.tls,
+    };
+    let reload = side.reload;
+    let (ready, told) = (core.engine, side.notifier);
+    supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
+    supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
+    supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
+    supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));
+}
+
+/// The running core, for those around it.
+struct Core {
+    engine: EngineHandle,
+    ingest: Ingest,
+    rules: watch::Sender<Arc<Rules>>,
+}
+
+/// What the inner stages share.
+struct Inside {
+    db: Db,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    heartbeats: Heartbeats,
+}
+
+/// Starts the writer and the engine, and opens the doors.
+fn start_core(
+    supervisor: &mut Supervisor,
+    settings: &Settings,
+    (writer, handle, appended): Claimed,
+    inside: Inside,
+) -> Core {
+    let store_stage = supervisor.stage("store", STAGE_DEADLINE);
+    let engine_stage = supervisor.stage("engine", STAGE_DEADLINE);
+    supervisor.spawn(&store_stage, "writer", |stop| async move {
+        Ok(writer.run(stop).await?)
+    });
+    let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
+    let doors: Arc<OnceLock<Ingest>> = Arc::default();
+    let beat = inside.heartbeats.register("engine");
+    let (engine, engine_handle) = Engine::new(EngineSetup {
+        db: inside.db,
+        partition: PARTITION,
+        writer: handle,
+        appended,
+        rules,
+        decode: decode_by(&doors),
+        clock: inside.clock.clone(),
+        metrics: Arc::clone(&inside.metrics),
+        on_turn: Box::new(move || beat.touch()),
+    });
+    let ingest = Ingest::new(
+        engine_handle.clone(),
+        Arc::clone(&inside.metrics),
+        inside.clock.clone(),
+        wiring::ingest_setup(settings),
+    );
+    // Set before the engine runs, so that recovery can read messages again.
+    doors.get_or_init(|| ingest.clone());
+    supervisor.spawn(&engine_stage, "engine", |stop| async move {
+        Ok(engine.run(stop).await?)
+    });
+    Core {
+        engine: engine_handle,
+        ingest,
+        rules: rules_in,
+    }
+}
+
+/// A task that cannot fail.
+async fn done(task: impl Future<Output = ()>) -> Result<(), TaskError> {
+    task.await;
+    Ok(())
+}
+
+/// Tells the service manager and the log when decisions are made; messages are taken before that.
+async fn tell_ready(mut engine: EngineHandle, notifier: Notifier, stop: CancellationToken) {
+    if stop.run_until_cancelled(engine.ready()).await.is_some() {
+        notifier.ready();
+        log::info!(version = env!("CARGO_PKG_VERSION"); "watchbell {} serves", env!("CARGO_PKG_VERSION"));
+        stop.cancelled().await;
+    }
+}
+
+/// How the engine reads stored messages again; the doors are made after the engine, so they are looked up late.
+fn decode_by(doors: &Arc<OnceLock<Ingest>>) -> Decode {
+    let doors = Arc::clone(doors);
+    Arc::new(move |input: &NewInput, at: Timestamp| {
+        doors
+            .get()
+            .map(|doors| doors.decode_again(input, at))
+            .unwrap_or_default()
+    })
+}
+
+type Claimed = (
+    Writer,
+    crate::store::writer::WriterHandle,
+    tokio::sync::mpsc::Receiver<crate::store::writer::Appended>,
+);
+
+/// Takes the right to decide; waits for it as long as another process holds it.
+async fn claim(db: &Db, shell: &Shell, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Claimed>> {
+    let id = random_bytes::<6>()?;
+    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let holder = format!("{}-{hex}", std::process::id());
+    let mut is_told = false;
+    loop {
+        let (clock, figures) = (shell.clock.clone(), Arc::clone(metrics));
+        let setup = WriterSetup {
+            db: db.clone(),
+            partition: PARTITION,
+            holder: holder.clone(),
+            now: Box::new(move || clock.now()),
+            on_commit: Box::new(move |took| {
+                figures.inbox_commit_seconds.observe(took.as_secs_f64());
+            }),
+        };
+        match Writer::claim(setup).await {
+            Ok(Some(claimed)) => return Ok(Some(claimed)),
+            Ok(None) => {
+                if !is_told {
+                    log::info!("another process decides; this one stands by until its lease ends");
+                }
+                is_told = true;
+            }
+            Err(error @ StoreError::Busy) => {
+                log::warn!(error:% = error; "the store is busy: {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = shell.stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(STANDBY_LOOK) => {}
+        }
+    }
+}
+
+async fn listeners(
+    settings: &Settings,
+    inherited: Vec<TcpListener>,
+    tls: Option<&TlsHolder>,
+) -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    if inherited.is_empty() {
+        for address in &settings.server.listen {
+            listeners.push(Listener::bind(*address, tls.cloned()).await?);
+        }
+    }
+    for socket in inherited {
+        if let Some(refusal) = settings.refusal_to_listen(socket.local_addr()?) {
+            anyhow::bail!("the socket handed over by systemd is refused: {refusal}");
+        }
+        listeners.push(Listener::from_std(socket, tls.cloned())?);
+    }
+    for listener in &listeners {
+        let address = listener.local_addr()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        log::info!(address:% = address; "listening on {scheme}://{address}");
+    }
+    Ok(listeners)
+}

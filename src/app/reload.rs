@@ -1,0 +1,69 @@
+//! Applying a changed configuration without a restart; an invalid one changes nothing.
+//!
+//! Must always tell the service manager that a reload is over, whether it succeeded or not.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, LoadRequest, Settings};
+use crate::core::rules::Rules;
+use crate::ingest::Ingest;
+use crate::ingest::reconcile::PollSetup;
+use crate::runtime::notify::Notifier;
+use crate::runtime::signals::ReloadRequest;
+use crate::runtime::tls::TlsHolder;
+use crate::telemetry::LogHandle;
+
+use super::wiring;
+
+/// Everything that takes a new configuration.
+pub(super) struct Reloader {
+    pub(super) request: LoadRequest,
+    pub(super) notifier: Notifier,
+    pub(super) logs: LogHandle,
+    pub(super) rules: watch::Sender<Arc<Rules>>,
+    pub(super) polls: watch::Sender<Vec<PollSetup>>,
+    pub(super) settings: watch::Sender<Arc<Settings>>,
+    pub(super) ingest: Ingest,
+    pub(super) tls: Option<TlsHolder>,
+}
+
+impl Reloader {
+    /// Reloads whenever it is asked to, until it is told to stop.
+    pub(super) async fn run(self, asked: ReloadRequest, stop: CancellationToken) {
+        while stop.run_until_cancelled(asked.wait()).await.is_some() {
+            self.notifier.reloading();
+            match tokio::task::block_in_place(|| config::load(&self.request)) {
+                Ok(settings) => self.apply(settings),
+                Err(errors) => {
+                    log::error!(
+                        "the new configuration is not valid, the old one stays in force:\n{errors}"
+                    );
+                }
+            }
+            self.notifier.ready();
+        }
+    }
+
+    fn apply(&self, settings: Settings) {
+        let before = Arc::clone(&self.settings.borrow());
+        for key in before.needs_restart(&settings) {
+            log::warn!(key = key; "{key} has changed; that takes a restart");
+        }
+        if let Some(tls) = &self.tls
+            && let Err(error) = tokio::task::block_in_place(|| tls.reload())
+        {
+            log::error!(error:% = error; "the certificate was not reloaded, the old one stays in use: {error}");
+        }
+        if let Err(error) = self.logs.set_filter(&settings.log.level) {
+            log::error!(error:% = error; "the log level was not changed: {error}");
+        }
+        self.ingest.set_up(wiring::ingest_setup(&settings));
+        self.rules.send_replace(Arc::new(config::rules(&settings)));
+        self.polls.send_replace(wiring::poll_setups(&settings));
+        self.settings.send_replace(Arc::new(settings));
+        log::info!("the configuration was reloaded");
+    }
+}

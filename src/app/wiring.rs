@@ -1,0 +1,244 @@
+//! Settings turned into what each layer takes.
+//!
+//! Must not start anything.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::api::auth::{AuthSetup, TokenKey};
+use crate::api::sources::SourceStatus;
+use crate::api::{ApiSetup, ApiState};
+use crate::config::Settings;
+use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings, StoreUrl};
+use crate::core::time::Span;
+use crate::engine::handle::EngineHandle;
+use crate::ingest::door::{Credential, Door, SourceSetup};
+use crate::ingest::reconcile::PollSetup;
+use crate::ingest::{Ingest, IngestSetup};
+use crate::runtime::clock::Clock;
+use crate::runtime::entropy::random_bytes;
+use crate::runtime::listen::Limits;
+use crate::runtime::supervise::Stage;
+use crate::runtime::tls::{TlsHolder, TlsPaths};
+use crate::store::Db;
+use crate::telemetry::LogSettings;
+use crate::telemetry::metrics::Metrics;
+use crate::token_key;
+
+/// The folder of lock file, instance id and token key; only its owner may look inside.
+pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
+    let folder = settings.state_dir();
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("the state directory {} cannot be made", folder.display()))
+}
+
+/// The store's URL with its password.
+pub(super) fn store_url(settings: &Settings) -> anyhow::Result<String> {
+    match &settings.store.url {
+        StoreUrl::Sqlite(path) => {
+            let path = path
+                .to_str()
+                .context("the path of the SQLite file is not valid UTF-8")?;
+            Ok(format!("sqlite:{path}"))
+        }
+        StoreUrl::Postgres(url) => Ok(url.expose().to_owned()),
+    }
+}
+
+/// What each log line is like.
+pub(super) fn log_settings(settings: &Settings, clock: &Clock) -> LogSettings {
+    use crate::telemetry::LogFormat as To;
+    let clock = clock.clone();
+    LogSettings {
+        filter: settings.log.level.clone(),
+        format: match settings.log.format {
+            LogFormat::Auto | LogFormat::Journal => To::Auto,
+            LogFormat::Text => To::Text,
+            LogFormat::Json => To::Json,
+        },
+        now: Arc::new(move || clock.now().as_millis()),
+    }
+}
+
+/// What a client may use.
+pub(super) fn limits(settings: &Settings) -> Limits {
+    let server = &settings.server;
+    Limits {
+        connections: usize::try_from(server.connections_max).unwrap_or(usize::MAX),
+        header_timeout: duration(server.header_timeout),
+        body_timeout: duration(server.body_timeout),
+        drain_timeout: duration(server.drain_timeout),
+        ..Limits::default()
+    }
+}
+
+/// The certificate, if TLS is configured.
+pub(super) fn tls(settings: &Settings) -> anyhow::Result<Option<TlsHolder>> {
+    let Some(tls) = &settings.server.tls else {
+        return Ok(None);
+    };
+    let paths = TlsPaths {
+        cert: tls.cert.clone(),
+        key: tls.key.clone(),
+        client_ca: tls.client_ca.clone(),
+    };
+    Ok(Some(TlsHolder::load(paths)?))
+}
+
+/// The doors.
+pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
+    IngestSetup {
+        sources: settings.sources.iter().filter_map(source_setup).collect(),
+        body_max: usize::try_from(settings.server.body_max).unwrap_or(usize::MAX),
+        inbox_rows: i64::from(settings.limits.inbox_rows),
+    }
+}
+
+/// `None` never happens for settings that were loaded: a source without the mapping that its kind needs is an error there.
+fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
+    let decoder = source.decoder()?;
+    let mut credentials = Vec::new();
+    if let Some(token) = &source.token {
+        credentials.push(Credential::new(
+            "authorization",
+            &format!("Bearer {}", token.expose()),
+        ));
+    }
+    if let Some(basic) = &source.basic {
+        credentials.push(Credential::new(
+            "authorization",
+            &basic_header(&basic.user, basic.password.expose()),
+        ));
+    }
+    if let Some(header) = &source.header {
+        credentials.push(Credential::new(&header.name, header.value.expose()));
+    }
+    Some(SourceSetup {
+        name: source.name.clone(),
+        decoder,
+        credentials,
+        is_reconciled: source.reconcile.is_some(),
+    })
+}
+
+/// The sources that are asked what is really active.
+pub(super) fn poll_setups(settings: &Settings) -> Vec<PollSetup> {
+    let polled = settings
+        .sources
+        .iter()
+        .filter_map(|source| Some((source, source.reconcile.as_ref()?)));
+    polled
+        .map(|(source, reconcile)| PollSetup {
+            source: source.name.clone(),
+            url: reconcile.url.clone(),
+            every: duration(reconcile.every),
+            authorization: reconcile.auth.as_ref().map(|auth| match auth {
+                ReconcileAuth::Token(token) => format!("Bearer {}", token.expose()),
+                ReconcileAuth::Basic(basic) => basic_header(&basic.user, basic.password.expose()),
+            }),
+        })
+        .collect()
+}
+
+/// A span as the runtime takes it; negative ones are none.
+pub(super) fn duration(span: Span) -> Duration {
+    Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(0))
+}
+
+fn basic_header(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// What the API is made of.
+pub(super) struct ApiParts<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) db: Db,
+    pub(super) engine: EngineHandle,
+    pub(super) ingest: Ingest,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) stage: Stage,
+}
+
+/// The API's state.
+///
+/// # Errors
+/// The key of the token hashes cannot be read or made.
+pub(super) fn api_state(parts: ApiParts<'_>) -> anyhow::Result<ApiState> {
+    let ApiParts {
+        settings,
+        db,
+        engine,
+        ingest,
+        metrics,
+        clock,
+        stage,
+    } = parts;
+    let key = token_key::load_or_create(settings.state_dir(), random_bytes::<32>()?)?;
+    let (submit, readiness) = (engine.clone(), engine);
+    let (figures, doors) = (ingest.clone(), ingest);
+    Ok(ApiState::new(ApiSetup {
+        db,
+        submit: Arc::new(move |given| {
+            let engine = submit.clone();
+            Box::pin(async move { engine.command(given).await })
+        }),
+        unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
+        sources: Arc::new(move || {
+            doors
+                .doors()
+                .iter()
+                .map(|door| source_status(door))
+                .collect()
+        }),
+        metrics: Arc::new(move || {
+            figures.refresh_figures();
+            metrics.encode()
+        }),
+        clock,
+        stage,
+        auth: AuthSetup {
+            is_open: !settings.auth.is_required,
+            is_metrics_open: !settings.auth.is_required,
+            key: TokenKey::new(*key),
+        },
+        entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
+    }))
+}
+
+fn source_status(door: &Door) -> SourceStatus {
+    let seen = door.seen.summary();
+    let counts = [
+        ("received", &door.series.received),
+        ("stored", &door.series.stored),
+        ("duplicate", &door.series.duplicate),
+        ("rejected", &door.series.rejected),
+    ];
+    SourceStatus {
+        name: door.name.clone(),
+        kind: door.kind().to_owned(),
+        path: Some(format!("/ingest/{}", door.name)),
+        open: !door.is_guarded(),
+        reconciled: door.is_reconciled,
+        last_message_at: seen.last_message_at.map(Into::into),
+        messages: counts
+            .map(|(outcome, counter)| (outcome.to_owned(), counter.get()))
+            .into(),
+        skew_s: seen.skew.map(duration_s),
+    }
+}
+
+fn duration_s(span: Span) -> f64 {
+    let magnitude = Duration::from_millis(span.as_millis().unsigned_abs()).as_secs_f64();
+    if span < Span::ZERO {
+        -magnitude
+    } else {
+        magnitude
+    }
+}

@@ -1,1 +1,0 @@
-//! Lists and details for readers; keyset paging.

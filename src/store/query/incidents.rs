@@ -1,0 +1,185 @@
+//! Incidents as readers see them, closed for good or not.
+//!
+//! `events` is exact at the time of reading: an alert that still belongs here counts its messages since it joined,
+//! one that has moved on left its number behind.
+
+use std::collections::BTreeMap;
+
+use super::select::{Select, pattern};
+use super::{Listed, Page, Position};
+use crate::core::ids::{AlertId, IncidentId};
+use crate::core::incident::{Incident, StateWord};
+use crate::core::severity::{Priority, Severity};
+use crate::store::rows::{INCIDENT_COLUMNS, IncidentRow, alert_id, row};
+use crate::store::{Conn, StoreError, on};
+
+/// Which incidents are wanted; an empty list means any.
+#[derive(Clone, Debug, Default)]
+pub struct IncidentFilter {
+    /// In one of these states.
+    pub states: Vec<StateWord>,
+    /// Of one of these priorities.
+    pub priorities: Vec<Priority>,
+    /// Of one of these severities.
+    pub severities: Vec<Severity>,
+    /// Of one of these teams.
+    pub teams: Vec<String>,
+    /// With one of these people.
+    pub assignees: Vec<String>,
+    /// With an alert of one of these sources.
+    pub sources: Vec<String>,
+    /// With this text in the title or in an alert's summary, or with this number.
+    pub search: Option<String>,
+}
+
+/// An incident with what its alerts add to it.
+#[derive(Clone, Debug)]
+pub struct IncidentView {
+    /// The record.
+    pub incident: Incident,
+    /// One line for people: its own title, else the summary of its first alert.
+    pub title: String,
+    /// The alert that it was opened for.
+    pub first_alert: Option<AlertId>,
+    /// Messages received about its alerts while they belonged to it.
+    pub events: i64,
+    /// Alerts that the sources left out of their messages.
+    pub undelivered: i64,
+    /// Whether every alert that fires is muted by its source.
+    pub is_muted_upstream: bool,
+}
+
+row! {
+    struct ViewRow {
+        ..incident: IncidentRow = INCIDENT_COLUMNS;
+        title: String,
+        first_alert: Option<i64>,
+        events: i64,
+        undelivered: i64,
+        muted: i64,
+    }
+}
+
+/// The members of an incident with their state.
+const MEMBERS: &str =
+    " FROM incident_alert m JOIN alert_state s ON s.id = m.alert WHERE m.incident = incident.id";
+
+/// Incidents by number.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list(
+    conn: Conn<'_>,
+    filter: &IncidentFilter,
+    page: Page,
+) -> Result<Listed<IncidentView>, StoreError> {
+    let mut select = start();
+    let states: Vec<_> = filter.states.iter().map(|state| state.word()).collect();
+    let priorities: Vec<_> = filter.priorities.iter().map(|one| one.word()).collect();
+    let severities: Vec<_> = filter.severities.iter().map(|one| one.word()).collect();
+    select
+        .sql(" WHERE TRUE")
+        .any_of(" AND incident.state IN", &states, "")
+        .any_of(" AND incident.priority IN", &priorities, "")
+        .any_of(" AND incident.severity IN", &severities, "")
+        .any_of(" AND incident.team IN", &filter.teams, "")
+        .any_of(" AND incident.assignee IN", &filter.assignees, "")
+        .any_of(
+            " AND EXISTS (SELECT 1 FROM incident_alert m JOIN alert_key k ON k.id = m.alert \
+             JOIN source ON source.partition = k.partition AND source.id = k.source \
+             WHERE m.incident = incident.id AND source.name IN",
+            &filter.sources,
+            ")",
+        );
+    if let Some(text) = &filter.search {
+        search(&mut select, text);
+    }
+    select.page(page, "incident.id", "incident.id");
+    let rows: Vec<ViewRow> = select.fetch(conn).await?;
+    let views: Result<Vec<_>, _> = rows.into_iter().map(ViewRow::into_view).collect();
+    Ok(Listed::of(views?, page, |view| Position {
+        value: view.incident.id.get(),
+        id: view.incident.id.get(),
+    }))
+}
+
+/// One incident.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn find(conn: Conn<'_>, id: IncidentId) -> Result<Option<IncidentView>, StoreError> {
+    let mut select = start();
+    select.sql(" WHERE incident.id = ").number(id.get());
+    let rows: Vec<ViewRow> = select.fetch(conn).await?;
+    rows.into_iter().next().map(ViewRow::into_view).transpose()
+}
+
+/// How many incidents there are by state, those of long ago included.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn count_by_state(conn: Conn<'_>) -> Result<BTreeMap<StateWord, i64>, StoreError> {
+    let rows: Vec<(String, i64)> = on!(conn, c => sqlx::query_as(
+        "SELECT state, COUNT(*) FROM incident GROUP BY state"
+    ).fetch_all(c).await?);
+    rows.into_iter()
+        .map(|(word, count)| {
+            let state = StateWord::from_word(&word)
+                .ok_or_else(|| StoreError::corrupt("incident", "state", &word))?;
+            Ok((state, count))
+        })
+        .collect()
+}
+
+fn start() -> Select {
+    const FIRST: &str = " FROM incident_alert m JOIN alert_text t ON t.id = m.alert \
+        WHERE m.incident = incident.id ORDER BY m.joined_at, m.alert LIMIT 1)";
+    let mut select = Select::new("SELECT ");
+    select
+        .sql(INCIDENT_COLUMNS)
+        .sql(", COALESCE(title, (SELECT t.summary")
+        .sql(FIRST)
+        .sql(", ''), (SELECT m.alert FROM incident_alert m WHERE m.incident = incident.id ")
+        .sql("ORDER BY m.joined_at, m.alert LIMIT 1), ")
+        .sql("(SELECT CAST(COALESCE(SUM(CASE WHEN s.incident = incident.id THEN s.count - s.count_before ")
+        .sql("ELSE COALESCE(m.events, 0) END), 0) AS BIGINT)")
+        .sql(MEMBERS)
+        .sql("), (SELECT CAST(COALESCE(SUM(s.undelivered), 0) AS BIGINT)")
+        .sql(MEMBERS)
+        .sql(" AND s.incident = incident.id), (SELECT COUNT(*)")
+        .sql(MEMBERS)
+        .sql(" AND s.incident = incident.id AND s.status = 'firing' AND s.is_muted_upstream) FROM incident");
+    select
+}
+
+fn search(select: &mut Select, text: &str) {
+    let pattern = pattern(text);
+    select
+        .sql(" AND (lower(incident.title) LIKE lower(")
+        .text(&pattern)
+        .sql(r") ESCAPE '\' OR EXISTS (SELECT 1 FROM incident_alert m JOIN alert_text t ON t.id = m.alert ")
+        .sql("WHERE m.incident = incident.id AND lower(t.summary) LIKE lower(")
+        .text(&pattern)
+        .sql(r") ESCAPE '\')");
+    let number = text.parse::<IncidentId>().ok();
+    let number = number.or_else(|| text.parse().ok().and_then(IncidentId::new));
+    if let Some(number) = number {
+        select.sql(" OR incident.id = ").number(number.get());
+    }
+    select.sql(")");
+}
+
+impl ViewRow {
+    fn into_view(self) -> Result<IncidentView, StoreError> {
+        let incident = self.incident.into_core()?;
+        let firing = i64::from(incident.firing);
+        Ok(IncidentView {
+            is_muted_upstream: firing > 0 && self.muted >= firing,
+            incident,
+            title: self.title,
+            first_alert: self.first_alert.map(alert_id).transpose()?,
+            events: self.events,
+            undelivered: self.undelivered,
+        })
+    }
+}

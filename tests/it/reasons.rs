@@ -1,0 +1,185 @@
+//! A tour through everything that can happen: every reason of the core is met.
+//!
+//! Must not list exceptions; a reason that cannot be met is no reason.
+
+use std::collections::BTreeSet;
+
+use watchbell::core::decision::Decision;
+use watchbell::core::ids::IncidentId;
+use watchbell::core::input::{Command, CommandGiven, IdempotencyKey};
+use watchbell::core::reason::Reason;
+use watchbell::core::severity::Severity;
+use watchbell::core::time::Span;
+
+use crate::support::claim::firing;
+use crate::support::world::Bench;
+
+#[test]
+fn every_reason_is_met() {
+    let mut met = BTreeSet::new();
+    for tour in [
+        episodes,
+        late_messages,
+        time_alone,
+        polls,
+        people,
+        people_and_sources,
+        refusals,
+    ] {
+        met.append(&mut tour().ledger.reasons);
+    }
+    let missed: Vec<_> = Reason::ALL
+        .iter()
+        .filter(|reason| !met.contains(reason))
+        .collect();
+    assert!(missed.is_empty(), "never met: {missed:?}");
+}
+
+fn episodes() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").firing("F", "10:00");
+    bench.firing("F", "10:00");
+    bench.hear(firing("F").start("10:00").text(2));
+    bench.hear(firing("F").start("10:00").severity(Severity::Critical));
+    bench.at("10:05").firing("F", "10:05");
+    bench.resolved("F", "10:00", "10:01");
+    bench.resolved("F", "10:05", "10:06");
+    bench.resolved("F", "10:05", "10:06");
+    bench.at("10:07").firing("F", "10:07");
+    bench.at("10:08").resolved("F", "10:07", "10:08");
+    bench.at("10:14").firing("F", "10:14");
+    bench.at("10:15").resolved("F", "10:14", "10:15");
+    bench.at("10:40").firing("F", "10:40");
+    bench.resolved("G", "10:00", "10:01");
+    bench
+}
+
+fn late_messages() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").resolved("F", "09:00", "09:59");
+    bench.firing("F", "09:00");
+    bench.firing("F", "09:00");
+    bench.at("10:01").firing("F", "09:00");
+    bench.at("20:00").firing("F", "09:00");
+    bench
+}
+
+fn time_alone() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").firing("F", "10:00");
+    let until = Some(bench.now.plus(Span::from_mins(5)));
+    bench.command(1, Command::Acknowledge { until });
+    bench.at("10:10");
+    let until = Some(bench.now.plus(Span::from_mins(5)));
+    let reason = "a part is on its way".into();
+    bench.command(1, Command::Hold { reason, until });
+    bench.restart(Span::from_hours(12));
+    bench.after(Span::from_days(20));
+    assert_eq!((bench.state.alert_count(), bench.incidents()), (0, (0, 0)));
+    bench
+}
+
+fn polls() -> Bench {
+    let mut bench = Bench::polled();
+    bench.at("10:00").firing("F", "10:00");
+    bench.poll(&[("F", true)]);
+    bench.poll(&[("F", false)]);
+    bench.poll(&[]);
+    bench
+}
+
+fn people() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").firing("F", "10:00");
+    bench.command(1, Command::Acknowledge { until: None });
+    let assignee = Some("bo".into());
+    bench.command(
+        1,
+        Command::Assign {
+            assignee,
+            team: None,
+        },
+    );
+    bench.command(1, Command::Start);
+    let reason = "a part is on its way".into();
+    bench.command(
+        1,
+        Command::Hold {
+            reason,
+            until: None,
+        },
+    );
+    bench.command(1, Command::Resume);
+    let text = "it smells".into();
+    bench.command(1, Command::Note { text });
+    bench.command(1, Command::Resolve { note: None });
+    bench.command(1, Command::Reopen { reason: None });
+    bench.command(1, Command::Resolve { note: None });
+    bench.at("10:15");
+    bench.command(1, Command::Reopen { reason: None });
+    assert_eq!(
+        bench.command(1, Command::Reopen { reason: None }),
+        Reason::AlreadyContinued,
+        "a second click opens no second incident"
+    );
+    bench.command(1, Command::Close);
+    bench
+}
+
+fn people_and_sources() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").firing("F", "10:00");
+    bench.command(1, Command::Resolve { note: None });
+    bench.at("10:10").firing("F", "10:00");
+    bench.at("10:15").firing("F", "10:00");
+    bench
+}
+
+fn refusals() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").firing("F", "10:00");
+    let until = Some(bench.now);
+    let hold = || Command::Hold {
+        reason: "a part is on its way".into(),
+        until: None,
+    };
+    bench.command(9, Command::Start);
+    bench.command(1, Command::Resume);
+    bench.command(1, Command::Reopen { reason: None });
+    bench.command(1, Command::Acknowledge { until });
+    bench.command(1, Command::Acknowledge { until: None });
+    bench.command(1, Command::Acknowledge { until: None });
+    bench.command(1, Command::Start);
+    bench.command(1, Command::Start);
+    bench.command(1, hold());
+    bench.command(1, hold());
+    let mut given = CommandGiven {
+        incident: IncidentId::new(1).unwrap(),
+        command: Command::Resolve { note: None },
+        actor: "ana".into(),
+        expected_version: Some(1),
+        idempotency: None,
+    };
+    bench.give(given.clone());
+    given.expected_version = None;
+    given.idempotency = Some(IdempotencyKey { key: 7, command: 1 });
+    let first = bench.give(given.clone());
+    let before = bench.state.clone();
+    let again = bench.give(given.clone());
+    assert_eq!(
+        answer(&first),
+        answer(&again),
+        "the same key, the same answer"
+    );
+    assert!(bench.state == before, "and it is done once");
+    given.idempotency = Some(IdempotencyKey { key: 7, command: 2 });
+    bench.give(given);
+    bench.command(1, Command::Resolve { note: None });
+    bench.command(1, Command::Close);
+    bench.command(1, Command::Close);
+    bench
+}
+
+fn answer(decision: &Decision) -> (Reason, bool, Option<IncidentId>) {
+    (decision.reason, decision.is_refused, decision.incident)
+}

@@ -1,0 +1,6 @@
+//! The acceptance scenarios, one file each, written as timelines. Must not sleep; time is driven.
+
+mod s01_resolve_before_fire;
+mod s02_ha_pair;
+mod s04_partial_mute;
+mod s05_clock_skew;

@@ -1,0 +1,128 @@
+//! A naive store: it writes down the changes of decisions and builds a state from them again.
+//!
+//! What memory holds must equal what a restart would load. Must not look at the state that it is compared with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smol_str::SmolStr;
+use watchbell::core::alert::Alert;
+use watchbell::core::decision::{Change, Decision};
+use watchbell::core::ids::{AlertId, IncidentId, SourceId};
+use watchbell::core::incident::Incident;
+use watchbell::core::reason::Reason;
+use watchbell::core::state::{Remembered, State};
+
+/// Everything that was ever written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// The key text of every alert, forgotten ones too.
+    pub(crate) names: BTreeMap<AlertId, SmolStr>,
+    /// Incidents that a person opened again: only these may be open without a firing alert or a recovery.
+    pub(crate) reopened_by_person: BTreeSet<IncidentId>,
+    /// Every reason met so far.
+    pub(crate) reasons: BTreeSet<Reason>,
+    /// Titles of incidents.
+    pub(crate) titles: BTreeMap<IncidentId, SmolStr>,
+    /// How many messages were counted for an incident by alerts that have left it.
+    pub(crate) left: BTreeMap<IncidentId, i64>,
+    sources: Vec<(SourceId, SmolStr)>,
+    alerts: BTreeMap<AlertId, Alert>,
+    incidents: BTreeMap<IncidentId, Incident>,
+    joined: Vec<(IncidentId, AlertId)>,
+    answers: Vec<(u64, Remembered)>,
+}
+
+impl Ledger {
+    pub(crate) fn write(&mut self, decision: &Decision) {
+        self.reasons.insert(decision.reason);
+        for entry in &decision.entries {
+            self.reasons.insert(entry.reason);
+            if let (Some(id), Reason::ReopenedByPerson | Reason::LinkedByPerson) =
+                (entry.incident, entry.reason)
+            {
+                self.reopened_by_person.insert(id);
+            }
+        }
+        for change in &decision.changes {
+            self.write_change(change);
+        }
+    }
+
+    fn write_change(&mut self, change: &Change) {
+        match change.clone() {
+            Change::SourceAdded { id, name } => self.sources.push((id, name)),
+            Change::AlertAdded { alert, key } => {
+                self.names.insert(alert.id, key.text().clone());
+                self.alerts.insert(alert.id, alert);
+            }
+            Change::AlertChanged(alert) | Change::AlertRepeated(alert) => {
+                assert!(
+                    self.alerts.insert(alert.id, alert).is_some(),
+                    "only a known alert changes"
+                );
+            }
+            Change::AlertForgotten(id) => {
+                self.alerts.remove(&id);
+            }
+            Change::IncidentChanged(incident) => {
+                let version = incident.version;
+                let before = self.incidents.insert(incident.id, incident);
+                let before = before.map_or(0, |before| before.version);
+                assert_eq!(version, before + 1, "a change is one version further");
+            }
+            Change::TitleChanged { incident, title } => {
+                self.titles.insert(incident, title);
+            }
+            Change::AlertJoined {
+                incident, alert, ..
+            } => self.joined.push((incident, alert)),
+            Change::AlertLeft {
+                incident, events, ..
+            } => {
+                assert!(events >= 0, "an alert cannot have heard less than nothing");
+                *self.left.entry(incident).or_default() += events;
+            }
+            Change::IncidentForgotten(id) => {
+                self.incidents.remove(&id);
+            }
+            Change::CommandRemembered {
+                key,
+                at,
+                incident,
+                reason,
+                is_refused,
+            } => {
+                let remembered = Remembered {
+                    at,
+                    command: key.command,
+                    incident,
+                    reason,
+                    is_refused,
+                };
+                self.answers.push((key.key, remembered));
+            }
+            Change::AlertTextChanged { .. } | Change::DeadlinesTaken(_) | Change::Started(_) => {}
+        }
+    }
+
+    /// The state that a restart would load.
+    pub(crate) fn load(&self) -> State {
+        let mut state = State::default();
+        for (id, name) in &self.sources {
+            state.add_source(*id, name.clone());
+        }
+        for alert in self.alerts.values() {
+            state.put_alert(alert.clone());
+        }
+        for incident in self.incidents.values() {
+            state.put_incident(incident.clone());
+        }
+        for &(incident, alert) in &self.joined {
+            state.join(incident, alert);
+        }
+        for &(key, remembered) in &self.answers {
+            state.remember(key, remembered);
+        }
+        state
+    }
+}
