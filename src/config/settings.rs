@@ -6,12 +6,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use url::Url;
 
 use crate::config::secret::Secret;
 use crate::core::rules::IncidentRules;
 use crate::core::time::Span;
+use crate::sources::mapping::Mapping;
+use crate::sources::{Source, decoder};
 
 /// Everything that is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -218,9 +221,18 @@ pub struct SourceSettings {
     pub reconcile: Option<Reconcile>,
     /// Whether this source owns `/api/v2`; true for at most one.
     pub api: bool,
+    /// The preset that its mapping starts from.
+    pub preset: Option<String>,
+    /// What its messages mean; always there for the kinds that need it.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 impl SourceSettings {
+    /// The decoder of this source, for as long as these settings hold; `None` only for settings that were not loaded.
+    pub fn decoder(&self) -> Option<Arc<dyn Source>> {
+        decoder(self.kind.word(), self.mapping.as_ref())
+    }
+
     /// Whether a sender has to prove who it is.
     pub fn is_authenticated(&self) -> bool {
         self.token.is_some() || self.basic.is_some() || self.header.is_some()
@@ -233,6 +245,41 @@ pub enum SourceKind {
     /// Prometheus and Alertmanager.
     #[default]
     Alertmanager,
+    /// Anything that a mapping fits.
+    Json,
+    /// CloudEvents 1.0.
+    CloudEvents,
+    /// Amazon SNS.
+    Sns,
+}
+
+impl SourceKind {
+    /// The word in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alertmanager => "alertmanager",
+            Self::Json => "json",
+            Self::CloudEvents => "cloudevents",
+            Self::Sns => "sns",
+        }
+    }
+
+    /// Whether its messages mean nothing without a mapping.
+    pub const fn is_mapped(self) -> bool {
+        match self {
+            Self::Alertmanager => false,
+            Self::Json | Self::CloudEvents | Self::Sns => true,
+        }
+    }
+
+    /// The preset of a mapped kind for which none is named.
+    pub const fn usual_preset(self) -> Option<&'static str> {
+        match self {
+            Self::Alertmanager | Self::Json => None,
+            Self::CloudEvents => Some("cloudevents"),
+            Self::Sns => Some("cloudwatch"),
+        }
+    }
 }
 
 /// User and password.

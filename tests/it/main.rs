@@ -16,6 +16,7 @@ mod lifecycle;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]
+mod presets;
 mod reasons;
 #[cfg(test)]
 mod scenarios;
