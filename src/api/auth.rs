@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -91,9 +91,17 @@ pub struct AuthSetup {
 pub struct Auth {
     setup: AuthSetup,
     attempts: Attempts,
-    remembered: Mutex<BTreeMap<String, (Caller, Instant)>>,
+    remembered: Mutex<BTreeMap<String, LookedUp>>,
     /// Raised by every change of tokens; what was looked up before is not remembered after.
     changes: AtomicU64,
+}
+
+/// A token that was looked up and was good.
+#[derive(Debug)]
+struct LookedUp {
+    caller: Caller,
+    expires_at: Option<Timestamp>,
+    at: Instant,
 }
 
 impl Auth {
@@ -113,33 +121,32 @@ impl Auth {
     /// Forgets every token that was looked up, after one was revoked.
     pub(super) fn forget(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.remembered().clear();
     }
 
-    fn recall(&self, hash: &str) -> Option<Caller> {
-        let remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (caller, until) = remembered.get(hash)?;
-        (*until > Instant::now()).then(|| caller.clone())
+    fn recall(&self, hash: &str, now: Timestamp) -> Option<Caller> {
+        let remembered = self.remembered();
+        let looked_up = remembered.get(hash)?;
+        let is_fresh = looked_up.at.elapsed() < REMEMBERED;
+        let has_ended = looked_up.expires_at.is_some_and(|end| now >= end);
+        (is_fresh && !has_ended).then(|| looked_up.caller.clone())
     }
 
-    fn remember(&self, hash: String, caller: Caller, seen_changes: u64, time: Duration) {
-        let mut remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    fn remember(&self, hash: String, looked_up: LookedUp, seen_changes: u64) {
+        let mut remembered = self.remembered();
         if self.changes.load(Ordering::Acquire) != seen_changes {
             return;
         }
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
         }
-        remembered.insert(hash, (caller, Instant::now() + time));
+        remembered.insert(hash, looked_up);
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, BTreeMap<String, LookedUp>> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,7 +218,7 @@ async fn find(api: &ApiState, token: &str) -> Result<Option<Caller>, Problem> {
     }
     let auth = api.auth();
     let hash = auth.setup.key.hash(token);
-    if let Some(caller) = auth.recall(&hash) {
+    if let Some(caller) = auth.recall(&hash, api.now()) {
         return Ok(Some(caller));
     }
     let seen_changes = auth.changes.load(Ordering::Acquire);
@@ -224,22 +231,19 @@ async fn find(api: &ApiState, token: &str) -> Result<Option<Caller>, Problem> {
         let is_same: bool = row.hash.as_bytes().ct_eq(hash.as_bytes()).into();
         is_same && is_valid(row, now)
     });
-    let caller = row.and_then(|row| {
-        let caller = Caller {
-            actor: SmolStr::new(&row.name),
-            role: row.role.parse().ok()?,
-        };
-        let left = row
-            .expires_at
-            .map(|end| end.saturating_sub(now.as_millis()));
-        Some((caller, left))
+    let looked_up = row.and_then(|row| {
+        Some(LookedUp {
+            caller: Caller {
+                actor: SmolStr::new(&row.name),
+                role: row.role.parse().ok()?,
+            },
+            expires_at: row.expires_at.map(Timestamp::from_millis),
+            at: Instant::now(),
+        })
     });
-    Ok(caller.map(|(caller, left_ms)| {
-        let left = left_ms
-            .and_then(|ms| u64::try_from(ms).ok())
-            .map(Duration::from_millis);
-        let time = left.map_or(REMEMBERED, |left| left.min(REMEMBERED));
-        auth.remember(hash, caller.clone(), seen_changes, time);
+    Ok(looked_up.map(|looked_up| {
+        let caller = looked_up.caller.clone();
+        auth.remember(hash, looked_up, seen_changes);
         caller
     }))
 }

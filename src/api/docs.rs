@@ -156,13 +156,16 @@ fn schema_body(schema: &Value) -> Markup {
                                 @else { " (optional)" }
                             }
                             td { (type_of(property)) }
-                            td { (prose(text(property, "description"))) }
+                            td { (prose(description(property))) }
                         }
                     }
                 }
             }
         }
-        @for part in at(schema, "/allOf").as_array().into_iter().flatten() { (schema_body(part)) }
+        @for part in at(schema, "/allOf").as_array().into_iter().flatten() {
+            @if at(part, "/$ref").is_string() { p { "All of " (type_of(part)) ", and:" } }
+            @else { (schema_body(part)) }
+        }
     }
 }
 
@@ -272,6 +275,13 @@ fn anchor(path: &str, method: &str) -> String {
 
 fn verb(method: &str) -> String {
     method.to_ascii_uppercase()
+}
+
+/// What a field says of itself; one that may be null says it in its first choice.
+fn description(property: &Value) -> &str {
+    let own = at(property, "/description").as_str();
+    own.or(at(property, "/oneOf/0/description").as_str())
+        .unwrap_or_default()
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

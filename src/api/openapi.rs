@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
@@ -32,6 +32,9 @@ const REQUESTS: [&str; 8] = [
     "Resolve",
     "TokenWanted",
 ];
+
+/// Answers that leave out what does not apply.
+const SPARSE: [&str; 2] = ["Health", "Problem"];
 
 /// The document in the forms in which it is served.
 #[derive(Debug)]
@@ -114,6 +117,7 @@ fn finish(document: &mut OpenApi) {
             .into_iter()
             .flatten()
         {
+            name_by_tag(operation);
             let mut answers = Vec::new();
             if path.contains('{') {
                 answers.push(("404", "There is no such thing"));
@@ -138,17 +142,34 @@ fn finish(document: &mut OpenApi) {
                 .or_insert(others);
         }
     }
-    let schemas = document
-        .components
-        .as_mut()
-        .map(|components| &mut components.schemas);
+    let components = document.components.as_mut();
+    let schemas = components.map(|components| &mut components.schemas);
     for (name, schema) in schemas.into_iter().flatten() {
-        if !REQUESTS.contains(&name.as_str())
-            && !matches!(name.as_str(), "Health" | "Problem")
-            && let RefOr::T(Schema::Object(object)) = schema
-        {
-            object.required = object.properties.keys().cloned().collect();
+        let is_answer = !REQUESTS.contains(&name.as_str()) && !SPARSE.contains(&name.as_str());
+        if let (RefOr::T(schema), true) = (schema, is_answer) {
+            complete(name, schema);
         }
+    }
+}
+
+/// Marks every field as present, and lets a list name its items instead of repeating them.
+fn complete(name: &str, schema: &mut Schema) {
+    if let Schema::AllOf(parts) = schema {
+        for part in &mut parts.items {
+            if let RefOr::T(part) = part {
+                complete(name, part);
+            }
+        }
+    }
+    let Schema::Object(object) = schema else {
+        return;
+    };
+    object.required = object.properties.keys().cloned().collect();
+    if let Some(item) = name.strip_prefix("List_")
+        && let Some(RefOr::T(Schema::Array(array))) = object.properties.get_mut("items")
+    {
+        let item = RefOr::Ref(Ref::from_schema_name(item));
+        array.items = ArrayItems::RefOrSchema(Box::new(item));
     }
 }
 
@@ -159,6 +180,14 @@ fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
             .into_iter()
             .flatten()
     })
+}
+
+/// Handlers of different resources may have one name; operations may not.
+fn name_by_tag(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next();
+    let name = operation.operation_id.as_deref().unwrap_or_default();
+    let tag = tag.map(|tag| tag.replace(' ', "_")).unwrap_or_default();
+    operation.operation_id = Some(format!("{tag}_{name}"));
 }
 
 fn problem(description: &str) -> Response {

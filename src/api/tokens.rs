@@ -52,7 +52,6 @@ pub struct Token {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NewToken {
     #[serde(flatten)]
-    #[schema(inline)]
     record: Token,
     /// The token. It is shown this once and stored nowhere.
     #[schema(example = "wbt_...")]

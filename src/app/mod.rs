@@ -176,10 +176,7 @@ async fn run(
 }
 
 async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
-    let url = settings
-        .store
-        .connection_url()
-        .map_err(anyhow::Error::msg)?;
+    let url = settings.store.full_url().map_err(anyhow::Error::msg)?;
     Ok(Db::open(url.expose(), settings.store.read_connections).await?)
 }
 

@@ -15,7 +15,7 @@ use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::SourceStatus;
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
-use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings};
+use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
 use crate::core::time::Span;
 use crate::engine::handle::EngineHandle;
 use crate::ingest::door::{Credential, Door, SourceSetup};
@@ -26,7 +26,6 @@ use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::Limits;
 use crate::runtime::supervise::Stage;
 use crate::runtime::tls::{TlsHolder, TlsPaths};
-use crate::sources::{Source, alertmanager::Alertmanager};
 use crate::store::Db;
 use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
@@ -85,16 +84,15 @@ pub(super) fn tls_paths(settings: &Settings) -> Option<TlsPaths> {
 /// The doors.
 pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
     IngestSetup {
-        sources: settings.sources.iter().map(source_setup).collect(),
+        sources: settings.sources.iter().filter_map(source_setup).collect(),
         body_max: usize::try_from(settings.server.body_max).unwrap_or(usize::MAX),
         inbox_rows: i64::from(settings.limits.inbox_rows),
     }
 }
 
-fn source_setup(source: &SourceSettings) -> SourceSetup {
-    let decoder: Arc<dyn Source> = match source.kind {
-        SourceKind::Alertmanager => Arc::new(Alertmanager),
-    };
+/// `None` never happens for settings that were loaded: a source without the mapping that its kind needs is an error there.
+fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
+    let decoder = source.decoder()?;
     let mut credentials = Vec::new();
     if let Some(token) = &source.token {
         credentials.push(Credential::new(
@@ -111,12 +109,12 @@ fn source_setup(source: &SourceSettings) -> SourceSetup {
     if let Some(header) = &source.header {
         credentials.push(Credential::new(&header.name, header.value.expose()));
     }
-    SourceSetup {
+    Some(SourceSetup {
         name: source.name.clone(),
         decoder,
         credentials,
         is_reconciled: source.reconcile.is_some(),
-    }
+    })
 }
 
 /// The sources that are asked what is really active.

@@ -47,9 +47,9 @@ pub fn load_sections(request: &LoadRequest, needed: &[&str]) -> Result<Settings,
 /// The store's URL with its password in it.
 ///
 /// # Errors
-/// The path of a SQLite file is not UTF-8.
+/// The path of a SQLite file is not UTF-8, or the URL has no place for the password.
 pub fn store_url(store: &StoreSettings) -> Result<Secret, Failure> {
-    store.connection_url().map_err(Failure::unreachable)
+    store.full_url().map_err(Failure::unreachable)
 }
 
 /// The store as people know it: the whole path, or server and database without user and password.
@@ -130,7 +130,9 @@ pub fn is_missing(store: &StoreSettings) -> bool {
 /// The store cannot be read.
 pub async fn schema_version(db: &Db) -> Result<Option<i64>, StoreError> {
     let mut conn = db.connect().await?;
-    inspect::find_schema_version(conn.lend()).await
+    let version = inspect::find_schema_version(conn.lend()).await;
+    conn.close().await?;
+    version
 }
 
 /// The schema version that this release brings a store to.

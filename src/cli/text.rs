@@ -120,7 +120,12 @@ pub fn rfc3339(at: Timestamp) -> String {
 }
 
 fn stamp(at: Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default()
+    // jiff ends a day before the year 10000 does, so that every zone can show what it holds.
+    jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(if at.as_millis() < 0 {
+        jiff::Timestamp::MIN
+    } else {
+        jiff::Timestamp::MAX
+    })
 }
 
 /// Bytes in the unit that fits, like `1.5 GiB`.
@@ -177,6 +182,7 @@ mod tests {
         let now = Timestamp::from_millis(1_767_225_600_500);
         assert_eq!(utc(now), "2026-01-01 00:00:00Z");
         assert_eq!(rfc3339(now), "2026-01-01T00:00:00.500Z");
+        assert!(rfc3339(Timestamp::MAX).starts_with("9999-12-30T"));
         assert_eq!(relative(now.minus(Span::from_secs(61)), now), "1m01s ago");
         assert_eq!(relative(now.plus(Span::from_secs(61)), now), "in 1m01s");
     }

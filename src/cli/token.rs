@@ -18,8 +18,8 @@ use crate::cli::table::{Fit, Table};
 use crate::cli::{json, text};
 use crate::config::{Env, Settings};
 use crate::core::time::{Span, Timestamp};
-use crate::store::Db;
 use crate::store::tokens::{self, TokenRow};
+use crate::store::{Db, OwnedConn, inspect};
 use crate::token_key;
 
 /// The examples of `--help`.
@@ -120,6 +120,7 @@ async fn create(settings: &Settings, args: &CreateArgs, out: &Out) -> Result<Exi
     };
     let mut conn = db.connect().await?;
     tokens::insert(conn.lend(), &row).await?;
+    conn.close().await?;
     db.close().await;
     let until = expires_at.map_or_else(
         || "until it is revoked".to_owned(),
@@ -137,7 +138,9 @@ async fn create(settings: &Settings, args: &CreateArgs, out: &Out) -> Result<Exi
 }
 
 async fn list(settings: &Settings, output: Output, out: &Out) -> Result<Exit, Failure> {
-    let rows = tokens::list(connect(&attach(settings)?).await?.lend()).await?;
+    let mut conn = connect(&attach(settings)?).await?;
+    let rows = tokens::list(conn.lend()).await?;
+    conn.close().await?;
     let now = now();
     if output == Output::Json {
         let listed: Vec<Listed<'_>> = rows.iter().map(|row| listed(row, now)).collect();
@@ -178,8 +181,10 @@ async fn list(settings: &Settings, output: Output, out: &Out) -> Result<Exit, Fa
 }
 
 async fn revoke(settings: &Settings, id: &str, out: &Out) -> Result<Exit, Failure> {
-    let db = attach(settings)?;
-    if tokens::revoke(connect(&db).await?.lend(), id, now()).await? {
+    let mut conn = connect(&attach(settings)?).await?;
+    let is_revoked = tokens::revoke(conn.lend(), id, now()).await?;
+    conn.close().await?;
+    if is_revoked {
         out.print(&format!("{} is void", text::clean(id)))?;
         return Ok(Exit::Done);
     }
@@ -190,9 +195,9 @@ async fn revoke(settings: &Settings, id: &str, out: &Out) -> Result<Exit, Failur
 }
 
 /// A connection to a store that has tokens.
-async fn connect(db: &Db) -> Result<crate::store::OwnedConn, Failure> {
+async fn connect(db: &Db) -> Result<OwnedConn, Failure> {
     let mut conn = db.connect().await?;
-    match crate::store::inspect::find_schema_version(conn.lend()).await? {
+    match inspect::find_schema_version(conn.lend()).await? {
         Some(_) => Ok(conn),
         None => Err(Failure::unreachable("the store is empty")
             .next("make a token with `watchbell token create`, or start `watchbell serve`")),

@@ -6,10 +6,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use url::Url;
 
 use crate::config::secret::Secret;
 use crate::core::rules::IncidentRules;
 use crate::core::time::Span;
+use crate::sources::mapping::Mapping;
+use crate::sources::{Source, decoder};
 
 /// Everything that is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -184,37 +189,34 @@ pub enum StoreUrl {
     Postgres(Secret),
 }
 
-impl StoreSettings {
-    /// The URL to connect with, the password of `[store] password` included.
-    ///
-    /// # Errors
-    /// What is wrong with the URL, without showing it.
-    pub fn connection_url(&self) -> Result<Secret, String> {
-        match (&self.url, &self.password) {
-            (StoreUrl::Sqlite(path), _) => {
-                let path = path.to_str();
-                path.map(|path| Secret::new(format!("sqlite:{path}")))
-                    .ok_or_else(|| {
-                        "the path of the store is not valid UTF-8; set [store] url to another path"
-                            .to_owned()
-                    })
-            }
-            (StoreUrl::Postgres(url), None) => Ok(url.clone()),
-            (StoreUrl::Postgres(url), Some(password)) => {
-                let mut parsed = url::Url::parse(url.expose())
-                    .map_err(|error| format!("[store] url cannot be read: {error}"))?;
-                parsed.set_password(Some(password.expose())).map_err(|()| {
-                    "[store] url cannot hold a password; write it as postgres://user@host/database"
-                })?;
-                Ok(Secret::new(parsed.as_str()))
-            }
-        }
-    }
-}
-
 impl Default for StoreUrl {
     fn default() -> Self {
         Self::Sqlite(PathBuf::from("data/watchbell.db"))
+    }
+}
+
+impl StoreSettings {
+    /// The URL that the store is opened with, the password in it.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do.
+    pub fn full_url(&self) -> Result<Secret, &'static str> {
+        match (&self.url, &self.password) {
+            (StoreUrl::Sqlite(path), _) => match path.to_str() {
+                Some(path) => Ok(Secret::new(format!("sqlite:{path}"))),
+                None => {
+                    Err("the path of the store is not valid UTF-8; set [store] url to another path")
+                }
+            },
+            (StoreUrl::Postgres(url), None) => Ok(url.clone()),
+            (StoreUrl::Postgres(url), Some(password)) => {
+                let bad = "the store url cannot hold a password; write it as postgres://user@host/database";
+                let mut url = Url::parse(url.expose()).map_err(|_| bad)?;
+                url.set_password(Some(password.expose()))
+                    .map_err(|()| bad)?;
+                Ok(Secret::new(url.as_str()))
+            }
+        }
     }
 }
 
@@ -248,9 +250,18 @@ pub struct SourceSettings {
     pub reconcile: Option<Reconcile>,
     /// Whether this source owns `/api/v2`; true for at most one.
     pub api: bool,
+    /// The preset that its mapping starts from.
+    pub preset: Option<String>,
+    /// What its messages mean; always there for the kinds that need it.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 impl SourceSettings {
+    /// The decoder of this source, for as long as these settings hold; `None` only for settings that were not loaded.
+    pub fn decoder(&self) -> Option<Arc<dyn Source>> {
+        decoder(self.kind.word(), self.mapping.as_ref())
+    }
+
     /// Whether a sender has to prove who it is.
     pub fn is_authenticated(&self) -> bool {
         self.token.is_some() || self.basic.is_some() || self.header.is_some()
@@ -263,6 +274,41 @@ pub enum SourceKind {
     /// Prometheus and Alertmanager.
     #[default]
     Alertmanager,
+    /// Anything that a mapping fits.
+    Json,
+    /// CloudEvents 1.0.
+    CloudEvents,
+    /// Amazon SNS.
+    Sns,
+}
+
+impl SourceKind {
+    /// The word in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alertmanager => "alertmanager",
+            Self::Json => "json",
+            Self::CloudEvents => "cloudevents",
+            Self::Sns => "sns",
+        }
+    }
+
+    /// Whether its messages mean nothing without a mapping.
+    pub const fn is_mapped(self) -> bool {
+        match self {
+            Self::Alertmanager => false,
+            Self::Json | Self::CloudEvents | Self::Sns => true,
+        }
+    }
+
+    /// The preset of a mapped kind for which none is named.
+    pub const fn usual_preset(self) -> Option<&'static str> {
+        match self {
+            Self::Alertmanager | Self::Json => None,
+            Self::CloudEvents => Some("cloudevents"),
+            Self::Sns => Some("cloudwatch"),
+        }
+    }
 }
 
 /// User and password.

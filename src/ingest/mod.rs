@@ -344,9 +344,7 @@ fn message<'a>(
     received_at: Timestamp,
 ) -> Message<'a> {
     Message {
-        source,
-        body,
         content_type,
-        received_at,
+        ..Message::new(source, body, received_at)
     }
 }

@@ -2,6 +2,8 @@
 
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod cli;
@@ -14,6 +16,7 @@ mod lifecycle;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]
+mod presets;
 mod reasons;
 #[cfg(test)]
 mod scenarios;

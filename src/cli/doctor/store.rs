@@ -73,7 +73,7 @@ async fn look(
     }
     findings.push(integrity(db, is_full, conn.lend()).await?);
     if schema != Some(newest_schema()) {
-        return Ok(());
+        return conn.close().await;
     }
     findings.push(match inspect::try_write(db).await {
         Ok(()) => Finding::ok("writing", "works"),
@@ -87,7 +87,7 @@ async fn look(
     findings.push(leader(holder, now));
     let newest = inspect::find_newest_input_at(conn.lend(), PARTITION).await?;
     findings.push(clock(newest, now));
-    Ok(())
+    conn.close().await
 }
 
 fn schema_finding(place: &str, schema: Option<i64>) -> Finding {

@@ -9,12 +9,7 @@ use crate::core::severity::Severity;
 const AT: i64 = 1_767_225_600_000;
 
 fn message(body: &[u8]) -> Message<'_> {
-    Message {
-        source: "am",
-        body,
-        content_type: None,
-        received_at: Timestamp::from_millis(AT),
-    }
+    Message::new("am", body, Timestamp::from_millis(AT))
 }
 
 fn decode(body: &Value) -> Decoded {

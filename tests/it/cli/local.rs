@@ -5,6 +5,7 @@ use std::io::pipe;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
+use watchbell::cli::settings::newest_schema;
 use watchbell::store::Db;
 
 use super::Shell;
@@ -63,9 +64,10 @@ fn a_configuration_that_cannot_be_read_is_another_exit_code() {
 #[test]
 fn migrate_makes_a_store_once_and_refuses_a_newer_one() {
     let shell = Shell::new();
+    let newest = newest_schema();
     assert_eq!(
         shell.good(&["migrate"]),
-        "made data/watchbell.db with schema 1\n"
+        format!("made data/watchbell.db with schema {newest}\n")
     );
     let mode = fs::metadata(shell.path("data"))
         .expect("folder")
@@ -74,7 +76,7 @@ fn migrate_makes_a_store_once_and_refuses_a_newer_one() {
     assert_eq!(mode & 0o777, 0o700, "others must not look inside");
     assert_eq!(
         shell.good(&["migrate"]),
-        "data/watchbell.db has schema 1 already; nothing to do\n"
+        format!("data/watchbell.db has schema {newest} already; nothing to do\n")
     );
     age(&shell, 99);
     for command in [
@@ -102,8 +104,9 @@ fn age(shell: &Shell, schema: i64) {
         let watchbell::store::Conn::Sqlite(conn) = conn.lend() else {
             panic!("not SQLite");
         };
-        let done = sqlx::query("UPDATE _sqlx_migrations SET version = $1")
+        let done = sqlx::query("UPDATE _sqlx_migrations SET version = $1 WHERE version = $2")
             .bind(schema)
+            .bind(newest_schema())
             .execute(conn)
             .await;
         assert_eq!(done.expect("written").rows_affected(), 1);
