@@ -2,6 +2,8 @@
 
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod cli;
