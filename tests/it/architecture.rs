@@ -119,12 +119,14 @@ fn paths(file: &File) -> Vec<(usize, String)> {
     }
     let code = code.join("\n");
     let mut paths = Vec::new();
-    for (at, marker) in code.match_indices("crate::") {
-        let number = code[..at].matches('\n').count() + 1;
-        let rest = &code[at + marker.len()..];
+    let mut number = 1;
+    let mut rest = code.as_str();
+    while let Some((before, after)) = rest.split_once("crate::") {
+        number += before.matches('\n').count();
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-        let path = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
-        match rest[path.len()..].strip_prefix('{') {
+        let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
+        let (path, behind) = after.split_at(end);
+        match behind.strip_prefix('{') {
             Some(list) => {
                 let names = list.split('}').next().unwrap().split(',');
                 let names = names.map(str::trim).filter(|name| !name.is_empty());
@@ -132,6 +134,7 @@ fn paths(file: &File) -> Vec<(usize, String)> {
             }
             None => paths.push((number, path.to_owned())),
         }
+        rest = after;
     }
     paths
 }
@@ -297,10 +300,11 @@ fn no_file_names_a_machine_or_a_registry() {
 
 /// Whether an absolute path into `folder` stands in the line; a part of a longer path or URL is none.
 fn names_folder(line: &str, folder: &str) -> bool {
-    line.match_indices(folder).any(|(at, _)| {
-        let before = line[..at].chars().next_back();
+    let parts: Vec<&str> = line.split(folder).collect();
+    parts.windows(2).any(|pair| {
+        let before = pair[0].chars().next_back();
         let is_start = before.is_none_or(|c| !c.is_alphanumeric() && !"-_.}/".contains(c));
-        is_start && line[at + folder.len()..].starts_with('/')
+        is_start && pair[1].starts_with('/')
     })
 }
 
