@@ -321,6 +321,10 @@ fn tests_are_never_ignored_and_do_not_sleep() {
             "tests/it/listen.rs",
             "a client that drips, and a request that lasts, are what is tested",
         ),
+        (
+            "tests/it/support/mod.rs",
+            "the pause between two looks at a condition",
+        ),
     ];
     let mut wrong = Vec::new();
     for file in files("tests", ".rs").into_iter().chain(files("src", ".rs")) {

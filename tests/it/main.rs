@@ -24,6 +24,8 @@ mod sources;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod systemd;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod tls;
