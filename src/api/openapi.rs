@@ -15,9 +15,9 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use super::auth::Role;
 use super::docs;
 use super::problem::{PROBLEM_JSON, ProblemBody};
+use crate::api_token::Role;
 
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
@@ -67,7 +67,8 @@ impl Documents {
 
 /// A document without operations.
 pub(super) fn start() -> OpenApi {
-    let about = "Incidents, alerts and what happened to them. Lists answer `items` and `next_cursor`; errors are \
+    let about = "Incidents, alerts and what happened to them. Alerts come in at `POST /ingest/{source}`; \
+                 `GET /api/v1/sources` lists the sources. Lists answer `items` and `next_cursor`; errors are \
                  problems (RFC 9457) with a stable `type`; times are RFC 3339 in UTC; durations are seconds in fields \
                  ending in `_s`.";
     let info = InfoBuilder::new()
@@ -93,7 +94,7 @@ pub(super) fn start() -> OpenApi {
 /// Says in a part of the document which role its operations need.
 pub(super) fn require(document: &mut OpenApi, role: Role) {
     for operation in operations(document) {
-        operation.security = Some(vec![SecurityRequirement::new(BEARER, [role.word()])]);
+        operation.security = Some(vec![SecurityRequirement::new(BEARER, [role.as_str()])]);
         let answers = &mut operation.responses.responses;
         for (status, description) in [
             ("401", "No valid token"),

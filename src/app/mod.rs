@@ -9,7 +9,7 @@ mod polls;
 mod reload;
 mod wiring;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -105,13 +105,20 @@ async fn run(
     let heartbeats = Heartbeats::new();
     wiring::make_state_dir(&settings)?;
     let _lock = FileLock::take(&settings)?;
-    let url = settings.store.full_url().map_err(anyhow::Error::msg)?;
-    let db = Db::open(url.expose(), settings.store.read_connections).await?;
+    let tls = wiring::tls(&settings)?;
+    let token_key = wiring::token_key(&settings)?;
+    let db = open_store(&settings).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let Some(claimed) = claim(&db, &shell, &metrics).await? else {
         return Ok(());
     };
     metrics.leader.set(1);
+    // Before anything runs that would have to be stopped when an address is taken.
+    let listeners = listeners(&settings, inherited, tls.as_ref()).await?;
+    let addresses = listeners
+        .iter()
+        .map(Listener::local_addr)
+        .collect::<Result<_, _>>()?;
 
     let mut supervisor = Supervisor::new();
     let inside = Inside {
@@ -125,25 +132,20 @@ async fn run(
     let drain = wiring::duration(settings.server.drain_timeout);
     let http_stage = supervisor.stage("http", drain.saturating_add(STAGE_DEADLINE));
 
-    let tls = wiring::tls(&settings)?;
-    let listeners = listeners(&settings, inherited, tls.as_ref()).await?;
     let state = wiring::api_state(wiring::ApiParts {
         settings: &settings,
+        token_key,
         db: db.clone(),
         engine: core.engine.clone(),
         ingest: core.ingest.clone(),
         metrics: Arc::clone(&metrics),
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
-    })?;
+    });
     let router = api::router(state).merge(ingest::http::router(core.ingest.clone()));
     let server = Server::new(router, wiring::limits(&settings));
-    supervisor.spawn(&http_stage, "http", |stop| async move {
-        let drained = server.run(listeners, stop).await;
-        if drained.cut > 0 {
-            log::warn!(cut = drained.cut; "{} connections were cut at the drain deadline", drained.cut);
-        }
-        Ok(())
+    supervisor.spawn(&http_stage, "http", |stop| {
+        done(serve_http(server, listeners, stop))
     });
 
     let side = Side {
@@ -152,6 +154,7 @@ async fn run(
         notifier: notifier.clone(),
         db: db.clone(),
         tls,
+        addresses,
         logs: shell.logs,
         clock: shell.clock,
         reload: shell.reload,
@@ -172,6 +175,18 @@ async fn run(
     Ok(())
 }
 
+async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
+    let url = settings.store.full_url().map_err(anyhow::Error::msg)?;
+    Ok(Db::open(url.expose(), settings.store.read_connections).await?)
+}
+
+async fn serve_http(server: Server, listeners: Vec<Listener>, stop: CancellationToken) {
+    let drained = server.run(listeners, stop).await;
+    if drained.cut > 0 {
+        log::warn!(cut = drained.cut; "{} connections were cut at the drain deadline", drained.cut);
+    }
+}
+
 fn told_late(stopped: &Stopped) {
     if !stopped.late.is_empty() {
         log::warn!("stopped, but these were late: {}", stopped.late.join(", "));
@@ -185,6 +200,7 @@ struct Side {
     notifier: Notifier,
     db: Db,
     tls: Option<TlsHolder>,
+    addresses: Vec<SocketAddr>,
     logs: LogHandle,
     clock: Clock,
     reload: ReloadRequest,
@@ -206,6 +222,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         settings: settings_in,
         ingest: core.ingest,
         tls: side.tls,
+        addresses: side.addresses,
     };
     let reload = side.reload;
     let (ready, told) = (core.engine, side.notifier);

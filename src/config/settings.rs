@@ -69,10 +69,39 @@ impl Settings {
         ))
     }
 
+    /// Why these settings must not be applied while the sockets of `running` stay open, if so: a reload cannot move
+    /// them, and other machines may reach one of them.
+    pub fn refusal_to_apply(&self, running: &Self, sockets: &[SocketAddr]) -> Option<String> {
+        let applied = Self {
+            auth: running.auth,
+            sources: self.sources.clone(),
+            ..Self::default()
+        };
+        sockets
+            .iter()
+            .find_map(|address| applied.refusal_to_listen(*address))
+    }
+
     /// The keys that differ in `new` and that only a restart applies; a reload keeps their old values.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let differs = [
             ("server.listen", self.server.listen != new.server.listen),
+            (
+                "server.header_timeout",
+                self.server.header_timeout != new.server.header_timeout,
+            ),
+            (
+                "server.body_timeout",
+                self.server.body_timeout != new.server.body_timeout,
+            ),
+            (
+                "server.drain_timeout",
+                self.server.drain_timeout != new.server.drain_timeout,
+            ),
+            (
+                "auth.required",
+                self.auth.is_required != new.auth.is_required,
+            ),
             (
                 "server.tls",
                 self.server.tls.is_some() != new.server.tls.is_some(),
@@ -192,7 +221,7 @@ impl StoreSettings {
 }
 
 /// `[auth]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuthSettings {
     /// Whether the API asks for a token; always true when other machines reach a listener.
     pub is_required: bool,

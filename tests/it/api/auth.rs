@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
-use watchbell::api::auth::Role;
+use watchbell::api_token::Role;
 use watchbell::core::severity::Severity;
 use watchbell::runtime::listen::PeerAddr;
 
@@ -31,11 +31,7 @@ async fn operations(world: &World) -> Vec<(Method, String, Option<Role>)> {
                 "1"
             };
             let path = path.replace("{number}", "1").replace("{id}", id);
-            found.push((
-                method,
-                path,
-                role.map(|role| Role::from_word(role).unwrap()),
-            ));
+            found.push((method, path, role.map(|role| role.parse().unwrap())));
         }
     }
     found
@@ -47,7 +43,7 @@ async fn every_route_asks_for_its_role() {
     world.fire("PortDown", Severity::Critical).await;
     let mut tokens = Vec::new();
     for role in Role::ALL {
-        tokens.push((role, world.token(role.word(), role, None).await));
+        tokens.push((role, world.token(role.as_str(), role, None).await));
     }
     let operations = operations(&world).await;
     assert!(operations.len() > 25);
@@ -74,7 +70,7 @@ async fn every_route_asks_for_its_role() {
             let answer = ask(&world, method.clone(), &path, Some(token)).await;
             if needed.is_some_and(|needed| *role < needed) {
                 let problem = answer.problem(403, "forbidden");
-                assert_eq!(problem["role"], needed.unwrap().word());
+                assert_eq!(problem["role"], needed.unwrap().as_str());
             } else {
                 let status = answer.status;
                 assert!(

@@ -16,9 +16,10 @@ use serde_json::Value;
 use smol_str::SmolStr;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
-use watchbell::api::auth::{AuthSetup, Role, TokenKey, token_id, token_text};
+use watchbell::api::auth::{AuthSetup, TokenKey};
 use watchbell::api::sources::SourceStatus;
 use watchbell::api::{ApiSetup, ApiState, router};
+use watchbell::api_token::{Role, mint, public_id};
 use watchbell::core::identity::AlertKey;
 use watchbell::core::observation::{AlertText, Claim, Observation};
 use watchbell::core::rules::Rules;
@@ -242,12 +243,13 @@ impl World {
 
     /// Stores a token and returns its text.
     pub(crate) async fn token(&self, name: &str, role: Role, expires_at: Option<i64>) -> String {
-        let text = token_text(random_bytes().unwrap());
+        let text = mint(random_bytes().unwrap());
+        let hash = TokenKey::new(KEY).hash(&text);
         let row = TokenRow {
-            id: token_id(random_bytes().unwrap()),
+            id: public_id(&hash),
             name: name.to_owned(),
-            role: role.word().to_owned(),
-            hash: TokenKey::new(KEY).hash(&text),
+            role: role.as_str().to_owned(),
+            hash,
             created_at: self.clock.now().as_millis(),
             expires_at,
             revoked_at: None,
