@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use watchbell::core::observation::Claim;
-use watchbell::core::reason::Reason;
 use watchbell::core::severity::Severity;
 use watchbell::core::time::{Span, Timestamp};
 use watchbell::store::writer::Receipt;
@@ -163,7 +162,7 @@ async fn timeline_tells_what_happened_newest_first() {
         items[0],
         json!({
             "id": 2, "at": "2026-11-20T12:00:00.000Z", "seq": 3, "reason": "note_added",
-            "text": Reason::NoteAdded.sentence(), "state": "new", "actor": "local", "note": "on it",
+            "text": "A person added a note.", "state": "new", "actor": "local", "note": "on it",
             "incident": "INC-1", "alert": null,
         })
     );
