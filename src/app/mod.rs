@@ -29,6 +29,7 @@ use crate::runtime::listen::{Listener, Server};
 use crate::runtime::notify::{Heartbeats, Notifier};
 use crate::runtime::signals::{Outcome, ReloadRequest, Signals, serve_signals};
 use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError};
+use crate::runtime::thread::on_own_thread;
 use crate::runtime::tls::TlsHolder;
 use crate::store::inbox::NewInput;
 use crate::store::writer::{Writer, WriterSetup};
@@ -256,8 +257,8 @@ fn start_core(
 ) -> Core {
     let store_stage = supervisor.stage("store", STAGE_DEADLINE);
     let engine_stage = supervisor.stage("engine", STAGE_DEADLINE);
-    supervisor.spawn(&store_stage, "writer", |stop| async move {
-        Ok(writer.run(stop).await?)
+    supervisor.spawn(&store_stage, "writer", |stop| {
+        on_own_thread("writer", writer.run(stop))
     });
     let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
@@ -281,8 +282,8 @@ fn start_core(
     );
     // Set before the engine runs, so that recovery can read messages again.
     doors.get_or_init(|| ingest.clone());
-    supervisor.spawn(&engine_stage, "engine", |stop| async move {
-        Ok(engine.run(stop).await?)
+    supervisor.spawn(&engine_stage, "engine", |stop| {
+        on_own_thread("engine", engine.run(stop))
     });
     Core {
         engine: engine_handle,
