@@ -88,9 +88,6 @@ fn source_line(source: &SourceSettings, base: &str) -> String {
     } else {
         ", open"
     });
-    if source.api {
-        line.push_str(", also /api/v2");
-    }
     if let Some(reconcile) = &source.reconcile {
         line.push_str(&format!(", reconciled with {}", reconcile.url));
     }

@@ -2,6 +2,9 @@
 
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
+mod api;
+mod architecture;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod cli;
@@ -23,6 +26,8 @@ mod scenarios;
 mod sources;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod systemd;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

@@ -5,4 +5,6 @@ pub(crate) mod golden;
 pub(crate) mod http;
 pub(crate) mod invariants;
 pub(crate) mod ledger;
+pub(crate) mod tools;
+pub(crate) mod tree;
 pub(crate) mod world;
