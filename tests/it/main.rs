@@ -18,6 +18,7 @@ mod lifecycle;
 mod listen;
 #[cfg(test)]
 mod presets;
+#[cfg(test)]
 mod reasons;
 #[cfg(test)]
 mod scenarios;
