@@ -26,7 +26,6 @@ use crate::engine::handle::EngineHandle;
 use crate::engine::{Decode, Engine, EngineSetup};
 use crate::ingest::{self, Ingest};
 use crate::runtime::clock::Clock;
-use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::{Listener, Server};
 use crate::runtime::notify::{Heartbeats, Notifier};
 use crate::runtime::signals::{Outcome, ReloadRequest, Signals, serve_signals};
@@ -39,7 +38,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
 
 use janitor::Janitor;
-use lock::FileLock;
+use lock::{FileLock, Instance};
 use polls::Polls;
 use reload::Reloader;
 
@@ -106,11 +105,12 @@ async fn run(
     let heartbeats = Heartbeats::new();
     wiring::make_state_dir(&settings)?;
     let _lock = FileLock::take(&settings)?;
+    let instance = Instance::take(&settings)?;
     let tls = wiring::tls(&settings)?;
     let token_key = wiring::token_key(&settings)?;
     let db = open_store(&settings).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-    let Some(claimed) = claim(&db, &shell, &metrics).await? else {
+    let Some(claimed) = claim(&db, &instance.holder, &shell, &metrics).await? else {
         return Ok(());
     };
     metrics.leader.set(1);
@@ -341,17 +341,19 @@ type Claimed = (
 );
 
 /// Takes the right to decide; waits for it as long as another process holds it.
-async fn claim(db: &Db, shell: &Shell, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Claimed>> {
-    let id = random_bytes::<6>()?;
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let holder = format!("{}-{hex}", std::process::id());
+async fn claim(
+    db: &Db,
+    holder: &str,
+    shell: &Shell,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Option<Claimed>> {
     let mut is_told = false;
     loop {
         let (clock, figures) = (shell.clock.clone(), Arc::clone(metrics));
         let setup = WriterSetup {
             db: db.clone(),
             partition: PARTITION,
-            holder: holder.clone(),
+            holder: holder.to_owned(),
             now: Box::new(move || clock.now()),
             on_commit: Box::new(move |took| {
                 figures.inbox_commit_seconds.observe(took.as_secs_f64());

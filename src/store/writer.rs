@@ -171,7 +171,8 @@ impl Writer {
             let jobs = self.gather(job);
             self.work(jobs).await?;
         }
-        self.stop().await
+        self.stop().await;
+        Ok(())
     }
 
     /// Takes what waits, up to the bounds of one transaction.
@@ -395,16 +396,26 @@ impl Writer {
         }
     }
 
-    async fn stop(mut self) -> Result<(), StoreError> {
-        let Some(mut conn) = self.conn.take() else {
-            return Ok(());
+    /// Gives the lease back; what was acknowledged is stored, so a store that is away now is no failure.
+    async fn stop(mut self) {
+        let Some(conn) = self.conn.take() else {
+            return;
         };
-        let mut tx = dialect::begin(&mut conn).await?;
-        lease::release(&mut tx, &self.lease).await?;
-        dialect::commit(tx).await?;
-        log::info!(holder = self.holder.as_str(); "the store is closed");
-        dialect::close(conn).await
+        let holder = self.holder.as_str();
+        match release(conn, &self.lease).await {
+            Ok(()) => log::info!(holder = holder; "the store is closed"),
+            Err(error) => {
+                log::warn!(holder = holder, error:% = error; "the lease could not be given back: {error}");
+            }
+        }
     }
+}
+
+async fn release(mut conn: OwnedConn, lease: &Lease) -> Result<(), StoreError> {
+    let mut tx = dialect::begin(&mut conn).await?;
+    lease::release(&mut tx, lease).await?;
+    dialect::commit(tx).await?;
+    dialect::close(conn).await
 }
 
 /// What a transaction came to, until it is told.

@@ -96,14 +96,15 @@ fn start_time_s() -> Option<f64> {
     // The command name (field 2) may hold spaces and brackets; what follows the last bracket is field 3.
     let (_, rest) = stat.rsplit_once(')')?;
     let ticks: f64 = rest.split_whitespace().nth(19)?.parse().ok()?;
-    let boot = std::fs::read_to_string("/proc/stat").ok()?;
-    let boot_s: f64 = boot
-        .lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .parse()
-        .ok()?;
     let per_second = f64::from(u32::try_from(clock_ticks_per_second()).ok()?);
+    // Not from /proc/stat: a sandbox with ProcSubset=pid hides it.
+    let boot_s = clock_s(ClockId::Realtime)? - clock_s(ClockId::Boottime)?;
     Some(boot_s + ticks / per_second)
+}
+
+fn clock_s(clock: ClockId) -> Option<f64> {
+    let time = std::time::Duration::try_from(clock_gettime(clock)).ok()?;
+    Some(time.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -114,7 +115,9 @@ mod tests {
     fn readings_are_plausible() {
         assert!(resident_bytes().unwrap() > 100_000.0);
         assert!(open_fds().unwrap() >= 3.0);
-        assert!(start_time_s().unwrap() > 1_600_000_000.0);
+        let now_s = clock_s(ClockId::Realtime).unwrap();
+        let age_s = now_s - start_time_s().unwrap();
+        assert!((-1.0..3600.0).contains(&age_s), "started {age_s} s ago");
         assert!(cpu_seconds() > 0.0);
     }
 }

@@ -3,6 +3,7 @@
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
 mod api;
+mod architecture;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
@@ -30,6 +31,8 @@ mod scenarios;
 mod sources;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod systemd;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

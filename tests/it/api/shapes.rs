@@ -162,7 +162,7 @@ async fn timeline_tells_what_happened_newest_first() {
         items[0],
         json!({
             "id": 2, "at": "2026-11-20T12:00:00.000Z", "seq": 3, "reason": "note_added",
-            "text": "A note was added.", "state": "new", "actor": "local", "note": "on it",
+            "text": "A person added a note.", "state": "new", "actor": "local", "note": "on it",
             "incident": "INC-1", "alert": null,
         })
     );

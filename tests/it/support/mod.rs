@@ -7,4 +7,6 @@ pub(crate) mod http;
 pub(crate) mod invariants;
 pub(crate) mod ledger;
 pub(crate) mod process;
+pub(crate) mod tools;
+pub(crate) mod tree;
 pub(crate) mod world;
