@@ -4,6 +4,7 @@
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
 mod janitor;
+mod listeners;
 mod lock;
 mod polls;
 mod reload;
@@ -115,7 +116,7 @@ async fn run(
     };
     metrics.leader.set(1);
     // Before anything runs that would have to be stopped when an address is taken.
-    let listeners = listeners(&settings, inherited, tls.as_ref()).await?;
+    let listeners = listeners::open(&settings, inherited, tls.as_ref()).await?;
     let addresses = listeners
         .iter()
         .map(Listener::local_addr)
@@ -178,7 +179,23 @@ async fn run(
 
 async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
     let url = settings.store.full_url().map_err(anyhow::Error::msg)?;
-    Ok(Db::open(url.expose(), settings.store.read_connections).await?)
+    let opened = Db::open(url.expose(), settings.store.read_connections).await;
+    opened.map_err(|error| match error {
+        // Nothing runs yet that would go on by itself.
+        StoreError::Unavailable(cause) => {
+            anyhow::anyhow!("the database of [store] url cannot be reached: {cause}; start it, or correct the url")
+        }
+        StoreError::Full
+        | StoreError::Busy
+        | StoreError::Fenced
+        | StoreError::InUse(_)
+        | StoreError::Missing(_)
+        | StoreError::TooNew
+        | StoreError::SqliteTooOld(_)
+        | StoreError::Url(_)
+        | StoreError::Corrupt(_)
+        | StoreError::Other(_) => error.into(),
+    })
 }
 
 async fn serve_http(server: Server, listeners: Vec<Listener>, stop: CancellationToken) {
@@ -361,29 +378,4 @@ async fn claim(
             () = tokio::time::sleep(STANDBY_LOOK) => {}
         }
     }
-}
-
-async fn listeners(
-    settings: &Settings,
-    inherited: Vec<TcpListener>,
-    tls: Option<&TlsHolder>,
-) -> anyhow::Result<Vec<Listener>> {
-    let mut listeners = Vec::new();
-    if inherited.is_empty() {
-        for address in &settings.server.listen {
-            listeners.push(Listener::bind(*address, tls.cloned()).await?);
-        }
-    }
-    for socket in inherited {
-        if let Some(refusal) = settings.refusal_to_listen(socket.local_addr()?) {
-            anyhow::bail!("the socket handed over by systemd is refused: {refusal}");
-        }
-        listeners.push(Listener::from_std(socket, tls.cloned())?);
-    }
-    for listener in &listeners {
-        let address = listener.local_addr()?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        log::info!(address:% = address; "listening on {scheme}://{address}");
-    }
-    Ok(listeners)
 }

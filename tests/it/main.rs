@@ -13,6 +13,12 @@ mod config;
 #[cfg(test)]
 mod core_laws;
 #[cfg(test)]
+mod daemon;
+#[cfg(test)]
+mod e2e;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod listen;
