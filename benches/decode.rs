@@ -29,12 +29,11 @@ fn body(alert_count: usize) -> String {
 fn main() {
     for alert_count in [1_usize, 100, 1000] {
         let body = body(alert_count);
-        let message = Message {
-            source: "alertmanager",
-            body: body.as_bytes(),
-            content_type: None,
-            received_at: Timestamp::from_millis(1_767_225_700_000),
-        };
+        let message = Message::new(
+            "alertmanager",
+            body.as_bytes(),
+            Timestamp::from_millis(1_767_225_700_000),
+        );
         let round_count = 20_000 / alert_count + 1;
         // The best of several rounds is the one that the neighbours disturbed least.
         let best = (0..20)

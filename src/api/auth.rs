@@ -1,13 +1,13 @@
 //! Who may do what: bearer tokens and roles.
 //!
-//! A token is 32 random bytes; the store holds a keyed hash of it, so that a copy of the database opens nothing. The
-//! answer to a wrong token is the same whatever is wrong with it. A valid token always works, also from an address
-//! that sent many wrong ones. Must not log or store a token.
+//! How a token and its hash are made is `api_token`'s; here they are looked up. The answer to a wrong token is the same
+//! whatever is wrong with it. A valid token always works, also from an address that sent many wrong ones. Must not log
+//! or store a token.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -16,10 +16,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use smol_str::SmolStr;
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
@@ -28,48 +24,17 @@ use super::ApiState;
 use super::attempts::Attempts;
 use super::browser;
 use super::problem::{Kind, Problem};
+use crate::api_token::{self, Role};
 use crate::core::time::Timestamp;
 use crate::runtime::listen::PeerAddr;
 use crate::store::tokens::{self, TokenRow};
 
-/// How every token begins, so that it is recognised when it leaks.
-const PREFIX: &str = "wbt_";
 /// How long a token that was looked up is believed without looking again.
 const REMEMBERED: Duration = Duration::from_secs(10);
 /// Tokens that are remembered at most; beyond it the memory is emptied.
 const REMEMBERED_MAX: usize = 1_024;
 /// The name under which commands are recorded when nobody has to authenticate.
 const LOCAL: &str = "local";
-
-/// What a token is good for; each role may do all that the one before may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Reads everything but tokens.
-    Viewer,
-    /// Works on incidents.
-    Responder,
-    /// Everything.
-    Admin,
-}
-
-impl Role {
-    /// Every role, least first.
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Responder, Self::Admin];
-
-    /// The word used in API, store and command line.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Responder => "responder",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// Reads a role's word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.word() == word)
-    }
-}
 
 /// The one who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,33 +61,10 @@ impl TokenKey {
         Self(key)
     }
 
-    /// The hash by which a token is stored, as lower-case hex.
+    /// The hash by which a token is stored.
     pub fn hash(&self, token: &str) -> String {
-        // HMAC pads a short key with zeros to its block of 64 bytes (RFC 2104); done here it cannot fail.
-        let mut block = [0_u8; 64];
-        for (place, byte) in block.iter_mut().zip(self.0) {
-            *place = byte;
-        }
-        let mut mac = Hmac::<Sha256>::new(&block.into());
-        mac.update(token.as_bytes());
-        let hash = mac.finalize().into_bytes();
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        api_token::hash(&self.0, token)
     }
-}
-
-/// The text of a token made of 32 random bytes.
-pub fn token_text(random: [u8; 32]) -> String {
-    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random))
-}
-
-/// The public id of a token made of other random bytes.
-pub fn token_id(random: [u8; 32]) -> String {
-    let hex: String = random
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("tok-{hex}")
 }
 
 /// Whether a token's record is good at that time.
@@ -149,9 +91,17 @@ pub struct AuthSetup {
 pub struct Auth {
     setup: AuthSetup,
     attempts: Attempts,
-    remembered: Mutex<BTreeMap<String, (Caller, Instant)>>,
+    remembered: Mutex<BTreeMap<String, LookedUp>>,
     /// Raised by every change of tokens; what was looked up before is not remembered after.
     changes: AtomicU64,
+}
+
+/// A token that was looked up and was good.
+#[derive(Debug)]
+struct LookedUp {
+    caller: Caller,
+    expires_at: Option<Timestamp>,
+    at: Instant,
 }
 
 impl Auth {
@@ -171,33 +121,32 @@ impl Auth {
     /// Forgets every token that was looked up, after one was revoked.
     pub(super) fn forget(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.remembered().clear();
     }
 
-    fn recall(&self, hash: &str) -> Option<Caller> {
-        let remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (caller, until) = remembered.get(hash)?;
-        (*until > Instant::now()).then(|| caller.clone())
+    fn recall(&self, hash: &str, now: Timestamp) -> Option<Caller> {
+        let remembered = self.remembered();
+        let looked_up = remembered.get(hash)?;
+        let is_fresh = looked_up.at.elapsed() < REMEMBERED;
+        let has_ended = looked_up.expires_at.is_some_and(|end| now >= end);
+        (is_fresh && !has_ended).then(|| looked_up.caller.clone())
     }
 
-    fn remember(&self, hash: String, caller: Caller, seen_changes: u64, time: Duration) {
-        let mut remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    fn remember(&self, hash: String, looked_up: LookedUp, seen_changes: u64) {
+        let mut remembered = self.remembered();
         if self.changes.load(Ordering::Acquire) != seen_changes {
             return;
         }
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
         }
-        remembered.insert(hash, (caller, Instant::now() + time));
+        remembered.insert(hash, looked_up);
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, BTreeMap<String, LookedUp>> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -242,7 +191,7 @@ async fn check(
         return Err(unauthorized());
     };
     if caller.role < role {
-        let (has, needs) = (caller.role.word(), role.word());
+        let (has, needs) = (caller.role.as_str(), role.as_str());
         let detail = format!("this needs a token with the role {needs}; yours has {has}");
         return Err(Problem::new(Kind::Forbidden, detail).with("role", needs));
     }
@@ -264,12 +213,12 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 async fn find(api: &ApiState, token: &str) -> Result<Option<Caller>, Problem> {
-    if !token.starts_with(PREFIX) || token.len() > 128 {
+    if !token.starts_with(api_token::PREFIX) || token.len() > 128 {
         return Ok(None);
     }
     let auth = api.auth();
     let hash = auth.setup.key.hash(token);
-    if let Some(caller) = auth.recall(&hash) {
+    if let Some(caller) = auth.recall(&hash, api.now()) {
         return Ok(Some(caller));
     }
     let seen_changes = auth.changes.load(Ordering::Acquire);
@@ -282,22 +231,19 @@ async fn find(api: &ApiState, token: &str) -> Result<Option<Caller>, Problem> {
         let is_same: bool = row.hash.as_bytes().ct_eq(hash.as_bytes()).into();
         is_same && is_valid(row, now)
     });
-    let caller = row.and_then(|row| {
-        let caller = Caller {
-            actor: SmolStr::new(&row.name),
-            role: Role::from_word(&row.role)?,
-        };
-        let left = row
-            .expires_at
-            .map(|end| end.saturating_sub(now.as_millis()));
-        Some((caller, left))
+    let looked_up = row.and_then(|row| {
+        Some(LookedUp {
+            caller: Caller {
+                actor: SmolStr::new(&row.name),
+                role: row.role.parse().ok()?,
+            },
+            expires_at: row.expires_at.map(Timestamp::from_millis),
+            at: Instant::now(),
+        })
     });
-    Ok(caller.map(|(caller, left_ms)| {
-        let left = left_ms
-            .and_then(|ms| u64::try_from(ms).ok())
-            .map(Duration::from_millis);
-        let time = left.map_or(REMEMBERED, |left| left.min(REMEMBERED));
-        auth.remember(hash, caller.clone(), seen_changes, time);
+    Ok(looked_up.map(|looked_up| {
+        let caller = looked_up.caller.clone();
+        auth.remember(hash, looked_up, seen_changes);
         caller
     }))
 }
@@ -311,36 +257,5 @@ impl FromRequestParts<ApiState> for Caller {
             .get()
             .cloned()
             .ok_or_else(Problem::internal)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hash_is_the_keyed_one_of_the_standard() {
-        // RFC 4231, test case 2, has a shorter key; padding with zeros is what the standard does with it.
-        let mut key = [0; 32];
-        key[..4].copy_from_slice(b"Jefe");
-        assert_eq!(
-            TokenKey::new(key).hash("what do ya want for nothing?"),
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
-    }
-
-    #[test]
-    fn token_texts_are_recognised_and_long_enough() {
-        let text = token_text([7; 32]);
-        assert!(text.starts_with("wbt_") && text.len() == 4 + 43);
-        assert_eq!(token_id([0xab; 32]), "tok-abababababab");
-    }
-
-    #[test]
-    fn roles_are_in_order_of_what_they_may() {
-        assert!(Role::ALL.is_sorted());
-        for role in Role::ALL {
-            assert_eq!(Role::from_word(role.word()), Some(role));
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Commands to an incident: `POST` with a small JSON body, answered with the incident after commit.
 //!
 //! Every command may carry `expected_version` in its body and an `Idempotency-Key` header: the same command with the
-//! same key is carried out once. Whether a command is possible is decided by the core; here only its form is checked.
+//! same key is carried out once. The form of commands is in [`super::order`]. Must not decide whether one is possible.
 
 #![expect(
     unused_qualifications,
@@ -9,31 +9,16 @@
 )]
 
 use axum::Json;
-use axum::extract::{FromRequest, FromRequestParts as _, Path, Request, State};
-use axum::http::HeaderMap;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use smol_str::SmolStr;
-use utoipa::{IntoParams, ToSchema};
-use xxhash_rust::xxh3::xxh3_64;
+use axum::extract::State;
+use utoipa::IntoParams;
 
 use super::ApiState;
-use super::auth::Caller;
-use super::body;
-use super::incidents::id as incident_id;
-use super::problem::{Kind, Problem};
+use super::order::{
+    Acknowledge, Assign, Hold, Note, Ordered, Plain, Reopen, Resolve, name, optional, required,
+};
+use super::problem::Problem;
 use super::shapes::Incident;
-use super::time::Time;
-use crate::core::input::{Command, CommandGiven, IdempotencyKey};
-use crate::core::limits;
-use crate::core::reason::Reason;
-use crate::engine::handle::CommandAnswer;
-use crate::store::query::incidents;
-
-/// The header by which a command is carried out once.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// Bytes of its value.
-const IDEMPOTENCY_KEY_MAX: usize = 255;
+use crate::core::input::Command;
 
 /// Which incident, for the document.
 #[derive(Debug, IntoParams)]
@@ -50,108 +35,6 @@ pub struct OnceHeader {
     /// The same command with the same key is carried out once; 1 to 255 bytes, remembered for a day.
     #[param(rename = "Idempotency-Key")]
     pub idempotency_key: Option<String>,
-}
-
-/// Takes notice.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Acknowledge {
-    /// The incident is new again after it.
-    until: Option<Time>,
-    /// Refuse when the incident has another version.
-    expected_version: Option<i64>,
-}
-
-/// Gives it to somebody; to the one who asks when nobody is named.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Assign {
-    /// The person.
-    assignee: Option<String>,
-    /// The team.
-    team: Option<String>,
-    /// Refuse when the incident has another version.
-    expected_version: Option<i64>,
-}
-
-/// A command without fields of its own.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Plain {
-    /// Refuse when the incident has another version.
-    expected_version: Option<i64>,
-}
-
-/// Waits for something outside.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Hold {
-    /// What for.
-    reason: String,
-    /// Work goes on by itself after it.
-    #[serde(default)]
-    until: Option<Time>,
-    /// Refuse when the incident has another version.
-    #[serde(default)]
-    expected_version: Option<i64>,
-}
-
-/// The disruption is over.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Resolve {
-    /// What was done.
-    note: Option<String>,
-    /// Refuse when the incident has another version.
-    expected_version: Option<i64>,
-}
-
-/// It is not over.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Reopen {
-    /// Why.
-    reason: Option<String>,
-    /// Refuse when the incident has another version.
-    expected_version: Option<i64>,
-}
-
-/// Says something.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Note {
-    /// What.
-    text: String,
-    /// Refuse when the incident has another version.
-    #[serde(default)]
-    expected_version: Option<i64>,
-}
-
-/// A command as it came: where to, from whom, and what.
-#[derive(Debug)]
-pub struct Ordered<B> {
-    number: String,
-    caller: Caller,
-    idempotency_key: Option<Vec<u8>>,
-    body: B,
-}
-
-impl<B: DeserializeOwned> FromRequest<ApiState> for Ordered<B> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, api: &ApiState) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let caller = Caller::from_request_parts(&mut parts, api).await?;
-        let number = Path::<String>::from_request_parts(&mut parts, api).await;
-        let Path(number) =
-            number.map_err(|_| Problem::bad_request("the path is not well formed"))?;
-        Ok(Self {
-            number,
-            caller,
-            idempotency_key: idempotency_key(&parts.headers)?,
-            body: body::read(body).await?,
-        })
-    }
 }
 
 /// Takes notice of an incident; until a time if one is given.
@@ -284,134 +167,4 @@ pub async fn add_note(
     let text = required("text", &order.body.text)?;
     let version = order.body.expected_version;
     order.give(&api, Command::Note { text }, version).await
-}
-
-impl<B> Ordered<B> {
-    /// Hands the command to the engine and answers with the incident after commit.
-    async fn give(
-        self,
-        api: &ApiState,
-        command: Command,
-        expected_version: Option<i64>,
-    ) -> Result<Json<Incident>, Problem> {
-        let incident = incident_id(&self.number)?;
-        let mut given = CommandGiven {
-            incident,
-            command,
-            actor: self.caller.actor,
-            expected_version,
-            idempotency: None,
-        };
-        if let Some(key) = self.idempotency_key {
-            given.idempotency = Some(digest(&given, &key)?);
-        }
-        let (submit, db) = (api.setup().submit.clone(), api.setup().db.clone());
-        let outcome = async move {
-            let answer = submit(given).await?;
-            let view = async { incidents::find(db.reader().await?.lend(), answer.incident).await };
-            match (view.await, answer.is_refused) {
-                (Ok(Some(view)), false) => Ok(Incident::from(view)),
-                (Ok(view), true) => Err(refusal(answer, view.as_ref())),
-                (Ok(None), false) => Err(Problem::internal()),
-                (Err(_), true) => Err(refusal(answer, None)),
-                (Err(error), false) => {
-                    log::warn!(error:% = error; "a command was carried out, its incident cannot be read: {error}");
-                    let detail = "the command was carried out, but the incident cannot be read now; read it later";
-                    Err(Problem::new(Kind::OutcomeUnknown, detail))
-                }
-            }
-        };
-        api.run(outcome).await?.map(Json)
-    }
-}
-
-fn refusal(answer: CommandAnswer, view: Option<&incidents::IncidentView>) -> Problem {
-    let is_unknown = answer.reason == Reason::UnknownIncident;
-    match view {
-        None if is_unknown => {
-            Problem::not_found(format!("there is no incident {}", answer.incident))
-                .with("reason", answer.reason.code())
-        }
-        None => Problem::refused(answer.reason),
-        Some(view) => {
-            // What the core no longer holds but the store does was closed for good.
-            let reason = if is_unknown {
-                Reason::AlreadyClosed
-            } else {
-                answer.reason
-            };
-            Problem::refused(reason)
-                .with("incident", view.incident.id.to_string())
-                .with("state", view.incident.state.word().word())
-                .with("version", view.incident.version)
-        }
-    }
-}
-
-/// The key as the core remembers it: with whom it is from, and what it stands for.
-fn digest(given: &CommandGiven, key: &[u8]) -> Result<IdempotencyKey, Problem> {
-    let mut who = given.actor.as_bytes().to_vec();
-    who.push(0);
-    who.extend_from_slice(key);
-    let command = serde_json::to_vec(given).map_err(|_| Problem::internal())?;
-    Ok(IdempotencyKey {
-        key: xxh3_64(&who),
-        command: xxh3_64(&command),
-    })
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(None);
-    };
-    if value.is_empty() || value.len() > IDEMPOTENCY_KEY_MAX {
-        let detail = format!("an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX} bytes");
-        return Err(Problem::bad_request(detail));
-    }
-    Ok(Some(value.as_bytes().to_vec()))
-}
-
-/// A text that must be there.
-fn required(field: &str, text: &str) -> Result<Box<str>, Problem> {
-    match optional(field, Some(text))? {
-        Some(text) => Ok(text),
-        None => Err(Problem::bad_request(format!(
-            "{field} is empty; say something"
-        ))),
-    }
-}
-
-/// A text that may be missing or empty.
-fn optional(field: &str, text: Option<&str>) -> Result<Option<Box<str>>, Problem> {
-    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    if text.len() > limits::NOTE_BYTES_MAX {
-        let max = limits::NOTE_BYTES_MAX;
-        return Err(Problem::bad_request(format!(
-            "{field} is longer than {max} bytes"
-        )));
-    }
-    if text.contains('\0') {
-        return Err(Problem::bad_request(format!(
-            "{field} holds a NUL character"
-        )));
-    }
-    Ok(Some(text.into()))
-}
-
-/// The name of a person or team.
-fn name(field: &str, text: &str) -> Result<SmolStr, Problem> {
-    let name = text.trim();
-    let is_fine = !name.is_empty()
-        && name.len() <= limits::NAME_BYTES_MAX
-        && !name.chars().any(char::is_control);
-    if is_fine {
-        Ok(SmolStr::new(name))
-    } else {
-        let max = limits::NAME_BYTES_MAX;
-        Err(Problem::bad_request(format!(
-            "{field} is one line of 1 to {max} bytes"
-        )))
-    }
 }

@@ -47,7 +47,6 @@ pub struct DeadLetter {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeadLetterWithBody {
     #[serde(flatten)]
-    #[schema(inline)]
     head: DeadLetter,
     /// The body as text; bytes that are no text are replaced, and what is very long is cut.
     body: String,

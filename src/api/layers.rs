@@ -93,12 +93,13 @@ async fn log_line(request: Request, next: Next) -> Response {
     response
 }
 
-/// What is asked for every few seconds is not worth a line; what failed here is worth a warning.
+/// What only reads, and works, is not worth a line; what failed here is worth a warning.
 fn level(method: &Method, path: &str, status: StatusCode) -> log::Level {
     let is_routine = matches!(path, "/healthz" | "/readyz" | "/metrics");
+    let is_read = matches!(*method, Method::GET | Method::HEAD) && !status.is_client_error();
     if status.is_server_error() && path != "/readyz" {
         log::Level::Warn
-    } else if is_routine || *method == Method::HEAD {
+    } else if is_routine || is_read {
         log::Level::Debug
     } else {
         log::Level::Info

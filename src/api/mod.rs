@@ -17,6 +17,7 @@ pub mod explain;
 pub mod incidents;
 mod layers;
 pub mod openapi;
+pub mod order;
 pub mod page;
 pub mod problem;
 pub mod routes;

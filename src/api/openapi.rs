@@ -7,17 +7,17 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
-    ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
+    Response, ResponseBuilder,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use super::auth::Role;
 use super::docs;
 use super::problem::{PROBLEM_JSON, ProblemBody};
+use crate::api_token::Role;
 
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
@@ -32,6 +32,9 @@ const REQUESTS: [&str; 8] = [
     "Resolve",
     "TokenWanted",
 ];
+
+/// Answers that leave out what does not apply.
+const SPARSE: [&str; 2] = ["Health", "Problem"];
 
 /// The document in the forms in which it is served.
 #[derive(Debug)]
@@ -64,7 +67,8 @@ impl Documents {
 
 /// A document without operations.
 pub(super) fn start() -> OpenApi {
-    let about = "Incidents, alerts and what happened to them. Lists answer `items` and `next_cursor`; errors are \
+    let about = "Incidents, alerts and what happened to them. Alerts come in at `POST /ingest/{source}`; \
+                 `GET /api/v1/sources` lists the sources. Lists answer `items` and `next_cursor`; errors are \
                  problems (RFC 9457) with a stable `type`; times are RFC 3339 in UTC; durations are seconds in fields \
                  ending in `_s`.";
     let info = InfoBuilder::new()
@@ -90,7 +94,7 @@ pub(super) fn start() -> OpenApi {
 /// Says in a part of the document which role its operations need.
 pub(super) fn require(document: &mut OpenApi, role: Role) {
     for operation in operations(document) {
-        operation.security = Some(vec![SecurityRequirement::new(BEARER, [role.word()])]);
+        operation.security = Some(vec![SecurityRequirement::new(BEARER, [role.as_str()])]);
         let answers = &mut operation.responses.responses;
         for (status, description) in [
             ("401", "No valid token"),
@@ -101,53 +105,100 @@ pub(super) fn require(document: &mut OpenApi, role: Role) {
     }
 }
 
-/// Adds the errors that every operation can have, and marks what is always present.
+/// Adds what is true for every operation, and marks what is always present.
 fn finish(document: &mut OpenApi) {
-    let paths: Vec<String> = document.paths.paths.keys().cloned().collect();
-    for path in paths {
-        let Some(item) = document.paths.paths.get_mut(&path) else {
-            continue;
-        };
+    let optional = optional_bodies(document);
+    for (path, item) in &mut document.paths.paths {
         let is_command = item.post.is_some() && path.contains("/incidents/");
-        for operation in [&mut item.get, &mut item.post, &mut item.delete]
-            .into_iter()
-            .flatten()
-        {
-            let mut answers = Vec::new();
-            if path.contains('{') {
-                answers.push(("404", "There is no such thing"));
-            }
-            if is_command {
-                answers.push(("409", "The command was refused; `reason` says why"));
-            }
-            if operation.security.is_some() {
-                answers.push(("503", "Try again after `Retry-After` seconds"));
-            }
-            for (status, description) in answers {
-                let known = &mut operation.responses.responses;
-                known
-                    .entry(status.to_owned())
-                    .or_insert(RefOr::T(problem(description)));
-            }
-            let others = RefOr::T(problem("Any other error"));
-            operation
-                .responses
-                .responses
-                .entry("default".to_owned())
-                .or_insert(others);
+        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            name_by_tag(operation);
+            relax_body(operation, &optional);
+            add_errors(operation, path, is_command);
         }
     }
+    let components = document.components.as_mut();
+    let schemas = components.map(|components| &mut components.schemas);
+    for (name, schema) in schemas.into_iter().flatten() {
+        let is_answer = !REQUESTS.contains(&name.as_str()) && !SPARSE.contains(&name.as_str());
+        if let (RefOr::T(schema), true) = (schema, is_answer) {
+            complete(name, schema);
+        }
+    }
+}
+
+/// Adds the errors that an operation can have besides those it names itself.
+fn add_errors(operation: &mut Operation, path: &str, is_command: bool) {
+    let has_security = operation.security.is_some();
+    let known = &mut operation.responses.responses;
+    for (status, applies, description) in [
+        ("404", path.contains('{'), "There is no such thing"),
+        (
+            "409",
+            is_command,
+            "The command was refused; `reason` says why",
+        ),
+        ("503", has_security, "Try again after `Retry-After` seconds"),
+        ("default", true, "Any other error"),
+    ] {
+        if applies {
+            let answer = known.entry(status.to_owned());
+            answer.or_insert_with(|| RefOr::T(problem(description)));
+        }
+    }
+}
+
+/// Says that a body may be left out when it has no field that must be there.
+fn relax_body(operation: &mut Operation, optional: &[String]) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else {
+        return;
+    };
+    let is_optional = body.content.values().any(|content| {
+        let RefOr::T(content) = content else {
+            return false;
+        };
+        matches!(&content.schema, Some(RefOr::Ref(named)) if optional.contains(&named.ref_location))
+    });
+    if is_optional {
+        body.required = Some(Required::False);
+    }
+}
+
+/// Where the bodies stand that may be left out, having no field that must be there.
+fn optional_bodies(document: &OpenApi) -> Vec<String> {
     let schemas = document
         .components
-        .as_mut()
-        .map(|components| &mut components.schemas);
-    for (name, schema) in schemas.into_iter().flatten() {
-        if !REQUESTS.contains(&name.as_str())
-            && !matches!(name.as_str(), "Health" | "Problem")
-            && let RefOr::T(Schema::Object(object)) = schema
-        {
-            object.required = object.properties.keys().cloned().collect();
+        .iter()
+        .flat_map(|components| &components.schemas);
+    let optional = schemas.filter(|(name, schema)| {
+        let RefOr::T(Schema::Object(object)) = schema else {
+            return false;
+        };
+        REQUESTS.contains(&name.as_str()) && object.required.is_empty()
+    });
+    optional
+        .map(|(name, _)| Ref::from_schema_name(name).ref_location)
+        .collect()
+}
+
+/// Marks every field as present, and lets a list name its items instead of repeating them.
+fn complete(name: &str, schema: &mut Schema) {
+    if let Schema::AllOf(parts) = schema {
+        for part in &mut parts.items {
+            if let RefOr::T(part) = part {
+                complete(name, part);
+            }
         }
+    }
+    let Schema::Object(object) = schema else {
+        return;
+    };
+    object.required = object.properties.keys().cloned().collect();
+    if let Some(item) = name.strip_prefix("List_")
+        && let Some(RefOr::T(Schema::Array(array))) = object.properties.get_mut("items")
+    {
+        let item = RefOr::Ref(Ref::from_schema_name(item));
+        array.items = ArrayItems::RefOrSchema(Box::new(item));
     }
 }
 
@@ -158,6 +209,14 @@ fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
             .into_iter()
             .flatten()
     })
+}
+
+/// Handlers of different resources may have one name; operations may not.
+fn name_by_tag(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next();
+    let name = operation.operation_id.as_deref().unwrap_or_default();
+    let tag = tag.map(|tag| tag.replace(' ', "_")).unwrap_or_default();
+    operation.operation_id = Some(format!("{tag}_{name}"));
 }
 
 fn problem(description: &str) -> Response {

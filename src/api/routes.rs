@@ -9,10 +9,11 @@ use axum::{Extension, Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Role, require};
+use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{ApiState, alerts, commands, dead_letters, incidents, layers, sources, status, tokens};
+use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
 const LATER: [&str; 17] = [
@@ -36,6 +37,8 @@ const LATER: [&str; 17] = [
 ];
 /// Commands of the contract that are not built yet.
 const LATER_COMMANDS: [&str; 6] = ["merge", "split", "unlink", "pin", "priority", "root"];
+/// The same outside of `/api/v1`: the beginnings of paths.
+const LATER_PATHS: [&str; 5] = ["/api/v2", "/pagerduty", "/opsgenie", "/heartbeat", "/hooks"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -117,6 +120,9 @@ async fn not_allowed() -> Problem {
 
 async fn not_found(request: Request) -> Problem {
     let path = request.uri().path();
+    if let Some(problem) = outside(path) {
+        return problem;
+    }
     let mut segments = path.strip_prefix("/api/v1/").unwrap_or_default().split('/');
     let first = segments.next().unwrap_or_default();
     let last = segments.nth(1).unwrap_or_default();
@@ -125,4 +131,22 @@ async fn not_found(request: Request) -> Problem {
         return Problem::new(Kind::NotAvailable, detail);
     }
     Problem::not_found("nothing is found under this path; /api/docs lists what there is")
+}
+
+/// What to say about a path that belongs to the contract but not to the API.
+fn outside(path: &str) -> Option<Problem> {
+    let is_under = |root: &str| {
+        path.strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if is_under("/ingest") {
+        let detail =
+            "alerts are sent to /ingest/ and the name of a source; /api/v1/sources lists them";
+        return Some(Problem::not_found(detail));
+    }
+    LATER_PATHS.into_iter().any(is_under).then(|| {
+        let detail = "this path is not available in this version of Watchbell; \
+                      an Alertmanager sends its webhooks to /ingest/ and the name of a source";
+        Problem::new(Kind::NotAvailable, detail)
+    })
 }

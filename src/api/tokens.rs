@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ApiState;
-use super::auth::{Caller, Role, token_id, token_text};
+use super::auth::Caller;
 use super::body;
 use super::page::{List, PageQuery, Params, Sorting};
 use super::problem::Problem;
 use super::time::{self, Time};
+use crate::api_token::{self, NotARole, Role};
 use crate::core::limits;
 use crate::core::time::Timestamp;
 use crate::store::tokens::{self, TokenRow};
@@ -51,7 +52,6 @@ pub struct Token {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NewToken {
     #[serde(flatten)]
-    #[schema(inline)]
     record: Token,
     /// The token. It is shown this once and stored nowhere.
     #[schema(example = "wbt_...")]
@@ -104,18 +104,17 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let wanted: TokenWanted = body::read(body).await?;
     let now = api.now();
-    let random = || {
-        (api.setup().entropy)().map_err(|error| {
-            log::error!(error = error.as_str(); "no token can be made: {error}");
-            Problem::internal()
-        })
-    };
-    let token = token_text(random()?);
+    let random = (api.setup().entropy)().map_err(|error| {
+        log::error!(error = error.as_str(); "no token can be made: {error}");
+        Problem::internal()
+    })?;
+    let token = api_token::mint(random);
+    let hash = api.setup().auth.key.hash(&token);
     let row = TokenRow {
-        id: token_id(random()?),
+        id: api_token::public_id(&hash),
         name: name(&wanted.name)?,
-        role: role(&wanted.role)?.word().to_owned(),
-        hash: api.setup().auth.key.hash(&token),
+        role: role(&wanted.role)?.as_str().to_owned(),
+        hash,
         created_at: now.as_millis(),
         expires_at: wanted
             .expires
@@ -198,8 +197,8 @@ fn name(text: &str) -> Result<String, Problem> {
 }
 
 fn role(word: &str) -> Result<Role, Problem> {
-    Role::from_word(word).ok_or_else(|| {
-        let words = Role::ALL.map(Role::word).join(", ");
+    word.parse().map_err(|NotARole| {
+        let words = Role::ALL.map(Role::as_str).join(", ");
         Problem::bad_request(format!("{word:?} is no role; it is one of {words}"))
     })
 }

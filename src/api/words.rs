@@ -118,7 +118,7 @@ mod tests {
         );
         assert_eq!(
             documented::<TokenRole>(),
-            crate::api::auth::Role::ALL.map(|one| one.word())
+            crate::api_token::Role::ALL.map(|one| one.as_str())
         );
         assert_eq!(
             documented::<State>(),

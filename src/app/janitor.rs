@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::core::ids::Seq;
+use crate::core::limits::IDEMPOTENCY_KEPT;
 use crate::engine::handle::EngineHandle;
 use crate::runtime::clock::Clock;
 use crate::store::Db;
@@ -81,6 +82,7 @@ impl Janitor {
             inputs_before: now.minus(kept.inputs),
             inputs_through,
             incidents_before: now.minus(kept.closed_incidents),
+            answers_before: now.minus(IDEMPOTENCY_KEPT),
         };
         while self.engine.writer().retain(limits).await? > 0 {
             if stop

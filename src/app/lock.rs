@@ -1,16 +1,18 @@
-//! One process per SQLite file.
+//! One process per SQLite file, and one per state directory that is known by its name.
 //!
-//! The lock is the kernel's, so it is free again at once when its holder dies. Must not be taken for Postgres, where
-//! the lease row decides.
+//! The locks are the kernel's, so they are free again at once when their holder dies. Of a Postgres database the lease
+//! row decides; there the name lets a restarted process go on at once instead of waiting for its own old lease. Must
+//! not give one name to two processes that live at the same time.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions, TryLockError, read_to_string};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use crate::config::Settings;
 use crate::config::settings::StoreUrl;
+use crate::runtime::entropy::random_bytes;
 use crate::store::StoreError;
 
 /// The lock; free again when this is dropped.
@@ -54,4 +56,58 @@ impl FileLock {
             }
         }
     }
+}
+
+/// The name under which this process holds the lease.
+#[derive(Debug)]
+pub(super) struct Instance {
+    /// The same after a restart on the same machine, as long as it runs; unique otherwise.
+    pub(super) holder: String,
+    _file: Option<File>,
+}
+
+impl Instance {
+    /// Takes the name of the state directory, or a name for this run only when another process has that one.
+    pub(super) fn take(settings: &Settings) -> anyhow::Result<Self> {
+        let fresh = hex::encode(random_bytes::<8>()?);
+        let path = settings.state_dir().join("instance");
+        match named(&path, &fresh) {
+            Ok((name, file)) => Ok(Self {
+                holder: name,
+                _file: Some(file),
+            }),
+            Err(error) => {
+                log::info!(error:% = error; "{} is not used ({error}); this run gets a name of its own", path.display());
+                Ok(Self {
+                    holder: fresh,
+                    _file: None,
+                })
+            }
+        }
+    }
+}
+
+fn named(path: &Path, fresh: &str) -> io::Result<(String, File)> {
+    // A copied directory on another machine must not pass for this one, nor a process from before a restart of it.
+    let boot = read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)?;
+    file.try_lock()?;
+    let mut name = String::new();
+    io::Read::by_ref(&mut file)
+        .take(64)
+        .read_to_string(&mut name)?;
+    let mut name = name.trim_end();
+    if name.len() != fresh.len() || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{fresh}")?;
+        name = fresh;
+    }
+    Ok((format!("{name}@{}", boot.trim_end()), file))
 }

@@ -9,7 +9,7 @@ mod polls;
 mod reload;
 mod wiring;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,7 +25,6 @@ use crate::engine::handle::EngineHandle;
 use crate::engine::{Decode, Engine, EngineSetup};
 use crate::ingest::{self, Ingest};
 use crate::runtime::clock::Clock;
-use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::{Listener, Server};
 use crate::runtime::notify::{Heartbeats, Notifier};
 use crate::runtime::signals::{Outcome, ReloadRequest, Signals, serve_signals};
@@ -38,7 +37,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
 
 use janitor::Janitor;
-use lock::FileLock;
+use lock::{FileLock, Instance};
 use polls::Polls;
 use reload::Reloader;
 
@@ -105,16 +104,21 @@ async fn run(
     let heartbeats = Heartbeats::new();
     wiring::make_state_dir(&settings)?;
     let _lock = FileLock::take(&settings)?;
-    let db = Db::open(
-        &wiring::store_url(&settings)?,
-        settings.store.read_connections,
-    )
-    .await?;
+    let instance = Instance::take(&settings)?;
+    let tls = wiring::tls(&settings)?;
+    let token_key = wiring::token_key(&settings)?;
+    let db = open_store(&settings).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-    let Some(claimed) = claim(&db, &shell, &metrics).await? else {
+    let Some(claimed) = claim(&db, &instance.holder, &shell, &metrics).await? else {
         return Ok(());
     };
     metrics.leader.set(1);
+    // Before anything runs that would have to be stopped when an address is taken.
+    let listeners = listeners(&settings, inherited, tls.as_ref()).await?;
+    let addresses = listeners
+        .iter()
+        .map(Listener::local_addr)
+        .collect::<Result<_, _>>()?;
 
     let mut supervisor = Supervisor::new();
     let inside = Inside {
@@ -128,25 +132,20 @@ async fn run(
     let drain = wiring::duration(settings.server.drain_timeout);
     let http_stage = supervisor.stage("http", drain.saturating_add(STAGE_DEADLINE));
 
-    let tls = wiring::tls(&settings)?;
-    let listeners = listeners(&settings, inherited, tls.as_ref()).await?;
     let state = wiring::api_state(wiring::ApiParts {
         settings: &settings,
+        token_key,
         db: db.clone(),
         engine: core.engine.clone(),
         ingest: core.ingest.clone(),
         metrics: Arc::clone(&metrics),
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
-    })?;
+    });
     let router = api::router(state).merge(ingest::http::router(core.ingest.clone()));
     let server = Server::new(router, wiring::limits(&settings));
-    supervisor.spawn(&http_stage, "http", |stop| async move {
-        let drained = server.run(listeners, stop).await;
-        if drained.cut > 0 {
-            log::warn!(cut = drained.cut; "{} connections were cut at the drain deadline", drained.cut);
-        }
-        Ok(())
+    supervisor.spawn(&http_stage, "http", |stop| {
+        done(serve_http(server, listeners, stop))
     });
 
     let side = Side {
@@ -155,6 +154,7 @@ async fn run(
         notifier: notifier.clone(),
         db: db.clone(),
         tls,
+        addresses,
         logs: shell.logs,
         clock: shell.clock,
         reload: shell.reload,
@@ -175,6 +175,18 @@ async fn run(
     Ok(())
 }
 
+async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
+    let url = settings.store.full_url().map_err(anyhow::Error::msg)?;
+    Ok(Db::open(url.expose(), settings.store.read_connections).await?)
+}
+
+async fn serve_http(server: Server, listeners: Vec<Listener>, stop: CancellationToken) {
+    let drained = server.run(listeners, stop).await;
+    if drained.cut > 0 {
+        log::warn!(cut = drained.cut; "{} connections were cut at the drain deadline", drained.cut);
+    }
+}
+
 fn told_late(stopped: &Stopped) {
     if !stopped.late.is_empty() {
         log::warn!("stopped, but these were late: {}", stopped.late.join(", "));
@@ -188,6 +200,7 @@ struct Side {
     notifier: Notifier,
     db: Db,
     tls: Option<TlsHolder>,
+    addresses: Vec<SocketAddr>,
     logs: LogHandle,
     clock: Clock,
     reload: ReloadRequest,
@@ -209,6 +222,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         settings: settings_in,
         ingest: core.ingest,
         tls: side.tls,
+        addresses: side.addresses,
     };
     let reload = side.reload;
     let (ready, told) = (core.engine, side.notifier);
@@ -310,17 +324,19 @@ type Claimed = (
 );
 
 /// Takes the right to decide; waits for it as long as another process holds it.
-async fn claim(db: &Db, shell: &Shell, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Claimed>> {
-    let id = random_bytes::<6>()?;
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let holder = format!("{}-{hex}", std::process::id());
+async fn claim(
+    db: &Db,
+    holder: &str,
+    shell: &Shell,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Option<Claimed>> {
     let mut is_told = false;
     loop {
         let (clock, figures) = (shell.clock.clone(), Arc::clone(metrics));
         let setup = WriterSetup {
             db: db.clone(),
             partition: PARTITION,
-            holder: holder.clone(),
+            holder: holder.to_owned(),
             now: Box::new(move || clock.now()),
             on_commit: Box::new(move |took| {
                 figures.inbox_commit_seconds.observe(took.as_secs_f64());

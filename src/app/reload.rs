@@ -2,6 +2,7 @@
 //!
 //! Must always tell the service manager that a reload is over, whether it succeeded or not.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -28,6 +29,8 @@ pub(super) struct Reloader {
     pub(super) settings: watch::Sender<Arc<Settings>>,
     pub(super) ingest: Ingest,
     pub(super) tls: Option<TlsHolder>,
+    /// Where the daemon really listens; no reload changes that.
+    pub(super) addresses: Vec<SocketAddr>,
 }
 
 impl Reloader {
@@ -49,11 +52,17 @@ impl Reloader {
 
     fn apply(&self, settings: Settings) {
         let before = Arc::clone(&self.settings.borrow());
+        if let Some(refusal) = settings.refusal_to_apply(&before, &self.addresses) {
+            log::error!(
+                "the new configuration is not applied, the old one stays in force: the daemon still listens where it did, and {refusal}; restart it"
+            );
+            return;
+        }
         for key in before.needs_restart(&settings) {
             log::warn!(key = key; "{key} has changed; that takes a restart");
         }
-        if let Some(tls) = &self.tls
-            && let Err(error) = tokio::task::block_in_place(|| tls.reload())
+        if let (Some(tls), Some(paths)) = (&self.tls, wiring::tls_paths(&settings))
+            && let Err(error) = tokio::task::block_in_place(|| tls.reload(&paths))
         {
             log::error!(error:% = error; "the certificate was not reloaded, the old one stays in use: {error}");
         }

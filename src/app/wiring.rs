@@ -15,7 +15,7 @@ use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::SourceStatus;
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
-use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings, StoreUrl};
+use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
 use crate::core::time::Span;
 use crate::engine::handle::EngineHandle;
 use crate::ingest::door::{Credential, Door, SourceSetup};
@@ -26,7 +26,6 @@ use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::Limits;
 use crate::runtime::supervise::Stage;
 use crate::runtime::tls::{TlsHolder, TlsPaths};
-use crate::sources::{Source, alertmanager::Alertmanager};
 use crate::store::Db;
 use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
@@ -37,19 +36,6 @@ pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
     let folder = settings.state_dir();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("the state directory {} cannot be made", folder.display()))
-}
-
-/// The store's URL with its password.
-pub(super) fn store_url(settings: &Settings) -> anyhow::Result<String> {
-    match &settings.store.url {
-        StoreUrl::Sqlite(path) => {
-            let path = path
-                .to_str()
-                .context("the path of the SQLite file is not valid UTF-8")?;
-            Ok(format!("sqlite:{path}"))
-        }
-        StoreUrl::Postgres(url) => Ok(url.expose().to_owned()),
-    }
 }
 
 /// What each log line is like.
@@ -81,30 +67,32 @@ pub(super) fn limits(settings: &Settings) -> Limits {
 
 /// The certificate, if TLS is configured.
 pub(super) fn tls(settings: &Settings) -> anyhow::Result<Option<TlsHolder>> {
-    let Some(tls) = &settings.server.tls else {
-        return Ok(None);
-    };
-    let paths = TlsPaths {
+    let paths = tls_paths(settings);
+    Ok(paths.as_ref().map(TlsHolder::load).transpose()?)
+}
+
+/// The files of the certificate, if TLS is configured.
+pub(super) fn tls_paths(settings: &Settings) -> Option<TlsPaths> {
+    let tls = settings.server.tls.as_ref()?;
+    Some(TlsPaths {
         cert: tls.cert.clone(),
         key: tls.key.clone(),
         client_ca: tls.client_ca.clone(),
-    };
-    Ok(Some(TlsHolder::load(paths)?))
+    })
 }
 
 /// The doors.
 pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
     IngestSetup {
-        sources: settings.sources.iter().map(source_setup).collect(),
+        sources: settings.sources.iter().filter_map(source_setup).collect(),
         body_max: usize::try_from(settings.server.body_max).unwrap_or(usize::MAX),
         inbox_rows: i64::from(settings.limits.inbox_rows),
     }
 }
 
-fn source_setup(source: &SourceSettings) -> SourceSetup {
-    let decoder: Arc<dyn Source> = match source.kind {
-        SourceKind::Alertmanager => Arc::new(Alertmanager),
-    };
+/// `None` never happens for settings that were loaded: a source without the mapping that its kind needs is an error there.
+fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
+    let decoder = source.decoder()?;
     let mut credentials = Vec::new();
     if let Some(token) = &source.token {
         credentials.push(Credential::new(
@@ -121,12 +109,12 @@ fn source_setup(source: &SourceSettings) -> SourceSetup {
     if let Some(header) = &source.header {
         credentials.push(Credential::new(&header.name, header.value.expose()));
     }
-    SourceSetup {
+    Some(SourceSetup {
         name: source.name.clone(),
         decoder,
         credentials,
         is_reconciled: source.reconcile.is_some(),
-    }
+    })
 }
 
 /// The sources that are asked what is really active.
@@ -160,6 +148,7 @@ fn basic_header(user: &str, password: &str) -> String {
 /// What the API is made of.
 pub(super) struct ApiParts<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) token_key: TokenKey,
     pub(super) db: Db,
     pub(super) engine: EngineHandle,
     pub(super) ingest: Ingest,
@@ -168,13 +157,20 @@ pub(super) struct ApiParts<'a> {
     pub(super) stage: Stage,
 }
 
-/// The API's state.
+/// The key of the token hashes.
 ///
 /// # Errors
-/// The key of the token hashes cannot be read or made.
-pub(super) fn api_state(parts: ApiParts<'_>) -> anyhow::Result<ApiState> {
+/// It cannot be read or made.
+pub(super) fn token_key(settings: &Settings) -> anyhow::Result<TokenKey> {
+    let key = token_key::load_or_create(settings.state_dir(), random_bytes::<32>()?)?;
+    Ok(TokenKey::new(*key))
+}
+
+/// The API's state.
+pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     let ApiParts {
         settings,
+        token_key,
         db,
         engine,
         ingest,
@@ -182,10 +178,9 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> anyhow::Result<ApiState> {
         clock,
         stage,
     } = parts;
-    let key = token_key::load_or_create(settings.state_dir(), random_bytes::<32>()?)?;
     let (submit, readiness) = (engine.clone(), engine);
     let (figures, doors) = (ingest.clone(), ingest);
-    Ok(ApiState::new(ApiSetup {
+    ApiState::new(ApiSetup {
         db,
         submit: Arc::new(move |given| {
             let engine = submit.clone();
@@ -208,10 +203,10 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> anyhow::Result<ApiState> {
         auth: AuthSetup {
             is_open: !settings.auth.is_required,
             is_metrics_open: !settings.auth.is_required,
-            key: TokenKey::new(*key),
+            key: token_key,
         },
         entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
-    }))
+    })
 }
 
 fn source_status(door: &Door) -> SourceStatus {

@@ -9,7 +9,7 @@ use crate::cli::out::Out;
 use crate::cli::settings::{request, shown_path, shown_store};
 use crate::cli::table::{Fit, Table};
 use crate::cli::target;
-use crate::config::settings::{SourceKind, SourceSettings};
+use crate::config::settings::SourceSettings;
 use crate::config::{Env, Settings, load};
 
 /// The examples of `--help`.
@@ -74,21 +74,20 @@ fn summary(settings: &Settings, out: &Out) -> String {
 }
 
 fn source_line(source: &SourceSettings, base: &str) -> String {
-    let kind = match source.kind {
-        SourceKind::Alertmanager => "alertmanager",
-    };
     let mut line = format!(
-        "{} ({kind}): POST {base}/ingest/{}",
-        source.name, source.name
+        "{} ({}): POST {base}/ingest/{}",
+        source.name,
+        source.kind.word(),
+        source.name
     );
+    if let Some(preset) = &source.preset {
+        line.push_str(&format!(", preset {preset}"));
+    }
     line.push_str(if source.is_authenticated() {
         ", with a secret"
     } else {
         ", open"
     });
-    if source.api {
-        line.push_str(", also /api/v2");
-    }
     if let Some(reconcile) = &source.reconcile {
         line.push_str(&format!(", reconciled with {}", reconcile.url));
     }

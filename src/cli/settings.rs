@@ -47,28 +47,9 @@ pub fn load_sections(request: &LoadRequest, needed: &[&str]) -> Result<Settings,
 /// The store's URL with its password in it.
 ///
 /// # Errors
-/// The path of a SQLite file is not UTF-8.
+/// The path of a SQLite file is not UTF-8, or the URL has no place for the password.
 pub fn store_url(store: &StoreSettings) -> Result<Secret, Failure> {
-    match &store.url {
-        StoreUrl::Sqlite(path) => {
-            let text = path.to_str().map(|path| format!("sqlite:{path}"));
-            text.map(Secret::new).ok_or_else(|| {
-                Failure::unreachable("the path of the store is not valid UTF-8")
-                    .next("set [store] url to another path")
-            })
-        }
-        StoreUrl::Postgres(url) => {
-            let Some(password) = &store.password else {
-                return Ok(url.clone());
-            };
-            let mut parsed = Url::parse(url.expose())
-                .map_err(|error| Failure::unreachable(format!("the store url is bad: {error}")))?;
-            let set = parsed.set_password(Some(password.expose()));
-            let bad = || Failure::unreachable("the store url cannot hold a password");
-            set.map_err(|()| bad().next("write it as postgres://user@host/database"))?;
-            Ok(Secret::new(parsed.as_str()))
-        }
-    }
+    store.full_url().map_err(Failure::unreachable)
 }
 
 /// The store as people know it: the whole path, or server and database without user and password.

@@ -70,6 +70,19 @@ impl Files {
             .collect()
     }
 
+    /// A single document that is read on its own.
+    pub(super) fn of_one(shown: &str) -> Self {
+        Self(vec![SourceFile {
+            shown: shown.to_owned(),
+            folder: PathBuf::new(),
+        }])
+    }
+
+    /// A path beside the main file; `None` when only the compiled-in defaults are used.
+    pub(super) fn beside_main(&self, path: &Path) -> Option<PathBuf> {
+        self.0.get(1).map(|main| main.folder.join(path))
+    }
+
     fn add(&mut self, path: &Path) -> usize {
         self.0.push(SourceFile {
             shown: path.display().to_string(),

@@ -3,11 +3,15 @@
 //! Order: compiled-in defaults (the shipped `config/watchbell.toml`) <- the file <- its `include`s. [`load`] reads
 //! everything anew at each call, so a reload is one more call. Start reading at `sections`, which names every key.
 //!
+//! Of the sources only the compiler of mappings is used, so that a wrong expression is told with its line.
+//!
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
 pub mod env;
 pub mod error;
 mod files;
+mod mapping;
+pub mod presets;
 mod reader;
 pub mod rules;
 pub mod secret;

@@ -60,6 +60,12 @@ impl<'a> Reading<'a> {
         self.asked.borrow().clone()
     }
 
+    /// Takes over the errors of a document that is read because of something at this place.
+    fn adopt(&self, at: At, errors: ConfigErrors) {
+        let errors = errors.0.into_iter().map(|error| (at, error));
+        self.errors.borrow_mut().extend(errors);
+    }
+
     fn report(&self, at: At, key: &str, complaint: Complaint) {
         let error = ConfigError {
             file: self.files.shown(at.file).to_owned(),
@@ -266,6 +272,49 @@ impl<'a> TableReader<'a> {
                 }
             }
         }
+    }
+
+    /// Records an error at an entry below this table, as near to it as the document goes.
+    pub(super) fn refuse_below(&self, path: &[String], complaint: Complaint) {
+        let mut names = path.iter();
+        let found = names.next().and_then(|name| self.table.get(name));
+        let Some((_, first)) = found else {
+            if let Some(at) = self.at {
+                self.reading
+                    .report(at, &self.path_of(&path.join(".")), complaint);
+            }
+            return;
+        };
+        let mut node = first;
+        for name in names {
+            let below = match &node.value {
+                Value::Table(table) => table.get(name).map(|(_, node)| node),
+                Value::List(items) => name.parse().ok().and_then(|at: usize| items.get(at)),
+                Value::Text(_)
+                | Value::Integer(_)
+                | Value::Float
+                | Value::Flag(_)
+                | Value::Date => None,
+            };
+            match below {
+                Some(below) => node = below,
+                None => break,
+            }
+        }
+        self.reading
+            .report(node.at, &self.path_of(&path.join(".")), complaint);
+    }
+
+    /// Takes over the errors of a document that is read because of a key of this table.
+    pub(super) fn adopt(&self, key: &str, errors: ConfigErrors) {
+        if let Some(at) = self.table.get(key).map(|(_, node)| node.at).or(self.at) {
+            self.reading.adopt(at, errors);
+        }
+    }
+
+    /// What all readers of this load share.
+    pub(super) fn reading(&self) -> &'a Reading<'a> {
+        self.reading
     }
 
     /// The place of this table as the operator knows it, as `file:line`.

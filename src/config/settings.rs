@@ -6,10 +6,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use url::Url;
 
 use crate::config::secret::Secret;
 use crate::core::rules::IncidentRules;
 use crate::core::time::Span;
+use crate::sources::mapping::Mapping;
+use crate::sources::{Source, decoder};
 
 /// Everything that is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,10 +69,39 @@ impl Settings {
         ))
     }
 
+    /// Why these settings must not be applied while the sockets of `running` stay open, if so: a reload cannot move
+    /// them, and other machines may reach one of them.
+    pub fn refusal_to_apply(&self, running: &Self, sockets: &[SocketAddr]) -> Option<String> {
+        let applied = Self {
+            auth: running.auth,
+            sources: self.sources.clone(),
+            ..Self::default()
+        };
+        sockets
+            .iter()
+            .find_map(|address| applied.refusal_to_listen(*address))
+    }
+
     /// The keys that differ in `new` and that only a restart applies; a reload keeps their old values.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let differs = [
             ("server.listen", self.server.listen != new.server.listen),
+            (
+                "server.header_timeout",
+                self.server.header_timeout != new.server.header_timeout,
+            ),
+            (
+                "server.body_timeout",
+                self.server.body_timeout != new.server.body_timeout,
+            ),
+            (
+                "server.drain_timeout",
+                self.server.drain_timeout != new.server.drain_timeout,
+            ),
+            (
+                "auth.required",
+                self.auth.is_required != new.auth.is_required,
+            ),
             (
                 "server.tls",
                 self.server.tls.is_some() != new.server.tls.is_some(),
@@ -161,8 +195,33 @@ impl Default for StoreUrl {
     }
 }
 
+impl StoreSettings {
+    /// The URL that the store is opened with, the password in it.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do.
+    pub fn full_url(&self) -> Result<Secret, &'static str> {
+        match (&self.url, &self.password) {
+            (StoreUrl::Sqlite(path), _) => match path.to_str() {
+                Some(path) => Ok(Secret::new(format!("sqlite:{path}"))),
+                None => {
+                    Err("the path of the store is not valid UTF-8; set [store] url to another path")
+                }
+            },
+            (StoreUrl::Postgres(url), None) => Ok(url.clone()),
+            (StoreUrl::Postgres(url), Some(password)) => {
+                let bad = "the store url cannot hold a password; write it as postgres://user@host/database";
+                let mut url = Url::parse(url.expose()).map_err(|_| bad)?;
+                url.set_password(Some(password.expose()))
+                    .map_err(|()| bad)?;
+                Ok(Secret::new(url.as_str()))
+            }
+        }
+    }
+}
+
 /// `[auth]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuthSettings {
     /// Whether the API asks for a token; always true when other machines reach a listener.
     pub is_required: bool,
@@ -191,9 +250,18 @@ pub struct SourceSettings {
     pub reconcile: Option<Reconcile>,
     /// Whether this source owns `/api/v2`; true for at most one.
     pub api: bool,
+    /// The preset that its mapping starts from.
+    pub preset: Option<String>,
+    /// What its messages mean; always there for the kinds that need it.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 impl SourceSettings {
+    /// The decoder of this source, for as long as these settings hold; `None` only for settings that were not loaded.
+    pub fn decoder(&self) -> Option<Arc<dyn Source>> {
+        decoder(self.kind.word(), self.mapping.as_ref())
+    }
+
     /// Whether a sender has to prove who it is.
     pub fn is_authenticated(&self) -> bool {
         self.token.is_some() || self.basic.is_some() || self.header.is_some()
@@ -206,6 +274,41 @@ pub enum SourceKind {
     /// Prometheus and Alertmanager.
     #[default]
     Alertmanager,
+    /// Anything that a mapping fits.
+    Json,
+    /// CloudEvents 1.0.
+    CloudEvents,
+    /// Amazon SNS.
+    Sns,
+}
+
+impl SourceKind {
+    /// The word in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alertmanager => "alertmanager",
+            Self::Json => "json",
+            Self::CloudEvents => "cloudevents",
+            Self::Sns => "sns",
+        }
+    }
+
+    /// Whether its messages mean nothing without a mapping.
+    pub const fn is_mapped(self) -> bool {
+        match self {
+            Self::Alertmanager => false,
+            Self::Json | Self::CloudEvents | Self::Sns => true,
+        }
+    }
+
+    /// The preset of a mapped kind for which none is named.
+    pub const fn usual_preset(self) -> Option<&'static str> {
+        match self {
+            Self::Alertmanager | Self::Json => None,
+            Self::CloudEvents => Some("cloudevents"),
+            Self::Sns => Some("cloudwatch"),
+        }
+    }
 }
 
 /// User and password.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::config::error::Complaint;
+use crate::config::mapping;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
@@ -19,12 +20,12 @@ use crate::core::time::Span;
 /// The closed list of kinds, with what this version has of it.
 const KINDS: &[(&str, Option<SourceKind>)] = &[
     ("alertmanager", Some(SourceKind::Alertmanager)),
-    ("json", None),
+    ("json", Some(SourceKind::Json)),
     ("mqtt", None),
     ("pagerduty", None),
     ("opsgenie", None),
-    ("cloudevents", None),
-    ("sns", None),
+    ("cloudevents", Some(SourceKind::CloudEvents)),
+    ("sns", Some(SourceKind::Sns)),
     ("heartbeat", None),
     ("sparkplug", None),
 ];
@@ -77,6 +78,7 @@ fn refuse_kind(table: &TableReader<'_>) {
 
 fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
     let defaults = SourceRules::default();
+    let (preset, mapping) = mapping::read(table, kind);
     SourceSettings {
         name: table.required("name", source_name).unwrap_or_default(),
         kind,
@@ -94,6 +96,8 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
             .unwrap_or(defaults.reorder_window),
         reconcile: table.table("reconcile").and_then(reconcile),
         api: false,
+        preset,
+        mapping,
     }
 }
 

@@ -34,7 +34,10 @@ pub(super) fn decide_command(
                 ..Decision::because(answer.reason)
             }
         } else {
-            Decision::refused(Reason::IdempotencyKeyReused)
+            Decision {
+                incident: Some(given.incident),
+                ..Decision::refused(Reason::IdempotencyKeyReused)
+            }
         };
     }
     let mut decision = match check(world, given, now) {

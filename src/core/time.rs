@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(NonZeroI64);
 
-/// The latest representable point: 9999-12-31T23:59:59.999Z, so that every value prints as RFC 3339.
-const LATEST_MS: i64 = 253_402_300_799_999;
+/// The latest representable point: 9999-12-30T22:00:00Z, so that every value prints as RFC 3339 in every zone; it is
+/// also where jiff, which prints them, ends.
+const LATEST_MS: i64 = 253_402_207_200_000;
 /// The earliest representable point: 0001-01-01T00:00:00Z.
 const EARLIEST_MS: i64 = -62_135_596_800_000;
 

@@ -30,7 +30,7 @@ use crate::core::time::Timestamp;
 use crate::runtime::clock::Clock;
 use crate::store::commit::Batch;
 use crate::store::inbox::{InputKind, NewInput, StoredInput};
-use crate::store::writer::{Appended, Waiter, WriteError, WriterHandle, marker};
+use crate::store::writer::{Appended, Committing, Waiter, WriteError, WriterHandle, marker};
 use crate::store::{Db, inbox};
 use crate::telemetry::metrics::Metrics;
 
@@ -69,6 +69,16 @@ pub struct Engine {
     state: State,
     ids: IdFeed,
     decided: Seq,
+    pending: Option<Pending>,
+}
+
+/// A batch that is being committed, with those who wait for it.
+struct Pending {
+    commit: Committing,
+    answers: Vec<(Waiter, CommandAnswer)>,
+    outcomes: BTreeMap<(SmolStr, Reason), u64>,
+    opened: Vec<Timestamp>,
+    started: Instant,
 }
 
 impl std::fmt::Debug for Engine {
@@ -146,6 +156,7 @@ impl Engine {
             state: State::default(),
             ids: IdFeed::default(),
             decided: Seq::default(),
+            pending: None,
         };
         (engine, handle)
     }
@@ -155,26 +166,28 @@ impl Engine {
     /// # Errors
     /// The writer has ended.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), WriteError> {
-        self.recover(&stop).await?;
+        // What is in memory can be believed: it was loaded, and every decision since then was committed.
+        let mut is_sound = self.recover(&stop).await?;
         while !stop.is_cancelled() {
             (self.on_turn)();
             let wait = self.until_deadline();
-            tokio::select! {
+            let is_committing = self.pending.is_some();
+            // Only waiting is cancelled here: what a branch got is worked through before the next look.
+            let done = tokio::select! {
                 () = stop.cancelled() => break,
-                Some(request) = self.requests.recv() => self.answer(&request),
-                Some(appended) = self.appended.recv() => {
-                    if self.take_turn(Some(appended)).await.is_err() {
-                        self.recover(&stop).await?;
-                    }
+                Some(request) = self.requests.recv() => {
+                    self.answer(&request);
+                    Ok(())
                 }
-                () = tokio::time::sleep(wait) => {
-                    if self.look_around().await.is_err() {
-                        self.recover(&stop).await?;
-                    }
-                }
+                Some(appended) = self.appended.recv() => self.take_turn(Some(appended)).await,
+                outcome = committed(&mut self.pending), if is_committing => self.tell(outcome),
+                () = tokio::time::sleep(wait) => self.look_around().await,
+            };
+            if done.is_err() {
+                is_sound = self.recover(&stop).await?;
             }
         }
-        while self.writer.progress.depth() > 0 {
+        while is_sound && (self.writer.progress.depth() > 0 || self.pending.is_some()) {
             if self.take_turn(None).await.is_err() {
                 log::warn!("stopping with undecided inputs; they are decided at the next start");
                 break;
@@ -199,9 +212,7 @@ impl Engine {
             .next_deadline()
             .is_some_and(|(due, _)| due <= now);
         if is_due {
-            self.writer
-                .append(marker(InputKind::Deadline), None, None)
-                .await?;
+            self.writer.append_own(marker(InputKind::Deadline)).await?;
         }
         if self.writer.progress.appended() > self.decided {
             self.take_turn(None).await?;
@@ -368,8 +379,10 @@ impl Engine {
         }
     }
 
-    /// Commits a batch; only then is anybody told.
+    /// Hands a batch over to be committed, once the one before is through: were both under way and the first failed,
+    /// the second would be built on nothing.
     async fn finish(&mut self, turn: Turn, started: Instant) -> Result<(), WriteError> {
+        self.settle().await?;
         if turn.batch.decided == Seq::default() {
             return Ok(());
         }
@@ -379,15 +392,36 @@ impl Engine {
             outcomes,
             opened,
         } = turn;
-        self.writer.commit(batch).await?;
-        for (waiter, answer) in answers {
+        self.pending = Some(Pending {
+            commit: self.writer.start_commit(batch).await?,
+            answers,
+            outcomes,
+            opened,
+            started,
+        });
+        Ok(())
+    }
+
+    /// Waits for the commit that is under way.
+    async fn settle(&mut self) -> Result<(), WriteError> {
+        let outcome = committed(&mut self.pending).await;
+        self.tell(outcome)
+    }
+
+    /// Tells everybody concerned what a commit came to; never before it is through.
+    fn tell(&mut self, outcome: Result<(), WriteError>) -> Result<(), WriteError> {
+        let Some(pending) = self.pending.take() else {
+            return Ok(());
+        };
+        outcome?;
+        for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {
                 log::debug!("whoever gave a command has gone away");
             }
         }
-        let now = self.clock.now();
+        let (now, took) = (self.clock.now(), pending.started.elapsed());
         self.figures
-            .batch(outcomes, &opened, now, started.elapsed());
+            .batch(pending.outcomes, &pending.opened, now, took);
         self.show();
         Ok(())
     }
@@ -406,6 +440,14 @@ impl Engine {
             .map(|source| compare(&self.state, source, &request.poll))
             .unwrap_or_default();
         request.reply(difference);
+    }
+}
+
+/// Waits for the commit that is under way, if there is one; may be dropped while waiting.
+async fn committed(pending: &mut Option<Pending>) -> Result<(), WriteError> {
+    match pending {
+        Some(pending) => pending.commit.done().await,
+        None => Ok(()),
     }
 }
 

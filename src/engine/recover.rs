@@ -13,17 +13,17 @@ use super::handle::EngineStatus;
 use super::{Engine, PAUSE, Turn};
 
 impl Engine {
-    /// Loads the state, and decides what is left over in the log.
+    /// Loads the state, and decides what is left over in the log; `false` when it was told to stop before.
     ///
     /// # Errors
     /// The writer has ended. Everything else is tried again until it works or `stop` is cancelled.
-    pub(super) async fn recover(&mut self, stop: &CancellationToken) -> Result<(), WriteError> {
+    pub(super) async fn recover(&mut self, stop: &CancellationToken) -> Result<bool, WriteError> {
         while !stop.is_cancelled() {
             (self.on_turn)();
             match self.try_recover().await {
                 Ok(()) => {
                     self.status.send_replace(EngineStatus::Ready);
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(WriteError::Stopping) => return Err(WriteError::Stopping),
                 Err(error) => {
@@ -34,11 +34,12 @@ impl Engine {
                 }
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     async fn try_recover(&mut self) -> Result<(), WriteError> {
         let started = Instant::now();
+        self.pending = None;
         let lease = self.writer.position().await?;
         let mut conn = self.db.connect().await?;
         let (state, ids) = load(conn.lend(), self.partition).await?;
@@ -52,10 +53,9 @@ impl Engine {
         self.catch_up(&mut turn, until).await?;
         self.finish(turn, Instant::now()).await?;
         // Every deadline that passed while nobody listened is judged from here on, not before.
-        self.writer
-            .append(marker(InputKind::Started), None, None)
-            .await?;
+        self.writer.append_own(marker(InputKind::Started)).await?;
         self.take_turn(None).await?;
+        self.settle().await?;
         self.show();
         log::info!(
             alerts = self.state.alert_count(),

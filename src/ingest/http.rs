@@ -1,17 +1,24 @@
 //! `POST /ingest/{source}`: 202 after commit, 503 with `Retry-After` when it cannot be stored, 4xx for what never can.
 //!
-//! Never 429: Alertmanager drops a message for good on any 4xx (its `notify/util.go`). Must not answer 2xx without
-//! an [`Accepted`], which takes the receipt of a commit.
+//! Never 429: Alertmanager drops a message for good on any 4xx (its `notify/util.go`). Every message that comes to a
+//! known source is counted as received and then once more, as stored, duplicate or rejected, also when its sender
+//! hangs up or a defect ends it. Must not answer 2xx without an [`Accepted`], which takes the receipt of a commit.
 
+use std::any::Any;
+
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::runtime::problem::Problem;
@@ -23,6 +30,8 @@ use super::{Accepted, Ingest, Refusal};
 
 /// Seconds after which a refused sender may try again.
 const RETRY_AFTER_S: u32 = 5;
+/// Characters of what a sender wrote that are repeated in an answer.
+const SHOWN_CHARS: usize = 40;
 
 /// The routes of the doors.
 pub fn router(ingest: Ingest) -> Router {
@@ -32,6 +41,7 @@ pub fn router(ingest: Ingest) -> Router {
     Router::new()
         .route("/ingest/{source}", post(receive).fallback(wrong_method))
         .layer(gzip)
+        .layer(CatchPanicLayer::custom(panicked))
         .with_state(ingest)
 }
 
@@ -45,16 +55,78 @@ async fn receive(
         body::drain(&mut body).await;
         return unknown(&ingest, &source).into_response();
     };
-    door.series.received.inc();
+    let tally = Tally::begin(&door);
     match accept(&ingest, &door, &parts, &mut body).await {
-        Ok(accepted) => (StatusCode::ACCEPTED, axum::Json(accepted)).into_response(),
+        Ok(accepted) => {
+            tally.taken(accepted.is_duplicate);
+            (StatusCode::ACCEPTED, axum::Json(accepted)).into_response()
+        }
         Err(problem) => {
-            door.series.rejected.inc();
+            drop(tally);
             log::info!(source = door.name.as_str(), status = problem.status; "refused a message to {}: {}", door.name, problem.detail);
             body::drain(&mut body).await;
-            problem.into_response()
+            answer(problem)
         }
     }
+}
+
+/// One message in the figures: what is not taken when this is dropped was rejected.
+struct Tally<'a> {
+    door: &'a Door,
+    is_taken: bool,
+}
+
+impl<'a> Tally<'a> {
+    fn begin(door: &'a Arc<Door>) -> Self {
+        door.series.received.inc();
+        Self {
+            door,
+            is_taken: false,
+        }
+    }
+
+    fn taken(mut self, is_duplicate: bool) {
+        self.is_taken = true;
+        if is_duplicate {
+            self.door.series.duplicate.inc();
+        } else {
+            self.door.series.stored.inc();
+        }
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.door.series.rejected.inc();
+        }
+    }
+}
+
+/// A refusal with the header that goes with its status.
+fn answer(problem: Problem) -> Response<Body> {
+    let header: Option<(HeaderName, &'static str)> = match problem.status {
+        401 => Some((WWW_AUTHENTICATE, "Bearer realm=\"watchbell\"")),
+        415 => Some((ACCEPT_ENCODING, "gzip, identity")),
+        _ => None,
+    };
+    let mut response = problem.into_response();
+    if let Some((name, value)) = header {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    log::error!("a message met a defect; the message above this line says where");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Something went wrong here",
+        "the message met a defect of Watchbell and was not stored; the log of the daemon says more",
+    )
+    .into_response()
 }
 
 async fn accept(
@@ -77,6 +149,7 @@ async fn accept(
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
         let encoding = String::from_utf8_lossy(encoding.as_bytes());
+        let encoding: String = encoding.chars().take(SHOWN_CHARS).collect();
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported-encoding",
@@ -129,7 +202,8 @@ fn refused(refusal: &Refusal) -> Problem {
     let detail = refusal.to_string();
     match refusal {
         Refusal::NotUnderstood(_) | Refusal::NothingUsable { .. } => {
-            let detail = format!("{detail}. It was kept in the dead-letter list");
+            let stop = if detail.ends_with('?') { "" } else { "." };
+            let detail = format!("{detail}{stop} It was kept in the dead-letter list");
             Problem::new(
                 StatusCode::BAD_REQUEST,
                 "not-understood",
@@ -171,7 +245,8 @@ fn unknown(ingest: &Ingest, source: &str) -> Problem {
         Some(name) => format!("did you mean /ingest/{name}?"),
         None => "add a [[source]] with that name to the configuration".to_owned(),
     };
-    let detail = format!("there is no source {source:?}; {hint}");
+    let shown: String = source.chars().take(SHOWN_CHARS).collect();
+    let detail = format!("there is no source {shown:?}; {hint}");
     Problem::new(
         StatusCode::NOT_FOUND,
         "unknown-source",
@@ -189,9 +264,8 @@ async fn wrong_method(Path(source): Path<String>) -> Response<Body> {
         detail,
     );
     let mut response = problem.into_response();
-    response.headers_mut().insert(
-        axum::http::header::ALLOW,
-        axum::http::HeaderValue::from_static("POST"),
-    );
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("POST"));
     response
 }

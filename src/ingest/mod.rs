@@ -100,11 +100,14 @@ pub struct Accepted {
     pub rejected: usize,
     /// What is wrong with the first of those.
     pub problems: Vec<String>,
+    /// Whether the very same bytes came a short while ago.
+    #[serde(skip)]
+    pub is_duplicate: bool,
 }
 
 impl Accepted {
     /// The one way to say yes: with a receipt of the commit in hand.
-    fn new(receipt: Receipt, observations: usize, decoded: &Rejects) -> Self {
+    fn new(receipt: Receipt, observations: usize, decoded: &Rejects, is_duplicate: bool) -> Self {
         let problems = decoded.first.iter().take(10);
         Self {
             status: "accepted",
@@ -114,6 +117,7 @@ impl Accepted {
             problems: problems
                 .map(|reject| format!("{}: {}", reject.path, reject.problem))
                 .collect(),
+            is_duplicate,
         }
     }
 }
@@ -280,24 +284,19 @@ impl Ingest {
             content_type: content_type.clone(),
             body: StoredBody::new(body.clone()),
         };
-        let is_duplicate = door.seen.is_duplicate(&body, now);
         let receipt = self
             .0
             .engine
             .writer()
             .append(input, Some(observations), None)
             .await?;
-        let series = if is_duplicate {
-            &door.series.duplicate
-        } else {
-            &door.series.stored
-        };
-        series.inc();
+        // Only now: a message that is sent again because it was not stored is no duplicate.
+        let is_duplicate = door.seen.is_duplicate(&body, now);
         if rejects.count > 0 {
             self.put_aside(door, "bad_items", rejects.detail(), content_type, body)
                 .await?;
         }
-        Ok(Accepted::new(receipt, count, &rejects))
+        Ok(Accepted::new(receipt, count, &rejects, is_duplicate))
     }
 
     fn read(
@@ -345,9 +344,7 @@ fn message<'a>(
     received_at: Timestamp,
 ) -> Message<'a> {
     Message {
-        source,
-        body,
         content_type,
-        received_at,
+        ..Message::new(source, body, received_at)
     }
 }

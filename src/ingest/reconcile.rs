@@ -70,7 +70,12 @@ pub async fn run(setup: PollSetup, engine: EngineHandle, clock: Clock, stop: Can
     };
     let mut is_failing = false;
     while !stop.is_cancelled() {
-        match poll_once(&setup, &client, &engine, &clock).await {
+        let poll = poll_once(&setup, &client, &engine, &clock);
+        // A source that does not answer must not hold up the stop.
+        let Some(polled) = stop.run_until_cancelled(poll).await else {
+            break;
+        };
+        match polled {
             Ok(count) => {
                 if is_failing {
                     log::info!(source = setup.source.as_str(); "source {} answers polls again", setup.source);

@@ -115,7 +115,6 @@ pub struct TlsHolder(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    paths: TlsPaths,
     config: ArcSwap<ServerConfig>,
 }
 
@@ -124,17 +123,17 @@ impl TlsHolder {
     ///
     /// # Errors
     /// As [`TlsConfig::load`].
-    pub fn load(paths: TlsPaths) -> Result<Self, TlsError> {
-        let config = ArcSwap::new(TlsConfig::load(&paths)?);
-        Ok(Self(Arc::new(Held { paths, config })))
+    pub fn load(paths: &TlsPaths) -> Result<Self, TlsError> {
+        let config = ArcSwap::new(TlsConfig::load(paths)?);
+        Ok(Self(Arc::new(Held { config })))
     }
 
-    /// Reads the same files again; on an error new connections keep getting the old configuration. Reads files.
+    /// Reads files again, the same or others; on an error new connections keep getting the old configuration.
     ///
     /// # Errors
     /// As [`TlsConfig::load`].
-    pub fn reload(&self) -> Result<(), TlsError> {
-        self.0.config.store(TlsConfig::load(&self.0.paths)?);
+    pub fn reload(&self, paths: &TlsPaths) -> Result<(), TlsError> {
+        self.0.config.store(TlsConfig::load(paths)?);
         Ok(())
     }
 

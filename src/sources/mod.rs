@@ -6,14 +6,28 @@
 //! Must not do I/O, read a clock, log, or decide anything. Start at [`Source`]; a new one goes into [`SOURCES`].
 
 pub mod alertmanager;
+pub mod body;
+pub mod cloudevents;
+pub mod envelope;
 pub mod json;
+pub mod mapped;
+pub mod mapping;
 pub mod severity_words;
+pub mod sns;
+pub mod status_words;
 pub mod time_text;
+pub mod tried;
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
+pub use crate::sources::envelope::Envelope;
+use crate::sources::mapped::{Mapped, Shape};
+use crate::sources::mapping::Mapping;
+use crate::sources::tried::Tried;
 
 /// Rejects and notes kept in full per message; more are only counted, so that a hostile body stays cheap.
 pub const DETAILS_MAX: usize = 100;
@@ -31,6 +45,21 @@ pub struct Message<'a> {
     pub content_type: Option<&'a str>,
     /// When we received it.
     pub received_at: Timestamp,
+    /// What came around the body; empty for sources that do not ask for it.
+    pub envelope: &'a Envelope,
+}
+
+impl<'a> Message<'a> {
+    /// A message with nothing around its body; set the rest by struct update.
+    pub const fn new(source: &'a str, body: &'a [u8], received_at: Timestamp) -> Self {
+        Self {
+            source,
+            body,
+            content_type: None,
+            received_at,
+            envelope: envelope::NOTHING,
+        }
+    }
 }
 
 /// What a message says.
@@ -46,6 +75,10 @@ pub struct Decoded {
     pub notes: Vec<Note>,
     /// How many oddities there were, listed or not.
     pub note_count: usize,
+    /// Items that were understood and rightly say nothing about an alert; each has a note or a rule that left it out.
+    pub skip_count: usize,
+    /// Items by which a person tested the connection: answered with success, shown, never an alert.
+    pub test_count: usize,
 }
 
 /// An item that could not be used.
@@ -155,8 +188,14 @@ pub trait Source: Send + Sync {
     /// The kind's name in the configuration, and the name of its fixture folder.
     fn kind(&self) -> &'static str;
 
-    /// A complete message of this kind, shown to people and decoded by a test.
-    fn example(&self) -> &'static str;
+    /// A complete message of this kind, shown to people and decoded by a test; empty where the operator wrote the
+    /// mapping and nobody knows one.
+    fn example(&self) -> &str;
+
+    /// Whether [`Message::envelope`] matters: then it has to be kept with the body, to decode the same again later.
+    fn reads_envelope(&self) -> bool {
+        false
+    }
 
     /// What the message says.
     ///
@@ -164,12 +203,37 @@ pub trait Source: Send + Sync {
     /// Fails only when nothing can be made of the message as a whole. The same bytes then fail for ever, so the
     /// sender must be told not to repeat them.
     fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError>;
+
+    /// The same for people who set a source up: what was made of each item, and from what.
+    ///
+    /// # Errors
+    /// As [`Source::decode`].
+    fn explain(&self, message: &Message<'_>) -> Result<Tried, DecodeError> {
+        self.decode(message).map(Tried::from)
+    }
 }
 
 /// Every kind of source.
 pub const SOURCES: &[&dyn Source] = &[&alertmanager::Alertmanager];
 
-/// The source of a kind, if there is one.
+/// The decoder of one configured source: the one place where kinds become decoders.
+///
+/// `None` when the kind has no decoder here, or needs a mapping and there is none.
+pub fn decoder(kind: &str, mapping: Option<&Arc<Mapping>>) -> Option<Arc<dyn Source>> {
+    let mapped = |shape| {
+        let mapped: Arc<dyn Source> = Arc::new(Mapped::new(shape, Arc::clone(mapping?)));
+        Some(mapped)
+    };
+    match kind {
+        "alertmanager" => Some(Arc::new(alertmanager::Alertmanager)),
+        "json" => mapped(Shape::Json),
+        "cloudevents" => mapped(Shape::CloudEvents),
+        "sns" => mapped(Shape::Sns),
+        _ => None,
+    }
+}
+
+/// The source of a kind that needs no configuration of its own, if there is one.
 pub fn find(kind: &str) -> Option<&'static dyn Source> {
     SOURCES.iter().copied().find(|source| source.kind() == kind)
 }

@@ -52,15 +52,18 @@ pub const WORDS: &[(&str, Severity)] = &[
 /// The severity that a word means: first the ladder, then the table, else [`DEFAULT`]. Letter case and blanks
 /// around the word do not matter.
 pub fn severity_of(word: &str) -> Severity {
+    known(word).unwrap_or(DEFAULT)
+}
+
+/// The severity that a word means, if it means one.
+pub fn known(word: &str) -> Option<Severity> {
     let word = word.trim();
-    Severity::from_word(word)
-        .or_else(|| {
-            WORDS
-                .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(word))
-                .map(|&(_, severity)| severity)
-        })
-        .unwrap_or(DEFAULT)
+    Severity::from_word(word).or_else(|| {
+        WORDS
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(word))
+            .map(|&(_, severity)| severity)
+    })
 }
 
 #[cfg(test)]

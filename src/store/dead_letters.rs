@@ -67,7 +67,8 @@ pub(super) async fn insert(
     .bind(at.as_millis())
     .bind(&letter.source)
     .bind(letter.reason)
-    .bind(&letter.detail)
+    // It may quote the message, and Postgres refuses NUL in a text.
+    .bind(letter.detail.replace('\0', ""))
     .bind(letter.content_type.as_deref())
     .bind(body_bytes)
     .bind(kept)

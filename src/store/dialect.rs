@@ -46,6 +46,8 @@ pub(super) fn place(url: &str) -> Result<Place, StoreError> {
                 ("statement_timeout", "30s"),
                 ("idle_in_transaction_session_timeout", "60s"),
                 ("tcp_user_timeout", "15000"),
+                // The rollback after each reader's turn would be warned about, outside a transaction as it is.
+                ("client_min_messages", "error"),
             ]);
         return Ok(Place::Postgres(Arc::new(options)));
     }

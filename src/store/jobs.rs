@@ -144,6 +144,23 @@ impl std::fmt::Debug for Job {
     }
 }
 
+/// A commit on its way.
+#[derive(Debug)]
+pub struct Committing(oneshot::Receiver<Result<(), StoreError>>);
+
+impl Committing {
+    /// Waits for its outcome; may be dropped and called again while waiting.
+    ///
+    /// # Errors
+    /// What the store says; then nothing of the batch may be believed.
+    pub async fn done(&mut self) -> Result<(), WriteError> {
+        match (&mut self.0).await {
+            Ok(result) => result.map_err(WriteError::Store),
+            Err(_) => Err(WriteError::Stopping),
+        }
+    }
+}
+
 impl WriterHandle {
     /// Takes out whoever waits for the decision on an input.
     pub fn waiter(&self, seq: Seq) -> Option<Waiter> {
@@ -176,12 +193,43 @@ impl WriterHandle {
         answer.await.unwrap_or(Err(WriteError::Stopping))
     }
 
+    /// Appends an input of the engine's own; waits for room, since overload must not keep time from passing.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn append_own(&self, input: NewInput) -> Result<Receipt, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let append = Append {
+            input,
+            observations: None,
+            waiter: None,
+            reply,
+        };
+        let sent = self.jobs.send(Job::Append(append)).await;
+        sent.map_err(|_| WriteError::Stopping)?;
+        answer.await.unwrap_or(Err(WriteError::Stopping))
+    }
+
     /// Commits decisions.
     ///
     /// # Errors
     /// What the store says; then nothing of the batch may be believed.
     pub async fn commit(&self, batch: Batch) -> Result<(), WriteError> {
-        self.ask(|reply| Job::Commit(Box::new(batch), reply)).await
+        self.start_commit(batch).await?.done().await
+    }
+
+    /// Hands decisions over to be committed and returns at once.
+    ///
+    /// # Errors
+    /// The daemon is stopping.
+    pub async fn start_commit(&self, batch: Batch) -> Result<Committing, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Commit(Box::new(batch), reply);
+        self.jobs
+            .send(job)
+            .await
+            .map_err(|_| WriteError::Stopping)?;
+        Ok(Committing(answer))
     }
 
     /// Puts a message or item aside; returns its number.

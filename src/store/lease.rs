@@ -54,6 +54,33 @@ pub(super) async fn claim(
     }))
 }
 
+/// Raises the fencing number after a connection was lost, for the process that holds the lease already.
+///
+/// The lost connection may still be committing on the server. Its transaction either holds this row, then this waits
+/// for its end, or it has yet to check its number, then it fails: afterwards its outcome is settled and can be read.
+pub(super) async fn retake(
+    tx: &mut Tx<'_>,
+    lease: &Lease,
+    holder: &str,
+) -> Result<Lease, StoreError> {
+    // An answer to this that was lost too has left a larger number behind.
+    let taken: Option<(i64, i64)> = on!(tx.lend(), c => sqlx::query_as(
+        "UPDATE engine SET fence = fence + 1 WHERE partition = $1 AND holder = $2 AND fence >= $3 \
+         RETURNING fence, decided_seq"
+    )
+    .bind(lease.partition)
+    .bind(holder)
+    .bind(lease.fence)
+    .fetch_optional(c)
+    .await?);
+    let (fence, decided) = taken.ok_or(StoreError::Fenced)?;
+    Ok(Lease {
+        partition: lease.partition,
+        fence,
+        decided: Seq::new(decided),
+    })
+}
+
 /// Renews the lease inside a transaction and moves the cursor; fails when another process has taken over.
 pub(super) async fn renew(
     tx: &mut Tx<'_>,

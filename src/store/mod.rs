@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
 
 pub use error::StoreError;
 
@@ -230,7 +230,12 @@ async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
         .collect();
     let migrator = Migrator::with_migrations(steps);
     match conn {
-        OwnedConn::Sqlite(conn) => migrator.run(&mut **conn).await?,
+        // sqlx locks Postgres by itself but not SQLite: of two starters the second must see what the first did.
+        OwnedConn::Sqlite(conn) => {
+            let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+            migrator.run(&mut *tx).await?;
+            tx.commit().await?;
+        }
         OwnedConn::Postgres(conn) => migrator.run(&mut **conn).await?,
     }
     Ok(())

@@ -17,8 +17,11 @@ pub struct Limits {
     pub inputs_before: Timestamp,
     /// Inputs up to this position, whatever their age (the log is too large).
     pub inputs_through: Seq,
-    /// Closed incidents that were closed before this, with their timelines and members.
+    /// Closed incidents that were closed before this, with their timelines and members; alerts that never had an
+    /// incident and were last heard of before this.
     pub incidents_before: Timestamp,
+    /// Answers to commands with an idempotency key that were given before this.
+    pub answers_before: Timestamp,
 }
 
 /// Deletes one step's worth; returns how many rows went, zero when nothing is left to delete.
@@ -28,9 +31,34 @@ pub(super) async fn step(
     decided: Seq,
     limits: Limits,
 ) -> Result<u64, StoreError> {
-    let inputs = on!(tx.lend(), c => sqlx::query(
-        "DELETE FROM input WHERE partition = $1 AND seq IN (SELECT seq FROM input WHERE partition = $1 \
-         AND seq <= $2 AND (at < $3 OR seq <= $4) ORDER BY seq LIMIT $5)"
+    let mut rows = delete_inputs(tx, partition, decided, limits).await?;
+    for (sql, before) in [
+        (LETTERS, limits.inputs_before),
+        (ANSWERS, limits.answers_before),
+    ] {
+        rows = rows.saturating_add(on!(tx.lend(), c => sqlx::query(sql)
+            .bind(before.as_millis()).bind(ROWS_PER_STEP).execute(c).await.map(|done| done.rows_affected()))?);
+    }
+    rows = rows.saturating_add(delete_incidents(tx, partition, limits.incidents_before).await?);
+    rows = rows.saturating_add(delete_lone_alerts(tx, partition, limits.incidents_before).await?);
+    Ok(rows)
+}
+
+/// Only the oldest are looked at: they are in order of time, and a walk over all of them would hold up the writer.
+const LETTERS: &str = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM (SELECT id, at FROM dead_letter \
+    ORDER BY id LIMIT $2) oldest WHERE at < $1)";
+
+const ANSWERS: &str = "DELETE FROM command_answer WHERE key IN (SELECT key FROM command_answer WHERE at < $1 LIMIT $2)";
+
+async fn delete_inputs(
+    tx: &mut Tx<'_>,
+    partition: i64,
+    decided: Seq,
+    limits: Limits,
+) -> Result<u64, StoreError> {
+    Ok(on!(tx.lend(), c => sqlx::query(
+        "DELETE FROM input WHERE partition = $1 AND seq IN (SELECT seq FROM (SELECT seq, at FROM input \
+         WHERE partition = $1 AND seq <= $2 ORDER BY seq LIMIT $5) oldest WHERE at < $3 OR seq <= $4)"
     )
     .bind(partition)
     .bind(decided.get())
@@ -39,14 +67,10 @@ pub(super) async fn step(
     .bind(ROWS_PER_STEP)
     .execute(c)
     .await
-    .map(|done| done.rows_affected()))?;
-    let letters = on!(tx.lend(), c => sqlx::query(
-        "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE at < $1 ORDER BY id LIMIT $2)"
-    ).bind(limits.inputs_before.as_millis()).bind(ROWS_PER_STEP).execute(c).await.map(|done| done.rows_affected()))?;
-    let incidents = delete_incidents(tx, partition, limits.incidents_before).await?;
-    Ok(inputs.saturating_add(letters).saturating_add(incidents))
+    .map(|done| done.rows_affected()))?)
 }
 
+/// The newest incident stays, and the one with the newest alert: their numbers tell where the next ones begin.
 async fn delete_incidents(
     tx: &mut Tx<'_>,
     partition: i64,
@@ -54,7 +78,9 @@ async fn delete_incidents(
 ) -> Result<u64, StoreError> {
     let old: Vec<(i64,)> = on!(tx.lend(), c => sqlx::query_as(
         "SELECT id FROM incident WHERE state = 'closed' AND is_forgotten AND partition = $1 AND closed_at < $2 \
-         ORDER BY id LIMIT $3"
+         AND id < (SELECT MAX(id) FROM incident) AND NOT EXISTS (SELECT 1 FROM incident_alert m \
+         JOIN alert_state s ON s.id = m.alert WHERE m.incident = incident.id AND s.incident = incident.id \
+         AND (NOT s.is_forgotten OR s.id = (SELECT MAX(id) FROM alert_key))) ORDER BY closed_at LIMIT $3"
     ).bind(partition).bind(before.as_millis()).bind(ROWS_PER_STEP / 10).fetch_all(c).await?);
     for &(incident,) in &old {
         delete_alerts_of(tx, incident).await?;
@@ -76,13 +102,35 @@ async fn delete_alerts_of(tx: &mut Tx<'_>, incident: i64) -> Result<(), StoreErr
          WHERE m.incident = $1 AND s.incident = $1 AND s.is_forgotten"
     ).bind(incident).fetch_all(c).await?);
     for (alert,) in alerts {
-        for sql in [
-            "DELETE FROM alert_text WHERE id = $1",
-            "DELETE FROM alert_state WHERE id = $1",
-            "DELETE FROM alert_key WHERE id = $1",
-        ] {
-            on!(tx.lend(), c => sqlx::query(sql).bind(alert).execute(c).await.map(drop))?;
-        }
+        delete_alert(tx, alert).await?;
+    }
+    Ok(())
+}
+
+/// Alerts of which only a resolve was ever seen have no incident to go with.
+async fn delete_lone_alerts(
+    tx: &mut Tx<'_>,
+    partition: i64,
+    before: Timestamp,
+) -> Result<u64, StoreError> {
+    let alerts: Vec<(i64,)> = on!(tx.lend(), c => sqlx::query_as(
+        "SELECT id FROM alert_state WHERE incident IS NULL AND is_forgotten AND partition = $1 \
+         AND last_seen_at < $2 AND id < (SELECT MAX(id) FROM alert_key) ORDER BY last_seen_at LIMIT $3"
+    ).bind(partition).bind(before.as_millis()).bind(ROWS_PER_STEP).fetch_all(c).await?);
+    for &(alert,) in &alerts {
+        delete_alert(tx, alert).await?;
+    }
+    Ok(u64::try_from(alerts.len()).unwrap_or(0))
+}
+
+async fn delete_alert(tx: &mut Tx<'_>, alert: i64) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM timeline WHERE incident IS NULL AND alert = $1",
+        "DELETE FROM alert_text WHERE id = $1",
+        "DELETE FROM alert_state WHERE id = $1",
+        "DELETE FROM alert_key WHERE id = $1",
+    ] {
+        on!(tx.lend(), c => sqlx::query(sql).bind(alert).execute(c).await.map(drop))?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::core::time::Timestamp;
 use super::dead_letters;
 use super::inbox::{self, InputKind, NewInput, StoredBody};
 use super::jobs::{Append, Job};
-pub use super::jobs::{Appended, Progress, Receipt, Waiter, WriteError, WriterHandle};
+pub use super::jobs::{Appended, Committing, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
 use super::retention;
 use super::{Db, OwnedConn, StoreError, dialect};
@@ -171,7 +171,8 @@ impl Writer {
             let jobs = self.gather(job);
             self.work(jobs).await?;
         }
-        self.stop().await
+        self.stop().await;
+        Ok(())
     }
 
     /// Takes what waits, up to the bounds of one transaction.
@@ -337,10 +338,12 @@ impl Writer {
         }
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => self.db.connect().await?,
+            None => self.reconnect().await?,
         };
         let (last, at) = inbox::find_last(conn.lend(), self.lease.partition).await?;
         self.last_letter = dead_letters::find_last_id(conn.lend()).await?;
+        // A commit whose answer was lost may have moved the cursor; writing the old one would decide inputs twice.
+        self.lease.decided = lease::find_decided(conn.lend(), &self.lease).await?;
         // Inputs may all have been deleted by retention; positions go on after the last decided one.
         let last = last.max(self.lease.decided);
         self.progress.appended.store(last.get(), Ordering::Release);
@@ -350,6 +353,16 @@ impl Writer {
         self.last_at = at.or_else(|| Some((self.now)()));
         self.conn = Some(conn);
         Ok(())
+    }
+
+    /// A new connection, with which no transaction of the lost one can commit any more.
+    async fn reconnect(&mut self) -> Result<OwnedConn, StoreError> {
+        let mut conn = self.db.connect().await?;
+        let mut tx = dialect::begin(&mut conn).await?;
+        let lease = lease::retake(&mut tx, &self.lease, &self.holder).await?;
+        dialect::commit(tx).await?;
+        self.lease = lease;
+        Ok(conn)
     }
 
     async fn read_lease(&mut self) -> Result<Lease, StoreError> {
@@ -383,16 +396,26 @@ impl Writer {
         }
     }
 
-    async fn stop(mut self) -> Result<(), StoreError> {
-        let Some(mut conn) = self.conn.take() else {
-            return Ok(());
+    /// Gives the lease back; what was acknowledged is stored, so a store that is away now is no failure.
+    async fn stop(mut self) {
+        let Some(conn) = self.conn.take() else {
+            return;
         };
-        let mut tx = dialect::begin(&mut conn).await?;
-        lease::release(&mut tx, &self.lease).await?;
-        dialect::commit(tx).await?;
-        log::info!(holder = self.holder.as_str(); "the store is closed");
-        dialect::close(conn).await
+        let holder = self.holder.as_str();
+        match release(conn, &self.lease).await {
+            Ok(()) => log::info!(holder = holder; "the store is closed"),
+            Err(error) => {
+                log::warn!(holder = holder, error:% = error; "the lease could not be given back: {error}");
+            }
+        }
     }
+}
+
+async fn release(mut conn: OwnedConn, lease: &Lease) -> Result<(), StoreError> {
+    let mut tx = dialect::begin(&mut conn).await?;
+    lease::release(&mut tx, lease).await?;
+    dialect::commit(tx).await?;
+    dialect::close(conn).await
 }
 
 /// What a transaction came to, until it is told.

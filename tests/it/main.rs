@@ -2,6 +2,7 @@
 
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
+mod api;
 mod architecture;
 #[cfg(test)]
 mod bench;
@@ -16,6 +17,7 @@ mod lifecycle;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]
+mod presets;
 mod reasons;
 #[cfg(test)]
 mod scenarios;

@@ -13,18 +13,13 @@ use watchbell::sources::alertmanager::poll::{active_alerts, started_at};
 use watchbell::sources::{DecodeError, Decoded, Message, SOURCES, Source, find};
 
 /// 2026-01-01T00:10:00Z.
-const RECEIVED_AT: Timestamp = Timestamp::from_millis(1_767_226_200_000);
+pub(crate) const RECEIVED_AT: Timestamp = Timestamp::from_millis(1_767_226_200_000);
 
 fn decode(source: &dyn Source, body: &[u8]) -> Result<Decoded, DecodeError> {
-    source.decode(&Message {
-        source: source.kind(),
-        body,
-        content_type: None,
-        received_at: RECEIVED_AT,
-    })
+    source.decode(&Message::new(source.kind(), body, RECEIVED_AT))
 }
 
-fn fixtures(folder: &str) -> Vec<PathBuf> {
+pub(crate) fn fixtures(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(folder);
@@ -46,7 +41,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 /// Puts the snapshot beside the code, named after the fixture.
-fn snapshot(name: &str, value: &Value) {
+pub(crate) fn snapshot(name: &str, value: &Value) {
     let mut settings = Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
@@ -84,7 +79,7 @@ fn observation(it: &Observation) -> Value {
     })
 }
 
-fn decoded(decoded: &Decoded) -> Value {
+pub(crate) fn decoded(decoded: &Decoded) -> Value {
     let rejects = decoded.rejects.iter().map(|reject| {
         json!({"index": reject.index, "path": reject.path, "problem": reject.problem, "raw": reject.raw})
     });

@@ -86,7 +86,7 @@ async fn open(
     soon("handshake", connector.connect(name, server.connect().await)).await
 }
 
-fn start(paths: TlsPaths) -> (TestServer, TlsHolder) {
+fn start(paths: &TlsPaths) -> (TestServer, TlsHolder) {
     let holder = TlsHolder::load(paths).unwrap();
     (
         TestServer::start(Limits::default(), Some(holder.clone())),
@@ -97,7 +97,7 @@ fn start(paths: TlsPaths) -> (TestServer, TlsHolder) {
 #[tokio::test]
 async fn version_is_chosen_by_alpn() {
     let (folder, identity) = (TempDir::new().unwrap(), identity());
-    let (mut server, _) = start(store(folder.path(), &identity));
+    let (mut server, _) = start(&store(folder.path(), &identity));
     let mut stream = open(&server, client(&identity.ca, "http/1.1", None))
         .await
         .unwrap();
@@ -114,7 +114,7 @@ async fn version_is_chosen_by_alpn() {
 #[tokio::test]
 async fn stalled_handshake_and_silence_after_it_are_closed() {
     let (folder, identity) = (TempDir::new().unwrap(), identity());
-    let holder = TlsHolder::load(store(folder.path(), &identity)).unwrap();
+    let holder = TlsHolder::load(&store(folder.path(), &identity)).unwrap();
     let limits = Limits {
         handshake_timeout: SHORT,
         header_timeout: SHORT,
@@ -135,13 +135,14 @@ async fn stalled_handshake_and_silence_after_it_are_closed() {
 async fn reload_serves_the_new_certificate_and_keeps_open_connections() {
     let folder = TempDir::new().unwrap();
     let (old, new) = (identity(), identity());
-    let (server, holder) = start(store(folder.path(), &old));
+    let paths = store(folder.path(), &old);
+    let (server, holder) = start(&paths);
     let mut before = open(&server, client(&old.ca, "http/1.1", None))
         .await
         .unwrap();
 
     store(folder.path(), &new);
-    holder.reload().unwrap();
+    holder.reload(&paths).unwrap();
     assert!(
         open(&server, client(&old.ca, "http/1.1", None))
             .await
@@ -154,7 +155,7 @@ async fn reload_serves_the_new_certificate_and_keeps_open_connections() {
     );
 
     fs::write(folder.path().join("key.pem"), &old.key).unwrap();
-    let error = holder.reload().unwrap_err().to_string();
+    let error = holder.reload(&paths).unwrap_err().to_string();
     assert!(
         error.contains("cert.pem") && error.contains("key.pem"),
         "{error}"
@@ -176,7 +177,7 @@ async fn client_certificate_is_demanded_where_a_ca_is_given() {
     let ca = folder.path().join("ca.pem");
     fs::write(&ca, &identity.ca).unwrap();
     paths.client_ca = Some(ca);
-    let (server, _) = start(paths);
+    let (server, _) = start(&paths);
 
     let known = client(&identity.ca, "http/1.1", Some(&identity));
     let mut stream = open(&server, known).await.unwrap();

@@ -64,8 +64,14 @@ fn decode_fast(message: &Message<'_>, text: &str) -> Option<Decoded> {
 
 /// Reads a body item by item and sets the bad ones aside.
 fn decode_carefully(message: &Message<'_>, text: &str) -> Result<Decoded, DecodeError> {
-    let fields: Fields<'_> =
-        serde_json::from_str(text).map_err(|error| json::error_of(&error, HINT))?;
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| {
+        let mut told = json::error_of(&error, HINT);
+        if let DecodeError::WrongShape { problem, .. } = &mut told {
+            // The parser would speak of sequences and maps.
+            *problem = format!("is {}, not an object", json::kind_of(text));
+        }
+        told
+    })?;
     let wrong_alerts = |problem: String| DecodeError::WrongShape {
         path: "alerts".to_owned(),
         problem,

@@ -9,12 +9,7 @@ use crate::core::severity::Severity;
 const AT: i64 = 1_767_225_600_000;
 
 fn message(body: &[u8]) -> Message<'_> {
-    Message {
-        source: "am",
-        body,
-        content_type: None,
-        received_at: Timestamp::from_millis(AT),
-    }
+    Message::new("am", body, Timestamp::from_millis(AT))
 }
 
 fn decode(body: &Value) -> Decoded {
@@ -187,8 +182,8 @@ fn what_is_no_webhook_body_says_what_and_where() {
         (&b""[..], "the body is empty"),
         (b"{\"a\":\"\xff\"}", "not UTF-8 text at byte 6"),
         (b"{\n \"alerts\": [}", "line 2, column 13"),
-        (b"[{\"labels\":{}}]", "expected an object"),
-        (b"[[],0]", "expected an object"),
+        (b"[{\"labels\":{}}]", "body: is a list, not an object"),
+        (b"[[],0]", "body: is a list, not an object"),
         (b"{\"status\":\"firing\"}", "alerts: is missing"),
         (b"{\"alerts\":{}}", "alerts: is an object, not a list"),
         (b"{\"alerts\":null}", "alerts: is null, not a list"),

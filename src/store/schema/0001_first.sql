@@ -66,6 +66,9 @@ CREATE TABLE alert_state (
     CHECK (count >= count_before AND count_before >= 0 AND undelivered >= 0 AND episode >= 0)
 );
 
+-- Forgotten alerts without an incident, in the order in which they are deleted.
+CREATE INDEX alert_state_lone ON alert_state (last_seen_at) WHERE incident IS NULL AND is_forgotten;
+
 CREATE TABLE alert_text (
     id BIGINT PRIMARY KEY,
     partition BIGINT NOT NULL,
@@ -104,6 +107,8 @@ CREATE TABLE incident (
     CHECK (firing >= 0 AND total >= firing)
 );
 CREATE INDEX incident_by_state ON incident (state, id);
+-- Incidents closed for good, in the order in which they are deleted.
+CREATE INDEX incident_forgotten ON incident (closed_at) WHERE is_forgotten;
 
 CREATE TABLE incident_alert (
     incident BIGINT NOT NULL,

@@ -27,8 +27,8 @@ listens on    http://[::1]:8081
 API           open; only this machine can reach it
 store         here/w.db
 state folder  here
-source        am (alertmanager): POST http://127.0.0.1:8081/ingest/am, with a secret, also /api/v2,
-              reconciled with http://127.0.0.1:9093
+source        am (alertmanager): POST http://127.0.0.1:8081/ingest/am, with a secret, reconciled
+              with http://127.0.0.1:9093
 ";
     assert_eq!(shell.good(&["check", "--config", "w.toml"]), expected);
 }

@@ -1,0 +1,3 @@
+//! What a mapping costs per alert.
+
+fn main() {}

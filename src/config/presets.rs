@@ -1,0 +1,214 @@
+//! Mappings that come with Watchbell, one file per product.
+//!
+//! A file `sources/NAME.toml` beside the main configuration file takes the place of the preset of that name, or adds
+//! one. Must not hold a fact about a product; those are in the files.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::env::Env;
+use crate::config::error::{Complaint, ConfigError, ConfigErrors};
+use crate::config::files::{self, Files};
+use crate::config::mapping;
+use crate::config::reader::{Reading, Spot, expected};
+use crate::config::settings::SourceKind;
+use crate::config::tree::{self, Value};
+use crate::config::values;
+use crate::sources::mapping::{Mapping, MappingText};
+use crate::sources::{Source, decoder};
+
+/// Every preset: name and file.
+const PRESETS: [(&str, &str); 19] = [
+    (
+        "azure-monitor",
+        include_str!("../../config/sources/azure-monitor.toml"),
+    ),
+    ("checkmk", include_str!("../../config/sources/checkmk.toml")),
+    (
+        "cloudevents",
+        include_str!("../../config/sources/cloudevents.toml"),
+    ),
+    (
+        "cloudwatch",
+        include_str!("../../config/sources/cloudwatch.toml"),
+    ),
+    ("datadog", include_str!("../../config/sources/datadog.toml")),
+    (
+        "dynatrace",
+        include_str!("../../config/sources/dynatrace.toml"),
+    ),
+    ("elastic", include_str!("../../config/sources/elastic.toml")),
+    (
+        "google-cloud-monitoring",
+        include_str!("../../config/sources/google-cloud-monitoring.toml"),
+    ),
+    ("grafana", include_str!("../../config/sources/grafana.toml")),
+    ("icinga2", include_str!("../../config/sources/icinga2.toml")),
+    (
+        "kubernetes-events",
+        include_str!("../../config/sources/kubernetes-events.toml"),
+    ),
+    (
+        "librenms",
+        include_str!("../../config/sources/librenms.toml"),
+    ),
+    ("netdata", include_str!("../../config/sources/netdata.toml")),
+    (
+        "new-relic",
+        include_str!("../../config/sources/new-relic.toml"),
+    ),
+    ("prtg", include_str!("../../config/sources/prtg.toml")),
+    ("sentry", include_str!("../../config/sources/sentry.toml")),
+    ("splunk", include_str!("../../config/sources/splunk.toml")),
+    (
+        "uptime-kuma",
+        include_str!("../../config/sources/uptime-kuma.toml"),
+    ),
+    ("zabbix", include_str!("../../config/sources/zabbix.toml")),
+];
+/// Other names under which a preset is found.
+const ALSO: [(&str, &str); 1] = [("nagios", "icinga2")];
+/// Bytes of a preset file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Kinds that a preset can be for.
+const KINDS: &[(&str, SourceKind)] = &[
+    ("json", SourceKind::Json),
+    ("cloudevents", SourceKind::CloudEvents),
+    ("sns", SourceKind::Sns),
+];
+
+/// A preset, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The product.
+    pub title: String,
+    /// The kind that its examples are for.
+    pub kind: SourceKind,
+    /// The mapping.
+    pub text: MappingText,
+    /// The type under which the product sends, where it matters.
+    pub content_type: Option<String>,
+    /// Messages by what they show: `firing`, `resolved`, `test`, ...
+    pub examples: Vec<(String, String)>,
+}
+
+impl Preset {
+    /// The first of its messages that fires; empty when it has none.
+    pub fn example(&self) -> &str {
+        let firing = self.examples.iter().find(|(name, _)| name == "firing");
+        firing.map_or("", |(_, body)| body)
+    }
+
+    /// The compiled mapping.
+    pub fn mapping(&self) -> Option<Mapping> {
+        let mapping = Mapping::compile(&self.text).ok()?;
+        Some(mapping.with_example(self.example()))
+    }
+
+    /// A decoder of this preset as it is.
+    pub fn decoder(&self) -> Option<Arc<dyn Source>> {
+        decoder(self.kind.word(), self.mapping().map(Arc::new).as_ref())
+    }
+}
+
+/// The names of the presets that come with Watchbell, in alphabetic order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// A preset that comes with Watchbell; its text is checked by a test.
+///
+/// # Errors
+/// Its file is wrong.
+pub fn builtin(name: &str) -> Result<Option<Preset>, ConfigErrors> {
+    let also = ALSO.iter().find(|(also, _)| *also == name);
+    let name = also.map_or(name, |(_, name)| *name);
+    let Some((_, text)) = PRESETS.iter().find(|(known, _)| *known == name) else {
+        return Ok(None);
+    };
+    parse(name, &format!("<built-in preset {name}>"), text).map(Some)
+}
+
+/// The operator's preset of this name, else the one that comes with Watchbell.
+pub(super) fn find(name: &str, files: &Files) -> Result<Option<Preset>, ConfigErrors> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if !name.chars().all(is_plain) {
+        return Ok(None);
+    }
+    let relative = Path::new("sources").join(format!("{name}.toml"));
+    let own = files
+        .beside_main(&relative)
+        .filter(|path| fs::exists(path).unwrap_or(true));
+    let Some(path) = own else {
+        return builtin(name);
+    };
+    let shown = path.display().to_string();
+    match files::read_text(&path, FILE_BYTES_MAX) {
+        Ok(text) => parse(name, &shown, &text).map(Some),
+        Err(cause) => Err(ConfigErrors(vec![ConfigError {
+            file: shown,
+            position: None,
+            key: String::new(),
+            message: format!("cannot read this file: {cause}"),
+            hint: Some("check the path and who may read it".to_owned()),
+        }])),
+    }
+}
+
+fn parse(name: &str, shown: &str, text: &str) -> Result<Preset, ConfigErrors> {
+    let (table, errors) = tree::parse(0, text);
+    if !errors.is_empty() {
+        let errors = errors.into_iter().map(|error| ConfigError {
+            file: shown.to_owned(),
+            position: Some(error.at.position),
+            key: String::new(),
+            message: format!("not valid TOML: {}", error.message),
+            hint: None,
+        });
+        return Err(ConfigErrors(errors.collect()));
+    }
+    let (files, env) = (Files::of_one(shown), Env::fixed([]));
+    let reading = Reading::new(&files, &env);
+    let mut root = reading.root(&table);
+    let mut preset = Preset {
+        name: name.to_owned(),
+        title: root
+            .optional("title", values::text)
+            .unwrap_or_else(|| name.to_owned()),
+        kind: root
+            .optional("kind", values::word(KINDS))
+            .unwrap_or(SourceKind::Json),
+        text: MappingText::default(),
+        content_type: root.optional("content_type", values::text),
+        examples: root.optional("example", examples).unwrap_or_default(),
+    };
+    match root.table("map") {
+        Some(mut map) => {
+            preset.text = mapping::fields(&mut map);
+            mapping::compile(&map, &preset.text);
+            map.finish();
+        }
+        None if root.has("map") => {}
+        None => {
+            let complaint = Complaint::new("a preset needs a [map]");
+            root.refuse(None, complaint.hint("write [map] and the fields below it"));
+        }
+    }
+    root.finish();
+    reading.finish()?;
+    Ok(preset)
+}
+
+fn examples(spot: &Spot<'_>) -> Result<Vec<(String, String)>, Complaint> {
+    let Value::Table(table) = &spot.node.value else {
+        return Err(expected("a table of messages", &spot.node.value));
+    };
+    let entry = |(name, (_, node)): (&String, &(tree::At, tree::Node))| match &node.value {
+        Value::Text(body) => Ok((name.clone(), body.to_string())),
+        other => Err(expected("a message in quotes", other)),
+    };
+    table.iter().map(entry).collect()
+}
