@@ -24,6 +24,7 @@ use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::engine::handle::EngineHandle;
 use crate::engine::{Decode, Engine, EngineSetup};
+use crate::ingest::opsgenie::OpsgenieApi;
 use crate::ingest::{self, Ingest};
 use crate::runtime::clock::Clock;
 use crate::runtime::listen::{Listener, Server};
@@ -144,7 +145,15 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let router = api::router(state).merge(ingest::http::router(core.ingest.clone()));
+    let opsgenie = OpsgenieApi {
+        ingest: core.ingest.clone(),
+        db: db.clone(),
+        partition: PARTITION,
+    };
+    let router = api::router(state)
+        .merge(ingest::http::router(core.ingest.clone()))
+        .merge(ingest::pagerduty::router(core.ingest.clone()))
+        .merge(ingest::opsgenie::router(opsgenie));
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
