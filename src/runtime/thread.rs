@@ -8,7 +8,7 @@ use std::thread::Builder;
 
 use tokio::sync::oneshot;
 
-use super::supervise::TaskError;
+use crate::runtime::supervise::TaskError;
 
 /// Runs a task to its end on a new thread; the future returned is its shadow on the shared ones.
 ///
