@@ -99,7 +99,9 @@ fn named(path: &Path, fresh: &str) -> io::Result<(String, File)> {
         .open(path)?;
     file.try_lock()?;
     let mut name = String::new();
-    io::Read::by_ref(&mut file).take(64).read_to_string(&mut name)?;
+    io::Read::by_ref(&mut file)
+        .take(64)
+        .read_to_string(&mut name)?;
     let mut name = name.trim_end();
     if name.len() != fresh.len() || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         file.set_len(0)?;

@@ -172,13 +172,16 @@ impl StoreSettings {
         match (&self.url, &self.password) {
             (StoreUrl::Sqlite(path), _) => match path.to_str() {
                 Some(path) => Ok(Secret::new(format!("sqlite:{path}"))),
-                None => Err("the path of the store is not valid UTF-8; set [store] url to another path"),
+                None => {
+                    Err("the path of the store is not valid UTF-8; set [store] url to another path")
+                }
             },
             (StoreUrl::Postgres(url), None) => Ok(url.clone()),
             (StoreUrl::Postgres(url), Some(password)) => {
                 let bad = "the store url cannot hold a password; write it as postgres://user@host/database";
                 let mut url = Url::parse(url.expose()).map_err(|_| bad)?;
-                url.set_password(Some(password.expose())).map_err(|()| bad)?;
+                url.set_password(Some(password.expose()))
+                    .map_err(|()| bad)?;
                 Ok(Secret::new(url.as_str()))
             }
         }

@@ -198,9 +198,7 @@ impl Engine {
             .next_deadline()
             .is_some_and(|(due, _)| due <= now);
         if is_due {
-            self.writer
-                .append_own(marker(InputKind::Deadline))
-                .await?;
+            self.writer.append_own(marker(InputKind::Deadline)).await?;
         }
         if self.writer.progress.appended() > self.decided {
             self.take_turn(None).await?;

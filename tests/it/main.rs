@@ -20,6 +20,8 @@ mod scenarios;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod table;
