@@ -32,6 +32,8 @@ mod scenarios;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod systemd;
