@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -143,15 +144,7 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let opsgenie = OpsgenieApi {
-        ingest: core.ingest.clone(),
-        db: db.clone(),
-        partition: PARTITION,
-    };
-    let router = api::router(state)
-        .merge(ingest::http::router(core.ingest.clone()))
-        .merge(ingest::pagerduty::router(core.ingest.clone()))
-        .merge(ingest::opsgenie::router(opsgenie));
+    let router = api::router(state).merge(receivers(&core.ingest, &db));
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -200,6 +193,18 @@ fn told_late(stopped: &Stopped) {
     if !stopped.late.is_empty() {
         log::warn!("stopped, but these were late: {}", stopped.late.join(", "));
     }
+}
+
+/// Every path that senders of alerts use.
+fn receivers(ingest: &Ingest, db: &Db) -> Router {
+    let opsgenie = OpsgenieApi {
+        ingest: ingest.clone(),
+        db: db.clone(),
+        partition: PARTITION,
+    };
+    ingest::http::router(ingest.clone())
+        .merge(ingest::pagerduty::router(ingest.clone()))
+        .merge(ingest::opsgenie::router(opsgenie))
 }
 
 /// What works beside the core.

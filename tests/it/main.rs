@@ -20,6 +20,8 @@ mod listen;
 mod presets;
 mod reasons;
 #[cfg(test)]
+mod receivers;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sources;

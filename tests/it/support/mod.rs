@@ -1,6 +1,7 @@
 //! What tests share. Must not decide anything that the product decides.
 
 pub(crate) mod claim;
+pub(crate) mod daemon;
 pub(crate) mod golden;
 pub(crate) mod http;
 pub(crate) mod invariants;
