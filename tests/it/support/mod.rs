@@ -7,12 +7,12 @@ pub(crate) mod golden;
 pub(crate) mod http;
 pub(crate) mod invariants;
 pub(crate) mod ledger;
-pub(crate) mod process;
-pub(crate) mod tools;
-pub(crate) mod tree;
 pub(crate) mod pg_proxy;
 pub(crate) mod postgres;
+pub(crate) mod process;
 pub(crate) mod rig;
+pub(crate) mod tools;
+pub(crate) mod tree;
 pub(crate) mod world;
 
 use std::time::Duration;
