@@ -3,6 +3,7 @@
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
 mod api;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod bench;
