@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -145,15 +146,7 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let opsgenie = OpsgenieApi {
-        ingest: core.ingest.clone(),
-        db: db.clone(),
-        partition: PARTITION,
-    };
-    let router = api::router(state)
-        .merge(ingest::http::router(core.ingest.clone()))
-        .merge(ingest::pagerduty::router(core.ingest.clone()))
-        .merge(ingest::opsgenie::router(opsgenie));
+    let router = api::router(state).merge(doors(&core.ingest, &db));
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -205,6 +198,18 @@ async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
         | StoreError::Corrupt(_)
         | StoreError::Other(_) => error.into(),
     })
+}
+
+/// Everything that messages come in by over HTTP.
+fn doors(ingest: &Ingest, db: &Db) -> Router {
+    let opsgenie = OpsgenieApi {
+        ingest: ingest.clone(),
+        db: db.clone(),
+        partition: PARTITION,
+    };
+    ingest::http::router(ingest.clone())
+        .merge(ingest::pagerduty::router(ingest.clone()))
+        .merge(ingest::opsgenie::router(opsgenie))
 }
 
 async fn serve_http(server: Server, listeners: Vec<Listener>, stop: CancellationToken) {
