@@ -1,5 +1,6 @@
 //! The real binary with a folder of its own, and a client that speaks to it as senders and people do.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -49,7 +50,7 @@ impl Home {
     }
 
     /// A command in this folder, with nothing else from this process.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.folder.path())
