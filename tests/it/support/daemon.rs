@@ -232,14 +232,18 @@ impl Daemon {
     }
 }
 
-/// A client with no memory of proxies; `ca` is the PEM of an authority to trust.
+/// A client with no memory of proxies, and a fresh connection for each request: an idle one may just be closed by
+/// the short limits of a test. `ca` is the PEM of an authority to trust.
 pub(crate) fn client(ca: Option<&str>) -> Client {
     // Whoever comes first installs it.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let mut builder = Client::builder().no_proxy().timeout(PATIENCE);
+    let mut builder = Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .pool_max_idle_per_host(0);
     if let Some(ca) = ca {
         let ca = reqwest::Certificate::from_pem(ca.as_bytes()).unwrap();
-        builder = builder.tls_certs_only([ca]).pool_max_idle_per_host(0);
+        builder = builder.tls_certs_only([ca]);
     }
     builder.build().unwrap()
 }
