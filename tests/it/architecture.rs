@@ -337,7 +337,7 @@ fn tests_are_never_ignored_and_do_not_sleep() {
             "a client that drips, and a request that lasts, are what is tested",
         ),
         (
-            "tests/it/support/mod.rs",
+            "tests/it/support/process.rs",
             "the pause between two looks at a condition",
         ),
     ];
