@@ -13,6 +13,10 @@ mod config;
 #[cfg(test)]
 mod core_laws;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod listen;
