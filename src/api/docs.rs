@@ -33,8 +33,10 @@ pub(super) fn page(document: &Value) -> Markup {
                 }
                 nav aria-label="Operations" { (contents(document)) }
                 main #operations {
-                    @for (path, method, operation) in operations(document) {
-                        (section(document, path, method, operation))
+                    @for (_, group) in by_tag(document) {
+                        @for (path, method, operation) in group {
+                            (section(document, path, method, operation))
+                        }
                     }
                     h2 #schemas { "Schemas" }
                     @for (name, schema) in entries(at(document, SCHEMAS)) {
@@ -49,21 +51,29 @@ pub(super) fn page(document: &Value) -> Markup {
     }
 }
 
-fn contents(document: &Value) -> Markup {
-    let mut tags: Vec<&str> = Vec::new();
-    for (_, _, operation) in operations(document) {
-        if !tags.contains(&tag(operation)) {
-            tags.push(tag(operation));
+/// Path, method and operation.
+type Found<'a> = (&'a str, &'a str, &'a Value);
+
+/// The operations by tag, in the order of the first of each.
+fn by_tag(document: &Value) -> Vec<(&str, Vec<Found<'_>>)> {
+    let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
+    for found in operations(document) {
+        let name = tag(found.2);
+        match groups.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, group)) => group.push(found),
+            None => groups.push((name, vec![found])),
         }
     }
+    groups
+}
+
+fn contents(document: &Value) -> Markup {
     html! {
-        @for wanted in tags {
-            h2 { (wanted) }
+        @for (name, group) in by_tag(document) {
+            h2 { (name) }
             ul {
-                @for (path, method, operation) in operations(document) {
-                    @if tag(operation) == wanted {
-                        li { a href=(format!("#{}", anchor(path, method))) { (verb(method)) " " (path) } }
-                    }
+                @for (path, method, _) in group {
+                    li { a href=(format!("#{}", anchor(path, method))) { (verb(method)) " " (path) } }
                 }
             }
         }
@@ -235,7 +245,7 @@ fn example(document: &Value, path: &str, method: &str, operation: &Value) -> Str
 }
 
 /// Every operation in the order of the document.
-fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+fn operations(document: &Value) -> impl Iterator<Item = Found<'_>> {
     entries(at(document, "/paths")).flat_map(|(path, item)| {
         entries(item).map(move |(method, operation)| (path, method, operation))
     })

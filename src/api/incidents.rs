@@ -11,7 +11,6 @@ use utoipa::IntoParams;
 
 use super::ApiState;
 use super::alerts::AlertQuery;
-use super::commands::NumberPath;
 use super::explain::{self, Explanation};
 use super::page::{List, PageQuery, Params, Sorting, Wanted};
 use super::problem::Problem;
@@ -23,6 +22,8 @@ use crate::store::query::incidents::{IncidentFilter, IncidentView};
 use crate::store::query::timeline::Subject;
 use crate::store::query::{Listed, Page, alerts, incidents, timeline};
 
+/// How a path names an incident.
+const NUMBER: &str = "Its number, like INC-42 or 42";
 const SORTING: Sorting = Sorting {
     list: "incidents",
     words: &["id", "number", "opened_at"],
@@ -87,7 +88,7 @@ pub async fn list(
 
 /// One incident.
 #[utoipa::path(get, path = "/api/v1/incidents/{number}", tag = "incidents",
-    params(NumberPath),
+    params(("number" = String, Path, description = NUMBER)),
     responses((status = 200, description = "The incident", body = Incident)),
 )]
 pub async fn get(
@@ -100,7 +101,7 @@ pub async fn get(
 
 /// What happened to an incident and why, newest first.
 #[utoipa::path(get, path = "/api/v1/incidents/{number}/timeline", tag = "incidents",
-    params(NumberPath, PageQuery),
+    params(("number" = String, Path, description = NUMBER), PageQuery),
     responses((status = 200, description = "A page of the timeline", body = List<TimelineEntry>)),
 )]
 pub async fn timeline(
@@ -118,7 +119,7 @@ pub async fn timeline(
 
 /// The alerts that belong or ever belonged to an incident.
 #[utoipa::path(get, path = "/api/v1/incidents/{number}/alerts", tag = "incidents",
-    params(NumberPath, AlertQuery, PageQuery),
+    params(("number" = String, Path, description = NUMBER), AlertQuery, PageQuery),
     responses((status = 200, description = "A page of alerts", body = List<Alert>)),
 )]
 pub async fn alerts(
@@ -133,7 +134,7 @@ pub async fn alerts(
 
 /// Why an incident is what it is, from what was stored when it was decided.
 #[utoipa::path(get, path = "/api/v1/incidents/{number}/explain", tag = "incidents",
-    params(NumberPath),
+    params(("number" = String, Path, description = NUMBER)),
     responses((status = 200, description = "The explanation", body = Explanation)),
 )]
 pub async fn explain(

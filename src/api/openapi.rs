@@ -10,8 +10,8 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
-    ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
+    Response, ResponseBuilder,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
@@ -105,41 +105,16 @@ pub(super) fn require(document: &mut OpenApi, role: Role) {
     }
 }
 
-/// Adds the errors that every operation can have, and marks what is always present.
+/// Adds what is true for every operation, and marks what is always present.
 fn finish(document: &mut OpenApi) {
-    let paths: Vec<String> = document.paths.paths.keys().cloned().collect();
-    for path in paths {
-        let Some(item) = document.paths.paths.get_mut(&path) else {
-            continue;
-        };
+    let optional = optional_bodies(document);
+    for (path, item) in &mut document.paths.paths {
         let is_command = item.post.is_some() && path.contains("/incidents/");
-        for operation in [&mut item.get, &mut item.post, &mut item.delete]
-            .into_iter()
-            .flatten()
-        {
+        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
             name_by_tag(operation);
-            let mut answers = Vec::new();
-            if path.contains('{') {
-                answers.push(("404", "There is no such thing"));
-            }
-            if is_command {
-                answers.push(("409", "The command was refused; `reason` says why"));
-            }
-            if operation.security.is_some() {
-                answers.push(("503", "Try again after `Retry-After` seconds"));
-            }
-            for (status, description) in answers {
-                let known = &mut operation.responses.responses;
-                known
-                    .entry(status.to_owned())
-                    .or_insert(RefOr::T(problem(description)));
-            }
-            let others = RefOr::T(problem("Any other error"));
-            operation
-                .responses
-                .responses
-                .entry("default".to_owned())
-                .or_insert(others);
+            relax_body(operation, &optional);
+            add_errors(operation, path, is_command);
         }
     }
     let components = document.components.as_mut();
@@ -150,6 +125,60 @@ fn finish(document: &mut OpenApi) {
             complete(name, schema);
         }
     }
+}
+
+/// Adds the errors that an operation can have besides those it names itself.
+fn add_errors(operation: &mut Operation, path: &str, is_command: bool) {
+    let has_security = operation.security.is_some();
+    let known = &mut operation.responses.responses;
+    for (status, applies, description) in [
+        ("404", path.contains('{'), "There is no such thing"),
+        (
+            "409",
+            is_command,
+            "The command was refused; `reason` says why",
+        ),
+        ("503", has_security, "Try again after `Retry-After` seconds"),
+        ("default", true, "Any other error"),
+    ] {
+        if applies {
+            let answer = known.entry(status.to_owned());
+            answer.or_insert_with(|| RefOr::T(problem(description)));
+        }
+    }
+}
+
+/// Says that a body may be left out when it has no field that must be there.
+fn relax_body(operation: &mut Operation, optional: &[String]) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else {
+        return;
+    };
+    let is_optional = body.content.values().any(|content| {
+        let RefOr::T(content) = content else {
+            return false;
+        };
+        matches!(&content.schema, Some(RefOr::Ref(named)) if optional.contains(&named.ref_location))
+    });
+    if is_optional {
+        body.required = Some(Required::False);
+    }
+}
+
+/// Where the bodies stand that may be left out, having no field that must be there.
+fn optional_bodies(document: &OpenApi) -> Vec<String> {
+    let schemas = document
+        .components
+        .iter()
+        .flat_map(|components| &components.schemas);
+    let optional = schemas.filter(|(name, schema)| {
+        let RefOr::T(Schema::Object(object)) = schema else {
+            return false;
+        };
+        REQUESTS.contains(&name.as_str()) && object.required.is_empty()
+    });
+    optional
+        .map(|(name, _)| Ref::from_schema_name(name).ref_location)
+        .collect()
 }
 
 /// Marks every field as present, and lets a list name its items instead of repeating them.

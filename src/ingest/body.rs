@@ -8,12 +8,15 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use hyper::body::Body as HttpBody;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::runtime::listen::BodyTimeout;
 
 /// Bytes of all bodies that are read or decoded at a time; decoded they take several times as much.
 const IN_FLIGHT_BYTES: usize = 256 * 1024 * 1024;
+/// Room made at once for a body of announced length.
+const FIRST_BYTES: usize = 256 * 1024;
 /// A refused body is read up to here, so that the sender gets around to reading the answer.
 const DRAIN_BYTES: usize = 64 * 1024 * 1024;
 /// And at most for so long.
@@ -68,7 +71,9 @@ pub enum BodyError {
 /// # Errors
 /// See [`BodyError`]; the rest of the body is then still to be drained.
 pub async fn read(body: &mut Body, bytes_max: usize, budget: &Budget) -> Result<Held, BodyError> {
-    let mut held = BytesMut::new();
+    // What is announced is only believed as far as it costs nothing.
+    let announced = usize::try_from(HttpBody::size_hint(body).lower()).unwrap_or(0);
+    let mut held = BytesMut::with_capacity(announced.min(FIRST_BYTES).min(bytes_max));
     let mut share: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken(&error))?;

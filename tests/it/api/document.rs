@@ -39,6 +39,7 @@ async fn document_and_router_have_the_same_routes() {
                     "{method} {path}"
                 );
                 let operation = &item[method];
+                check_parameters(path, operation);
                 let id = operation["operationId"].as_str().unwrap();
                 assert!(ids.insert(id.to_owned()), "{id} is there twice");
                 assert!(
@@ -71,6 +72,35 @@ async fn document_and_router_have_the_same_routes() {
                 "HEAD {path}"
             );
         }
+    }
+}
+
+/// Every parameter once, and those of the path all there.
+fn check_parameters(path: &str, operation: &Value) {
+    let mut seen = BTreeSet::new();
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let name = parameter["name"].as_str().unwrap();
+        let place = parameter["in"].as_str().unwrap();
+        assert!(
+            seen.insert(format!("{place} {name}")),
+            "{name} is there twice: {path}"
+        );
+        assert!(
+            parameter["description"].is_string(),
+            "{name} says nothing: {path}"
+        );
+    }
+    if path.contains("/incidents/") && !operation["requestBody"].is_null() {
+        let needs_fields = path.ends_with("hold") || path.ends_with("notes");
+        assert_eq!(operation["requestBody"]["required"], needs_fields, "{path}");
+    }
+    for name in ["number", "id"] {
+        let is_in_path = path.contains(&format!("{{{name}}}"));
+        assert_eq!(
+            seen.contains(&format!("path {name}")),
+            is_in_path,
+            "{name}: {path}"
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::daemon::{Daemon, Process};
+use super::rig::{Daemon, Process};
 use crate::support::tools::find_tool;
 
 const SOURCES: &str = "[[source]]\nname = \"pd\"\nkind = \"pagerduty\"\n\

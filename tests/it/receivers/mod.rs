@@ -3,3 +3,4 @@
 mod alertmanager;
 mod opsgenie;
 mod pagerduty;
+mod rig;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Daemon, Reply};
+use super::rig::{Daemon, Reply};
 
 const SOURCES: &str = "[[source]]\nname = \"og\"\nkind = \"opsgenie\"\napi_keys = [\"genie-key\"]\n\
     [[source]]\nname = \"og2\"\nkind = \"opsgenie\"\napi_keys = [\"other-key\"]\n";

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Daemon, Reply};
+use super::rig::{Daemon, Reply};
 
 const SOURCES: &str = "[[source]]\nname = \"pd\"\nkind = \"pagerduty\"\nrouting_keys = [\"k1\", \"k2\"]\n\
     [[source]]\nname = \"other\"\nkind = \"pagerduty\"\nrouting_keys = \"k3\"\n\
