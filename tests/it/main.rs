@@ -16,6 +16,10 @@ mod core_laws;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod e2e;
 #[cfg(test)]
 mod hostile;
