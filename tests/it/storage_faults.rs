@@ -11,6 +11,9 @@ use crate::support::database::skip;
 use crate::support::postgres::Cluster;
 use crate::support::process::eventually;
 
+/// The source that `Daemon::ingest` sends to.
+const SOURCE: &str = "[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n";
+
 /// A small disk of its own; unmounted when dropped.
 struct SmallDisk<'a>(&'a Home);
 
@@ -57,7 +60,7 @@ impl Drop for SmallDisk<'_> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_and_survived() {
     let home = Home::new(&format!(
-        "{LISTEN}[store]\nurl = \"sqlite:disk/watchbell.db\"\n"
+        "{LISTEN}{SOURCE}[store]\nurl = \"sqlite:disk/watchbell.db\"\n"
     ));
     let Some(disk) = SmallDisk::mount(&home) else {
         // Only root may mount; CI is root, a developer need not be.
@@ -67,7 +70,7 @@ async fn a_full_disk_is_said_and_survived() {
     let daemon = home.start().await;
     let mut stored = send_until(&daemon, 0, |status| status == 202, 5).await;
     disk.fill();
-    let refused = send_until(&daemon, stored, |status| status == 503, 2_000).await;
+    let refused = send_until(&daemon, stored, |status| status == 503, 1).await;
     stored += refused;
     let answer = daemon.ingest(large(stored)).await;
     assert_eq!(answer.status, 503, "{}", answer.text);
@@ -95,7 +98,7 @@ async fn a_database_server_that_goes_away_is_said_and_survived() {
         return;
     };
     let url = cluster.url("postgres");
-    let home = Home::new(&format!("{LISTEN}[store]\nurl = \"{url}\"\n"));
+    let home = Home::new(&format!("{LISTEN}{SOURCE}[store]\nurl = \"{url}\"\n"));
     let daemon = home.start().await;
     let mut stored = send_until(&daemon, 0, |status| status == 202, 3).await;
     cluster.stop_immediately();
