@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -24,12 +25,14 @@ use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::engine::handle::EngineHandle;
 use crate::engine::{Decode, Engine, EngineSetup};
+use crate::ingest::opsgenie::OpsgenieApi;
 use crate::ingest::{self, Ingest};
 use crate::runtime::clock::Clock;
 use crate::runtime::listen::{Listener, Server};
 use crate::runtime::notify::{Heartbeats, Notifier};
 use crate::runtime::signals::{Outcome, ReloadRequest, Signals, serve_signals};
 use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError};
+use crate::runtime::thread::on_own_thread;
 use crate::runtime::tls::TlsHolder;
 use crate::store::inbox::NewInput;
 use crate::store::writer::{Writer, WriterSetup};
@@ -143,7 +146,7 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let router = api::router(state).merge(ingest::http::router(core.ingest.clone()));
+    let router = api::router(state).merge(doors(&core.ingest, &db));
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -195,6 +198,18 @@ async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
         | StoreError::Corrupt(_)
         | StoreError::Other(_) => error.into(),
     })
+}
+
+/// Everything that messages come in by over HTTP.
+fn doors(ingest: &Ingest, db: &Db) -> Router {
+    let opsgenie = OpsgenieApi {
+        ingest: ingest.clone(),
+        db: db.clone(),
+        partition: PARTITION,
+    };
+    ingest::http::router(ingest.clone())
+        .merge(ingest::pagerduty::router(ingest.clone()))
+        .merge(ingest::opsgenie::router(opsgenie))
 }
 
 async fn serve_http(server: Server, listeners: Vec<Listener>, stop: CancellationToken) {
@@ -273,8 +288,8 @@ fn start_core(
 ) -> Core {
     let store_stage = supervisor.stage("store", STAGE_DEADLINE);
     let engine_stage = supervisor.stage("engine", STAGE_DEADLINE);
-    supervisor.spawn(&store_stage, "writer", |stop| async move {
-        Ok(writer.run(stop).await?)
+    supervisor.spawn(&store_stage, "writer", |stop| {
+        on_own_thread("writer", writer.run(stop))
     });
     let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
@@ -298,8 +313,8 @@ fn start_core(
     );
     // Set before the engine runs, so that recovery can read messages again.
     doors.get_or_init(|| ingest.clone());
-    supervisor.spawn(&engine_stage, "engine", |stop| async move {
-        Ok(engine.run(stop).await?)
+    supervisor.spawn(&engine_stage, "engine", |stop| {
+        on_own_thread("engine", engine.run(stop))
     });
     Core {
         engine: engine_handle,

@@ -3,6 +3,7 @@
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
 mod api;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod bench;
@@ -15,6 +16,10 @@ mod core_laws;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod e2e;
 #[cfg(test)]
 mod hostile;
@@ -24,11 +29,16 @@ mod lifecycle;
 mod listen;
 #[cfg(test)]
 mod presets;
+#[cfg(test)]
 mod reasons;
+#[cfg(test)]
+mod receivers;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sources;
+#[cfg(test)]
+mod store;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
