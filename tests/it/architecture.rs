@@ -337,8 +337,12 @@ fn tests_are_never_ignored_and_do_not_sleep() {
             "a client that drips, and a request that lasts, are what is tested",
         ),
         (
-            "tests/it/support/process.rs",
+            "tests/it/support/mod.rs",
             "the pause between two looks at a condition",
+        ),
+        (
+            "tests/it/support/process.rs",
+            "the same in asynchronous tests",
         ),
     ];
     let mut wrong = Vec::new();
