@@ -161,7 +161,12 @@ fn configurations_are_valid() {
     for block in blocks("toml") {
         let folder = TempDir::new().unwrap();
         let place = folder.path().to_str().unwrap();
-        for secret in ["alertmanager-token", "store-password"] {
+        for secret in [
+            "alertmanager-token",
+            "store-password",
+            "kuma-key",
+            "genie-key",
+        ] {
             write(folder.path().join(secret), "as long as a secret should be").unwrap();
         }
         let path = folder.path().join("watchbell.toml");

@@ -14,6 +14,8 @@ mod config;
 #[cfg(test)]
 mod core_laws;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod daemon;
 #[cfg(test)]
 mod deploy;
@@ -37,6 +39,8 @@ mod receivers;
 mod scenarios;
 #[cfg(test)]
 mod sources;
+#[cfg(test)]
+mod storage_faults;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

@@ -48,9 +48,8 @@ fn start(folder: &TempDir) -> (Process, String) {
     let mut lines = BufReader::new(log).lines();
     let mut seen = Vec::new();
     let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        let at = line.find("address=127.0.0.1:")?;
-        let address = line[at + "address=".len()..].split_whitespace().next()?;
-        let address = address.to_owned();
+        let (_, rest) = line.split_once("address=127.0.0.1:")?;
+        let address = format!("127.0.0.1:{}", rest.split_whitespace().next()?);
         seen.push(line);
         Some(address)
     });

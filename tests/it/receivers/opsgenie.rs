@@ -142,115 +142,92 @@ fn a_request_about_nothing_is_accepted_and_fails_in_its_state_only() {
     assert_eq!(daemon.get("/api/v1/alerts")["items"], json!([]));
 }
 
+/// Headers, method, path below the alerts, body; then the status and a part of the message.
+type Refusal = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    u16,
+    &'static str,
+);
+
+const NO: &str = "Could not authenticate";
+const OTHER: &str = "authorization: geniekey other-key\r\n";
+const REFUSALS: [Refusal; 11] = [
+    ("", "POST", "", "{}", 401, NO),
+    ("authorization: GenieKey no\r\n", "POST", "", "{}", 401, NO),
+    (
+        "authorization: Bearer genie-key\r\n",
+        "POST",
+        "",
+        "{}",
+        401,
+        NO,
+    ),
+    (
+        KEY,
+        "POST",
+        "",
+        r#"{"alias":"a"}"#,
+        422,
+        "Please check the errors.",
+    ),
+    (
+        KEY,
+        "POST",
+        "/mine/notes?identifierType=alias",
+        "{}",
+        422,
+        "not processable",
+    ),
+    (KEY, "POST", "", "{\"message\"", 400, "not valid JSON"),
+    (KEY, "POST", "/mine/explode", "{}", 404, "no such action"),
+    (KEY, "GET", "/nothing", "", 404, "Alert does not exist"),
+    (
+        KEY,
+        "GET",
+        "/requests/nothing",
+        "",
+        404,
+        "Request not found",
+    ),
+    (OTHER, "GET", "/mine", "", 404, "Alert does not exist"),
+    ("", "GET", "/mine", "", 401, NO),
+];
+
+fn is_refused(reply: &Reply, status: u16, message: &str) {
+    let answer = reply.json();
+    assert_eq!(reply.status, status, "{reply:?}");
+    let told = answer["message"].as_str().unwrap();
+    assert!(told.contains(message), "{answer}");
+    assert!(
+        answer["took"].is_number() && answer["requestId"].is_string(),
+        "{answer}"
+    );
+}
+
 #[test]
 fn refusals_have_the_form_of_the_service() {
     let daemon = Daemon::start(SOURCES);
     let own = write(&daemon, "POST", ALERTS, &create("mine"));
-    let other = "authorization: geniekey other-key\r\n";
-    for (headers, method, path, body, status, message) in [
-        ("", "POST", ALERTS, "{}", 401, "Could not authenticate"),
-        (
-            "authorization: GenieKey no\r\n",
-            "POST",
-            ALERTS,
-            "{}",
-            401,
-            "Could not authenticate",
-        ),
-        (
-            "authorization: Bearer genie-key\r\n",
-            "POST",
-            ALERTS,
-            "{}",
-            401,
-            "Could not authenticate",
-        ),
-        (
-            KEY,
-            "POST",
-            ALERTS,
-            r#"{"alias":"a"}"#,
-            422,
-            "Request body is not processable. Please check the errors.",
-        ),
-        (
-            KEY,
-            "POST",
-            &format!("{ALERTS}/mine/notes?identifierType=alias"),
-            "{}",
-            422,
-            "not processable",
-        ),
-        (KEY, "POST", ALERTS, "{\"message\"", 400, "not valid JSON"),
-        (
-            KEY,
-            "POST",
-            &format!("{ALERTS}/mine/explode"),
-            "{}",
-            404,
-            "no such action",
-        ),
-        (
-            KEY,
-            "GET",
-            &format!("{ALERTS}/nothing"),
-            "",
-            404,
-            "Alert does not exist",
-        ),
-        (
-            KEY,
-            "GET",
-            &format!("{ALERTS}/requests/nothing"),
-            "",
-            404,
-            "Request not found",
-        ),
-        (
-            other,
-            "GET",
-            &format!("{ALERTS}/requests/{own}"),
-            "",
-            404,
-            "Request not found",
-        ),
-        (
-            other,
-            "GET",
-            &format!("{ALERTS}/mine"),
-            "",
-            404,
-            "Alert does not exist",
-        ),
-        (
-            KEY,
-            "GET",
-            "/opsgenie/v2/heartbeats/night/ping",
-            "",
-            404,
-            "[night] does not exist",
-        ),
-        (
-            "",
-            "POST",
-            "/opsgenie/v2/heartbeats/night/ping",
-            "",
-            401,
-            "Could not authenticate",
-        ),
-    ] {
-        let reply = daemon.ask(method, path, headers, body);
-        let answer = reply.json();
-        assert_eq!(reply.status, status, "{path} {body}: {reply:?}");
-        assert!(
-            answer["message"].as_str().unwrap().contains(message),
-            "{answer}"
-        );
-        assert!(
-            answer["took"].is_number() && answer["requestId"].is_string(),
-            "{answer}"
-        );
+    for (headers, method, path, body, status, message) in REFUSALS {
+        let reply = daemon.ask(method, &format!("{ALERTS}{path}"), headers, body);
+        is_refused(&reply, status, message);
     }
+    let path = format!("{ALERTS}/requests/{own}");
+    is_refused(
+        &daemon.ask("GET", &path, OTHER, ""),
+        404,
+        "Request not found",
+    );
+    let path = "/opsgenie/v2/heartbeats/night/ping";
+    is_refused(
+        &daemon.ask("GET", path, KEY, ""),
+        404,
+        "[night] does not exist",
+    );
+    is_refused(&daemon.ask("POST", path, "", ""), 401, NO);
     let reply = daemon.ask("POST", ALERTS, KEY, "{}");
     assert_eq!(
         reply.json()["errors"],
@@ -258,11 +235,11 @@ fn refusals_have_the_form_of_the_service() {
     );
     let letters = daemon.get("/api/v1/dead-letters");
     assert_eq!(letters["items"].as_array().unwrap().len(), 4, "{letters}");
-    let by_parameter = daemon.ask(
-        "POST",
-        &format!("{ALERTS}?apiKey=genie-key"),
-        "",
-        &create("mine"),
+    let by_parameter = format!("{ALERTS}?apiKey=genie-key");
+    assert_eq!(
+        daemon
+            .ask("POST", &by_parameter, "", &create("mine"))
+            .status,
+        202
     );
-    assert_eq!(by_parameter.status, 202);
 }

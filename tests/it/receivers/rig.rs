@@ -4,10 +4,11 @@ use std::fs::write;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// Longer than anything here should take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -79,15 +79,6 @@ impl Cluster {
         format!("postgres://watchbell:{password}@127.0.0.1:{port}/{database}")
     }
 
-    /// The URL of a database without the password, and the password.
-    pub(crate) fn url_and_password(&self, database: &str) -> (String, &'static str) {
-        let port = self.port;
-        (
-            format!("postgres://watchbell@127.0.0.1:{port}/{database}"),
-            PASSWORD,
-        )
-    }
-
     /// Starts the server after a stop.
     pub(crate) fn start_again(&mut self) {
         assert!(self.keeper.is_none(), "it runs already");
