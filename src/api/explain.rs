@@ -10,6 +10,7 @@ use super::time::Time;
 use crate::core::alert::{AlertStatus, EndedBy, Late};
 use crate::core::incident::IncidentState;
 use crate::core::severity::Grade;
+use crate::core::time::Timestamp;
 use crate::store::query::Page;
 use crate::store::query::alerts::AlertView;
 use crate::store::query::incidents::IncidentView;
@@ -120,10 +121,10 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
     says.push(format!(
         "It has {}, of which {} now, and counts {}.",
         several(i64::from(incident.total), "alert"),
-        if incident.firing == 1 {
-            "1 fires".to_owned()
-        } else {
-            format!("{} fire", incident.firing)
+        match incident.firing {
+            0 => "none fires".to_owned(),
+            1 => "1 fires".to_owned(),
+            firing => format!("{firing} fire"),
         },
         several(view.events, "message"),
     ));
@@ -146,6 +147,7 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
         grade.urgency
     ));
     says.push(state_sentence(view));
+    says.extend(owner_sentence(view));
     if let Some(at) = incident.recovers_at {
         says.push(format!(
             "All its alerts have ended; it resolves at {} if none fires before.",
@@ -176,19 +178,18 @@ pub fn alert(view: &AlertView, steps: Steps) -> Explanation {
         ),
         AlertStatus::Ended(by) => {
             let how = match by {
-                EndedBy::Resolved => "the source said so",
-                EndedBy::Expired => "the source no longer repeated it",
+                EndedBy::Resolved => "the source said that it was over",
+                EndedBy::Expired => "the source had not repeated it in time",
                 EndedBy::Reconciled => "the source's own list no longer held it",
                 EndedBy::Person => "a person resolved the incident",
             };
-            format!("It fired since {since} and ended at {}, because {how}.", Time(until))
+            format!("It fired from {since} to {}, when {how}.", Time(until))
         }
     });
     says.push(format!(
-        "{} about it came between {} and {}, in {}.",
+        "{} about it came {}, in {}.",
         capital(&several(alert.count, "message")),
-        Time(alert.first_seen_at),
-        Time(alert.last_seen_at),
+        period(alert.first_seen_at, alert.last_seen_at),
         several(i64::from(alert.episode), "episode"),
     ));
     match alert.late {
@@ -230,42 +231,43 @@ fn explanation(
 
 fn state_sentence(view: &IncidentView) -> String {
     let incident = &view.incident;
-    let owner = incident.owner.as_deref();
-    let names = owner.map(|owner| [&owner.assignee, &owner.team].into_iter().flatten());
-    let names: Vec<_> = names
-        .into_iter()
-        .flatten()
-        .map(|name| name.as_str())
-        .collect();
-    let with = if names.is_empty() {
-        String::new()
-    } else {
-        format!(" and with {}", names.join(", "))
-    };
     let at =
         |time: Option<_>| time.map_or_else(String::new, |time| format!(" since {}", Time(time)));
     match &incident.state {
-        IncidentState::New => format!("It is new{with}: nobody has acknowledged it."),
+        IncidentState::New => "It is new: nobody has acknowledged it.".to_owned(),
         IncidentState::Acknowledged { until } => {
             let until = until.map_or_else(String::new, |until| format!(", until {}", Time(until)));
-            format!(
-                "It is acknowledged{}{with}{until}.",
-                at(incident.acknowledged_at)
-            )
+            format!("It is acknowledged{}{until}.", at(incident.acknowledged_at))
         }
-        IncidentState::InProgress => format!("It is in progress{with}."),
+        IncidentState::InProgress => "It is in progress.".to_owned(),
         IncidentState::OnHold { until, reason } => {
             let until = until.map_or_else(String::new, |until| format!(", until {}", Time(until)));
-            format!("It is on hold{with}{until}: {}.", trimmed(reason))
+            format!("It is on hold{until}: {}.", trimmed(reason))
         }
         IncidentState::Resolved { close_at } => {
             let resolved = at(incident.resolved_at);
             format!(
-                "It is resolved{resolved}{with} and closes at {}.",
+                "It is resolved{resolved} and closes at {}.",
                 Time(*close_at)
             )
         }
-        IncidentState::Closed { .. } => format!("It is closed{}{with}.", at(incident.closed_at)),
+        IncidentState::Closed { .. } => format!("It is closed{}.", at(incident.closed_at)),
+    }
+}
+
+fn owner_sentence(view: &IncidentView) -> Option<String> {
+    let owner = view.incident.owner.as_deref()?;
+    let names = [&owner.assignee, &owner.team].into_iter().flatten();
+    let names: Vec<_> = names.map(|name| name.as_str()).collect();
+    (!names.is_empty()).then(|| format!("It is with {}.", names.join(", ")))
+}
+
+/// When something happened for the first and the last time.
+fn period(first: Timestamp, last: Timestamp) -> String {
+    if first == last {
+        format!("at {}", Time(first))
+    } else {
+        format!("between {} and {}", Time(first), Time(last))
     }
 }
 

@@ -190,9 +190,13 @@ impl Client {
         let said = said.map_or_else(|| status.to_string(), |text| clean(text));
         match status {
             StatusCode::UNAUTHORIZED => {
-                let next = "pass a token with --token or in WATCHBELL_TOKEN; \
+                let text = match self.token {
+                    Some(_) => "the daemon does not know this token, or it is no longer valid",
+                    None => "the daemon asks for a token",
+                };
+                let next = "pass one with --token or in WATCHBELL_TOKEN; \
                             `watchbell token create --role responder` makes one";
-                Failure::unreachable(format!("the daemon asks for a token: {said}")).next(next)
+                Failure::unreachable(text).next(next)
             }
             StatusCode::FORBIDDEN => Failure::failed(format!("the daemon refused: {said}"))
                 .next("use a token with another role (`watchbell token create --role ...`)"),

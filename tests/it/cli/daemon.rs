@@ -65,7 +65,7 @@ fn answers_that_are_no_help_are_explained() {
             401,
             problem("no token"),
             3,
-            "the daemon asks for a token: no token; pass a token with --token",
+            "the daemon asks for a token; pass one with --token",
         ),
         (
             403,

@@ -205,3 +205,27 @@ fn a_reload_tells_what_only_a_restart_applies() {
     (again.files, old.files) = (Vec::new(), Vec::new());
     assert_eq!(again, old, "two loads of one file are equal");
 }
+
+#[test]
+fn a_reload_must_not_open_a_source_to_those_whom_the_old_listener_lets_in() {
+    let guarded = "[[source]]\nname = \"a\"\nkind = \"alertmanager\"\ntoken = \"long enough\"\n";
+    let everywhere = "[server]\nlisten = \"0.0.0.0:8080\"\n[auth]\nrequired = true\n";
+    let running = good(&format!("{everywhere}{guarded}"));
+    let sockets = [running.server.listen[0]];
+    let same = good(guarded);
+    assert_eq!(
+        same.refusal_to_apply(&running, &sockets),
+        None,
+        "the token requirement also stays until the restart"
+    );
+    let open = good("");
+    let refusal = open
+        .refusal_to_apply(&running, &sockets)
+        .unwrap_or_default();
+    assert!(
+        refusal.contains("source \"alertmanager\" has no token"),
+        "{refusal}"
+    );
+    let local = ["127.0.0.1:8080".parse().expect("address")];
+    assert_eq!(open.refusal_to_apply(&running, &local), None);
+}
