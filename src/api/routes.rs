@@ -38,7 +38,7 @@ const LATER: [&str; 17] = [
 /// Commands of the contract that are not built yet.
 const LATER_COMMANDS: [&str; 6] = ["merge", "split", "unlink", "pin", "priority", "root"];
 /// The same outside of `/api/v1`: the beginnings of paths.
-const LATER_PATHS: [&str; 5] = ["/api/v2", "/pagerduty", "/opsgenie", "/heartbeat", "/hooks"];
+const LATER_PATHS: [&str; 3] = ["/api/v2", "/heartbeat", "/hooks"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {

@@ -4,6 +4,7 @@
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
 mod janitor;
+mod listeners;
 mod lock;
 mod polls;
 mod reload;
@@ -14,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,12 +25,14 @@ use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::engine::handle::EngineHandle;
 use crate::engine::{Decode, Engine, EngineSetup};
+use crate::ingest::opsgenie::OpsgenieApi;
 use crate::ingest::{self, Ingest};
 use crate::runtime::clock::Clock;
 use crate::runtime::listen::{Listener, Server};
 use crate::runtime::notify::{Heartbeats, Notifier};
 use crate::runtime::signals::{Outcome, ReloadRequest, Signals, serve_signals};
 use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError};
+use crate::runtime::thread::on_own_thread;
 use crate::runtime::tls::TlsHolder;
 use crate::store::inbox::NewInput;
 use crate::store::writer::{Writer, WriterSetup};
@@ -114,7 +118,7 @@ async fn run(
     };
     metrics.leader.set(1);
     // Before anything runs that would have to be stopped when an address is taken.
-    let listeners = listeners(&settings, inherited, tls.as_ref()).await?;
+    let listeners = listeners::open(&settings, inherited, tls.as_ref()).await?;
     let addresses = listeners
         .iter()
         .map(Listener::local_addr)
@@ -142,7 +146,7 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let router = api::router(state).merge(ingest::http::router(core.ingest.clone()));
+    let router = api::router(state).merge(doors(&core.ingest, &db));
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -177,7 +181,35 @@ async fn run(
 
 async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
     let url = settings.store.full_url().map_err(anyhow::Error::msg)?;
-    Ok(Db::open(url.expose(), settings.store.read_connections).await?)
+    let opened = Db::open(url.expose(), settings.store.read_connections).await;
+    opened.map_err(|error| match error {
+        // Nothing runs yet that would go on by itself.
+        StoreError::Unavailable(cause) => {
+            anyhow::anyhow!("the database of [store] url cannot be reached: {cause}; start it, or correct the url")
+        }
+        StoreError::Full
+        | StoreError::Busy
+        | StoreError::Fenced
+        | StoreError::InUse(_)
+        | StoreError::Missing(_)
+        | StoreError::TooNew
+        | StoreError::SqliteTooOld(_)
+        | StoreError::Url(_)
+        | StoreError::Corrupt(_)
+        | StoreError::Other(_) => error.into(),
+    })
+}
+
+/// Everything that messages come in by over HTTP.
+fn doors(ingest: &Ingest, db: &Db) -> Router {
+    let opsgenie = OpsgenieApi {
+        ingest: ingest.clone(),
+        db: db.clone(),
+        partition: PARTITION,
+    };
+    ingest::http::router(ingest.clone())
+        .merge(ingest::pagerduty::router(ingest.clone()))
+        .merge(ingest::opsgenie::router(opsgenie))
 }
 
 async fn serve_http(server: Server, listeners: Vec<Listener>, stop: CancellationToken) {
@@ -256,8 +288,8 @@ fn start_core(
 ) -> Core {
     let store_stage = supervisor.stage("store", STAGE_DEADLINE);
     let engine_stage = supervisor.stage("engine", STAGE_DEADLINE);
-    supervisor.spawn(&store_stage, "writer", |stop| async move {
-        Ok(writer.run(stop).await?)
+    supervisor.spawn(&store_stage, "writer", |stop| {
+        on_own_thread("writer", writer.run(stop))
     });
     let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
@@ -281,8 +313,8 @@ fn start_core(
     );
     // Set before the engine runs, so that recovery can read messages again.
     doors.get_or_init(|| ingest.clone());
-    supervisor.spawn(&engine_stage, "engine", |stop| async move {
-        Ok(engine.run(stop).await?)
+    supervisor.spawn(&engine_stage, "engine", |stop| {
+        on_own_thread("engine", engine.run(stop))
     });
     Core {
         engine: engine_handle,
@@ -360,29 +392,4 @@ async fn claim(
             () = tokio::time::sleep(STANDBY_LOOK) => {}
         }
     }
-}
-
-async fn listeners(
-    settings: &Settings,
-    inherited: Vec<TcpListener>,
-    tls: Option<&TlsHolder>,
-) -> anyhow::Result<Vec<Listener>> {
-    let mut listeners = Vec::new();
-    if inherited.is_empty() {
-        for address in &settings.server.listen {
-            listeners.push(Listener::bind(*address, tls.cloned()).await?);
-        }
-    }
-    for socket in inherited {
-        if let Some(refusal) = settings.refusal_to_listen(socket.local_addr()?) {
-            anyhow::bail!("the socket handed over by systemd is refused: {refusal}");
-        }
-        listeners.push(Listener::from_std(socket, tls.cloned())?);
-    }
-    for listener in &listeners {
-        let address = listener.local_addr()?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        log::info!(address:% = address; "listening on {scheme}://{address}");
-    }
-    Ok(listeners)
 }

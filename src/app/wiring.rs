@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
 use crate::core::time::Span;
 use crate::engine::handle::EngineHandle;
-use crate::ingest::door::{Credential, Door, SourceSetup};
+use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
 use crate::ingest::reconcile::PollSetup;
 use crate::ingest::{Ingest, IngestSetup};
 use crate::runtime::clock::Clock;
@@ -111,8 +111,14 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
     }
     Some(SourceSetup {
         name: source.name.clone(),
+        path: source.path(),
         decoder,
         credentials,
+        keys: source
+            .keys
+            .iter()
+            .map(|key| KeyDigest::new(key.expose()))
+            .collect(),
         is_reconciled: source.reconcile.is_some(),
     })
 }
@@ -220,7 +226,7 @@ fn source_status(door: &Door) -> SourceStatus {
     SourceStatus {
         name: door.name.clone(),
         kind: door.kind().to_owned(),
-        path: Some(format!("/ingest/{}", door.name)),
+        path: Some(door.path.clone()),
         open: !door.is_guarded(),
         reconciled: door.is_reconciled,
         last_message_at: seen.last_message_at.map(Into::into),

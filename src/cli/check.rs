@@ -75,10 +75,10 @@ fn summary(settings: &Settings, out: &Out) -> String {
 
 fn source_line(source: &SourceSettings, base: &str) -> String {
     let mut line = format!(
-        "{} ({}): POST {base}/ingest/{}",
+        "{} ({}): POST {base}{}",
         source.name,
         source.kind.word(),
-        source.name
+        source.path()
     );
     if let Some(preset) = &source.preset {
         line.push_str(&format!(", preset {preset}"));

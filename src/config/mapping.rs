@@ -169,7 +169,11 @@ fn pairs(spot: &Spot<'_>) -> Result<PairsText, Complaint> {
     match &spot.node.value {
         Value::Table(table) => entries(table).map(PairsText::Each),
         Value::Text(text) => Ok(PairsText::Whole(text.to_string())),
-        other => {
+        other @ (Value::Integer(_)
+        | Value::Float
+        | Value::Flag(_)
+        | Value::Date
+        | Value::List(_)) => {
             let hint =
                 "write one that gives an object, or a table of them, like { host = \"item.host\" }";
             Err(expected("an expression, or a table of expressions", other).hint(hint))
@@ -188,7 +192,7 @@ fn hints(spot: &Spot<'_>) -> Result<HintsText, Complaint> {
                 .collect::<Result<_, _>>()
                 .map(HintsText::Each)
         }
-        other => {
+        other @ (Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date) => {
             let hint =
                 "write one, a list with the best first, or a table, like { name = \"item.host\" }";
             Err(expected("an expression, or a list or table of them", other).hint(hint))
@@ -198,15 +202,14 @@ fn hints(spot: &Spot<'_>) -> Result<HintsText, Complaint> {
 
 fn severity(spot: &Spot<'_>) -> Result<SeverityText, Complaint> {
     let hint = "write an expression, or { from = \"item.level\", table = { fatal = \"critical\" }, default = \"warning\" }";
-    let table = match &spot.node.value {
-        Value::Text(text) => {
-            return Ok(SeverityText {
-                from: text.to_string(),
-                ..SeverityText::default()
-            });
-        }
-        Value::Table(table) => table,
-        other => return Err(expected("an expression or a table", other).hint(hint)),
+    if let Value::Text(text) = &spot.node.value {
+        return Ok(SeverityText {
+            from: text.to_string(),
+            ..SeverityText::default()
+        });
+    }
+    let Value::Table(table) = &spot.node.value else {
+        return Err(expected("an expression or a table", &spot.node.value).hint(hint));
     };
     let mut read = SeverityText::default();
     for (name, (_, node)) in table {

@@ -206,9 +206,11 @@ fn examples(spot: &Spot<'_>) -> Result<Vec<(String, String)>, Complaint> {
     let Value::Table(table) = &spot.node.value else {
         return Err(expected("a table of messages", &spot.node.value));
     };
-    let entry = |(name, (_, node)): (&String, &(tree::At, tree::Node))| match &node.value {
-        Value::Text(body) => Ok((name.clone(), body.to_string())),
-        other => Err(expected("a message in quotes", other)),
+    let entry = |(name, (_, node)): (&String, &(tree::At, tree::Node))| {
+        if let Value::Text(body) = &node.value {
+            return Ok((name.clone(), body.to_string()));
+        }
+        Err(expected("a message in quotes", &node.value))
     };
     table.iter().map(entry).collect()
 }

@@ -240,6 +240,8 @@ pub struct SourceSettings {
     pub basic: Option<Basic>,
     /// Accepted as a header of its own.
     pub header: Option<HeaderToken>,
+    /// What senders of a kind with keys of its own send; empty for other kinds.
+    pub keys: Vec<Secret>,
     /// Whether everybody may send, written down by the operator.
     pub is_open: bool,
     /// A firing alert that is not repeated for this long expires.
@@ -262,9 +264,22 @@ impl SourceSettings {
         decoder(self.kind.word(), self.mapping.as_ref())
     }
 
+    /// The path that its senders are given.
+    pub fn path(&self) -> String {
+        match self.kind {
+            SourceKind::PagerDuty => "/pagerduty/v2/enqueue".to_owned(),
+            SourceKind::Opsgenie => "/opsgenie/v2/alerts".to_owned(),
+            SourceKind::Alertmanager
+            | SourceKind::Json
+            | SourceKind::CloudEvents
+            | SourceKind::Sns => format!("/ingest/{}", self.name),
+        }
+    }
+
     /// Whether a sender has to prove who it is.
     pub fn is_authenticated(&self) -> bool {
-        self.token.is_some() || self.basic.is_some() || self.header.is_some()
+        let has_secret = self.token.is_some() || self.basic.is_some() || self.header.is_some();
+        has_secret || !self.keys.is_empty()
     }
 }
 
@@ -280,6 +295,10 @@ pub enum SourceKind {
     CloudEvents,
     /// Amazon SNS.
     Sns,
+    /// Tools that speak PagerDuty's Events API.
+    PagerDuty,
+    /// Tools that speak Opsgenie's alert API.
+    Opsgenie,
 }
 
 impl SourceKind {
@@ -290,21 +309,32 @@ impl SourceKind {
             Self::Json => "json",
             Self::CloudEvents => "cloudevents",
             Self::Sns => "sns",
+            Self::PagerDuty => "pagerduty",
+            Self::Opsgenie => "opsgenie",
         }
     }
 
     /// Whether its messages mean nothing without a mapping.
     pub const fn is_mapped(self) -> bool {
         match self {
-            Self::Alertmanager => false,
+            Self::Alertmanager | Self::PagerDuty | Self::Opsgenie => false,
             Self::Json | Self::CloudEvents | Self::Sns => true,
+        }
+    }
+
+    /// The name of the keys by which senders of this kind say who they are, if it has such.
+    pub const fn keys_word(self) -> Option<&'static str> {
+        match self {
+            Self::PagerDuty => Some("routing_keys"),
+            Self::Opsgenie => Some("api_keys"),
+            Self::Alertmanager | Self::Json | Self::CloudEvents | Self::Sns => None,
         }
     }
 
     /// The preset of a mapped kind for which none is named.
     pub const fn usual_preset(self) -> Option<&'static str> {
         match self {
-            Self::Alertmanager | Self::Json => None,
+            Self::Alertmanager | Self::Json | Self::PagerDuty | Self::Opsgenie => None,
             Self::CloudEvents => Some("cloudevents"),
             Self::Sns => Some("cloudwatch"),
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::config::error::Complaint;
+use crate::config::keys::Keys;
 use crate::config::mapping;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
@@ -22,8 +23,8 @@ const KINDS: &[(&str, Option<SourceKind>)] = &[
     ("alertmanager", Some(SourceKind::Alertmanager)),
     ("json", Some(SourceKind::Json)),
     ("mqtt", None),
-    ("pagerduty", None),
-    ("opsgenie", None),
+    ("pagerduty", Some(SourceKind::PagerDuty)),
+    ("opsgenie", Some(SourceKind::Opsgenie)),
     ("cloudevents", Some(SourceKind::CloudEvents)),
     ("sns", Some(SourceKind::Sns)),
     ("heartbeat", None),
@@ -32,6 +33,8 @@ const KINDS: &[(&str, Option<SourceKind>)] = &[
 /// Bytes of a source name, which is part of every alert key.
 const NAME_BYTES_MAX: usize = 64;
 const RECONCILE_EVERY: Span = Span::from_mins(1);
+/// When a firing alert of a sender that never repeats itself expires.
+const EXPIRE_AFTER_UNREPEATED: Span = Span::from_days(7);
 const SECOND: Span = Span::from_secs(1);
 const DAY: Span = Span::from_days(1);
 
@@ -43,16 +46,21 @@ pub(super) fn read(
     let mut sources = Vec::with_capacity(tables.len());
     let mut places = BTreeMap::new();
     let mut owner = Owner::default();
+    let mut keys = Keys::default();
     for mut table in tables {
         let kind = table.required("kind", values::word(KINDS));
         if kind == Some(None) {
             refuse_kind(&table);
             continue;
         }
-        let source = source(&mut table, kind.flatten().unwrap_or_default());
+        let kind = kind.flatten().unwrap_or_default();
+        let source = SourceSettings {
+            keys: keys.read(&mut table, kind, exposed.is_some()),
+            ..source(&mut table, kind)
+        };
         check_name(&table, &source.name, &mut places);
         check_open(&table, &source, exposed);
-        owner.note(&mut table, sources.len());
+        owner.note(&mut table, kind, sources.len());
         table.finish();
         sources.push(source);
     }
@@ -77,7 +85,10 @@ fn refuse_kind(table: &TableReader<'_>) {
 }
 
 fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
-    let defaults = SourceRules::default();
+    let mut defaults = SourceRules::default();
+    if kind.keys_word().is_some() {
+        defaults.expire_after = EXPIRE_AFTER_UNREPEATED;
+    }
     let (preset, mapping) = mapping::read(table, kind);
     SourceSettings {
         name: table.required("name", source_name).unwrap_or_default(),
@@ -87,6 +98,7 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
             .table("basic")
             .and_then(|table| basic(table, values::sender_secret)),
         header: table.table("header").and_then(header),
+        keys: Vec::new(),
         is_open: table.optional("open", values::flag).unwrap_or_default(),
         expire_after: table
             .optional("expire_after", values::duration(SECOND..=FOREVER))
@@ -101,7 +113,7 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
     }
 }
 
-/// Which source owns `/api/v2`: the one that says so, else the first that does not decline.
+/// Which source owns `/api/v2`: the one that says so, else the first Alertmanager that does not decline.
 #[derive(Default)]
 struct Owner {
     claimed: Option<(usize, String)>,
@@ -109,7 +121,7 @@ struct Owner {
 }
 
 impl Owner {
-    fn note(&mut self, table: &mut TableReader<'_>, index: usize) {
+    fn note(&mut self, table: &mut TableReader<'_>, kind: SourceKind, index: usize) {
         match (table.optional("api", values::flag), &self.claimed) {
             (Some(true), Some((_, place))) => {
                 let message = format!("the source at {place} owns /api/v2 already");
@@ -117,8 +129,10 @@ impl Owner {
                 table.refuse(Some("api"), Complaint::new(message).hint(hint));
             }
             (Some(true), None) => self.claimed = Some((index, table.place())),
-            (None, _) => self.first = self.first.or(Some(index)),
-            (Some(false), _) => {}
+            (None, _) if kind == SourceKind::Alertmanager => {
+                self.first = self.first.or(Some(index));
+            }
+            (None | Some(false), _) => {}
         }
     }
 
@@ -171,6 +185,7 @@ fn check_open(table: &TableReader<'_>, source: &SourceSettings, exposed: Option<
         let complaint = Complaint::new("the source is open to everybody and has a secret");
         table.refuse(Some("open"), complaint.hint("remove one of the two"));
     }
+    let has_secret = has_secret || source.kind.keys_word().is_some();
     let (Some(address), false, false) = (exposed, has_secret, source.is_open) else {
         return;
     };

@@ -5,6 +5,8 @@
 //! one for an episode that had only expired means that the source is back. Must not compare our clock with the
 //! source's: starts are compared with starts, and only when the source said both.
 
+use std::sync::Arc;
+
 use smol_str::SmolStr;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
@@ -13,7 +15,7 @@ use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
 use crate::core::ids::{IdFeed, SourceId};
 use crate::core::limits;
-use crate::core::observation::{Claim, Observation};
+use crate::core::observation::{AlertText, Claim, Observation};
 use crate::core::reason::Reason;
 use crate::core::rules::SourceRules;
 use crate::core::time::Timestamp;
@@ -120,7 +122,14 @@ impl Turn<'_> {
             draft.say(None, Some(alert.id), Reason::OrphanResolve);
             Reason::OrphanResolve
         };
-        let text = self.observation.text.clone();
+        let mut text = self.observation.text.clone();
+        if text.is_blank() {
+            let summary = self.observation.key.text().clone();
+            text = Arc::new(AlertText {
+                summary,
+                ..AlertText::default()
+            });
+        }
         let id = alert.id;
         draft.decision.change(Change::AlertAdded {
             alert,
@@ -292,7 +301,8 @@ impl Turn<'_> {
 
     /// Keeps the text if it changed; returns whether it did.
     fn keep_text(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> bool {
-        if alert.text_hash == self.observation.text_hash {
+        let is_known = alert.text_hash == self.observation.text_hash;
+        if is_known || self.observation.text.is_blank() {
             return false;
         }
         alert.text_hash = self.observation.text_hash;

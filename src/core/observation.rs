@@ -60,6 +60,11 @@ pub struct AlertText {
 }
 
 impl AlertText {
+    /// Whether it says nothing at all, like the text of a resolve that only names its alert; what is known stays then.
+    pub fn is_blank(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The value of a label.
     pub fn label(&self, name: &str) -> Option<&str> {
         let index = self

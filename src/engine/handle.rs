@@ -3,16 +3,24 @@
 //! Must not decide anything; it only appends inputs and waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use crate::core::decision::CommandAnswer;
+use crate::core::identity::KeyHash;
+use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
 use crate::store::StoreError;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
+
+/// How often it is looked whether everything so far is decided.
+const DECIDED_LOOK: Duration = Duration::from_millis(5);
+/// How long somebody who looks an alert up waits for that; senders give up after ten seconds or later.
+const DECIDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whether the engine decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,11 +86,38 @@ impl CompareRequest {
     }
 }
 
+/// What the engine is asked beside inputs.
+#[derive(Debug)]
+pub enum Request {
+    /// To compare a poll.
+    Compare(CompareRequest),
+    /// To look an alert up.
+    Find(FindRequest),
+}
+
+/// An alert that is looked for in memory.
+#[derive(Debug)]
+pub struct FindRequest {
+    pub(super) key: KeyHash,
+    pub(super) reply: oneshot::Sender<Option<Found>>,
+}
+
+/// What is held of an alert in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its number.
+    pub alert: AlertId,
+    /// Whether it fires.
+    pub is_firing: bool,
+    /// The incident that it belongs to, if that is open.
+    pub open_incident: Option<IncidentId>,
+}
+
 /// The way to the engine. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
     writer: WriterHandle,
-    requests: mpsc::Sender<CompareRequest>,
+    requests: mpsc::Sender<Request>,
     status: watch::Receiver<EngineStatus>,
     parked: Arc<Notify>,
 }
@@ -90,7 +125,7 @@ pub struct EngineHandle {
 impl EngineHandle {
     pub(super) fn new(
         writer: WriterHandle,
-        requests: mpsc::Sender<CompareRequest>,
+        requests: mpsc::Sender<Request>,
         status: watch::Receiver<EngineStatus>,
         parked: Arc<Notify>,
     ) -> Self {
@@ -149,7 +184,7 @@ impl EngineHandle {
             let receipt = self.writer.append(input, None, None).await?;
             // The engine must have decided these before the rest is compared.
             while self.writer.progress.decided() < receipt.seq() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(DECIDED_LOOK).await;
                 if self.requests.is_closed() {
                     return Err(SubmitError::Stopping);
                 }
@@ -165,10 +200,38 @@ impl EngineHandle {
             reply: Mutex::new(Some(reply)),
         };
         self.requests
-            .send(request)
+            .send(Request::Compare(request))
             .await
             .map_err(|_| SubmitError::Stopping)?;
         answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// Looks an alert up once everything that is appended by now is decided.
+    ///
+    /// `None` when it was never heard of, or ended longer ago than memory holds.
+    ///
+    /// # Errors
+    /// The engine does not get that far in time.
+    pub async fn find(&self, key: KeyHash) -> Result<Option<Found>, SubmitError> {
+        self.readiness().map_err(SubmitError::NotReady)?;
+        let until = self.writer.progress.appended();
+        let found = async {
+            while self.writer.progress.decided() < until {
+                tokio::time::sleep(DECIDED_LOOK).await;
+                if self.requests.is_closed() {
+                    return Err(SubmitError::Stopping);
+                }
+            }
+            let (reply, answer) = oneshot::channel();
+            self.requests
+                .send(Request::Find(FindRequest { key, reply }))
+                .await
+                .map_err(|_| SubmitError::Stopping)?;
+            answer.await.map_err(|_| SubmitError::Stopping)
+        };
+        tokio::time::timeout(DECIDED_WITHIN, found)
+            .await
+            .map_err(|_| SubmitError::NotReady("decisions are behind".to_owned()))?
     }
 
     /// Waits until a late firing was parked, which a poll of its source can settle.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::decide::{World, decide};
 use crate::core::decision::{CommandAnswer, Decision};
+use crate::core::identity::KeyHash;
 use crate::core::ids::{IdFeed, Seq};
 use crate::core::input::Input;
 use crate::core::observation::Observation;
@@ -35,7 +36,7 @@ use crate::store::{Db, inbox};
 use crate::telemetry::metrics::Metrics;
 
 use figures::Figures;
-use handle::{CompareRequest, EngineHandle, EngineStatus};
+use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
 pub type Decode = Arc<dyn Fn(&NewInput, Timestamp) -> Vec<Observation> + Send + Sync>;
@@ -58,7 +59,7 @@ pub struct Engine {
     partition: i64,
     writer: WriterHandle,
     appended: mpsc::Receiver<Appended>,
-    requests: mpsc::Receiver<CompareRequest>,
+    requests: mpsc::Receiver<Request>,
     rules: watch::Receiver<Arc<Rules>>,
     decode: Decode,
     clock: Clock,
@@ -176,7 +177,7 @@ impl Engine {
             let done = tokio::select! {
                 () = stop.cancelled() => break,
                 Some(request) = self.requests.recv() => {
-                    self.answer(&request);
+                    self.answer(request);
                     Ok(())
                 }
                 Some(appended) = self.appended.recv() => self.take_turn(Some(appended)).await,
@@ -432,14 +433,34 @@ impl Engine {
             .show(self.state.counts(), self.writer.progress.depth());
     }
 
-    /// Compares a poll of a source with what is known.
-    fn answer(&self, request: &CompareRequest) {
-        let difference = self
-            .state
-            .source(&request.source)
-            .map(|source| compare(&self.state, source, &request.poll))
-            .unwrap_or_default();
-        request.reply(difference);
+    /// Answers from what is in memory.
+    fn answer(&self, request: Request) {
+        match request {
+            Request::Compare(request) => {
+                let difference = self
+                    .state
+                    .source(&request.source)
+                    .map(|source| compare(&self.state, source, &request.poll))
+                    .unwrap_or_default();
+                request.reply(difference);
+            }
+            Request::Find(FindRequest { key, reply }) => {
+                // Whoever asked may have gone.
+                reply.send(self.found(key)).ok();
+            }
+        }
+    }
+
+    fn found(&self, key: KeyHash) -> Option<Found> {
+        let alert = self.state.alert_by_key(key)?;
+        let incident = alert.incident.and_then(|id| self.state.incident(id));
+        Some(Found {
+            alert: alert.id,
+            is_firing: alert.is_firing(),
+            open_incident: incident
+                .filter(|incident| incident.state.is_open())
+                .map(|incident| incident.id),
+        })
     }
 }
 

@@ -28,10 +28,14 @@ const SKEW_MESSAGES: usize = 20;
 pub struct SourceSetup {
     /// Its name, which is in the path.
     pub name: String,
+    /// The path that its senders are given.
+    pub path: String,
     /// Its decoder.
     pub decoder: Arc<dyn Source>,
     /// Who may send; empty when everybody may.
     pub credentials: Vec<Credential>,
+    /// For kinds that speak another service's API: what senders prove themselves with there.
+    pub keys: Vec<KeyDigest>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
 }
@@ -94,10 +98,29 @@ fn normal(header: &str, value: &[u8]) -> Vec<u8> {
     value
 }
 
+/// The digest of a key that says which source a request is for.
+#[derive(Clone)]
+pub struct KeyDigest([u8; 32]);
+
+impl std::fmt::Debug for KeyDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyDigest(***)")
+    }
+}
+
+impl KeyDigest {
+    /// The digest of a key as sent.
+    pub fn new(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+}
+
 /// One source.
 pub struct Door {
     /// Its name.
     pub name: String,
+    /// The path that its senders are given.
+    pub path: String,
     /// Its series.
     pub series: SourceMetrics,
     /// What was seen there.
@@ -106,6 +129,7 @@ pub struct Door {
     pub is_reconciled: bool,
     decoder: Arc<dyn Source>,
     credentials: Vec<Credential>,
+    keys: Vec<KeyDigest>,
 }
 
 impl std::fmt::Debug for Door {
@@ -120,10 +144,12 @@ impl Door {
     pub(super) fn new(setup: SourceSetup, series: SourceMetrics, seen: Option<Arc<Seen>>) -> Self {
         Self {
             name: setup.name,
+            path: setup.path,
             series,
             seen: seen.unwrap_or_default(),
             decoder: setup.decoder,
             credentials: setup.credentials,
+            keys: setup.keys,
             is_reconciled: setup.is_reconciled,
         }
     }
@@ -135,7 +161,18 @@ impl Door {
 
     /// Whether a sender has to prove who it is.
     pub fn is_guarded(&self) -> bool {
-        !self.credentials.is_empty()
+        !self.credentials.is_empty() || self.has_keys()
+    }
+
+    /// Whether it is found by a key and has paths of its own.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Whether the key is one of this source's. Every key is compared, whichever fits.
+    pub fn takes(&self, key: &KeyDigest) -> bool {
+        let fits = |fits, known: &KeyDigest| bool::from(known.0.ct_eq(&key.0)) | fits;
+        self.keys.iter().fold(false, fits)
     }
 
     /// Whether the headers of a request open the door. Every credential is compared, whichever fits.
@@ -144,7 +181,7 @@ impl Door {
             .credentials
             .iter()
             .fold(false, |fits, credential| credential.opens(headers) | fits);
-        fits || self.credentials.is_empty()
+        fits || (self.credentials.is_empty() && !self.has_keys())
     }
 
     /// What a message says.

@@ -15,6 +15,7 @@ use axum::extract::{Path, State};
 use axum::http::header::{
     ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
@@ -24,12 +25,12 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::runtime::problem::Problem;
 use crate::store::writer::WriteError;
 
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Held};
 use super::door::Door;
 use super::{Accepted, Ingest, Refusal};
 
 /// Seconds after which a refused sender may try again.
-const RETRY_AFTER_S: u32 = 5;
+pub(super) const RETRY_AFTER_S: u32 = 5;
 /// Characters of what a sender wrote that are repeated in an answer.
 const SHOWN_CHARS: usize = 40;
 
@@ -55,6 +56,10 @@ async fn receive(
         body::drain(&mut body).await;
         return unknown(&ingest, &source).into_response();
     };
+    if door.has_keys() {
+        body::drain(&mut body).await;
+        return elsewhere(&door).into_response();
+    }
     let tally = Tally::begin(&door);
     match accept(&ingest, &door, &parts, &mut body).await {
         Ok(accepted) => {
@@ -71,13 +76,13 @@ async fn receive(
 }
 
 /// One message in the figures: what is not taken when this is dropped was rejected.
-struct Tally<'a> {
+pub(super) struct Tally<'a> {
     door: &'a Door,
     is_taken: bool,
 }
 
 impl<'a> Tally<'a> {
-    fn begin(door: &'a Arc<Door>) -> Self {
+    pub(super) fn begin(door: &'a Arc<Door>) -> Self {
         door.series.received.inc();
         Self {
             door,
@@ -85,7 +90,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn taken(mut self, is_duplicate: bool) {
+    pub(super) fn taken(mut self, is_duplicate: bool) {
         self.is_taken = true;
         if is_duplicate {
             self.door.series.duplicate.inc();
@@ -118,7 +123,7 @@ fn answer(problem: Problem) -> Response<Body> {
     response
 }
 
-fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
     log::error!("a message met a defect; the message above this line says where");
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -132,7 +137,7 @@ fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
 async fn accept(
     ingest: &Ingest,
     door: &Door,
-    parts: &axum::http::request::Parts,
+    parts: &Parts,
     body: &mut Body,
 ) -> Result<Accepted, Problem> {
     if !door.opens(&parts.headers) {
@@ -143,6 +148,25 @@ async fn accept(
             "this source asks for a token; send it as the source's [[source]] entry says, for example in an Authorization header",
         ));
     }
+    let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
+    let held = read_body(ingest, parts, body, bytes_max).await?;
+    let content_type = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let taken = ingest
+        .take(door, held.body.clone(), content_type.map(ToOwned::to_owned))
+        .await;
+    taken.map_err(|refusal| refused(&refusal))
+}
+
+/// Reads a body whole, if it could be stored now.
+pub(super) async fn read_body(
+    ingest: &Ingest,
+    parts: &Parts,
+    body: &mut Body,
+    bytes_max: usize,
+) -> Result<Held, Problem> {
     ingest.admit().map_err(|refusal| refused(&refusal))?;
     // The layer below has taken the header away if it could undo the compression.
     if let Some(encoding) = parts.headers.get(CONTENT_ENCODING)
@@ -159,18 +183,9 @@ async fn accept(
             ),
         ));
     }
-    let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
-    let held = body::read(body, bytes_max, &ingest.0.budget)
+    body::read(body, bytes_max, &ingest.0.budget)
         .await
-        .map_err(|error| not_read(&error))?;
-    let content_type = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let taken = ingest
-        .take(door, held.body.clone(), content_type.map(ToOwned::to_owned))
-        .await;
-    taken.map_err(|refusal| refused(&refusal))
+        .map_err(|error| not_read(&error))
 }
 
 fn not_read(error: &BodyError) -> Problem {
@@ -198,7 +213,7 @@ fn not_read(error: &BodyError) -> Problem {
     }
 }
 
-fn refused(refusal: &Refusal) -> Problem {
+pub(super) fn refused(refusal: &Refusal) -> Problem {
     let detail = refusal.to_string();
     match refusal {
         Refusal::NotUnderstood(_) | Refusal::NothingUsable { .. } => {
@@ -252,6 +267,16 @@ fn unknown(ingest: &Ingest, source: &str) -> Problem {
         "unknown-source",
         "Unknown source",
         detail,
+    )
+}
+
+fn elsewhere(door: &Door) -> Problem {
+    let (name, path) = (&door.name, &door.path);
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown-source",
+        "Unknown source",
+        format!("source {name:?} is fed at {path}, with one of its keys"),
     )
 }
 

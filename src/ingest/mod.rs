@@ -6,6 +6,9 @@
 pub mod body;
 pub mod door;
 pub mod http;
+pub mod opsgenie;
+mod opsgenie_answers;
+pub mod pagerduty;
 pub mod reconcile;
 
 use std::collections::BTreeMap;
@@ -15,10 +18,13 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use serde::Serialize;
+use smol_str::format_smolstr;
 
+use crate::core::identity::AlertKey;
+use crate::core::input::{Command, CommandGiven};
 use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
-use crate::engine::handle::EngineHandle;
+use crate::engine::handle::{EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
 use crate::sources::{DecodeError, Decoded, Message, Reject};
 use crate::store::dead_letters::NewDeadLetter;
@@ -27,7 +33,7 @@ use crate::store::writer::{Receipt, WriteError};
 use crate::telemetry::metrics::Metrics;
 
 use body::Budget;
-use door::{Door, SourceSetup};
+use door::{Door, KeyDigest, SourceSetup};
 
 /// Bodies above this are decoded on a thread that may block: parsing takes a microsecond and a half per alert.
 const BLOCKING_BYTES: usize = 256 * 1024;
@@ -192,6 +198,49 @@ impl Ingest {
     /// Every door, by name.
     pub fn doors(&self) -> Vec<Arc<Door>> {
         self.0.doors.load().values().cloned().collect()
+    }
+
+    /// The source of a kind that takes a key; every key is compared, whichever fits.
+    fn door_by_key(&self, kind: &str, key: &KeyDigest) -> Option<Arc<Door>> {
+        let doors = self.0.doors.load();
+        let of_kind = doors.values().filter(|door| door.kind() == kind);
+        of_kind.fold(None, |found, door| match (door.takes(key), found) {
+            (true, _) => Some(Arc::clone(door)),
+            (false, found) => found,
+        })
+    }
+
+    /// Gives a command to the open incident of an alert, once all messages so far are decided.
+    ///
+    /// Without an open incident, or when the command comes to nothing, that is only logged: so it is with the
+    /// services whose APIs this is for.
+    ///
+    /// # Errors
+    /// The engine does not answer; the command may be given again.
+    async fn command_alert(
+        &self,
+        door: &Door,
+        key: &AlertKey,
+        command: Command,
+    ) -> Result<(), SubmitError> {
+        let (kind, source) = (door.kind(), door.name.as_str());
+        let found = self.0.engine.find(key.hash()).await?;
+        let Some(incident) = found.and_then(|found| found.open_incident) else {
+            log::info!(source = source; "a command of {source} to {} was passed over: the alert has no open incident", key.text());
+            return Ok(());
+        };
+        let given = CommandGiven {
+            incident,
+            command,
+            actor: format_smolstr!("{kind}:{source}"),
+            expected_version: None,
+            idempotency: None,
+        };
+        let answer = self.0.engine.command(given).await?;
+        if answer.is_refused {
+            log::info!(source = source, reason = answer.reason.code(); "a command of {source} to {incident} came to nothing: {}", answer.reason.code());
+        }
+        Ok(())
     }
 
     /// Brings the gauges up to date that only time moves; called before they are shown.

@@ -81,7 +81,8 @@ pub async fn run(setup: PollSetup, engine: EngineHandle, clock: Clock, stop: Can
                     log::info!(source = setup.source.as_str(); "source {} answers polls again", setup.source);
                 }
                 if count > 0 {
-                    log::info!(source = setup.source.as_str(), alerts = count; "a poll of {} corrected {count} alerts", setup.source);
+                    let noun = if count == 1 { "alert" } else { "alerts" };
+                    log::info!(source = setup.source.as_str(), alerts = count; "a poll of {} corrected {count} {noun}", setup.source);
                 }
                 is_failing = false;
             }

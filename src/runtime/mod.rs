@@ -13,4 +13,5 @@ pub mod notify;
 pub mod problem;
 pub mod signals;
 pub mod supervise;
+pub mod thread;
 pub mod tls;

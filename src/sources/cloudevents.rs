@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use minijinja::value::{Value, ValueKind};
+use minijinja::value::Value;
 use percent_encoding::percent_decode_str;
 
-use crate::sources::mapping::value::{self, Budget, is_missing};
+use crate::sources::mapping::value::{self, Budget, Form, is_missing};
 use crate::sources::mapping::{Observer, Origin};
 use crate::sources::{DecodeError, Message, Problem, body, json};
 
@@ -30,8 +30,8 @@ pub(super) fn observe(
         return one(event, &Origin::default(), observer);
     }
     let whole = value::read(json::text(message.body)?, budget)?;
-    match whole.kind() {
-        ValueKind::Seq => {
+    match value::form(&whole) {
+        Form::List => {
             for (index, event) in whole.try_iter().into_iter().flatten().enumerate() {
                 let origin = Origin(format!("events[{index}]"));
                 let taken = checked(&event, budget).and_then(|event| {
@@ -46,10 +46,10 @@ pub(super) fn observe(
             }
             Ok(())
         }
-        ValueKind::Map => one(checked(&whole, budget), &Origin::default(), observer),
-        kind => Err(DecodeError::WrongShape {
+        Form::Map => one(checked(&whole, budget), &Origin::default(), observer),
+        form @ (Form::Missing | Form::Flag | Form::Text) => Err(DecodeError::WrongShape {
             path: "body".to_owned(),
-            problem: format!("is a {kind}, not a CloudEvent"),
+            problem: format!("is {}, not a CloudEvent", form.word()),
             hint: HINT,
         }),
     }

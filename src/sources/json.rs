@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::from_utf8;
 
+use serde::Serialize;
+use serde::Serializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -185,6 +187,18 @@ impl<'a> Fields<'a> {
         let mut fields = self.0.iter().rev();
         let (_, value) = fields.find(|(field, _)| field == name)?;
         Some(value.get())
+    }
+
+    /// The same without some fields, to be written again as it came.
+    pub fn without(&self, names: &[&str]) -> Self {
+        let kept = |(name, _): &&(Cow<'_, str>, &RawValue)| !names.contains(&name.as_ref());
+        Self(self.0.iter().filter(kept).cloned().collect())
+    }
+}
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 

@@ -9,9 +9,12 @@ pub mod alertmanager;
 pub mod body;
 pub mod cloudevents;
 pub mod envelope;
+pub mod flat;
 pub mod json;
 pub mod mapped;
 pub mod mapping;
+pub mod opsgenie;
+pub mod pagerduty;
 pub mod severity_words;
 pub mod sns;
 pub mod status_words;
@@ -214,7 +217,11 @@ pub trait Source: Send + Sync {
 }
 
 /// Every kind of source.
-pub const SOURCES: &[&dyn Source] = &[&alertmanager::Alertmanager];
+pub const SOURCES: &[&dyn Source] = &[
+    &alertmanager::Alertmanager,
+    &pagerduty::PagerDuty,
+    &opsgenie::Opsgenie,
+];
 
 /// The decoder of one configured source: the one place where kinds become decoders.
 ///
@@ -228,6 +235,8 @@ pub fn decoder(kind: &str, mapping: Option<&Arc<Mapping>>) -> Option<Arc<dyn Sou
         "alertmanager" => Some(Arc::new(alertmanager::Alertmanager)),
         "json" => mapped(Shape::Json),
         "cloudevents" => mapped(Shape::CloudEvents),
+        "pagerduty" => Some(Arc::new(pagerduty::PagerDuty)),
+        "opsgenie" => Some(Arc::new(opsgenie::Opsgenie)),
         "sns" => mapped(Shape::Sns),
         _ => None,
     }

@@ -34,6 +34,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "store::dead_letters",
             "store::inbox",
             "store::writer",
+            // Opsgenie's API also shows alerts, and what came of a request.
+            "store::query",
+            "store::Db",
+            "store::StoreError",
             "engine::handle",
             "runtime",
             "telemetry",

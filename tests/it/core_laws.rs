@@ -23,7 +23,7 @@ const NAMES: [&str; 3] = ["A", "B", "C"];
 
 /// One thing that happens in a random life.
 #[derive(Clone, Debug)]
-enum Event {
+pub(crate) enum Event {
     Heard(Said),
     Ordered(i64, Command),
     Polled(Vec<(&'static str, bool)>),
@@ -33,7 +33,7 @@ enum Event {
     Restarted(Span),
 }
 
-fn play(bench: &mut Bench, event: Event) {
+pub(crate) fn play(bench: &mut Bench, event: Event) {
     match event {
         Event::Heard(said) => {
             bench.hear(said);
@@ -124,7 +124,7 @@ fn polls() -> impl Strategy<Value = Vec<(&'static str, bool)>> {
         .prop_map(|(names, is_muted)| names.into_iter().map(|name| (name, is_muted)).collect())
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
+pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         6 => said().prop_map(Event::Heard),
         2 => (1..6_i64, commands()).prop_map(|(incident, command)| Event::Ordered(incident, command)),
@@ -137,7 +137,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     vec(event, 1..60)
 }
 
-fn rules() -> impl Strategy<Value = Rules> {
+pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let span = || select(vec![Span::ZERO, Span::from_mins(5), Span::from_days(10)]);
     let source = (span(), span(), any::<bool>());
     let source = source.prop_map(

@@ -3,6 +3,7 @@
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
 mod api;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod bench;
@@ -13,20 +14,29 @@ mod config;
 #[cfg(test)]
 mod core_laws;
 #[cfg(test)]
+mod daemon;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod docs;
+#[cfg(test)]
+mod e2e;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]
 mod presets;
+#[cfg(test)]
 mod reasons;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sources;
+#[cfg(test)]
+mod store;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

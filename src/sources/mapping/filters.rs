@@ -68,7 +68,7 @@ fn lists(env: &mut Environment<'static>) {
     env.add_filter("last", |items: &Value| ends(items).map(|(_, last)| last));
     env.add_filter("split", split);
     env.add_filter("pairs", pairs);
-    env.add_filter("map", map);
+    env.add_filter("map", |items: &Value, how: Kwargs| map(items, &how));
     env.add_filter(
         "sort",
         |state: &State<'_, '_>, items: Value, how: Kwargs| {
@@ -81,8 +81,23 @@ fn lists(env: &mut Environment<'static>) {
             bounded(&filters::unique(state, items, how)?)
         },
     );
-    env.add_filter("selectattr", select_attr);
-    env.add_filter("rejectattr", reject_attr);
+    type Test<'t> = Option<&'t str>;
+    env.add_filter(
+        "selectattr",
+        |state: &mut State<'_, '_>,
+         items: &Value,
+         name: &str,
+         test: Test<'_>,
+         args: Rest<Value>| { picked(state, items, (name, test, &args), true) },
+    );
+    env.add_filter(
+        "rejectattr",
+        |state: &mut State<'_, '_>,
+         items: &Value,
+         name: &str,
+         test: Test<'_>,
+         args: Rest<Value>| { picked(state, items, (name, test, &args), false) },
+    );
 }
 
 fn refused(problem: impl Into<Cow<'static, str>>) -> Error {
@@ -189,7 +204,7 @@ fn split(text: &Value, separator: Option<&str>) -> Result<Value, Error> {
 }
 
 /// One attribute of every item, by its name or its dotted path.
-fn map(items: &Value, how: Kwargs) -> Result<Value, Error> {
+fn map(items: &Value, how: &Kwargs) -> Result<Value, Error> {
     let path: &str = how.get("attribute")?;
     how.assert_all_used()?;
     let mut read = Vec::new();
@@ -210,28 +225,7 @@ pub(super) fn at_path(value: &Value, path: &str) -> Value {
     })
 }
 
-/// The items of which an attribute is true, or passes a test.
-fn select_attr(
-    state: &mut State<'_, '_>,
-    items: &Value,
-    attribute: &str,
-    test: Option<&str>,
-    args: Rest<Value>,
-) -> Result<Value, Error> {
-    picked(state, items, (attribute, test, &args), true)
-}
-
-/// The other items.
-fn reject_attr(
-    state: &mut State<'_, '_>,
-    items: &Value,
-    attribute: &str,
-    test: Option<&str>,
-    args: Rest<Value>,
-) -> Result<Value, Error> {
-    picked(state, items, (attribute, test, &args), false)
-}
-
+/// The items of which an attribute is true or passes a test, or the other items.
 fn picked(
     state: &mut State<'_, '_>,
     items: &Value,

@@ -10,9 +10,11 @@
 mod compile;
 mod engine;
 mod filters;
+mod judge;
 mod observe;
 mod scan;
 mod text;
+mod texts;
 mod trace;
 pub mod value;
 

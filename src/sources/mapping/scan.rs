@@ -89,6 +89,13 @@ pub(super) fn check(source: &str) -> Result<(), ExprError> {
         let message = format!("is longer than {SOURCE_BYTES_MAX} bytes");
         return refuse(message, "let the sender compute more, or split the source");
     }
+    if source.trim_start().starts_with("{{") || source.trim_start().starts_with("{%") {
+        let message = "is a template, not an expression".to_owned();
+        return refuse(
+            message,
+            "write it without {{ }}; join texts with ~, like item.host ~ ' is down'",
+        );
+    }
     let tokens = tokens(source);
     if tokens.len() > TOKENS_MAX || depth(&tokens) > DEPTH_MAX {
         let message = format!(
@@ -99,39 +106,12 @@ pub(super) fn check(source: &str) -> Result<(), ExprError> {
             "let the sender compute more, or use a table like {'a': 'b'}[item.x]",
         );
     }
-    let mut joins = 0;
+    let mut joins = 0_usize;
     let mut before = ["", ""];
     for (index, &token) in tokens.iter().enumerate() {
         let next = tokens.get(index.saturating_add(1)).copied().unwrap_or("");
-        if is_name(token) {
-            match before {
-                [_, "|"] if !FILTERS.contains(&token) => {
-                    return refuse(
-                        format!("there is no filter `{token}`"),
-                        &format!("known: {}", FILTERS.join(", ")),
-                    );
-                }
-                [_, "is"] | ["is", "not"] if token != "not" && !TESTS.contains(&token) => {
-                    return refuse(
-                        format!("there is no test `{token}`"),
-                        &format!("known: {}", TESTS.join(", ")),
-                    );
-                }
-                [_, "|" | "is"] | ["is", "not"] => {}
-                [_, "."] if next == "(" => {
-                    return refuse(
-                        format!("there is no method `{token}`"),
-                        "use a filter, like item.name|lower",
-                    );
-                }
-                _ if next == "(" && !KEYWORDS.contains(&token) => {
-                    return refuse(
-                        format!("there is no function `{token}`"),
-                        "use a filter, like item.name|lower",
-                    );
-                }
-                _ => {}
-            }
+        if let Some((message, hint)) = wrong_call(before, token, next) {
+            return refuse(message, &hint);
         }
         if token == "*" {
             return refuse(
@@ -139,7 +119,7 @@ pub(super) fn check(source: &str) -> Result<(), ExprError> {
                 "multiply with the filter times, like item.seconds|times(1000)",
             );
         }
-        joins += usize::from(matches!(token, "~" | "+"));
+        joins = joins.saturating_add(usize::from(matches!(token, "~" | "+")));
         before = [before[1], token];
     }
     if joins > JOINS_MAX {
@@ -147,6 +127,27 @@ pub(super) fn check(source: &str) -> Result<(), ExprError> {
         return refuse(message, "use join, like [item.a, item.b]|join('/')");
     }
     Ok(())
+}
+
+/// A call of something that is not there: what, and what there is.
+fn wrong_call(before: [&str; 2], token: &str, next: &str) -> Option<(String, String)> {
+    const HINT: &str = "use a filter, like item.name|lower";
+    if !is_name(token) {
+        return None;
+    }
+    let known = |names: &[&str]| format!("known: {}", names.join(", "));
+    match before {
+        [_, "|"] => (!FILTERS.contains(&token))
+            .then(|| (format!("there is no filter `{token}`"), known(&FILTERS))),
+        [_, "is"] if token == "not" => None,
+        [_, "is"] | ["is", "not"] => (!TESTS.contains(&token))
+            .then(|| (format!("there is no test `{token}`"), known(&TESTS))),
+        [_, "."] => {
+            (next == "(").then(|| (format!("there is no method `{token}`"), HINT.to_owned()))
+        }
+        _ => (next == "(" && !KEYWORDS.contains(&token))
+            .then(|| (format!("there is no function `{token}`"), HINT.to_owned())),
+    }
 }
 
 fn depth(tokens: &[&str]) -> usize {
@@ -225,6 +226,7 @@ mod tests {
         assert_eq!(message("item.a.upper()"), "there is no method `upper`");
         assert_eq!(message("range(9)"), "there is no function `range`");
         assert_eq!(message(" "), "is empty");
+        assert_eq!(message(" {{ item.a }}"), "is a template, not an expression");
     }
 
     #[test]

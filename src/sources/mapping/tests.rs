@@ -15,6 +15,10 @@ use crate::sources::{DecodeError, Decoded, Envelope, Message, Source};
 
 const AT: Timestamp = Timestamp::from_millis(1_767_226_200_000);
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what the fields of a mapping take"
+)]
 fn expr(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
@@ -26,13 +30,17 @@ fn minimal() -> MappingText {
     }
 }
 
+fn source_of(text: &MappingText) -> Mapped {
+    let mapping = Mapping::compile(text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    Mapped::new(Shape::Json, Arc::new(mapping))
+}
+
 fn decode_with(
     text: &MappingText,
     envelope: &Envelope,
     body: &str,
 ) -> Result<Decoded, DecodeError> {
-    let mapping = Mapping::compile(text).unwrap_or_else(|errors| panic!("{errors:?}"));
-    Mapped::new(Shape::Json, Arc::new(mapping)).decode(&Message {
+    source_of(text).decode(&Message {
         envelope,
         ..Message::new("s", body.as_bytes(), AT)
     })
@@ -48,7 +56,11 @@ fn one(text: &MappingText, body: &str) -> Observation {
     got.observations.remove(0)
 }
 
-fn eval(source: &str, payload: &str) -> Result<Value, String> {
+fn compiled(source: &str) -> Expr {
+    Expr::compile(source, Missing::Empty).unwrap_or_else(|error| panic!("{source}: {error:?}"))
+}
+
+fn scope_of(payload: &str) -> Scope {
     let budget = Budget::of_body(payload.len());
     let payload = value::read(payload, &budget).unwrap();
     let variables = Variables {
@@ -56,9 +68,11 @@ fn eval(source: &str, payload: &str) -> Result<Value, String> {
         payload,
         ..Variables::default()
     };
-    Expr::compile(source, Missing::Empty)
-        .unwrap_or_else(|error| panic!("{source}: {error:?}"))
-        .eval(&Scope::new(variables, &budget))
+    Scope::new(variables, &budget)
+}
+
+fn eval(source: &str, payload: &str) -> Result<Value, String> {
+    compiled(source).eval(&scope_of(payload))
 }
 
 fn shown(source: &str, payload: &str) -> String {
@@ -438,17 +452,10 @@ fn bounded(source: &str) {
     let text = "x".repeat(2 << 20);
     let list = format!("[{}1]", "1,".repeat(400_000));
     let payload = format!(r#"{{"t":"{text}","l":{list},"o":{{"a":{list}}}}}"#);
-    let budget = Budget::of_body(payload.len());
-    let payload = value::read(&payload, &budget).unwrap();
-    let variables = Variables {
-        item: payload.clone(),
-        payload,
-        ..Variables::default()
-    };
+    let scope = scope_of(&payload);
     let Ok(expr) = Expr::compile(source, Missing::Empty) else {
         return;
     };
-    let scope = Scope::new(variables, &budget);
     let started = tokio::time::Instant::now();
     let bytes = expr
         .eval(&scope)

@@ -123,6 +123,50 @@ pub fn shown(value: &Value, bytes_max: usize) -> String {
     shown
 }
 
+/// What a value can be used as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// It says nothing.
+    Missing,
+    /// True or false.
+    Flag,
+    /// A text, a number, or anything else that prints.
+    Text,
+    /// A list.
+    List,
+    /// An object.
+    Map,
+}
+
+impl Form {
+    /// In words for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "nothing",
+            Self::Flag => "true or false",
+            Self::Text => "a text or number",
+            Self::List => "a list",
+            Self::Map => "an object",
+        }
+    }
+}
+
+/// What a value can be used as.
+pub fn form(value: &Value) -> Form {
+    let kind = value.kind();
+    if is_missing(value) {
+        Form::Missing
+    } else if kind == ValueKind::Bool {
+        Form::Flag
+    } else if kind == ValueKind::Map {
+        Form::Map
+    } else if kind == ValueKind::Seq || kind == ValueKind::Iterable {
+        Form::List
+    } else {
+        Form::Text
+    }
+}
+
 /// Whether a value says nothing.
 pub fn is_missing(value: &Value) -> bool {
     value.is_undefined() || value.is_none()
@@ -233,15 +277,12 @@ fn write_json(value: &Value, out: &mut Capped<'_>) -> fmt::Result {
     if let Some(text) = value.as_str() {
         return write_quoted(text, out);
     }
-    if is_missing(value) {
-        return out.write_str("null");
-    }
-    match value.kind() {
-        ValueKind::Map => write_items(value, ('{', '}'), out),
-        ValueKind::Seq | ValueKind::Iterable => write_items(value, ('[', ']'), out),
-        ValueKind::Bool => out.write_str(if value.is_true() { "true" } else { "false" }),
-        // Numbers; anything else cannot come from JSON and is shown as it prints.
-        _ => write!(out, "{value}"),
+    match form(value) {
+        Form::Missing => out.write_str("null"),
+        Form::Flag => out.write_str(if value.is_true() { "true" } else { "false" }),
+        Form::Map => write_items(value, ('{', '}'), out),
+        Form::List => write_items(value, ('[', ']'), out),
+        Form::Text => write!(out, "{value}"),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::{Folder, good};
 
 /// Loads a bad file and compares all that is printed.
 #[track_caller]
-fn bad(text: &str, expected: &str) {
+pub(super) fn bad(text: &str, expected: &str) {
     says(
         &Folder::with(&[("w.toml", text)]).errors(Env::fixed([])),
         expected,
@@ -19,7 +19,7 @@ fn bad(text: &str, expected: &str) {
 
 /// Compares what is printed with lines as they read.
 #[track_caller]
-fn says(printed: &str, expected: &str) {
+pub(super) fn says(printed: &str, expected: &str) {
     assert_eq!(printed, expected.trim_matches('\n'), "printed:\n{printed}");
 }
 
@@ -60,7 +60,7 @@ w.toml:10:1: source[0].expire_afer: unknown key
 fn what_comes_later_is_refused_and_not_ignored() {
     bad(
         "[settle]\nP1 = \"0s\"\n[[cmdb.import]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
-         [[source]]\nname = \"grid\"\nkind = \"json\"\npreset = \"zabbix\"\n\
+         [[source]]\nname = \"grid\"\nkind = \"mqtt\"\n\
          [[source]]\nname = \"x\"\nkind = \"alertmanger\"\n[[source]]\nname = \"y\"\nkind = \"foo\"\n",
         r#"
 w.toml:1:2: settle: not available in this version
@@ -69,11 +69,11 @@ w.toml:3:3: cmdb: not available in this version
     hint: remove this section
 w.toml:5:1: route: not available in this version
     hint: remove this section
-w.toml:9:8: source[0].kind: kind "json" is not available in this version
-    hint: available: alertmanager
-w.toml:13:8: source[1].kind: "alertmanger" is not known here
+w.toml:9:8: source[0].kind: kind "mqtt" is not available in this version
+    hint: available: alertmanager, json, cloudevents, sns
+w.toml:12:8: source[1].kind: "alertmanger" is not known here
     hint: did you mean "alertmanager"?
-w.toml:16:8: source[2].kind: "foo" is not known here
+w.toml:15:8: source[2].kind: "foo" is not known here
     hint: write one of alertmanager, json, mqtt, pagerduty, opsgenie, cloudevents, sns, heartbeat, sparkplug
 "#,
     );

@@ -130,6 +130,15 @@ impl Said {
         self
     }
 
+    /// Labels for people to search.
+    pub(crate) fn labelled(mut self, labels: &[(&str, &str)]) -> Self {
+        let labels = labels
+            .iter()
+            .map(|&(name, value)| (name.into(), value.into()));
+        Arc::make_mut(&mut self.observation.text).labels = labels.collect();
+        self
+    }
+
     pub(crate) fn undelivered(mut self, count: u32) -> Self {
         self.observation.undelivered = count;
         self

@@ -30,9 +30,11 @@ pub(crate) struct Bench {
     pub(crate) ledger: Ledger,
     /// Every timeline entry so far.
     pub(crate) entries: Vec<(Timestamp, Entry)>,
+    /// Every decision since somebody took them away.
+    pub(crate) recorded: Vec<(Timestamp, Decision)>,
     /// How many decisions reached deadlines needed.
     pub(crate) deadline_decisions: usize,
-    ids: IdFeed,
+    pub(crate) ids: IdFeed,
     steps: usize,
     told: usize,
 }
@@ -51,6 +53,7 @@ impl Bench {
             now: t("00:00"),
             ledger: Ledger::default(),
             entries: Vec::new(),
+            recorded: Vec::new(),
             deadline_decisions: 0,
             ids: IdFeed::default(),
             steps: 0,
@@ -227,6 +230,7 @@ impl Bench {
         self.ledger.write(&decision);
         let (now, entries) = (self.now, decision.entries.iter().cloned());
         self.entries.extend(entries.map(|entry| (now, entry)));
+        self.recorded.push((now, decision.clone()));
         self.steps += 1;
         // Checking costs as much as there is; of a crowd every hundredth step is checked.
         if self.state.alert_count() < 200 || self.steps.is_multiple_of(100) {

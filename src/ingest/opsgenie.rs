@@ -1,0 +1,356 @@
+//! The alert API of Opsgenie, at `/opsgenie/v2/...` and at the service's own paths.
+//!
+//! The API key says which source a request is for. The id of an alert is the hash of its key, so it is known before
+//! the alert is; the id of a request holds its position in the input log, where its state is read. Answers are those
+//! of the service: exactly 202 for every write, and the failure of one only in its request's state. Must not answer
+//! 2xx before the commit, and must not show a key.
+//! Source: opsgenie/opsgenie-go-sdk-v2 `alert/`, `client/`; "Opsgenie Alert API"; Zabbix's Opsgenie media type.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{Request, Response, StatusCode};
+use axum::routing::{any, get, post};
+use bytes::Bytes;
+use serde_json::json;
+use tokio::time::Instant;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+
+use crate::core::identity::{AlertKey, KeyHash};
+use crate::core::ids::{AlertId, Seq};
+use crate::core::input::Command;
+use crate::core::limits;
+use crate::sources::opsgenie::{self, Call, Request as Wanted, Target};
+use crate::sources::{DecodeError, Source as _};
+use crate::store::Db;
+use crate::store::inbox::{InputKind, list_after};
+use crate::store::query::alerts::{self, AlertView};
+
+use super::door::{Door, KeyDigest};
+use super::http::{Tally, panicked, read_body};
+use super::opsgenie_answers::{
+    Answer, Refused, alert_id, key_hash, request_id, request_seq, shown,
+};
+use super::{Ingest, body};
+
+/// What the API reads beside the doors.
+#[derive(Clone, Debug)]
+pub struct OpsgenieApi {
+    /// The doors.
+    pub ingest: Ingest,
+    /// The store, for alerts and the state of requests.
+    pub db: Db,
+    /// The partition of the input log.
+    pub partition: i64,
+}
+
+/// The routes of the alert API.
+pub fn router(api: OpsgenieApi) -> Router {
+    let gzip = RequestDecompressionLayer::new()
+        .gzip(true)
+        .pass_through_unaccepted(true);
+    let routes = Router::new()
+        .route("/v2/alerts", post(create))
+        // Zabbix posts with a slash at the end.
+        .route("/v2/alerts/", post(create))
+        .route("/v2/alerts/{id}", get(alert).delete(delete))
+        .route("/v2/alerts/{id}/{action}", post(act).put(act))
+        .route("/v2/alerts/requests/{id}", get(request_state))
+        .route("/v2/heartbeats/{name}/ping", any(ping));
+    Router::new()
+        .nest("/opsgenie", routes.clone())
+        .merge(routes)
+        .layer(gzip)
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(api)
+}
+
+async fn create(State(api): State<OpsgenieApi>, request: Request<Body>) -> Response<Body> {
+    api.write(Call::Create, None, request).await
+}
+
+async fn delete(
+    State(api): State<OpsgenieApi>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    api.write(Call::Delete, Some(&id), request).await
+}
+
+async fn act(
+    State(api): State<OpsgenieApi>,
+    Path((id, action)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let call = match action.as_str() {
+        "close" => Call::Close,
+        "acknowledge" => Call::Acknowledge,
+        "notes" => Call::AddNote,
+        "unacknowledge" | "snooze" | "tags" | "details" | "message" | "description"
+        | "priority" | "assign" | "escalate" | "responders" | "actions" => Call::Other,
+        _ => {
+            let mut body = request.into_body();
+            body::drain(&mut body).await;
+            return Refused::missing("There is no such action on an alert").answer(Instant::now());
+        }
+    };
+    api.write(call, Some(&id), request).await
+}
+
+async fn alert(
+    State(api): State<OpsgenieApi>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let (parts, _) = request.into_parts();
+    let found = async {
+        let door = api.door(&parts)?;
+        let target = api.target(&door, &id, &parts).await?;
+        let view = match target {
+            Target::Alias(alias) => {
+                api.view(&door, AlertKey::new(&door.name, &alias).hash())
+                    .await?
+            }
+            Target::Key(key) => api.view(&door, key.hash()).await?,
+            Target::Unknown(_) => None,
+        };
+        let view = view.ok_or_else(|| Refused::missing("Alert does not exist"))?;
+        Ok(shown(&door.name, &view))
+    };
+    match found.await {
+        Ok(data) => Answer::new(StatusCode::OK, json!({"data": data})).send(started),
+        Err(refused) => Refused::answer(refused, started),
+    }
+}
+
+async fn request_state(
+    State(api): State<OpsgenieApi>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let (parts, _) = request.into_parts();
+    match api.request_state(&id, &parts).await {
+        Ok(data) => Answer::new(StatusCode::OK, json!({"data": data}))
+            .about(id)
+            .send(started),
+        Err(refused) => refused.answer(started),
+    }
+}
+
+/// Until heartbeats exist, none does.
+async fn ping(
+    State(api): State<OpsgenieApi>,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let (parts, mut body) = request.into_parts();
+    body::drain(&mut body).await;
+    let refused = match api.door(&parts) {
+        Ok(_) => {
+            let name: String = name.chars().take(100).collect();
+            Refused::missing(&format!("Heartbeat [{name}] does not exist"))
+        }
+        Err(refused) => refused,
+    };
+    refused.answer(started)
+}
+
+impl OpsgenieApi {
+    /// The source whose key the request carries.
+    fn door(&self, parts: &Parts) -> Result<Arc<Door>, Refused> {
+        let header = parts.headers.get(AUTHORIZATION);
+        let header = header
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let key = match header.split_once(' ') {
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case("GenieKey") => key.trim().to_owned(),
+            _ => parameter(parts, "apiKey"),
+        };
+        let kind = opsgenie::Opsgenie.kind();
+        let door = self.ingest.door_by_key(kind, &KeyDigest::new(&key));
+        door.ok_or_else(|| Refused::new(StatusCode::UNAUTHORIZED, "Could not authenticate"))
+    }
+
+    /// Takes a request that changes something.
+    async fn write(&self, call: Call, id: Option<&str>, request: Request<Body>) -> Response<Body> {
+        let started = Instant::now();
+        let (parts, mut body) = request.into_parts();
+        match self.take(call, id, &parts, &mut body).await {
+            Ok(request_id) => {
+                let answer = json!({"result": "Request will be processed"});
+                Answer::new(StatusCode::ACCEPTED, answer)
+                    .about(request_id)
+                    .send(started)
+            }
+            Err(refused) => {
+                log::info!(status = refused.status.as_u16(); "refused a request of the alert API: {}", refused.message);
+                body::drain(&mut body).await;
+                refused.answer(started)
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        call: Call,
+        id: Option<&str>,
+        parts: &Parts,
+        body: &mut Body,
+    ) -> Result<String, Refused> {
+        let door = self.door(parts)?;
+        let tally = Tally::begin(&door);
+        let bytes_max = self.ingest.0.body_max.load(Ordering::Relaxed);
+        let held = read_body(&self.ingest, parts, body, bytes_max).await?;
+        let target = match id {
+            Some(id) => self.target(&door, id, parts).await?,
+            None => Target::Alias(super::opsgenie_answers::new_id()?),
+        };
+        let stored = match opsgenie::store(call, &target, &held.body) {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.unreadable(&door, &error, held.body.clone()).await),
+        };
+        let wanted = opsgenie::read(&door.name, &stored)?;
+        let json = Some("application/json".to_owned());
+        let accepted = self.ingest.take(&door, stored.into(), json).await?;
+        tally.taken(accepted.is_duplicate);
+        self.command(&door, wanted).await?;
+        Ok(request_id(&door.name, Seq::new(accepted.seq)))
+    }
+
+    /// Puts a body aside that is no JSON.
+    async fn unreadable(&self, door: &Door, error: &DecodeError, body: Bytes) -> Refused {
+        let aside = self
+            .ingest
+            .put_aside(door, "not_understood", error.to_string(), None, body);
+        match aside.await {
+            Ok(()) => Refused::new(StatusCode::BAD_REQUEST, &error.to_string()),
+            Err(error) => Refused::later(&error.to_string()),
+        }
+    }
+
+    /// Carries out what is no observation.
+    async fn command(&self, door: &Door, wanted: Wanted) -> Result<(), Refused> {
+        let command = match wanted.call {
+            Call::Acknowledge => Command::Acknowledge { until: None },
+            Call::AddNote => {
+                let Wanted { user, note, .. } = wanted;
+                let mut text = if user.is_empty() {
+                    note
+                } else {
+                    format!("{user}: {note}")
+                };
+                text.truncate(text.floor_char_boundary(limits::NOTE_BYTES_MAX));
+                Command::Note { text: text.into() }
+            }
+            Call::Create | Call::Close | Call::Delete | Call::Other => return Ok(()),
+        };
+        if let Some(key) = &wanted.key {
+            self.ingest.command_alert(door, key, command).await?;
+        }
+        Ok(())
+    }
+
+    /// Which alert of the source an identifier means; its type is a parameter, `id` by default.
+    async fn target(&self, door: &Door, id: &str, parts: &Parts) -> Result<Target, Refused> {
+        let view = match parameter(parts, "identifierType").as_str() {
+            "alias" => return Ok(Target::Alias(id.to_owned())),
+            "tiny" => match id.parse().ok().and_then(AlertId::new) {
+                Some(alert) => self.read(door, alert).await?,
+                None => None,
+            },
+            _ => match key_hash(id) {
+                Some(hash) => self.view(door, hash).await?,
+                None => None,
+            },
+        };
+        if let Some(view) = view {
+            return Ok(Target::Key(AlertKey::from_text(view.key.into())));
+        }
+        // Scripts forget to say that theirs is an alias.
+        let alias = AlertKey::new(&door.name, id);
+        let is_alias = self.ingest.0.engine.find(alias.hash()).await?.is_some();
+        Ok(if is_alias {
+            Target::Alias(id.to_owned())
+        } else {
+            Target::Unknown(id.to_owned())
+        })
+    }
+
+    /// The alert with a key, as far as it is held.
+    async fn view(&self, door: &Door, key: KeyHash) -> Result<Option<AlertView>, Refused> {
+        match self.ingest.0.engine.find(key).await? {
+            Some(found) => self.read(door, found.alert).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn read(&self, door: &Door, alert: AlertId) -> Result<Option<AlertView>, Refused> {
+        let mut reader = self.db.reader().await?;
+        let view = alerts::find(reader.lend(), alert).await?;
+        Ok(view.filter(|view| view.source == door.name))
+    }
+
+    /// What came of a request.
+    async fn request_state(&self, id: &str, parts: &Parts) -> Result<serde_json::Value, Refused> {
+        let door = self.door(parts)?;
+        let missing = || Refused::missing("Request not found. It might not be processed, yet.");
+        let seq = request_seq(&door.name, id).ok_or_else(missing)?;
+        let before = Seq::new(seq.get().saturating_sub(1));
+        let mut reader = self.db.reader().await?;
+        let inputs = list_after(reader.lend(), self.partition, before, 1).await?;
+        drop(reader);
+        let own = inputs.into_iter().find(|stored| {
+            let input = &stored.input;
+            let is_ours = input.source.as_ref() == Some(&door.name);
+            stored.seq == seq && input.kind == InputKind::Message && is_ours
+        });
+        let stored = own.ok_or_else(missing)?;
+        let request = opsgenie::read(&door.name, &stored.input.body.open()?)?;
+        let is_known = match &request.key {
+            Some(key) => {
+                request.call == Call::Create
+                    || self.ingest.0.engine.find(key.hash()).await?.is_some()
+            }
+            None => false,
+        };
+        let status = match request.call {
+            _ if !is_known => "Alert does not exist",
+            Call::Create => "Created alert",
+            Call::Close => "Closed alert",
+            Call::Delete => "Deleted alert",
+            Call::Acknowledge => "Acknowledged alert",
+            Call::AddNote => "Added note to alert",
+            Call::Other => "Kept without effect",
+        };
+        let alert = request.key.as_ref().filter(|_| is_known);
+        Ok(json!({
+            "success": is_known,
+            "isSuccess": is_known,
+            "action": request.call.word(),
+            "status": status,
+            "processedAt": super::opsgenie_answers::time(stored.at),
+            "integrationId": door.name,
+            "alertId": alert.map(|key| alert_id(key.hash())).unwrap_or_default(),
+            "alias": request.alias,
+        }))
+    }
+}
+
+/// A parameter of the query; empty when it is not there.
+fn parameter(parts: &Parts, wanted: &str) -> String {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let found = pairs.find(|(name, _)| name == wanted);
+    found
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}

@@ -1,0 +1,324 @@
+//! The alert API of Opsgenie as its clients speak it.
+//!
+//! The key of an alert is its alias. Calls name their alert in the path, so what is stored is an object of the call,
+//! the alert and the body ([`store`]); a bare body is read as the creation of an alert. Closing names an alert and
+//! says nothing else, so it has no text. An acknowledgement and a note make no observation. Texts over the limits of
+//! the service are taken. Must not keep an API key.
+//! Source: opsgenie/opsgenie-go-sdk-v2 `alert/`, "Opsgenie Alert API"; prometheus/alertmanager `notify/opsgenie`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use smol_str::SmolStr;
+
+use crate::core::identity::AlertKey;
+use crate::core::observation::{AlertText, Claim, Observation};
+use crate::core::severity::Severity;
+use crate::sources::flat::{TextDraft, scalar_or_json};
+use crate::sources::json::{self, Fields};
+use crate::sources::pagerduty::{silent, text_of};
+use crate::sources::{DecodeError, Decoded, Message, Note, Source};
+
+/// The source kind `opsgenie`.
+#[derive(Clone, Copy, Debug)]
+pub struct Opsgenie;
+
+const HINT: &str = "this is not a request of Opsgenie's alert API";
+const PRIORITIES: [(&str, Severity); 5] = [
+    ("P1", Severity::Critical),
+    ("P2", Severity::High),
+    ("P3", Severity::Warning),
+    ("P4", Severity::Low),
+    ("P5", Severity::Info),
+];
+/// How bad an alert without a priority is: P3.
+const DEFAULT: Severity = Severity::Warning;
+
+/// What a request wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Create an alert, or count another occurrence of an open one.
+    Create,
+    /// Close it.
+    Close,
+    /// Delete it, which ends it as well.
+    Delete,
+    /// Take notice.
+    Acknowledge,
+    /// Say something about it.
+    AddNote,
+    /// Anything else that the service can do to an alert; kept, without effect.
+    Other,
+}
+
+impl Call {
+    /// Every call.
+    pub const ALL: [Self; 6] = [
+        Self::Create,
+        Self::Close,
+        Self::Delete,
+        Self::Acknowledge,
+        Self::AddNote,
+        Self::Other,
+    ];
+
+    /// The name in the stored form, which is also the `action` of a request's status.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Create => "Create",
+            Self::Close => "Close",
+            Self::Delete => "Delete",
+            Self::Acknowledge => "Acknowledge",
+            Self::AddNote => "AddNote",
+            Self::Other => "Other",
+        }
+    }
+}
+
+/// Which alert a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The one with this alias.
+    Alias(String),
+    /// The one with this key, which was found by its id.
+    Key(AlertKey),
+    /// One that nobody has heard of, by the identifier given.
+    Unknown(String),
+}
+
+/// Puts call, alert and body into the form that is stored and decoded. For [`Call::Create`] the target is the alias
+/// that is used when the body has none.
+///
+/// # Errors
+/// The body is neither empty nor a JSON object.
+pub fn store(call: Call, target: &Target, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    #[derive(Serialize)]
+    struct Stored<'a> {
+        call: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        alias: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unknown: Option<&'a str>,
+        body: Fields<'a>,
+    }
+    let text = match json::text(body) {
+        Err(DecodeError::Empty) if call != Call::Create => "{}",
+        text => text?,
+    };
+    let text = json::mend_surrogates(text);
+    let mut stored = Stored {
+        call: call.word(),
+        alias: None,
+        key: None,
+        unknown: None,
+        body: object(&text)?.without(&["apiKey"]),
+    };
+    match target {
+        Target::Alias(alias) => stored.alias = Some(alias),
+        Target::Key(key) => stored.key = Some(key.text()),
+        Target::Unknown(identifier) => stored.unknown = Some(identifier),
+    }
+    // Values were read as JSON before, so they can be written as such.
+    Ok(serde_json::to_vec(&stored).unwrap_or_default())
+}
+
+/// What a stored request comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What is wanted.
+    pub call: Call,
+    /// The alert; `None` when the request names one that nobody had heard of.
+    pub key: Option<AlertKey>,
+    /// Its alias as far as it is known.
+    pub alias: String,
+    /// Who wants it, as the client says; may be empty.
+    pub user: String,
+    /// The note that comes with it; may be empty.
+    pub note: String,
+}
+
+/// Reads a stored request, or a bare body as the creation of an alert.
+///
+/// # Errors
+/// It lacks what the call needs.
+pub fn read(source: &str, stored: &[u8]) -> Result<Request, DecodeError> {
+    let text = json::mend_surrogates(json::text(stored)?);
+    let whole = object(&text)?;
+    split(source, &whole).map(|(request, _)| request)
+}
+
+fn split<'a>(source: &str, whole: &Fields<'a>) -> Result<(Request, Fields<'a>), DecodeError> {
+    let (call, body) = match (whole.get("call"), whole.get("body")) {
+        (Some(word), Some(body)) => {
+            let word = scalar_or_json(word);
+            let call = Call::ALL.into_iter().find(|call| call.word() == word);
+            let call = call.ok_or_else(|| wrong("call", "is not a call of the alert API"))?;
+            (call, object(body)?)
+        }
+        _ => (Call::Create, whole.clone()),
+    };
+    let alias = match call {
+        Call::Create => [text_of(&body, "alias"), text_of(whole, "alias")],
+        Call::Close | Call::Delete | Call::Acknowledge | Call::AddNote | Call::Other => {
+            [text_of(whole, "alias"), text_of(whole, "unknown")]
+        }
+    };
+    let alias = alias
+        .into_iter()
+        .find(|alias| !alias.is_empty())
+        .unwrap_or_default();
+    let is_named = call == Call::Create || whole.get("alias").is_some();
+    let key = match text_of(whole, "key") {
+        // A key of another source is none.
+        key if key.starts_with(AlertKey::new(source, "").text().as_str()) => {
+            Some(AlertKey::from_text(SmolStr::new(key)))
+        }
+        _ if is_named && !alias.is_empty() => Some(AlertKey::new(source, &alias)),
+        _ => None,
+    };
+    let request = Request {
+        call,
+        key,
+        alias,
+        user: text_of(&body, "user"),
+        note: text_of(&body, "note"),
+    };
+    Ok((request, body))
+}
+
+impl Source for Opsgenie {
+    fn kind(&self) -> &'static str {
+        "opsgenie"
+    }
+
+    fn example(&self) -> &'static str {
+        r#"{"message":"disk full on db1","alias":"db1-disk","description":"97 % of /var is used","priority":"P1",
+"entity":"db1","source":"disk check","tags":["storage","prod"],"details":{"used":"97"},
+"responders":[{"type":"team","name":"storage"}]}"#
+    }
+
+    fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError> {
+        let text = json::mend_surrogates(json::text(message.body)?);
+        let whole = object(&text)?;
+        let (request, body) = split(message.source, &whole)?;
+        let mut decoded = Decoded::default();
+        match (request.call, request.key) {
+            (Call::Create, key) => {
+                let observation = created(key, &body, &mut decoded)?;
+                decoded.observations.push(observation);
+            }
+            (Call::Close | Call::Delete, Some(key)) => {
+                decoded.observations.push(silent(key, Claim::Resolved));
+            }
+            (Call::Close | Call::Delete, None) => {
+                skip(&mut decoded, "names an alert that nobody has heard of");
+            }
+            (Call::Acknowledge, _) => {
+                skip(
+                    &mut decoded,
+                    "acknowledges the alert; that is a command to its incident",
+                );
+            }
+            (Call::AddNote, _) if request.note.is_empty() => {
+                return Err(wrong("note", "can not be empty."));
+            }
+            (Call::AddNote, _) => {
+                skip(
+                    &mut decoded,
+                    "adds a note; that is a command to the incident of the alert",
+                );
+            }
+            (Call::Other, _) => skip(&mut decoded, "is kept; it has no effect in this version"),
+        }
+        Ok(decoded)
+    }
+}
+
+fn created(
+    key: Option<AlertKey>,
+    body: &Fields<'_>,
+    decoded: &mut Decoded,
+) -> Result<Observation, DecodeError> {
+    let summary = text_of(body, "message");
+    if summary.is_empty() {
+        return Err(wrong("message", "can not be empty."));
+    }
+    let key = key.ok_or_else(|| wrong("alias", "is missing; one is made for a request by HTTP"))?;
+    let word = text_of(body, "priority");
+    let known = PRIORITIES
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(&word));
+    if known.is_none() && !word.is_empty() {
+        decoded.note(|| Note {
+            path: "priority".to_owned(),
+            problem: "is none of P1 to P5; taken as P3".to_owned(),
+        });
+    }
+    let (text, text_hash) = text(body, &summary);
+    Ok(Observation {
+        severity: known.map_or(DEFAULT, |(_, severity)| *severity),
+        text_hash,
+        text: Arc::new(text),
+        ..silent(key, Claim::Firing)
+    })
+}
+
+fn text(body: &Fields<'_>, summary: &str) -> (AlertText, u64) {
+    let mut draft = TextDraft::default();
+    if let Some(details) = body.get("details") {
+        draft.details("details", details);
+    }
+    for name in ["entity", "source", "priority", "tags"] {
+        draft.label(name, &text_of(body, name));
+    }
+    for name in ["description", "note", "user", "actions"] {
+        draft.annotation(name, &text_of(body, name));
+    }
+    draft.annotation("responders", &responders(body));
+    // Alertmanager and Grafana say there where the alert is shown.
+    draft.link(&text_of(body, "source"));
+    draft.finish(summary, "")
+}
+
+/// Names of teams and people, with commas between.
+fn responders(body: &Fields<'_>) -> String {
+    let items = body
+        .get("responders")
+        .map(serde_json::from_str::<Vec<Fields<'_>>>);
+    let Some(Ok(items)) = items else {
+        return text_of(body, "responders");
+    };
+    let names = items.iter().map(|item| {
+        let names = ["name", "username", "id"].map(|field| text_of(item, field));
+        names
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default()
+    });
+    names
+        .filter(|name| !name.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn skip(decoded: &mut Decoded, what: &str) {
+    decoded.skip_count = 1;
+    decoded.note(|| Note {
+        path: "call".to_owned(),
+        problem: what.to_owned(),
+    });
+}
+
+fn object(text: &str) -> Result<Fields<'_>, DecodeError> {
+    serde_json::from_str(text).map_err(|error| json::error_of(&error, HINT))
+}
+
+fn wrong(path: &str, problem: &str) -> DecodeError {
+    DecodeError::WrongShape {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+        hint: HINT,
+    }
+}
