@@ -213,10 +213,10 @@ impl EngineHandle {
     /// # Errors
     /// The engine does not get that far in time.
     pub async fn find(&self, key: KeyHash) -> Result<Option<Found>, SubmitError> {
-        self.readiness().map_err(SubmitError::NotReady)?;
         let until = self.writer.progress.appended();
+        let is_behind = || self.readiness().is_err() || self.writer.progress.decided() < until;
         let found = async {
-            while self.writer.progress.decided() < until {
+            while is_behind() {
                 tokio::time::sleep(DECIDED_LOOK).await;
                 if self.requests.is_closed() {
                     return Err(SubmitError::Stopping);
@@ -231,7 +231,10 @@ impl EngineHandle {
         };
         tokio::time::timeout(DECIDED_WITHIN, found)
             .await
-            .map_err(|_| SubmitError::NotReady("decisions are behind".to_owned()))?
+            .map_err(|_| {
+                let why = self.readiness().err();
+                SubmitError::NotReady(why.unwrap_or_else(|| "decisions are behind".to_owned()))
+            })?
     }
 
     /// Waits until a late firing was parked, which a poll of its source can settle.

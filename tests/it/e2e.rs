@@ -1,7 +1,6 @@
 //! Debian's Prometheus and Alertmanager in front of the real binary: a rule fires, an incident opens, both
 //! Alertmanagers of a pair tell of it, and it resolves with its reasons.
 
-use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -9,30 +8,24 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, Home, LISTEN};
 use crate::support::process::{Process, eventually};
+use crate::support::tools::{Tool, find_tool};
 
-const PROGRAMS: [&str; 3] = [
-    "/usr/bin/prometheus",
-    "/usr/bin/prometheus-alertmanager",
-    "/usr/bin/amtool",
-];
+/// The programs of the monitoring side.
+struct Programs {
+    prometheus: Tool,
+    alertmanager: Tool,
+    amtool: Tool,
+}
 
-/// Whether the programs are here; where everything is required, their absence is a failure.
-fn is_possible() -> bool {
-    let missing: Vec<_> = PROGRAMS
-        .iter()
-        .filter(|path| !Path::new(path).exists())
-        .collect();
-    if missing.is_empty() {
-        return true;
+impl Programs {
+    /// Every one, or nothing when one is missing.
+    fn find() -> Option<Self> {
+        Some(Self {
+            prometheus: find_tool("prometheus", "prometheus")?,
+            alertmanager: find_tool("prometheus-alertmanager", "prometheus-alertmanager")?,
+            amtool: find_tool("amtool", "prometheus-alertmanager")?,
+        })
     }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a switch for release runs, not configuration"
-    )]
-    let is_required = std::env::var("WATCHBELL_TEST_REQUIRE_ALL").is_ok_and(|value| value == "1");
-    assert!(!is_required, "not installed: {missing:?}");
-    println!("skipped: {missing:?} are not installed");
-    false
 }
 
 /// A started program of the monitoring side and the address it listens on.
@@ -52,7 +45,7 @@ impl Remote {
 }
 
 /// One Alertmanager that knows nothing of its twin, as a pair does whose network is cut.
-async fn alertmanager(home: &Home, name: &'static str, daemon: &Daemon) -> Remote {
+async fn alertmanager(program: &Tool, home: &Home, name: &'static str, daemon: &Daemon) -> Remote {
     let config = format!(
         "route:\n  receiver: watchbell\n  group_by: ['...']\n  group_wait: 0s\n  group_interval: 1s\n  \
          repeat_interval: 1h\nreceivers:\n- name: watchbell\n  webhook_configs:\n  - url: {}\n    \
@@ -60,7 +53,7 @@ async fn alertmanager(home: &Home, name: &'static str, daemon: &Daemon) -> Remot
         daemon.url("/ingest/am")
     );
     std::fs::write(home.path(&format!("{name}.yml")), config).unwrap();
-    let mut command = home.command(PROGRAMS[1]);
+    let mut command = home.command(program.path());
     command.args([
         format!("--config.file={name}.yml"),
         format!("--storage.path={name}"),
@@ -83,7 +76,7 @@ fn set_rules(home: &Home, firing: &[&str]) {
     std::fs::write(home.path("rules.yml"), text).unwrap();
 }
 
-async fn prometheus(home: &Home, alertmanagers: &[&Remote]) -> Remote {
+async fn prometheus(program: &Tool, home: &Home, alertmanagers: &[&Remote]) -> Remote {
     let targets: Vec<&str> = alertmanagers
         .iter()
         .map(|remote| remote.address.as_str())
@@ -93,7 +86,7 @@ async fn prometheus(home: &Home, alertmanagers: &[&Remote]) -> Remote {
          alertmanagers:\n  - static_configs:\n    - targets: {targets:?}\n"
     );
     std::fs::write(home.path("prometheus.yml"), config).unwrap();
-    let mut command = home.command(PROGRAMS[0]);
+    let mut command = home.command(program.path());
     command.args([
         "--config.file=prometheus.yml",
         "--storage.tsdb.path=tsdb",
@@ -132,9 +125,9 @@ fn config(reconcile: &str) -> String {
     )
 }
 
-fn silence(home: &Home, remote: &Remote, name: &str) {
+fn silence(program: &Tool, home: &Home, remote: &Remote, name: &str) {
     let made = home
-        .command(PROGRAMS[2])
+        .command(program.path())
         .arg(format!("--alertmanager.url=http://{}", remote.address))
         .args([
             "silence",
@@ -169,17 +162,17 @@ async fn explains(daemon: &Daemon, number: &str, expected: &[&str]) {
 
 #[tokio::test]
 async fn an_alert_of_prometheus_becomes_one_incident_that_resolves() {
-    if !is_possible() {
+    let Some(programs) = Programs::find() else {
         return;
-    }
+    };
     let home = Home::new(&config(""));
     let mut daemon = home.start().await;
     let (first, second) = tokio::join!(
-        alertmanager(&home, "am1", &daemon),
-        alertmanager(&home, "am2", &daemon)
+        alertmanager(&programs.alertmanager, &home, "am1", &daemon),
+        alertmanager(&programs.alertmanager, &home, "am2", &daemon)
     );
     set_rules(&home, &["HostDown", "DiskFull"]);
-    let prometheus = prometheus(&home, &[&first, &second]).await;
+    let prometheus = prometheus(&programs.prometheus, &home, &[&first, &second]).await;
     for name in ["HostDown", "DiskFull"] {
         let twice = |alert: &Value| alert["count"].as_u64() > Some(1);
         let alert = alert(&daemon, name, "is told by both", twice).await;
@@ -203,7 +196,7 @@ async fn an_alert_of_prometheus_becomes_one_incident_that_resolves() {
     explains(&daemon, number, &whole).await;
 
     for remote in [&first, &second] {
-        silence(&home, remote, "DiskFull");
+        silence(&programs.amtool, &home, remote, "DiskFull");
     }
     let url = &first.address;
     home.configure(&config(&format!(

@@ -32,6 +32,8 @@ mod presets;
 #[cfg(test)]
 mod reasons;
 #[cfg(test)]
+mod receivers;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sources;

@@ -10,6 +10,8 @@ use smol_str::SmolStr;
 use watchbell::core::observation::Observation;
 use watchbell::core::time::{Span, Timestamp};
 use watchbell::sources::alertmanager::poll::{active_alerts, started_at};
+use watchbell::sources::opsgenie;
+use watchbell::sources::pagerduty::{self, Call};
 use watchbell::sources::{DecodeError, Decoded, Message, SOURCES, Source, find};
 
 /// 2026-01-01T00:10:00Z.
@@ -147,6 +149,77 @@ fn a_poll_reads_as_reviewed_and_makes_the_keys_of_the_webhook() {
     assert_eq!(RECEIVED_AT.since(started_at), Span::from_millis(719_750));
 }
 
+#[test]
+fn events_are_stored_without_their_key_and_a_missing_dedup_key_is_the_new_one() {
+    let body = br#"{"routing_key":"very secret","event_action":"trigger","dedup_key":"",
+        "payload":{"summary":"s","source":"a","severity":"info","custom_details":{"routing_key":"kept"}}}"#;
+    let got = pagerduty::receive(Call::Enqueue, body, "made").unwrap();
+    assert_eq!(
+        (got.routing_key.as_str(), got.dedup_key.as_str()),
+        ("very secret", "made")
+    );
+    assert!(
+        !String::from_utf8(got.stored.clone())
+            .unwrap()
+            .contains("very secret")
+    );
+    let decoded = decode(&pagerduty::PagerDuty, &got.stored).unwrap();
+    let observation = &decoded.observations[0];
+    assert_eq!(observation.key.text(), "pagerduty:v1:made");
+    assert_eq!(observation.text.label("routing_key"), Some("kept"));
+}
+
+#[test]
+fn events_that_the_service_refuses_are_refused_with_its_words() {
+    let trigger = |payload: &str| {
+        format!(r#"{{"event_action":"trigger","dedup_key":"k","payload":{payload}}}"#)
+    };
+    for (body, path, problem) in [
+        ("{}".to_owned(), "event_action", "is missing or blank"),
+        (
+            r#"{"event_action":"page"}"#.to_owned(),
+            "event_action",
+            "is invalid (must be one of",
+        ),
+        (
+            r#"{"event_action":"resolve"}"#.to_owned(),
+            "dedup_key",
+            "is missing or blank",
+        ),
+        (trigger("null"), "payload", "is missing or blank"),
+        (trigger("[]"), "payload", "is a list, not an object"),
+        (
+            trigger(r#"{"severity":"info"}"#),
+            "payload.summary",
+            "is missing or blank",
+        ),
+        (
+            trigger(r#"{"summary":"s","source":"a"}"#),
+            "payload.severity",
+            "is missing or blank",
+        ),
+        (
+            trigger(r#"{"summary":"s","severity":"high"}"#),
+            "payload.severity",
+            "is invalid (must be one of",
+        ),
+    ] {
+        let error = decode(&pagerduty::PagerDuty, body.as_bytes()).unwrap_err();
+        let DecodeError::WrongShape {
+            path: at,
+            problem: told,
+            ..
+        } = error
+        else {
+            panic!("{body}: {error}");
+        };
+        assert!(
+            at == path && told.starts_with(problem),
+            "{body}: {at} {told}"
+        );
+    }
+}
+
 /// Feeds one body to everything that reads bodies; only its return counts.
 fn feed(body: &[u8]) {
     for source in SOURCES {
@@ -154,6 +227,19 @@ fn feed(body: &[u8]) {
     }
     active_alerts("am", body).ok();
     started_at(body).ok();
+    // What a receiver puts into a stored form can be decoded: it is refused before it is stored, or never.
+    for call in [Call::Enqueue, Call::Change, Call::CreateEvent] {
+        if let Ok(got) = pagerduty::receive(call, body, "new") {
+            decode(&pagerduty::PagerDuty, &got.stored).ok();
+            assert!(serde_json::from_slice::<Map<String, Value>>(&got.stored).is_ok());
+        }
+    }
+    for call in opsgenie::Call::ALL {
+        let target = opsgenie::Target::Alias("a".to_owned());
+        if let Ok(stored) = opsgenie::store(call, &target, body) {
+            assert_eq!(opsgenie::read("og", &stored).unwrap().call, call);
+        }
+    }
 }
 
 fn all_bodies() -> Vec<Vec<u8>> {

@@ -70,7 +70,7 @@ w.toml:3:3: cmdb: not available in this version
 w.toml:5:1: route: not available in this version
     hint: remove this section
 w.toml:9:8: source[0].kind: kind "mqtt" is not available in this version
-    hint: available: alertmanager, json, cloudevents, sns
+    hint: available: alertmanager, json, pagerduty, opsgenie, cloudevents, sns
 w.toml:12:8: source[1].kind: "alertmanger" is not known here
     hint: did you mean "alertmanager"?
 w.toml:15:8: source[2].kind: "foo" is not known here
@@ -425,6 +425,61 @@ fn tls_files_are_found_beside_the_file_or_named_in_the_error() {
 w.toml:2:7: server.tls: `key` is required here
 w.toml:2:16: server.tls.cert: cannot read c.pem: it does not exist
     hint: check the path and who may read it
+"#,
+    );
+}
+
+#[test]
+fn keys_of_services_are_needed_different_and_the_only_secret() {
+    let source = |name: &str, kind: &str, more: &str| {
+        format!("[[source]]\nname = \"{name}\"\nkind = \"{kind}\"\n{more}\n")
+    };
+    let settings = good(
+        &(source("pd", "pagerduty", "routing_keys = [\"k1\", \"k2\"]")
+            + &source("og", "opsgenie", "api_keys = \"k1\"")
+            + &source("am", "alertmanager", "")),
+    );
+    let [pd, og, am] = settings.sources.as_slice() else {
+        panic!("three sources");
+    };
+    assert_eq!((pd.keys.len(), og.keys.len()), (2, 1));
+    assert!(pd.is_authenticated() && og.is_authenticated());
+    assert!(
+        am.api && !pd.api,
+        "only an Alertmanager owns /api/v2 unasked"
+    );
+    assert!(pd.expire_after > am.expire_after);
+    bad(
+        &(source("a", "pagerduty", "token = \"long enough\"")
+            + &source("b", "pagerduty", "routing_keys = []")
+            + &source(
+                "c",
+                "opsgenie",
+                "api_keys = [\"same\"]\nrouting_keys = [\"x\"]",
+            )
+            + &source("d", "opsgenie", "api_keys = [\"same\"]")
+            + &source("e", "alertmanager", "api_keys = [\"x\"]")),
+        r#"
+w.toml:1:1: source[0]: kind "pagerduty" needs routing_keys
+    hint: write routing_keys = ["..."] with the key that the sender is given
+w.toml:4:9: source[0].token: kind "pagerduty" does not take token
+    hint: remove it; senders prove who they are with one of the routing_keys
+w.toml:8:16: source[1].routing_keys: kind "pagerduty" needs routing_keys
+    hint: write routing_keys = ["..."] with the key that the sender is given
+w.toml:13:16: source[2].routing_keys: kind "opsgenie" has no routing_keys
+    hint: remove it
+w.toml:17:12: source[3].api_keys: a key is written at w.toml:9 already
+    hint: give every source keys of its own: the key says which source a request is for
+w.toml:21:12: source[4].api_keys: kind "alertmanager" has no api_keys
+    hint: remove it
+"#,
+    );
+    bad(
+        &("[auth]\nrequired = true\n[server]\nlisten = \"0.0.0.0:8080\"\n".to_owned()
+            + &source("a", "pagerduty", "routing_keys = [\"k1\", \"long enough\"]")),
+        r#"
+w.toml:8:16: source[0].routing_keys: a key is shorter than 8 bytes, which other machines can guess
+    hint: make a long random one, for example with `openssl rand -hex 16`
 "#,
     );
 }

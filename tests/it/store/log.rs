@@ -41,7 +41,7 @@ async fn inputs_come_back_in_order_as_they_came(store: TestStore) {
     let (db, clock) = (store.open().await, TestClock::new());
     let mut rig = Rig::start(&db, &clock).await;
     let large: Bytes = (0..20_000_u32)
-        .map(|n| (n % 251) as u8)
+        .map(|n| u8::try_from(n % 251).unwrap())
         .collect::<Vec<_>>()
         .into();
     let poll = NewInput {

@@ -67,6 +67,7 @@ async fn world(store: &TestStore) -> (Db, Rig, Bench) {
     (db, rig, bench)
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of filters")]
 async fn incidents_are_filtered(store: TestStore) {
     let (db, rig, bench) = world(&store).await;
     let mut reader = db.reader().await.unwrap();
@@ -223,6 +224,7 @@ async fn incidents_are_filtered(store: TestStore) {
     rig.end().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of filters")]
 async fn alerts_are_filtered_and_sorted(store: TestStore) {
     let (db, rig, bench) = world(&store).await;
     let mut reader = db.reader().await.unwrap();

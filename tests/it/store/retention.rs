@@ -77,7 +77,7 @@ async fn inputs_go_in_steps_and_never_before_they_are_decided(store: TestStore) 
         .await
         .unwrap();
 
-    assert_eq!(retain_all(&rig.handle, NOTHING).await, [] as [u64; 0]);
+    assert_eq!(retain_all(&rig.handle, NOTHING).await, Vec::<u64>::new());
     let limits = Limits {
         inputs_before: clock.now(),
         ..NOTHING

@@ -1,5 +1,6 @@
 //! The real binary with a folder of its own, and a client that speaks to it as senders and people do.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -49,7 +50,7 @@ impl Home {
     }
 
     /// A command in this folder, with nothing else from this process.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.folder.path())
@@ -231,14 +232,18 @@ impl Daemon {
     }
 }
 
-/// A client with no memory of proxies; `ca` is the PEM of an authority to trust.
+/// A client with no memory of proxies, and a fresh connection for each request: an idle one may just be closed by
+/// the short limits of a test. `ca` is the PEM of an authority to trust.
 pub(crate) fn client(ca: Option<&str>) -> Client {
     // Whoever comes first installs it.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let mut builder = Client::builder().no_proxy().timeout(PATIENCE);
+    let mut builder = Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .pool_max_idle_per_host(0);
     if let Some(ca) = ca {
         let ca = reqwest::Certificate::from_pem(ca.as_bytes()).unwrap();
-        builder = builder.tls_certs_only([ca]).pool_max_idle_per_host(0);
+        builder = builder.tls_certs_only([ca]);
     }
     builder.build().unwrap()
 }

@@ -16,9 +16,19 @@ use tokio::task::JoinSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It is carried out, its answer gets lost with the connection.
-    LoseAnswer = 1,
+    LoseAnswer,
     /// The client loses its connection; the COMMIT reaches the server when it is let go.
-    HoldBack = 2,
+    HoldBack,
+}
+
+impl Fault {
+    /// As it is held in an atomic; zero is none.
+    const fn code(self) -> u8 {
+        match self {
+            Self::LoseAnswer => 1,
+            Self::HoldBack => 2,
+        }
+    }
 }
 
 /// The proxy.
@@ -75,7 +85,7 @@ impl Proxy {
 
     /// The next COMMIT meets this.
     pub(crate) fn arm(&self, fault: Fault) {
-        self.shared.fault.store(fault as u8, Ordering::SeqCst);
+        self.shared.fault.store(fault.code(), Ordering::SeqCst);
     }
 
     /// Lets a COMMIT go that was held back, and waits until the server has carried it out.
@@ -126,7 +136,7 @@ async fn serve(client: TcpStream, shared: &Shared) -> io::Result<()> {
         gone = answers => return gone,
     };
     let fault = shared.fault.swap(0, Ordering::SeqCst);
-    if fault == Fault::HoldBack as u8 {
+    if fault == Fault::HoldBack.code() {
         drop((from_client, to_client));
         shared.let_go.acquire().await.unwrap().forget();
     }

@@ -7,6 +7,11 @@ use std::process::{Command, Stdio};
 pub(crate) struct Tool(PathBuf);
 
 impl Tool {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Runs it in a folder and returns what it says on both outputs; fails the test when it fails.
     pub(crate) fn run(&self, folder: &Path, arguments: &[&str]) -> String {
         let output = Command::new(&self.0)

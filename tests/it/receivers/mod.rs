@@ -1,0 +1,6 @@
+//! Receivers that speak other services' APIs, on the real daemon. Must not look inside it.
+
+mod alertmanager;
+mod opsgenie;
+mod pagerduty;
+mod rig;

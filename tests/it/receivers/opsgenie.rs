@@ -1,0 +1,245 @@
+//! Opsgenie's alert API as its clients use it.
+
+use serde_json::{Value, json};
+
+use super::rig::{Daemon, Reply};
+
+const SOURCES: &str = "[[source]]\nname = \"og\"\nkind = \"opsgenie\"\napi_keys = [\"genie-key\"]\n\
+    [[source]]\nname = \"og2\"\nkind = \"opsgenie\"\napi_keys = [\"other-key\"]\n";
+const KEY: &str = "authorization: GenieKey genie-key\r\n";
+const ALERTS: &str = "/opsgenie/v2/alerts";
+
+/// A write that must be accepted; the id of its request.
+fn write(daemon: &Daemon, method: &str, path: &str, body: &str) -> String {
+    let reply = daemon.ask(method, path, KEY, body);
+    let answer = reply.json();
+    assert_eq!(
+        (reply.status, &answer["result"]),
+        (202, &json!("Request will be processed")),
+        "{reply:?}"
+    );
+    assert!(answer["took"].is_number());
+    answer["requestId"].as_str().unwrap().to_owned()
+}
+
+fn read(daemon: &Daemon, path: &str) -> Reply {
+    daemon.ask("GET", &format!("{ALERTS}/{path}"), KEY, "")
+}
+
+fn state(daemon: &Daemon, request: &str) -> Value {
+    let reply = read(daemon, &format!("requests/{request}"));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.json()["requestId"], request);
+    reply.json()["data"].clone()
+}
+
+fn create(alias: &str) -> String {
+    json!({"message": format!("{alias} is broken"), "alias": alias, "priority": "P1", "tags": ["a", "b"]}).to_string()
+}
+
+#[test]
+fn an_alert_lives_from_create_to_close_over_its_alias_and_its_id() {
+    let mut daemon = Daemon::start(SOURCES);
+    let alias = "web/öffnung 1";
+    let path = format!("{ALERTS}/web%2F%C3%B6ffnung%201");
+    let request = write(&daemon, "POST", ALERTS, &create(alias));
+    let data = state(&daemon, &request);
+    assert_eq!(
+        (&data["success"], &data["action"], &data["alias"]),
+        (&json!(true), &json!("Create"), &json!(alias))
+    );
+    let id = data["alertId"].as_str().unwrap();
+    daemon.crash_and_restart();
+    write(
+        &daemon,
+        "POST",
+        &format!("{path}/acknowledge?identifierType=alias"),
+        "",
+    );
+    let note = r#"{"note":"looking","user":"ana"}"#;
+    let noted = write(&daemon, "POST", &format!("{ALERTS}/{id}/notes"), note);
+    assert_eq!(state(&daemon, &noted)["status"], "Added note to alert");
+    let incident = daemon.get("/api/v1/incidents")["items"][0].clone();
+    assert_eq!(
+        (&incident["state"], &incident["priority"]),
+        (&json!("acknowledged"), &json!("P2"))
+    );
+    let timeline = daemon.get("/api/v1/incidents/INC-1/timeline").to_string();
+    assert!(
+        timeline.contains("ana: looking") && timeline.contains("opsgenie:og"),
+        "{timeline}"
+    );
+    let shown = read(&daemon, id).json()["data"].clone();
+    assert_eq!(
+        (&shown["status"], &shown["alias"], &shown["tags"]),
+        (&json!("open"), &json!(alias), &json!(["a", "b"]))
+    );
+    let tiny = shown["tinyId"].as_str().unwrap();
+    write(
+        &daemon,
+        "PUT",
+        &format!("{path}/message?identifierType=alias"),
+        r#"{"message":"x"}"#,
+    );
+    write(
+        &daemon,
+        "POST",
+        &format!("{ALERTS}/{tiny}/close?identifierType=tiny"),
+        "{}",
+    );
+    let list = daemon.until("/api/v1/alerts", |list| {
+        list["items"][0]["status"] == "resolved"
+    });
+    assert_eq!(list["items"][0]["summary"], format!("{alias} is broken"));
+    assert_eq!(read(&daemon, id).json()["data"]["status"], "closed");
+    assert_eq!(
+        daemon.get("/api/v1/alerts")["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn an_alert_without_alias_is_closed_by_the_id_that_its_request_tells() {
+    let daemon = Daemon::start(SOURCES);
+    // As Zabbix posts it, and by the service's own path.
+    let request = write(&daemon, "POST", "/v2/alerts/", r#"{"message":"no alias"}"#);
+    let id = state(&daemon, &request)["alertId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    write(&daemon, "POST", &format!("{ALERTS}/{id}/close"), "{}");
+    let list = daemon.until("/api/v1/alerts", |list| {
+        list["items"][0]["status"] == "resolved"
+    });
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_request_about_nothing_is_accepted_and_fails_in_its_state_only() {
+    let daemon = Daemon::start(SOURCES);
+    for path in [
+        "4711/acknowledge?identifierType=alias",
+        "4711/notes",
+        "4711/snooze",
+    ] {
+        let request = write(
+            &daemon,
+            "POST",
+            &format!("{ALERTS}/{path}"),
+            r#"{"note":"n"}"#,
+        );
+        let data = state(&daemon, &request);
+        assert_eq!(
+            (&data["success"], &data["status"]),
+            (&json!(false), &json!("Alert does not exist")),
+            "{path}"
+        );
+    }
+    write(&daemon, "POST", &format!("{ALERTS}/4711/close"), "");
+    assert_eq!(daemon.get("/api/v1/alerts")["items"], json!([]));
+}
+
+/// Headers, method, path below the alerts, body; then the status and a part of the message.
+type Refusal = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    u16,
+    &'static str,
+);
+
+const NO: &str = "Could not authenticate";
+const OTHER: &str = "authorization: geniekey other-key\r\n";
+const REFUSALS: [Refusal; 11] = [
+    ("", "POST", "", "{}", 401, NO),
+    ("authorization: GenieKey no\r\n", "POST", "", "{}", 401, NO),
+    (
+        "authorization: Bearer genie-key\r\n",
+        "POST",
+        "",
+        "{}",
+        401,
+        NO,
+    ),
+    (
+        KEY,
+        "POST",
+        "",
+        r#"{"alias":"a"}"#,
+        422,
+        "Please check the errors.",
+    ),
+    (
+        KEY,
+        "POST",
+        "/mine/notes?identifierType=alias",
+        "{}",
+        422,
+        "not processable",
+    ),
+    (KEY, "POST", "", "{\"message\"", 400, "not valid JSON"),
+    (KEY, "POST", "/mine/explode", "{}", 404, "no such action"),
+    (KEY, "GET", "/nothing", "", 404, "Alert does not exist"),
+    (
+        KEY,
+        "GET",
+        "/requests/nothing",
+        "",
+        404,
+        "Request not found",
+    ),
+    (OTHER, "GET", "/mine", "", 404, "Alert does not exist"),
+    ("", "GET", "/mine", "", 401, NO),
+];
+
+fn is_refused(reply: &Reply, status: u16, message: &str) {
+    let answer = reply.json();
+    assert_eq!(reply.status, status, "{reply:?}");
+    let told = answer["message"].as_str().unwrap();
+    assert!(told.contains(message), "{answer}");
+    assert!(
+        answer["took"].is_number() && answer["requestId"].is_string(),
+        "{answer}"
+    );
+}
+
+#[test]
+fn refusals_have_the_form_of_the_service() {
+    let daemon = Daemon::start(SOURCES);
+    let own = write(&daemon, "POST", ALERTS, &create("mine"));
+    for (headers, method, path, body, status, message) in REFUSALS {
+        let reply = daemon.ask(method, &format!("{ALERTS}{path}"), headers, body);
+        is_refused(&reply, status, message);
+    }
+    let path = format!("{ALERTS}/requests/{own}");
+    is_refused(
+        &daemon.ask("GET", &path, OTHER, ""),
+        404,
+        "Request not found",
+    );
+    let path = "/opsgenie/v2/heartbeats/night/ping";
+    is_refused(
+        &daemon.ask("GET", path, KEY, ""),
+        404,
+        "[night] does not exist",
+    );
+    is_refused(&daemon.ask("POST", path, "", ""), 401, NO);
+    let reply = daemon.ask("POST", ALERTS, KEY, "{}");
+    assert_eq!(
+        reply.json()["errors"],
+        json!({"message": "Message can not be empty."})
+    );
+    let letters = daemon.get("/api/v1/dead-letters");
+    assert_eq!(letters["items"].as_array().unwrap().len(), 4, "{letters}");
+    let by_parameter = format!("{ALERTS}?apiKey=genie-key");
+    assert_eq!(
+        daemon
+            .ask("POST", &by_parameter, "", &create("mine"))
+            .status,
+        202
+    );
+}
