@@ -337,12 +337,16 @@ fn tests_are_never_ignored_and_do_not_sleep() {
             "a client that drips, and a request that lasts, are what is tested",
         ),
         (
-            "tests/it/store/lost_answer.rs",
+            "tests/it/store/readers.rs",
+            "somebody who holds the lock for a while is what is tested",
+        ),
+        (
+            "tests/it/hostile/volume.rs",
             "the pause between two looks at a condition",
         ),
         (
-            "tests/it/store/readers.rs",
-            "somebody who holds a lock for a while is what is tested",
+            "tests/it/store/lost_answer.rs",
+            "the pause between two looks at a condition",
         ),
         (
             "tests/it/support/mod.rs",

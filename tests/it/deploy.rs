@@ -7,7 +7,7 @@ use std::fs::write;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::docs::blocks;
+use crate::docs::{Block, blocks};
 use crate::support::tools::find_tool;
 use crate::support::tree::{file, top};
 
@@ -48,7 +48,22 @@ fn rules_are_valid() {
     assert!(said.contains("9 rules found"), "{said}");
 }
 
-/// Each block says in its first line which file it belongs to.
+/// Which file a block of YAML is for: its first line says so, or its sections do.
+fn file_of(block: &Block) -> &str {
+    let said = block
+        .text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("# "));
+    let has = |section: &str| block.text.lines().any(|line| line == section);
+    match said {
+        Some(name) => name,
+        None if has("receivers:") => "alertmanager.yml",
+        None if has("scrape_configs:") => "prometheus.yml",
+        None => panic!("{}: write in its first line which file it is for", block.at),
+    }
+}
+
 #[test]
 fn configurations_in_documents_are_valid() {
     let tools = (
@@ -61,16 +76,14 @@ fn configurations_in_documents_are_valid() {
     let rules = file("deploy/prometheus/watchbell-rules.yml").text;
     for block in blocks("yaml") {
         let folder = TempDir::new().unwrap();
-        let name = block
-            .text
-            .lines()
-            .next()
-            .and_then(|line| line.strip_prefix("# "));
-        let name = name.unwrap_or_else(|| panic!("{}: the first line names no file", block.at));
+        let name = file_of(&block);
         write(folder.path().join("watchbell-rules.yml"), &rules).unwrap();
         // The files of the machine that it would run on.
         write(folder.path().join("watchbell-token"), "token").unwrap();
-        let text = block.text.replace("/etc/prometheus/", "");
+        let mut text = block.text.replace("/etc/prometheus/", "");
+        if name == "alertmanager.yml" && !text.contains("route:") {
+            text.push_str("route:\n  receiver: watchbell\n");
+        }
         write(folder.path().join(name), text).unwrap();
         match name {
             "alertmanager.yml" => drop(amtool.run(folder.path(), &["check-config", name])),

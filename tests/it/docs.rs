@@ -161,13 +161,12 @@ fn configurations_are_valid() {
     for block in blocks("toml") {
         let folder = TempDir::new().unwrap();
         let place = folder.path().to_str().unwrap();
-        for secret in [
-            "alertmanager-token",
-            "store-password",
-            "kuma-key",
-            "genie-key",
-        ] {
-            write(folder.path().join(secret), "as long as a secret should be").unwrap();
+        // Whatever a block names between quotes may be a secret's file, or its name.
+        for word in block.text.split('"').skip(1).step_by(2) {
+            let name = word.strip_prefix("/etc/watchbell/").unwrap_or(word);
+            if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+                write(folder.path().join(name), "as long as a secret should be").unwrap();
+            }
         }
         let path = folder.path().join("watchbell.toml");
         write(&path, block.text.replace("/etc/watchbell", place)).unwrap();
