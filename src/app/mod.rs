@@ -301,6 +301,7 @@ fn start_core(
         appended,
         rules,
         decode: decode_by(&doors),
+        batch_rows: usize::try_from(settings.store.batch_rows).unwrap_or(1),
         clock: inside.clock.clone(),
         metrics: Arc::clone(&inside.metrics),
         on_turn: Box::new(move || beat.touch()),

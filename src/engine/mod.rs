@@ -41,9 +41,6 @@ use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
 pub type Decode = Arc<dyn Fn(&NewInput, Timestamp) -> Vec<Observation> + Send + Sync>;
 
-/// Rows in one commit: large enough to share the sync, small enough that acknowledgements in the same queue do not
-/// wait for long.
-const ROWS_PER_BATCH: usize = 4_000;
 /// Inputs read from the log at once when the engine is behind.
 const INPUTS_PER_READ: i64 = 64;
 /// Deadline decisions for one input of that kind.
@@ -64,6 +61,7 @@ pub struct Engine {
     decode: Decode,
     clock: Clock,
     figures: Figures,
+    batch_rows: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
     on_turn: Box<dyn Fn() + Send + Sync>,
@@ -106,6 +104,9 @@ pub struct EngineSetup {
     pub decode: Decode,
     /// For deadlines; inputs carry their own time.
     pub clock: Clock,
+    /// Rows in one commit: large enough to share the sync, small enough that acknowledgements in the same queue do
+    /// not wait for long.
+    pub batch_rows: usize,
     /// Figures.
     pub metrics: Arc<Metrics>,
     /// Called at every turn of the loop, as a sign of life.
@@ -151,6 +152,7 @@ impl Engine {
             decode: setup.decode,
             clock: setup.clock,
             figures: Figures::new(setup.metrics),
+            batch_rows: setup.batch_rows,
             status,
             parked,
             on_turn: setup.on_turn,
@@ -226,7 +228,7 @@ impl Engine {
         let started = Instant::now();
         let mut turn = Turn::default();
         let mut next = first;
-        while turn.batch.row_count() < ROWS_PER_BATCH {
+        while turn.batch.row_count() < self.batch_rows {
             let appended = match next.take() {
                 Some(appended) => appended,
                 None => match self.appended.try_recv() {
@@ -275,7 +277,7 @@ impl Engine {
                     );
                 }
             }
-            if turn.batch.row_count() >= ROWS_PER_BATCH {
+            if turn.batch.row_count() >= self.batch_rows {
                 let full = std::mem::take(turn);
                 self.finish(full, Instant::now()).await?;
             }

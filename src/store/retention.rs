@@ -44,9 +44,11 @@ pub(super) async fn step(
     Ok(rows)
 }
 
-/// Only the oldest are looked at: they are in order of time, and a walk over all of them would hold up the writer.
+/// Past their age, or more than 2,000: a broken sender must not fill the disk, and with bodies cut at 256 KiB those are
+/// half a gibibyte. Only the oldest are looked at: they are in order of time, and a walk over all of them would hold up the writer.
 const LETTERS: &str = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM (SELECT id, at FROM dead_letter \
-    ORDER BY id LIMIT $2) oldest WHERE at < $1)";
+    ORDER BY id LIMIT $2) oldest WHERE at < $1 \
+    OR id <= (SELECT MAX(id) FROM dead_letter) - 2000)";
 
 const ANSWERS: &str = "DELETE FROM command_answer WHERE key IN (SELECT key FROM command_answer WHERE at < $1 LIMIT $2)";
 

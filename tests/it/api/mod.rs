@@ -147,6 +147,7 @@ impl World {
         let metrics = Arc::new(Metrics::new("test"));
         let (_, rules) = watch::channel(Arc::new(Rules::default()));
         let (engine, engine_handle) = Engine::new(EngineSetup {
+            batch_rows: 4_000,
             db: db.clone(),
             partition: 0,
             writer: handle,
