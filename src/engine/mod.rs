@@ -47,6 +47,10 @@ const INPUTS_PER_READ: i64 = 64;
 const DECISIONS_PER_DEADLINE: usize = 4;
 /// How often the engine looks for inputs that were not handed on, and shows that it is alive.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Small batches are committed no oftener than this; nobody waits for them, commands are not held up.
+const PACE: Duration = Duration::from_millis(5);
+/// A batch of so many rows is committed at once.
+const ROWS_WORTH_A_COMMIT: usize = 500;
 /// How long a failed store is left alone.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -69,6 +73,7 @@ pub struct Engine {
     ids: IdFeed,
     decided: Seq,
     pending: Option<Pending>,
+    committed_at: Instant,
 }
 
 /// A batch that is being committed, with those who wait for it.
@@ -160,6 +165,7 @@ impl Engine {
             ids: IdFeed::default(),
             decided: Seq::default(),
             pending: None,
+            committed_at: Instant::now(),
         };
         (engine, handle)
     }
@@ -236,12 +242,14 @@ impl Engine {
                     Err(_) => break,
                 },
             };
-            self.writer.progress.taken(appended.input.body.len());
-            if appended.seq > self.decided.next() {
-                self.catch_up(&mut turn, appended.seq).await?;
-            }
-            if appended.seq == self.decided.next() {
-                self.decide_one(&mut turn, appended);
+            self.take(&mut turn, appended).await?;
+        }
+        // A commit for every single message would stand in the way of the acknowledgements of the next ones.
+        let pause_until = self.committed_at + PACE;
+        while turn.answers.is_empty() && turn.batch.row_count() < ROWS_WORTH_A_COMMIT {
+            match tokio::time::timeout_at(pause_until, self.appended.recv()).await {
+                Ok(Some(appended)) => self.take(&mut turn, appended).await?,
+                Ok(None) | Err(_) => break,
             }
         }
         if turn.batch.row_count() == 0 && self.writer.progress.appended() > self.decided {
@@ -249,6 +257,18 @@ impl Engine {
             self.catch_up(&mut turn, through).await?;
         }
         self.finish(turn, started).await
+    }
+
+    /// Decides an input that was handed on, after those that were not.
+    async fn take(&mut self, turn: &mut Turn, appended: Appended) -> Result<(), WriteError> {
+        self.writer.progress.taken(appended.input.body.len());
+        if appended.seq > self.decided.next() {
+            self.catch_up(turn, appended.seq).await?;
+        }
+        if appended.seq == self.decided.next() {
+            self.decide_one(turn, appended);
+        }
+        Ok(())
     }
 
     /// Decides inputs before `until` from the log: they were not handed on because the engine was behind.
@@ -395,6 +415,7 @@ impl Engine {
             outcomes,
             opened,
         } = turn;
+        self.committed_at = Instant::now();
         self.pending = Some(Pending {
             commit: self.writer.start_commit(batch).await?,
             answers,
