@@ -220,6 +220,7 @@ impl World {
             kind: InputKind::Message,
             source: Some("am".to_owned()),
             content_type: Some("application/json".to_owned()),
+            envelope: None,
             body: StoredBody::new("{}".into()),
         };
         let writer = self.engine.writer();

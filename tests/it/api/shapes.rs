@@ -126,6 +126,7 @@ async fn incident_is_suppressed_only_when_every_firing_alert_is_muted() {
         kind: InputKind::Poll,
         source: Some("am".to_owned()),
         content_type: None,
+        envelope: None,
         body: StoredBody::new(serde_json::to_vec(&difference).unwrap().into()),
     };
     let writer = world.engine.writer();
@@ -242,6 +243,7 @@ async fn dead_letters_show_their_body_one_by_one() {
             reason: "bad_request",
             detail: format!("line {n} is not JSON"),
             content_type: Some("text/plain".to_owned()),
+            envelope: None,
             body: bytes::Bytes::from_static(b"\xff{"),
         };
         world.engine.writer().dead_letter(letter).await.unwrap();
