@@ -19,6 +19,18 @@ const SECRET_PARTS: [&str; 8] = [
     "auth", "token", "secret", "passw", "cookie", "api-key", "api_key", "apikey",
 ];
 
+/// Headers of one connection, which say nothing about a message.
+const OF_TRANSPORT: [&str; 8] = [
+    "host",
+    "connection",
+    "keep-alive",
+    "content-length",
+    "transfer-encoding",
+    "accept",
+    "accept-encoding",
+    "expect",
+];
+
 /// The envelope of a message around which nothing came.
 pub const NOTHING: &Envelope = {
     static EMPTY: Envelope = Envelope::EMPTY;
@@ -59,7 +71,8 @@ impl Envelope {
     ) -> Self {
         let headers = headers.into_iter().filter_map(|(name, value)| {
             let value = str::from_utf8(value).ok()?;
-            Some((name.to_lowercase_smolstr(), SmolStr::new(value)))
+            let name = name.to_lowercase_smolstr();
+            (!OF_TRANSPORT.contains(&name.as_str())).then(|| (name, SmolStr::new(value)))
         });
         let query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Self {
