@@ -137,8 +137,7 @@ async fn run(
     let core = start_core(&mut supervisor, &settings, claimed, inside);
     restore_heard(&db, &core.ingest).await;
     let side_stage = supervisor.stage("side", STAGE_DEADLINE);
-    let drain = wiring::duration(settings.server.drain_timeout);
-    let http_stage = supervisor.stage("http", drain.saturating_add(STAGE_DEADLINE));
+    let http_stage = supervisor.stage("http", http_deadline(&settings));
 
     let state = wiring::api_state(wiring::ApiParts {
         settings: &settings,
@@ -326,6 +325,11 @@ fn start_core(
         ingest,
         rules: rules_in,
     }
+}
+
+/// How long the answers in flight may take at the end.
+fn http_deadline(settings: &Settings) -> Duration {
+    wiring::duration(settings.server.drain_timeout).saturating_add(STAGE_DEADLINE)
 }
 
 /// Tells the doors when each source was last heard of, so that a restart does not count as a sign of life.
