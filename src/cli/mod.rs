@@ -20,11 +20,14 @@ pub mod incident_page;
 pub mod incidents;
 pub mod json;
 pub mod machine;
+pub mod near;
 pub mod options;
 pub mod out;
 pub mod pages;
 pub mod serve;
 pub mod settings;
+pub mod source;
+pub mod source_table;
 pub mod store;
 pub mod table;
 pub mod target;
@@ -106,6 +109,9 @@ enum Command {
     /// Show messages that could not be understood
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::DeadLettersArgs),
+    /// Try a message on a source, and list the sources
+    #[command(subcommand, after_help = source::EXAMPLES)]
+    Source(source::SourceCommand),
     /// Measure how fast alerts are acknowledged
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -185,6 +191,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Alerts(_)
         | Command::Explain(_)
         | Command::DeadLetters(_)
+        | Command::Source(_)
         | Command::Completions(_)
         | Command::Man(_) => Builder::new_current_thread(),
     }
@@ -212,6 +219,7 @@ async fn dispatch(
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
+        Command::Source(command) => source::run(config, &command, env, out).await,
         Command::Bench(command) => bench::run(&command, out).await,
         Command::Completions(args) => generate::completions(&args, Cli::command(), out),
         Command::Man(args) => generate::man(&args, Cli::command(), out),
