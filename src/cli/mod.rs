@@ -25,6 +25,7 @@ pub mod out;
 pub mod pages;
 pub mod serve;
 pub mod settings;
+pub mod simulate;
 pub mod store;
 pub mod table;
 pub mod target;
@@ -105,6 +106,9 @@ enum Command {
     /// Show messages that could not be understood
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::DeadLettersArgs),
+    /// Play a file of timed alerts and changes in virtual time and tell which incidents they become
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(simulate::SimulateArgs),
     /// Measure how fast alerts are acknowledged
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -176,6 +180,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Alerts(_)
         | Command::Explain(_)
         | Command::DeadLetters(_)
+        | Command::Simulate(_)
         | Command::Completions(_)
         | Command::Man(_) => Builder::new_current_thread(),
     }
@@ -203,6 +208,7 @@ async fn dispatch(
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
+        Command::Simulate(args) => simulate::run(config, &args, env, out),
         Command::Bench(command) => bench::run(&command, out).await,
         Command::Completions(args) => generate::completions(&args, Cli::command(), out),
         Command::Man(args) => generate::man(&args, Cli::command(), out),

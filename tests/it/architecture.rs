@@ -59,6 +59,16 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "api_token",
         ],
     ),
+    ("lab", &["core"]),
+    (
+        "simulate",
+        &[
+            "core",
+            "lab",
+            "sources::severity_words",
+            "sources::status_words",
+        ],
+    ),
     ("app", &["*"]),
     ("cli", &["*"]),
     ("lib", &[]),
