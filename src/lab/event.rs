@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::core::identity::AlertKey;
+use crate::core::input::ChangeRecord;
 use crate::core::limits;
 use crate::core::observation::{AlertText, Claim, Observation, clean, clean_pairs};
 use crate::core::severity::Severity;
@@ -29,7 +30,7 @@ pub enum Said {
     /// An alert fires or is over.
     Alert(Box<AlertSaid>),
     /// A change was made.
-    Change(ChangeSaid),
+    Change(ChangeRecord),
 }
 
 /// One message about one alert.
@@ -55,17 +56,6 @@ pub struct AlertSaid {
     pub ends_at: Option<Timestamp>,
     /// Which CI it is about, if the source says so.
     pub ci: Option<SmolStr>,
-}
-
-/// A change somewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangeSaid {
-    /// Its number.
-    pub id: SmolStr,
-    /// The CI that was changed, as the change names it.
-    pub ci: SmolStr,
-    /// One line for people.
-    pub summary: SmolStr,
 }
 
 impl AlertSaid {

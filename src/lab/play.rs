@@ -68,9 +68,7 @@ impl Play {
             self.happen(&Input::Started, None, watch);
         }
         self.pass_until(at, watch);
-        if let Some(input) = input(&event.said) {
-            self.happen(&input, Some(event), watch);
-        }
+        self.happen(&input(&event.said), Some(event), watch);
         at > event.at
     }
 
@@ -110,12 +108,12 @@ impl Play {
 }
 
 /// What the core hears of it.
-fn input(said: &Said) -> Option<Input> {
+fn input(said: &Said) -> Input {
     match said {
-        Said::Alert(alert) => Some(Input::ObservationReceived {
+        Said::Alert(alert) => Input::ObservationReceived {
             source: alert.source.clone(),
             observation: alert.observation(),
-        }),
-        Said::Change(_) => None,
+        },
+        Said::Change(change) => Input::ChangeRecorded(change.clone()),
     }
 }

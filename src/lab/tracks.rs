@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
 use crate::core::bind::{Binding, BindingOutcome};
+use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
 use crate::core::decision::{Change, Decision};
 use crate::core::identity::AlertKey;
@@ -22,6 +23,11 @@ use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::lab::event::{AlertSaid, Event, Said};
 use crate::lab::play::{Play, Watch};
+
+/// The score of a root that is an incident's only alert.
+const SURE: u16 = 10_000;
+/// Why an incident is one when nothing was correlated.
+const ALONE: &str = "One alert that nothing else explains.";
 
 /// What became of one occurrence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +60,7 @@ pub struct Outcome {
     pub opened_at: Timestamp,
     /// Candidates for its root cause, best first.
     pub roots: Vec<Root>,
-    /// Names of the business services that it reaches.
+    /// The business services that it reaches, by their ids.
     pub services: Vec<SmolStr>,
     /// Why these alerts are one incident.
     pub why: String,
@@ -183,7 +189,7 @@ impl Tracks {
     }
 
     fn follow(&mut self, incident: &Incident) {
-        match merged_into(incident) {
+        match incident.merged_into {
             Some(survivor) => self.survivors.insert(incident.id, survivor),
             None => self.survivors.remove(&incident.id),
         };
@@ -240,25 +246,38 @@ impl Tracks {
     }
 }
 
-/// The incident that this one was merged into.
-fn merged_into(_: &Incident) -> Option<IncidentId> {
-    None
-}
-
 fn outcome(state: &State, incident: &Incident) -> Outcome {
-    let members = state.alerts_of(incident.id).iter();
-    let bound = members
-        .filter_map(|&alert| state.alert(alert))
-        .find_map(|alert| state.graph().ci(alert.ci?));
-    let roots = bound.map(|ci| Root {
-        ci: ci.id.clone(),
-        score: 10_000,
-        is_inferred: false,
-    });
+    let graph = state.graph();
+    let cause = state.cause(incident.id);
+    let named = |ci: Option<CiNumber>, score: u16, is_inferred: bool| {
+        let ci = graph.ci(ci?)?.id.clone();
+        Some(Root {
+            ci,
+            score,
+            is_inferred,
+        })
+    };
+    let roots = match cause {
+        Some(cause) => {
+            let roots = cause.roots.iter();
+            roots
+                .filter_map(|root| named(root.ci, root.score, root.is_inferred))
+                .collect()
+        }
+        None => {
+            let alerts = state.alerts_of(incident.id).iter();
+            let mut alerts = alerts.filter_map(|&alert| state.alert(alert));
+            let only = alerts.find_map(|alert| named(alert.ci, SURE, false));
+            only.into_iter().collect()
+        }
+    };
+    let services = cause.map_or(&[][..], |cause| &cause.services);
+    let services = services.iter().filter_map(|&service| graph.ci(service));
+    let why = cause.map(|cause| cause.why.join(" "));
     Outcome {
         opened_at: incident.opened_at,
-        roots: roots.into_iter().collect(),
-        services: Vec::new(),
-        why: "The alerts of one identity are one incident.".to_owned(),
+        roots,
+        services: services.map(|service| service.id.clone()).collect(),
+        why: why.unwrap_or_else(|| ALONE.to_owned()),
     }
 }

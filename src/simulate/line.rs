@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use crate::core::input::ChangeRecord;
 use crate::core::observation::Claim;
 use crate::core::time::Timestamp;
-use crate::lab::event::{AlertSaid, ChangeSaid, Event, Said};
+use crate::lab::event::{AlertSaid, Event, Said};
 use crate::sources::severity_words::{DEFAULT, severity_of};
 use crate::sources::status_words::{Status, status_of};
 
@@ -165,8 +166,8 @@ fn alert_said(fields: AlertFields, source: SmolStr, epoch: Epoch) -> Result<Aler
     })
 }
 
-fn change_said(fields: ChangeFields) -> Result<ChangeSaid, String> {
-    Ok(ChangeSaid {
+fn change_said(fields: ChangeFields) -> Result<ChangeRecord, String> {
+    Ok(ChangeRecord {
         id: text(fields.id).ok_or("`change` has no `id`: give its number")?,
         ci: text(fields.ci)
             .ok_or("`change` has no `ci`: give the id of the CI that was changed")?,
