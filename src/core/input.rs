@@ -24,6 +24,8 @@ pub enum Input {
     SourcePolled(PollDifference),
     /// A person or program with a token wants something of an incident.
     CommandGiven(CommandGiven),
+    /// Somebody or something changed a CI; evidence for what happens there soon after.
+    ChangeRecorded(ChangeRecord),
     /// The time of some deadline has come.
     DeadlineReached,
     /// The daemon started and has decided all that was left over.
@@ -68,6 +70,18 @@ impl PollDifference {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A change as its source tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    /// The id that its source gave it, like `CHG-1`.
+    pub id: SmolStr,
+    /// The id of the CI that was changed.
+    pub ci: SmolStr,
+    /// One line for people.
+    #[serde(default)]
+    pub summary: SmolStr,
 }
 
 /// A command with everything that is known about it.

@@ -13,6 +13,7 @@ mod answers;
 pub mod bind;
 pub mod cmdb;
 mod command;
+pub mod correlate;
 mod deadline;
 pub mod decide;
 pub mod decision;

@@ -217,6 +217,7 @@ impl IncidentRow {
             recovers_at: self.recovers_at.map(Timestamp::from_millis),
             reopen_count: number("incident", "reopen_count", self.reopen_count)?,
             previous: self.previous.map(incident_id).transpose()?,
+            merged_into: None,
             owner: (owner != Owner::default()).then(|| owner.into()),
             version: self.version,
         })
