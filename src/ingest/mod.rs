@@ -437,7 +437,7 @@ impl Ingest {
             .writer()
             .append(input, Some(observations), None)
             .await?;
-        door.seen.note_tests(test_count, now);
+        door.seen.note_tests(test_count, &message.body, now);
         // Only now: a message that is sent again because it was not stored is no duplicate.
         let is_duplicate = door.seen.is_duplicate(&message.body, now);
         if rejects.count > 0 {
