@@ -27,6 +27,7 @@
 //! | [`runtime`] | clock, entropy, tasks, signals, sockets, TLS | telemetry, `core::time` |
 //! | [`config`] | files in, checked settings out | core |
 //! | [`sources`] | bytes of a sender in, observations out | core |
+//! | [`importers`] | bytes of a CMDB export in, one neutral picture out | core |
 //! | [`store`] | durable state: one SQL text for SQLite and PostgreSQL | core, telemetry |
 //! | [`engine`] | the only one who decides; recovery is start-up | core, store, runtime, telemetry |
 //! | [`ingest`] | who may send, how much, and the answer after commit | core, sources, store (inbox), engine handle, runtime, telemetry |
@@ -63,6 +64,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod engine;
+pub mod importers;
 pub mod ingest;
 pub mod runtime;
 pub mod sources;

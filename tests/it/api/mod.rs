@@ -100,6 +100,7 @@ pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp
         labels: vec![("alertname".into(), name.into())],
         annotations: vec![("runbook".into(), "turn it off and on".into())],
         generator_url: "http://prometheus.example/graph".into(),
+        ci_hint: Some("sw1".into()),
         is_cut: false,
     };
     Observation {

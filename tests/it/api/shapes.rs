@@ -23,7 +23,7 @@ async fn alert_has_the_fields_of_the_contract() {
         "first_seen_at": "2026-11-20T12:00:00.000Z", "last_seen_at": "2026-11-20T12:01:00.000Z",
         "count": 2, "flapping": false, "suppressed_by": [],
         "episode": 2, "expires_at": "2026-11-20T21:01:00.000Z",
-        "generator_url": "http://prometheus.example/graph", "is_cut": false, "undelivered": 0, "late": null,
+        "generator_url": "http://prometheus.example/graph", "ci_hint": "sw1", "is_cut": false, "undelivered": 0, "late": null,
     });
     for path in ["A-1", "a-1", "1"] {
         assert_eq!(
