@@ -15,8 +15,10 @@ use crate::cli::out::Out;
 use crate::cli::settings::{load_sections, request};
 use crate::config::{Env, rules};
 use crate::core::cmdb::graph::Difference;
+use crate::core::cmdb::reconcile::first_difference;
+use crate::importers::{Format as _, NamedBytes, native::Native};
+use crate::simulate::report;
 use crate::simulate::run::{SimulateError, Simulated, run as play};
-use crate::simulate::{cmdb, report};
 
 /// The examples of `--help`.
 pub const EXAMPLES: &str = "\
@@ -65,7 +67,7 @@ pub fn run(
     out: &Out,
 ) -> Result<Exit, Failure> {
     let settings = load_sections(&request(config, env), &["incident", "correlation"])?;
-    let graph = read_cmdb(&args.cmdb)?;
+    let graph = read_cmdb(&args.cmdb, out)?;
     let mut events = open(&args.events)?;
     let mut told = Instant::now();
     let mut progress = |played: u64| {
@@ -86,12 +88,25 @@ pub fn run(
     Ok(Exit::Done)
 }
 
-fn read_cmdb(path: &Path) -> Result<Difference, Failure> {
+fn read_cmdb(path: &Path, out: &Out) -> Result<Difference, Failure> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    cmdb::read(&bytes).map_err(|error| {
-        Failure::failed(format!("{}: {error}", path.display()))
-            .next("give a CMDB in the native format: {\"cis\":[...],\"relations\":[...]}")
-    })
+    let name = path.display().to_string();
+    let file = NamedBytes {
+        name,
+        bytes: bytes.into(),
+    };
+    let picture = Native.read(&[file]);
+    let picture = picture.map_err(|error| Failure::failed(error.to_string()))?;
+    if let Some(first) = picture.problems.first() {
+        out.note(&format!(
+            "{}: {} rows were left out; the first: {}: {}",
+            path.display(),
+            picture.problems.len(),
+            first.place,
+            first.text
+        ));
+    }
+    Ok(first_difference(&picture))
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {

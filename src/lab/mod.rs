@@ -6,6 +6,11 @@
 //! Everything here is a function of its arguments: the same seed gives the same world and the same figures on any
 //! machine. Must not read a clock or a file, and must not know anything of Watchbell but its core.
 
+pub mod estate;
 pub mod event;
 pub mod play;
+pub mod random;
+pub mod score;
+pub mod sets;
+pub mod story;
 pub mod tracks;

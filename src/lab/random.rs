@@ -1,6 +1,6 @@
 //! Numbers by seed: the same on every machine, for ever.
 //!
-//! SplitMix64 (Steele, Lea, Flood 2014), written out because worlds must not change when a library does; exponential
+//! `SplitMix64` (Steele, Lea, Flood 2014), written out because worlds must not change when a library does; exponential
 //! delays by von Neumann's comparisons, so that no mathematical library is asked. Must not be used for secrets.
 
 use std::time::Duration;
@@ -14,13 +14,13 @@ impl Random {
     pub fn new(seed: u64, purpose: &str) -> Self {
         let mut random = Self(seed ^ 0x5757_6174_6368_4265);
         for byte in purpose.bytes() {
-            random.0 = random.next().wrapping_add(u64::from(byte));
+            random.0 = random.bits().wrapping_add(u64::from(byte));
         }
         random
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,7 +32,7 @@ impl Random {
     pub fn below(&mut self, end: usize) -> usize {
         let end = u128::try_from(end).unwrap_or(0);
         // The multiplication keeps the high bits, which are the best ones.
-        let scaled = u128::from(self.next()).wrapping_mul(end) >> 64;
+        let scaled = u128::from(self.bits()).wrapping_mul(end) >> 64;
         usize::try_from(scaled).unwrap_or(0)
     }
 
@@ -43,7 +43,7 @@ impl Random {
 
     /// A fraction from 0 to less than 1.
     pub fn unit(&mut self) -> f64 {
-        let bits = u32::try_from(self.next() >> 32).unwrap_or(0);
+        let bits = u32::try_from(self.bits() >> 32).unwrap_or(0);
         f64::from(bits) / 4_294_967_296.0
     }
 
@@ -121,9 +121,13 @@ mod tests {
     #[test]
     fn the_stream_of_a_seed_never_changes() {
         let mut random = Random(0);
-        let published = [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f];
-        assert_eq!([random.next(), random.next(), random.next()], published);
-        assert_ne!(Random::new(1, "a").next(), Random::new(1, "b").next());
+        let published = [
+            0xe220_a839_7b1d_cdaf,
+            0x6e78_9e6a_a1b9_65f4,
+            0x06c4_5d18_8009_454f,
+        ];
+        assert_eq!([random.bits(), random.bits(), random.bits()], published);
+        assert_ne!(Random::new(1, "a").bits(), Random::new(1, "b").bits());
     }
 
     #[test]
@@ -134,6 +138,9 @@ mod tests {
         assert!((29_000..31_000).contains(&mean), "{mean}");
         let mut of = [0; 4];
         (0..4_000).for_each(|_| of[random.below(4)] += 1);
-        assert!(of.iter().all(|count| (900..1_100).contains(count)), "{of:?}");
+        assert!(
+            of.iter().all(|count| (900..1_100).contains(count)),
+            "{of:?}"
+        );
     }
 }

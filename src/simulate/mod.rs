@@ -6,7 +6,6 @@
 //! Must not decide anything, must not touch a store or the network, and must not read a clock: the same files give the
 //! same bytes.
 
-pub mod cmdb;
 pub mod line;
 pub mod report;
 pub mod run;

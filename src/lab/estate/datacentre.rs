@@ -117,7 +117,9 @@ pub fn build(scale: &Scale, seed: u64) -> Estate {
     builder.businesses();
     for number in 0..scale.monitors {
         let site = number % scale.sites;
-        let monitor = builder.estate.add(format!("mon-{}", number + 1), Class::Monitor, site);
+        let monitor = builder
+            .estate
+            .add(format!("mon-{}", number + 1), Class::Monitor, site);
         builder.uplink(monitor, Class::Core);
     }
     builder.estate.watch();
@@ -155,11 +157,16 @@ impl Builder {
 
     fn places(&mut self) {
         for site in 0..self.scale.sites {
-            let name = format!("{}{}", REGIONS[site % REGIONS.len()], site / REGIONS.len() + 1);
+            let name = format!(
+                "{}{}",
+                REGIONS[site % REGIONS.len()],
+                site / REGIONS.len() + 1
+            );
             self.estate.sites.push(name.clone().into());
             self.estate.add(name.clone(), Class::Site, site);
             for letter in ["a", "b"] {
-                self.estate.add(format!("feed-{name}-{letter}"), Class::Feed, site);
+                self.estate
+                    .add(format!("feed-{name}-{letter}"), Class::Feed, site);
             }
         }
         for number in 0..self.scale.cores {
@@ -181,7 +188,11 @@ impl Builder {
             ];
             for (word, class) in kinds {
                 let site = number % self.scale.sites;
-                let name = format!("{word}-{}-{}", self.name(site), number / self.scale.sites + 1);
+                let name = format!(
+                    "{word}-{}-{}",
+                    self.name(site),
+                    number / self.scale.sites + 1
+                );
                 let helper = self.estate.add(name, class, site);
                 self.uplink(helper, Class::Core);
             }
@@ -213,10 +224,15 @@ impl Builder {
 
     /// Three quarters have a second cord to the other feed.
     fn power(&mut self, device: usize, pdu: usize) {
-        let other = self.estate.providers(pdu).find(|link| link.via == Via::PowerSingle);
+        let other = self
+            .estate
+            .providers(pdu)
+            .find(|link| link.via == Via::PowerSingle);
         let site = self.estate.cis[device].site;
         let feeds = self.estate.at(site, Class::Feed).to_vec();
-        let second = feeds.into_iter().find(|&feed| other.is_some_and(|link| link.to != feed));
+        let second = feeds
+            .into_iter()
+            .find(|&feed| other.is_some_and(|link| link.to != feed));
         match second.filter(|_| self.random.chance(0.75)) {
             Some(feed) => {
                 self.estate.link(device, pdu, Via::PowerDual);
@@ -231,7 +247,11 @@ impl Builder {
         for number in 0..self.scale.hypervisors {
             let tor = tors[number % tors.len()];
             let (site, rack) = (self.estate.cis[tor].site, self.estate.cis[tor].rack.clone());
-            let name = format!("hv-{}-{}", rack.as_deref().unwrap_or("x"), number / tors.len());
+            let name = format!(
+                "hv-{}-{}",
+                rack.as_deref().unwrap_or("x"),
+                number / tors.len()
+            );
             let machine = self.estate.add(name, Class::Hypervisor, site);
             self.estate.cis[machine].rack = rack;
             self.estate.link(machine, tor, Via::Net);
@@ -288,10 +308,16 @@ impl Builder {
     fn databases(&mut self) {
         for number in 0..self.scale.databases {
             let site = self.site(number);
-            let database = self.estate.add(format!("db-{number:02}"), Class::Database, site);
+            let database = self
+                .estate
+                .add(format!("db-{number:02}"), Class::Database, site);
             let count = self.random.between(2, 3);
             for (index, vm) in self.free_vms(site, count).into_iter().enumerate() {
-                let via = if index == 0 { Via::Primary } else { Via::Replica };
+                let via = if index == 0 {
+                    Via::Primary
+                } else {
+                    Via::Replica
+                };
                 self.estate.link(database, vm, via);
                 self.estate.cis[vm].app = Some(database);
             }
@@ -300,17 +326,26 @@ impl Builder {
 
     fn services(&mut self) {
         let certificates: Vec<usize> = (0..self.scale.certificates)
-            .map(|number| self.estate.add(format!("cert-{number:02}"), Class::Certificate, 0))
+            .map(|number| {
+                self.estate
+                    .add(format!("cert-{number:02}"), Class::Certificate, 0)
+            })
             .collect();
         let mut next_certificate = 0;
         for number in 0..self.scale.services {
             let site = self.site(number);
-            let service = self.estate.add(format!("svc-{number:02}"), Class::Application, site);
+            let service = self
+                .estate
+                .add(format!("svc-{number:02}"), Class::Application, site);
             let count = self.random.between(3, 8);
             let is_spread = self.random.chance(0.3);
             for index in 0..count {
                 let other = (site + 1) % self.scale.sites;
-                let place = if is_spread && index % 2 == 1 { other } else { site };
+                let place = if is_spread && index % 2 == 1 {
+                    other
+                } else {
+                    site
+                };
                 for vm in self.free_vms(place, 1) {
                     self.estate.link(service, vm, Via::Member);
                     self.estate.cis[vm].app = Some(service);
@@ -345,7 +380,11 @@ impl Builder {
         for (index, &caller) in services.iter().enumerate() {
             for _ in 0..self.random.between(0, 3) {
                 let unit = self.random.unit();
-                let reach = if self.random.chance(0.05) { services.len() } else { index };
+                let reach = if self.random.chance(0.05) {
+                    services.len()
+                } else {
+                    index
+                };
                 let mut callee = self.random.below(reach.max(1));
                 // The square makes the first ones popular.
                 while self.random.unit() > unit.max(0.3) && callee > 0 {
@@ -367,7 +406,9 @@ impl Builder {
     fn businesses(&mut self) {
         let services = self.estate.of(Class::Application).to_vec();
         for number in 0..self.scale.businesses {
-            let business = self.estate.add(format!("biz-{number:02}"), Class::Business, 0);
+            let business = self
+                .estate
+                .add(format!("biz-{number:02}"), Class::Business, 0);
             let criticality = 1 + self.random.below(4);
             self.estate.cis[business].criticality = u8::try_from(criticality).ok();
             for _ in 0..self.random.between(2, 5) {

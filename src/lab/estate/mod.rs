@@ -190,7 +190,9 @@ impl Estate {
     /// Adds a dependency, once.
     pub fn link(&mut self, from: usize, to: usize, via: Via) {
         let link = Link { from, to, via };
-        let is_known = self.providers[from].iter().any(|&held| self.links[held] == link);
+        let is_known = self.providers[from]
+            .iter()
+            .any(|&held| self.links[held] == link);
         if from == to || is_known {
             return;
         }
