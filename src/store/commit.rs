@@ -95,7 +95,11 @@ impl Batch {
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 // Not stored yet: nothing makes it before it is.
-                Change::CauseChanged { .. } => {}
+                Change::CauseChanged { .. }
+                | Change::AlertMoved { .. }
+                | Change::NodeChanged(_)
+                | Change::NodeForgotten(_)
+                | Change::ChangeNoted { .. } => {}
                 // Both are found again at the next start.
                 Change::DeadlinesTaken(_) | Change::Started(_) => {}
             }
