@@ -184,10 +184,11 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         clock,
         stage,
     } = parts;
-    let (submit, readiness) = (engine.clone(), engine);
+    let (submit, readiness) = (engine.clone(), engine.clone());
     let (figures, doors) = (ingest.clone(), ingest);
     ApiState::new(ApiSetup {
         db,
+        engine,
         submit: Arc::new(move |given| {
             let engine = submit.clone();
             Box::pin(async move { engine.command(given).await })
