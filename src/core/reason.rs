@@ -71,7 +71,13 @@ reasons! {
     AcknowledgeExpired = "acknowledge_expired", "The acknowledgement was given until now; the incident is new again.";
     HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";
     IncidentForgotten = "incident_forgotten", "The incident is closed for good.";
-    PriorityChanged = "priority_changed", "The priority follows the severity of the alerts.";
+    PriorityChanged = "priority_changed", "The priority follows the severity of the alerts and the services reached.";
+    AlertCorrelated = "alert_correlated", "The alert belongs to an open incident that explains it.";
+    AlertMoved = "alert_moved", "Another incident explains the alert better by now; it was moved there.";
+    IncidentMerged = "incident_merged", "Another incident has the same cause; it took over all alerts, and this one was closed.";
+    IncidentAbsorbed = "incident_absorbed", "The incident took over the alerts of another one that has the same cause.";
+    RootChanged = "root_changed", "Another condition explains the incident better now; the root cause changed, the number stays.";
+    StragglerLeft = "straggler_left", "The incident is over but for this alert, which now stands by itself.";
     // What people did.
     Acknowledged = "acknowledged", "A person took notice of the incident.";
     Assigned = "assigned", "The incident was given to a person or a team.";
