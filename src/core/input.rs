@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
+use crate::core::past::PastIncident;
 use crate::core::time::Timestamp;
 
 /// Something that happened.
@@ -99,6 +100,9 @@ pub struct CommandGiven {
     /// Hash of actor and `Idempotency-Key`; the same command with the same key is done once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<IdempotencyKey>,
+    /// What the store knows of the incident when it was closed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<PastIncident>,
 }
 
 /// An `Idempotency-Key` together with a digest of the command that it stands for.

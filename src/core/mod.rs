@@ -27,6 +27,7 @@ pub mod limits;
 mod members;
 pub mod observation;
 pub mod pages;
+pub mod past;
 pub mod reason;
 pub mod reconcile;
 pub mod rules;

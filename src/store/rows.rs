@@ -262,7 +262,7 @@ pub(super) fn incident_id(id: i64) -> Result<IncidentId, StoreError> {
     IncidentId::new(id).ok_or_else(|| StoreError::corrupt("incident", "id", id))
 }
 
-fn severity(table: &str, word: &str) -> Result<Severity, StoreError> {
+pub(super) fn severity(table: &str, word: &str) -> Result<Severity, StoreError> {
     Severity::from_word(word).ok_or_else(|| StoreError::corrupt(table, "severity", word))
 }
 
