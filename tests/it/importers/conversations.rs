@@ -1,0 +1,1 @@
+//! Conversations with scripted servers: paging and its quirks, without any network.
