@@ -13,6 +13,7 @@ pub fn rules(settings: &Settings) -> Rules {
     Rules {
         sources: settings.sources.iter().map(named).collect(),
         incident: settings.incident,
+        cmdb: settings.cmdb.clone(),
     }
 }
 
