@@ -31,6 +31,7 @@
 //! | [`store`] | durable state: one SQL text for SQLite and PostgreSQL | core, telemetry |
 //! | [`engine`] | the only one who decides; recovery is start-up | core, store, runtime, telemetry |
 //! | [`ingest`] | who may send, how much, and the answer after commit | core, sources, store (inbox), engine handle, runtime, telemetry |
+//! | [`wire`] | the way out to other systems: secrets in, sizes, times and addresses bounded | core, importers |
 //! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry |
 //! | [`app`] | who knows whom; start and stop | all |
 //! | [`cli`] | every command of the program | all |
@@ -71,3 +72,4 @@ pub mod sources;
 pub mod store;
 pub mod telemetry;
 pub mod token_key;
+pub mod wire;

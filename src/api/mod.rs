@@ -10,6 +10,7 @@ mod attempts;
 pub mod auth;
 mod body;
 mod browser;
+pub mod cmdb_imports;
 pub mod commands;
 pub mod dead_letters;
 pub mod docs;
@@ -40,6 +41,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
 use crate::store::{Db, StoreError};
 use auth::{Auth, AuthSetup, Entropy};
+use cmdb_imports::ImportStatus;
 use problem::{Kind, Problem};
 use sources::SourceStatus;
 
@@ -59,6 +61,8 @@ pub struct ApiSetup {
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
+    /// The configured imports and how they do.
+    pub imports: Arc<dyn Fn() -> Vec<ImportStatus> + Send + Sync>,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

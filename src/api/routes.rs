@@ -12,7 +12,10 @@ use utoipa_axum::routes;
 use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
-use super::{ApiState, alerts, commands, dead_letters, incidents, layers, sources, status, tokens};
+use super::{
+    ApiState, alerts, cmdb_imports, commands, dead_letters, incidents, layers, sources, status,
+    tokens,
+};
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
@@ -71,6 +74,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::get))
         .routes(routes!(alerts::timeline))
         .routes(routes!(alerts::explain))
+        .routes(routes!(cmdb_imports::list))
         .routes(routes!(sources::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));

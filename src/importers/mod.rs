@@ -19,6 +19,7 @@ pub mod itop;
 pub mod kubernetes;
 pub mod native;
 pub mod netbox;
+pub mod plain;
 pub mod prometheus;
 pub mod servicenow;
 pub mod terraform;
@@ -77,10 +78,10 @@ pub enum ImportError {
 
 /// Every format, in the order in which they are tried when none is named.
 pub static IMPORTERS: &[&dyn Format] = &[
+    &itop::Itop,
     &native::Native,
     &netbox::NetBox,
     &servicenow::ServiceNow,
-    &itop::Itop,
     &glpi::Glpi,
     &terraform::Terraform,
     &prometheus::Prometheus,

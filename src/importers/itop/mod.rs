@@ -11,7 +11,7 @@ use crate::core::cmdb::ci::IdentifierKind;
 use crate::core::cmdb::record::{CiRecord, Picture};
 use crate::core::cmdb::relation::RelationKind;
 use crate::importers::classes;
-use crate::importers::documents::{heads_hold, json, malformed};
+use crate::importers::documents::{head, heads_hold, json, malformed};
 use crate::importers::draft::{Draft, identify, identify_address, identify_name, relation};
 use crate::importers::value::{Object, at, criticality, field, keep_rest, object, text};
 use crate::importers::{Format, ImportError, NamedBytes};
@@ -38,7 +38,9 @@ impl Format for Itop {
     }
 
     fn recognises(&self, files: &[NamedBytes]) -> bool {
-        heads_hold(files, &["\"code\""])
+        let is_native = files.iter().any(|file| head(file).contains("\"cis\""));
+        !is_native
+            && heads_hold(files, &["\"code\""])
             && (heads_hold(files, &["\"objects\""]) || heads_hold(files, &["\"relations\""]))
     }
 
