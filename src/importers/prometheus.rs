@@ -36,7 +36,9 @@ impl Format for Prometheus {
     }
 
     fn recognises(&self, files: &[NamedBytes]) -> bool {
-        heads_hold(files, &["\"activeTargets\""]) || heads_hold(files, &["\"targets\"", "["])
+        [&["\"activeTargets\""][..], &["\"targets\"", "["], &["- targets:"]]
+            .iter()
+            .any(|words| heads_hold(files, words))
     }
 
     fn read(&self, files: &[NamedBytes]) -> Result<Picture, ImportError> {
