@@ -10,6 +10,8 @@ mod attempts;
 pub mod auth;
 mod body;
 mod browser;
+pub mod cis;
+pub mod cmdb;
 pub mod cmdb_imports;
 pub mod commands;
 pub mod dead_letters;
@@ -21,6 +23,7 @@ pub mod openapi;
 pub mod order;
 pub mod page;
 pub mod problem;
+pub mod quality;
 pub mod routes;
 pub mod shapes;
 pub mod sources;
@@ -36,14 +39,14 @@ pub use routes::router;
 
 use crate::core::input::CommandGiven;
 use crate::core::time::Timestamp;
-use crate::engine::handle::{CommandAnswer, SubmitError};
+use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
 use crate::store::{Db, StoreError};
 use auth::{Auth, AuthSetup, Entropy};
 use cmdb_imports::ImportStatus;
 use problem::{Kind, Problem};
-use sources::SourceStatus;
+use sources::{SourceStatus, Trial, Tried};
 
 /// What the engine will answer to a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
@@ -55,14 +58,18 @@ pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
 pub struct ApiSetup {
     /// The store, for reading; tokens are written through it too.
     pub db: Db,
-    /// The way to the engine.
+    /// The way to the engine, for commands.
     pub submit: Submit,
+    /// The way to the engine, for what it holds in memory, and for imports.
+    pub engine: EngineHandle,
     /// Why the daemon is not ready, one sentence each; empty when it is.
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
     /// The configured imports and how they do.
     pub imports: Arc<dyn Fn() -> Vec<ImportStatus> + Send + Sync>,
+    /// What a source would make of a message; nothing when there is no such source.
+    pub try_source: Arc<dyn Fn(Trial) -> Option<Tried> + Send + Sync>,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

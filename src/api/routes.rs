@@ -13,16 +13,13 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alerts, cmdb_imports, commands, dead_letters, incidents, layers, sources, status,
-    tokens,
+    ApiState, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, incidents, layers, quality,
+    sources, status, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 17] = [
-    "cis",
-    "cmdb",
-    "services",
+const LATER: [&str; 14] = [
     "silences",
     "maintenance",
     "changes",
@@ -75,6 +72,14 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::timeline))
         .routes(routes!(alerts::explain))
         .routes(routes!(cmdb_imports::list))
+        .routes(routes!(cis::list))
+        .routes(routes!(cis::get))
+        .routes(routes!(cis::relations))
+        .routes(routes!(cis::impact))
+        .routes(routes!(cis::services))
+        .routes(routes!(cmdb::imports))
+        .routes(routes!(quality::doctor))
+        .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
@@ -87,10 +92,13 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::resolve))
         .routes(routes!(commands::close))
         .routes(routes!(commands::reopen))
-        .routes(routes!(commands::add_note));
+        .routes(routes!(commands::add_note))
+        .routes(routes!(sources::try_message))
+        .routes(routes!(cmdb::bind_check));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke));
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(cmdb::import));
     let is_metrics_open = state.auth().setup().is_metrics_open;
     OpenApiRouter::with_openapi(openapi::start())
         .merge(everybody)

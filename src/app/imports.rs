@@ -19,8 +19,8 @@ use crate::config::Settings;
 use crate::config::imports::{ImportKind, ImportSettings};
 use crate::core::cmdb::record::Picture;
 use crate::core::time::Span;
-use crate::engine::cmdb::{ImportOutcome, ImportRequest};
-use crate::engine::handle::EngineHandle;
+
+use crate::engine::handle::{EngineHandle, ImportOutcome, ImportRequest};
 use crate::importers::conversation::Conversation;
 use crate::importers::documents::BYTES_MAX;
 use crate::importers::{NamedBytes, find, glpi, itop, kubernetes, netbox, plain, servicenow};

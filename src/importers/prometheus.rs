@@ -36,9 +36,13 @@ impl Format for Prometheus {
     }
 
     fn recognises(&self, files: &[NamedBytes]) -> bool {
-        [&["\"activeTargets\""][..], &["\"targets\"", "["], &["- targets:"]]
-            .iter()
-            .any(|words| heads_hold(files, words))
+        [
+            &["\"activeTargets\""][..],
+            &["\"targets\"", "["],
+            &["- targets:"],
+        ]
+        .iter()
+        .any(|words| heads_hold(files, words))
     }
 
     fn read(&self, files: &[NamedBytes]) -> Result<Picture, ImportError> {

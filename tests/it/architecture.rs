@@ -59,6 +59,18 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "runtime",
             "telemetry",
             "api_token",
+            // An uploaded export is read where it arrives.
+            "importers",
+        ],
+    ),
+    ("lab", &["core"]),
+    (
+        "simulate",
+        &[
+            "core",
+            "lab",
+            "sources::severity_words",
+            "sources::status_words",
         ],
     ),
     ("app", &["*"]),
