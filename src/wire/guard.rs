@@ -15,7 +15,8 @@ pub(super) struct Guard {
 }
 
 /// What to say about a refused address.
-const ADVICE: &str = "it is private; write allow_private = true if it is meant";
+const ADVICE: &str =
+    "it is private and allow_private is false; remove that if the address is meant";
 
 impl Guard {
     /// Checks an address that needs no look-up.

@@ -45,7 +45,7 @@ impl Fetch {
                     .any(|name| name == model.name || name == model.path)
         });
         Self {
-            base,
+            base: bare(base),
             lists: lists.collect(),
             current: 0,
             pages: BTreeSet::new(),
@@ -135,6 +135,16 @@ impl Fetch {
         self.current = self.current.saturating_add(1);
         Ok(self.first_page())
     }
+}
+
+/// People write the base of NetBox, or that of its API.
+fn bare(mut base: Url) -> Url {
+    let path = base.path().trim_end_matches('/');
+    if let Some(path) = path.strip_suffix("/api") {
+        let path = path.to_owned();
+        base.set_path(&path);
+    }
+    base
 }
 
 impl Conversation for Fetch {
