@@ -12,6 +12,7 @@ mod body;
 mod browser;
 pub mod cis;
 pub mod cmdb;
+pub mod cmdb_imports;
 pub mod commands;
 pub mod dead_letters;
 pub mod docs;
@@ -43,6 +44,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
 use crate::store::{Db, StoreError};
 use auth::{Auth, AuthSetup, Entropy};
+use cmdb_imports::ImportStatus;
 use problem::{Kind, Problem};
 use sources::{SourceStatus, Trial, Tried};
 
@@ -64,6 +66,8 @@ pub struct ApiSetup {
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
+    /// The configured imports and how they do.
+    pub imports: Arc<dyn Fn() -> Vec<ImportStatus> + Send + Sync>,
     /// What a source would make of a message; nothing when there is no such source.
     pub try_source: Arc<dyn Fn(Trial) -> Option<Tried> + Send + Sync>,
     /// The metrics as OpenMetrics text.

@@ -13,8 +13,8 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alerts, cis, cmdb, commands, dead_letters, incidents, layers, quality, sources,
-    status, tokens,
+    ApiState, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, incidents, layers, quality,
+    sources, status, tokens,
 };
 use crate::api_token::Role;
 
@@ -71,6 +71,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::get))
         .routes(routes!(alerts::timeline))
         .routes(routes!(alerts::explain))
+        .routes(routes!(cmdb_imports::list))
         .routes(routes!(cis::list))
         .routes(routes!(cis::get))
         .routes(routes!(cis::relations))

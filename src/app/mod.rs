@@ -3,6 +3,7 @@
 //! Stages start bottom-up (store, engine, api with ingest) and stop top-down, each with a deadline; their sum stays
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
+mod imports;
 mod janitor;
 mod listeners;
 mod lock;
@@ -41,6 +42,7 @@ use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
 
+use imports::{ImportBoard, Imports};
 use janitor::Janitor;
 use lock::{FileLock, Instance};
 use polls::Polls;
@@ -107,8 +109,7 @@ async fn run(
     inherited: Vec<TcpListener>,
     shell: Shell,
 ) -> anyhow::Result<()> {
-    let notifier = Notifier::from_env();
-    let heartbeats = Heartbeats::new();
+    let (notifier, heartbeats) = (Notifier::from_env(), Heartbeats::new());
     wiring::make_state_dir(&settings)?;
     let _lock = FileLock::take(&settings)?;
     let instance = Instance::take(&settings)?;
@@ -146,6 +147,7 @@ async fn run(
         engine: core.engine.clone(),
         ingest: core.ingest.clone(),
         metrics: Arc::clone(&metrics),
+        imports: core.board.clone(),
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
@@ -241,12 +243,19 @@ struct Side {
     reload: ReloadRequest,
 }
 
-/// Starts polls, deleting, reloading and the notice of readiness.
+/// Starts polls, imports, deleting, reloading and the notice of readiness.
 fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core) {
     let (polls_in, polls) = watch::channel(wiring::poll_setups(&side.settings));
     let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
     let clock = side.clock;
     let poller = Polls::new(polls, core.engine.clone(), clock.clone());
+    let imports = Imports {
+        settings: settings_out.clone(),
+        engine: core.engine.clone(),
+        clock: clock.clone(),
+        stage: stage.clone(),
+        board: core.board,
+    };
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,
@@ -264,6 +273,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     supervisor.spawn(stage, "rebind", |stop| done(rebind::run(rebinding, stop)));
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
+    supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
     supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
     supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));
@@ -274,6 +284,7 @@ struct Core {
     engine: EngineHandle,
     ingest: Ingest,
     rules: watch::Sender<Arc<Rules>>,
+    board: ImportBoard,
 }
 
 /// What the inner stages share.
@@ -326,6 +337,7 @@ fn start_core(
         engine: engine_handle,
         ingest,
         rules: rules_in,
+        board: ImportBoard::default(),
     }
 }
 

@@ -34,6 +34,8 @@ use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
 use crate::token_key;
 
+use super::imports::ImportBoard;
+
 /// The folder of lock file, instance id and token key; only its owner may look inside.
 pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
     let folder = settings.state_dir();
@@ -162,6 +164,7 @@ pub(super) struct ApiParts<'a> {
     pub(super) engine: EngineHandle,
     pub(super) ingest: Ingest,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) imports: ImportBoard,
     pub(super) clock: Clock,
     pub(super) stage: Stage,
 }
@@ -184,6 +187,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         engine,
         ingest,
         metrics,
+        imports,
         clock,
         stage,
     } = parts;
@@ -205,6 +209,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
                 .map(|door| source_status(door, shown_at.now()))
                 .collect()
         }),
+        imports: Arc::new(move || imports.list()),
         try_source: Arc::new(move |trial| try_source(&tried_at, &now, trial)),
         metrics: Arc::new(move || {
             figures.refresh_figures();

@@ -11,6 +11,7 @@ mod cmdb;
 pub mod env;
 pub mod error;
 mod files;
+pub mod imports;
 mod keys;
 mod mapping;
 pub mod presets;

@@ -61,6 +61,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         .find(|address| !is_loopback(address))
         .copied();
     let sources = sources::read(root.tables("source"), exposed);
+    let (cmdb, imports) = cmdb::read(&mut root);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -69,7 +70,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         sources,
         incident: incident(&mut root),
         settle: settle(&mut root),
-        cmdb: cmdb::read(&mut root),
+        cmdb,
+        imports,
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

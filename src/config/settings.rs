@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::config::imports::ImportSettings;
 use crate::config::secret::Secret;
 use crate::core::rules::{CmdbRules, IncidentRules, SettleRules};
 use crate::core::time::Span;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub settle: SettleRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// `[[cmdb.import]]`: inventories that are read again and again.
+    pub imports: Vec<ImportSettings>,
     /// `[retention]`: how long things are kept.
     pub retention: RetentionSettings,
     /// `[limits]`: bounds that an operator tunes.

@@ -201,23 +201,13 @@ fn basic(
     mut table: TableReader<'_>,
     password: fn(&Spot<'_>) -> Result<Secret, Complaint>,
 ) -> Option<Basic> {
-    let user = table.required("user", user_name);
+    let user = table.required("user", values::user_name);
     let password = table.required("password", password);
     table.finish();
     Some(Basic {
         user: user?,
         password: password?,
     })
-}
-
-fn user_name(spot: &Spot<'_>) -> Result<String, Complaint> {
-    let user = values::text(spot)?;
-    if user.contains(':') {
-        return Err(Complaint::new(
-            "a user name cannot contain a colon in basic authentication",
-        ));
-    }
-    Ok(user)
 }
 
 fn header(mut table: TableReader<'_>) -> Option<HeaderToken> {

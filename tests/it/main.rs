@@ -28,6 +28,8 @@ mod e2e;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod importers;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod listen;

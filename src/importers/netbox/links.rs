@@ -47,7 +47,9 @@ impl Links {
             }
         }
         for (pk, row) in rows.all("dcim.rearport") {
-            links.positions.insert(pk, number(row, "positions").unwrap_or(1));
+            links
+                .positions
+                .insert(pk, number(row, "positions").unwrap_or(1));
         }
         links
     }

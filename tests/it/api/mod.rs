@@ -180,6 +180,7 @@ impl World {
             }),
             unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
             sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
+            imports: Arc::new(Vec::new),
             try_source: Arc::new(tried),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
             clock: clock.clone(),
