@@ -34,6 +34,7 @@ pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed)
             reconcile::decide_difference(world, difference, now, ids)
         }
         Input::CommandGiven(given) => command::decide_command(world, given, now, ids),
+        Input::ChangeRecorded(_) => Decision::because(Reason::ChangeRecorded),
         Input::DeadlineReached => deadline::decide_due(world, now, ids),
         Input::Started => {
             let mut decision = Decision::because(Reason::Started);

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use crate::core::alert::Alert;
 use crate::core::bind::Binding;
 use crate::core::cmdb::graph::Difference;
+use crate::core::correlate::cause::Cause;
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
@@ -110,6 +111,13 @@ pub enum Change {
         alert: AlertId,
         /// Messages received about it while it belonged there.
         events: i64,
+    },
+    /// What an incident is about was judged anew.
+    CauseChanged {
+        /// The incident.
+        incident: IncidentId,
+        /// The judgement.
+        cause: Arc<Cause>,
     },
     /// A closed incident is no longer held in memory.
     IncidentForgotten(IncidentId),

@@ -59,6 +59,7 @@ reasons! {
     DeadlinesChecked = "deadlines_checked", "Deadlines were reached and looked at.";
     Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
     SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
+    ChangeRecorded = "change_recorded", "A change of a CI was recorded; it is evidence for what happens there soon after.";
     // What happened to incidents.
     IncidentOpened = "incident_opened", "An incident was opened for an alert that belongs to no open incident.";
     LinkedIncidentOpened = "linked_incident_opened", "The alert returned after the reopen window; a new incident was opened and linked to the last one.";

@@ -5,6 +5,7 @@
 //! not decide and cannot fail: a change carries the whole record as it is afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use smol_str::SmolStr;
@@ -13,6 +14,7 @@ use crate::core::alert::Alert;
 use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::cmdb::graph::{Difference, Graph};
+use crate::core::correlate::cause::Cause;
 use crate::core::decision::{Change, Decision};
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
@@ -33,6 +35,7 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     graph: Graph,
+    causes: BTreeMap<IncidentId, Arc<Cause>>,
     started_at: Option<Timestamp>,
     counts: Counts,
 }
@@ -151,6 +154,11 @@ impl State {
         &self.graph
     }
 
+    /// What an incident is about; `None` when only its own alert is known about it.
+    pub fn cause(&self, incident: IncidentId) -> Option<&Cause> {
+        self.causes.get(&incident).map(|cause| &**cause)
+    }
+
     /// Since when the daemon listens.
     pub fn started_at(&self) -> Option<Timestamp> {
         self.started_at
@@ -213,6 +221,9 @@ impl State {
                 Change::AlertJoined {
                     incident, alert, ..
                 } => self.join(*incident, *alert),
+                Change::CauseChanged { incident, cause } => {
+                    self.put_cause(*incident, Arc::clone(cause));
+                }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
                 Change::CommandRemembered {
@@ -300,6 +311,11 @@ impl State {
         }
     }
 
+    /// Puts in place what an incident is about, as [`State::apply`] does; also used to load.
+    pub fn put_cause(&mut self, incident: IncidentId, cause: Arc<Cause>) {
+        self.causes.insert(incident, cause);
+    }
+
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
     pub fn change_graph(&mut self, difference: &Difference) {
         self.graph.apply(difference);
@@ -327,6 +343,7 @@ impl State {
     }
 
     fn forget_incident(&mut self, id: IncidentId) {
+        self.causes.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -405,6 +422,7 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.graph == other.graph
+            && self.causes == other.causes
     }
 }
 

@@ -314,6 +314,7 @@ impl Ingest {
             actor: format_smolstr!("{kind}:{source}"),
             expected_version: None,
             idempotency: None,
+            past: None,
         };
         let answer = self.0.engine.command(given).await?;
         if answer.is_refused {

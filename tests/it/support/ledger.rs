@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 use watchbell::core::alert::Alert;
 use watchbell::core::cmdb::graph::Difference;
+use watchbell::core::correlate::cause::Cause;
 use watchbell::core::decision::{Change, Decision};
 use watchbell::core::ids::{AlertId, IncidentId, SourceId};
 use watchbell::core::incident::Incident;
@@ -33,6 +34,7 @@ pub(crate) struct Ledger {
     joined: Vec<(IncidentId, AlertId)>,
     answers: Vec<(u64, Remembered)>,
     graph: Vec<Arc<Difference>>,
+    causes: BTreeMap<IncidentId, Arc<Cause>>,
 }
 
 impl Ledger {
@@ -86,6 +88,7 @@ impl Ledger {
                 *self.left.entry(incident).or_default() += events;
             }
             Change::IncidentForgotten(id) => {
+                self.causes.remove(&id);
                 self.incidents.remove(&id);
             }
             Change::CommandRemembered {
@@ -105,6 +108,9 @@ impl Ledger {
                 self.answers.push((key.key, remembered));
             }
             Change::GraphChanged(difference) => self.graph.push(difference),
+            Change::CauseChanged { incident, cause } => {
+                self.causes.insert(incident, cause);
+            }
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
             Change::AlertTextChanged { .. } | Change::DeadlinesTaken(_) | Change::Started(_) => {}
@@ -128,6 +134,9 @@ impl Ledger {
         }
         for &(incident, alert) in &self.joined {
             state.join(incident, alert);
+        }
+        for (&incident, cause) in &self.causes {
+            state.put_cause(incident, Arc::clone(cause));
         }
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);
