@@ -240,7 +240,7 @@ fn link(
         if let Some(mut alert) = alert.cloned() {
             let counted = alert.count;
             draft.move_to(&mut alert, id, counted);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
     say(&mut draft, id, Reason::LinkedByPerson, given, note);
@@ -268,7 +268,7 @@ fn end_alerts(draft: &mut Draft<'_>, id: IncidentId) {
         if alert.is_firing() && alert.incident == Some(id) {
             let mut alert = alert.clone();
             draft.end(&mut alert, EndedBy::Person, now, Reason::EndedByPerson);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
 }

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::core::cmdb::ci::CiNumber;
+use crate::core::correlate::node::NodeId;
 use crate::core::ids::AlertId;
 
 /// One condition that may have caused an incident.
@@ -39,6 +41,21 @@ pub struct Cause {
     /// Sentences for people, most important first.
     #[serde(default)]
     pub why: Vec<Arc<str>>,
+    /// Cause, scale and services in one line; empty while the alert's own summary says more.
+    #[serde(default)]
+    pub title: SmolStr,
+    /// How many conditions there were when this was judged.
+    #[serde(default)]
+    pub nodes: u32,
+    /// The condition of the most probable root.
+    #[serde(default)]
+    pub root_node: Option<NodeId>,
+    /// Whether a service of criticality 1 is reached.
+    #[serde(default)]
+    pub is_vital: bool,
+    /// The CI that a person has named as the root.
+    #[serde(default)]
+    pub forced: Option<CiNumber>,
 }
 
 /// Services named by one incident; a wider outage says so by its count of CIs.

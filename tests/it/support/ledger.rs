@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 use watchbell::core::alert::Alert;
+use watchbell::core::cmdb::ci::CiNumber;
 use watchbell::core::cmdb::graph::Difference;
 use watchbell::core::correlate::cause::Cause;
+use watchbell::core::correlate::forest::RecentChange;
+use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
 use watchbell::core::ids::{AlertId, IncidentId, SourceId};
 use watchbell::core::incident::Incident;
@@ -35,6 +38,8 @@ pub(crate) struct Ledger {
     answers: Vec<(u64, Remembered)>,
     graph: Vec<Arc<Difference>>,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
+    nodes: BTreeMap<NodeId, Node>,
+    changes: Vec<(CiNumber, RecentChange)>,
 }
 
 impl Ledger {
@@ -108,6 +113,16 @@ impl Ledger {
                 self.answers.push((key.key, remembered));
             }
             Change::GraphChanged(difference) => self.graph.push(difference),
+            Change::AlertMoved { incident, alert } => {
+                self.joined.retain(|&pair| pair != (incident, alert));
+            }
+            Change::NodeChanged(node) => {
+                self.nodes.insert(node.id, *node);
+            }
+            Change::NodeForgotten(id) => {
+                self.nodes.remove(&id);
+            }
+            Change::ChangeNoted { ci, change, .. } => self.changes.push((ci, change)),
             Change::CauseChanged { incident, cause } => {
                 self.causes.insert(incident, cause);
             }
@@ -115,6 +130,11 @@ impl Ledger {
             Change::AlertBound { .. } => {}
             Change::AlertTextChanged { .. } | Change::DeadlinesTaken(_) | Change::Started(_) => {}
         }
+    }
+
+    /// Notes a CMDB that was there from the start.
+    pub(crate) fn start_with(&mut self, graph: &Difference) {
+        self.graph.push(Arc::new(graph.clone()));
     }
 
     /// The state that a restart would load.
@@ -134,6 +154,12 @@ impl Ledger {
         }
         for &(incident, alert) in &self.joined {
             state.join(incident, alert);
+        }
+        for node in self.nodes.values() {
+            state.put_node(node.clone());
+        }
+        for (ci, change) in &self.changes {
+            state.put_change(*ci, change.clone());
         }
         for (&incident, cause) in &self.causes {
             state.put_cause(incident, Arc::clone(cause));
