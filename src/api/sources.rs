@@ -187,11 +187,13 @@ pub async fn try_message(
 
 fn unknown(api: &ApiState, wanted: &str) -> Problem {
     let sources = (api.setup().sources)();
+    let distance = |source: &SourceStatus| strsim::damerau_levenshtein(&source.name, wanted);
     let near = sources
         .iter()
-        .find(|source| strsim::damerau_levenshtein(&source.name, wanted) <= TYPOS_MAX);
-    let hint = match near {
-        Some(source) => format!("did you mean {}?", source.name),
+        .map(|source| (distance(source), &source.name))
+        .min();
+    let hint = match near.filter(|(distance, _)| *distance <= TYPOS_MAX) {
+        Some((_, name)) => format!("did you mean {name}?"),
         None => "/api/v1/sources lists them".to_owned(),
     };
     let wanted: String = wanted.chars().take(64).collect();

@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, HeaderName, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -29,6 +29,9 @@ use super::{Accepted, Incoming, Ingest, Refusal};
 
 /// Seconds after which a refused sender may try again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
+const HANDSHAKE_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
+const HANDSHAKE_ALLOWED: HeaderName = HeaderName::from_static("webhook-allowed-origin");
+const HANDSHAKE_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 /// Characters of what a sender wrote that are repeated in an answer.
 const SHOWN_CHARS: usize = 40;
 
@@ -40,7 +43,10 @@ pub fn router(ingest: Ingest) -> Router {
     Router::new()
         .route(
             "/ingest/{source}",
-            post(receive).get(receive).fallback(wrong_method),
+            post(receive)
+                .get(receive)
+                .options(handshake)
+                .fallback(wrong_method),
         )
         .layer(gzip)
         .layer(CatchPanicLayer::custom(panicked))
@@ -237,6 +243,13 @@ pub(super) fn refused(refusal: &Refusal) -> Problem {
             )
         }
         Refusal::Overloaded(_) | Refusal::NotStored(WriteError::Overloaded) => overloaded(detail),
+        Refusal::NotCommanded(_) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not-ready",
+            "Not ready",
+            format!("the message is stored, but what it acknowledges is not passed on, send it again: {detail}"),
+        )
+        .retry_after(RETRY_AFTER_S),
         Refusal::NotStored(WriteError::Stopping | WriteError::Store(_)) => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "not-stored",
@@ -288,6 +301,28 @@ fn elsewhere(door: &Door) -> Problem {
         "Unknown source",
         format!("source {name:?} is fed at {path}, with one of its keys"),
     )
+}
+
+/// A sender of CloudEvents asks whether its events are wanted before it sends any (CloudEvents "HTTP 1.1 Web Hooks",
+/// section 4).
+async fn handshake(
+    State(ingest): State<Ingest>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let door = ingest.door(&source);
+    let is_taken = door
+        .as_ref()
+        .is_some_and(|door| door.kind() == "cloudevents");
+    let Some(origin) = headers.get(&HANDSHAKE_ORIGIN).filter(|_| is_taken) else {
+        return not_allowed(&source, door.is_some_and(|door| door.takes_query()));
+    };
+    let allowed = [
+        (ALLOW, HeaderValue::from_static("POST")),
+        (HANDSHAKE_ALLOWED, origin.clone()),
+        (HANDSHAKE_RATE, HeaderValue::from_static("*")),
+    ];
+    (StatusCode::OK, axum::response::AppendHeaders(allowed)).into_response()
 }
 
 async fn wrong_method(State(ingest): State<Ingest>, Path(source): Path<String>) -> Response<Body> {

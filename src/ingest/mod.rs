@@ -100,6 +100,9 @@ pub enum Refusal {
     /// It could not be stored.
     #[error(transparent)]
     NotStored(#[from] WriteError),
+    /// It is stored, but what it commands could not be given.
+    #[error(transparent)]
+    NotCommanded(#[from] SubmitError),
 }
 
 /// A message on its way in.
@@ -408,6 +411,7 @@ impl Ingest {
             rejects,
             reject_count,
             test_count,
+            acknowledged,
             ..
         } = decoded;
         let rejects = Rejects {
@@ -443,6 +447,10 @@ impl Ingest {
         if rejects.count > 0 {
             self.put_aside(door, "bad_items", rejects.detail(), message)
                 .await?;
+        }
+        for key in acknowledged {
+            let command = Command::Acknowledge { until: None };
+            self.command_alert(door, &key, command).await?;
         }
         Ok(Accepted::new(receipt, count, &rejects, is_duplicate))
     }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::core::identity::AlertKey;
 use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
 pub use crate::sources::envelope::Envelope;
@@ -81,6 +82,9 @@ pub struct Decoded {
     pub note_count: usize,
     /// Items that were understood and rightly say nothing about an alert; each has a note or a rule that left it out.
     pub skip_count: usize,
+    /// The alerts of which somebody took notice, the first [`DETAILS_MAX`]; each also counts as one that says nothing
+    /// about its alert.
+    pub acknowledged: Vec<AlertKey>,
     /// Items by which a person tested the connection: answered with success, shown, never an alert.
     pub test_count: usize,
 }

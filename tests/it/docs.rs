@@ -120,7 +120,7 @@ fn calls(line: &str) -> Vec<Vec<String>> {
         }
     }
     let mut calls = Vec::new();
-    for part in line.split(['|', ';', '>', '&']) {
+    for part in line.split(['|', ';', '>', '<', '&']) {
         let mut words = part.split_whitespace();
         if words.any(|word| word == "watchbell" || word.ends_with("$(watchbell")) {
             let arguments = words.map(|word| word.trim_end_matches(')').replace(['\'', '"'], ""));

@@ -147,6 +147,10 @@ fn shown(got: Result<Decoded, DecodeError>) -> Value {
             let mut value = decoded(&got);
             value["skipped"] = got.skip_count.into();
             value["tests"] = got.test_count.into();
+            if !got.acknowledged.is_empty() {
+                let keys = got.acknowledged.iter().map(|key| key.text().as_str());
+                value["acknowledged"] = keys.collect();
+            }
             value
         }
     }
