@@ -20,6 +20,7 @@ use super::incidents::id as incident_id;
 use super::problem::{Kind, Problem};
 use super::shapes::Incident;
 use super::time::Time;
+use crate::core::ids::IncidentId;
 use crate::core::input::{Command, CommandGiven, IdempotencyKey};
 use crate::core::limits;
 use crate::core::reason::Reason;
@@ -154,17 +155,19 @@ impl<B> Ordered<B> {
         if let Some(key) = self.idempotency_key {
             given.idempotency = Some(digest(&given, &key)?);
         }
+        let asked = given.incident;
         let (submit, db) = (api.setup().submit.clone(), api.setup().db.clone());
         let outcome = async move {
             let answer = tokio::time::timeout(ANSWER_TIMEOUT, submit(given))
                 .await
                 .unwrap_or(Err(SubmitError::Unknown))?;
-            let view = async { incidents::find(db.reader().await?.lend(), answer.incident).await };
+            let incident = answer.incident.unwrap_or(asked);
+            let view = async { incidents::find(db.reader().await?.lend(), incident).await };
             match (view.await, answer.is_refused) {
                 (Ok(Some(view)), false) => Ok(Incident::from(view)),
-                (Ok(view), true) => Err(refusal(answer, view.as_ref())),
+                (Ok(view), true) => Err(refusal(answer, incident, view.as_ref())),
                 (Ok(None), false) => Err(Problem::internal()),
-                (Err(_), true) => Err(refusal(answer, None)),
+                (Err(_), true) => Err(refusal(answer, incident, None)),
                 (Err(error), false) => {
                     log::warn!(error:% = error; "a command was carried out, its incident cannot be read: {error}");
                     let detail = "the command was carried out, but the incident cannot be read now; read it later";
@@ -176,13 +179,15 @@ impl<B> Ordered<B> {
     }
 }
 
-fn refusal(answer: CommandAnswer, view: Option<&incidents::IncidentView>) -> Problem {
+fn refusal(
+    answer: CommandAnswer,
+    incident: IncidentId,
+    view: Option<&incidents::IncidentView>,
+) -> Problem {
     let is_unknown = answer.reason == Reason::UnknownIncident;
     match view {
-        None if is_unknown => {
-            Problem::not_found(format!("there is no incident {}", answer.incident))
-                .with("reason", answer.reason.code())
-        }
+        None if is_unknown => Problem::not_found(format!("there is no incident {incident}"))
+            .with("reason", answer.reason.code()),
         None => Problem::refused(answer.reason),
         Some(view) => {
             // What the core no longer holds but the store does was closed for good.

@@ -9,11 +9,12 @@ use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
 use crate::core::identity::AlertKey;
-use crate::core::ids::{AlertId, IdFeed, IncidentId, SourceId};
+use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
+use crate::core::silence::SilenceChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -25,6 +26,8 @@ pub struct Decision {
     pub is_refused: bool,
     /// The incident that a command or observation came to, for the answer.
     pub incident: Option<IncidentId>,
+    /// The silence that an order came to, for the answer.
+    pub silence: Option<SilenceId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -39,7 +42,9 @@ pub struct CommandAnswer {
     /// Whether it was refused.
     pub is_refused: bool,
     /// The incident of the answer; another one than asked about when a linked one was opened.
-    pub incident: IncidentId,
+    pub incident: Option<IncidentId>,
+    /// The silence of the answer.
+    pub silence: Option<SilenceId>,
 }
 
 /// One change of state.
@@ -117,6 +122,8 @@ pub enum Change {
         /// Whether it was a refusal.
         is_refused: bool,
     },
+    /// Something changed about silences.
+    Silence(SilenceChange),
     /// The daemon listens since then.
     Started(Timestamp),
 }
@@ -147,6 +154,7 @@ impl Decision {
             reason,
             is_refused: false,
             incident: None,
+            silence: None,
             changes: Vec::new(),
             entries: Vec::new(),
         }

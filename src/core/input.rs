@@ -8,6 +8,8 @@ use smol_str::SmolStr;
 
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
+use crate::core::silence::Sweep;
+use crate::core::silence::given::SilenceGiven;
 use crate::core::time::Timestamp;
 
 /// Something that happened.
@@ -24,6 +26,10 @@ pub enum Input {
     SourcePolled(PollDifference),
     /// A person or program with a token wants something of an incident.
     CommandGiven(CommandGiven),
+    /// A person or program with a token orders something about silences.
+    SilenceGiven(SilenceGiven),
+    /// A reader of the store compared firing alerts with silences.
+    SilencesSwept(Sweep),
     /// The time of some deadline has come.
     DeadlineReached,
     /// The daemon started and has decided all that was left over.

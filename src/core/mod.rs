@@ -28,5 +28,6 @@ pub mod reason;
 pub mod reconcile;
 pub mod rules;
 pub mod severity;
+pub mod silence;
 pub mod state;
 pub mod time;

@@ -20,6 +20,7 @@ use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
+use crate::core::silence::Silences;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -31,6 +32,7 @@ pub struct State {
     sources: Vec<SmolStr>,
     deadlines: Deadlines,
     answers: Answers,
+    silences: Silences,
     started_at: Option<Timestamp>,
     counts: Counts,
 }
@@ -45,6 +47,8 @@ pub enum DeadlineKey {
     Alerts(i64),
     /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
     Incidents(i64),
+    /// Silences: one begins or ends.
+    Silences,
 }
 
 /// What is due, in order of number within a page.
@@ -144,6 +148,16 @@ impl State {
         self.answers.get(key.key)
     }
 
+    /// What is silenced, and by what.
+    pub fn silences(&self) -> &Silences {
+        &self.silences
+    }
+
+    /// The same, to load.
+    pub fn silences_mut(&mut self) -> &mut Silences {
+        &mut self.silences
+    }
+
     /// Since when the daemon listens.
     pub fn started_at(&self) -> Option<Timestamp> {
         self.started_at
@@ -156,7 +170,10 @@ impl State {
 
     /// When to call with [`crate::core::input::Input::DeadlineReached`] next; it may find nothing to do then.
     pub fn next_deadline(&self) -> Option<(Timestamp, DeadlineKey)> {
-        self.deadlines.first().copied()
+        let silences = self.silences.next_due();
+        let silences = silences.map(|at| (at, DeadlineKey::Silences));
+        let first = self.deadlines.first().copied();
+        first.into_iter().chain(silences).min()
     }
 
     /// What is due by `now`, at most so many records.
@@ -180,6 +197,8 @@ impl State {
                     due.incidents
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
+                // They keep their own order of time.
+                DeadlineKey::Silences => {}
             }
         }
         due
@@ -222,6 +241,7 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::Silence(change) => self.silences.apply(change),
                 Change::Started(at) => self.started_at = Some(*at),
             }
         }
@@ -334,6 +354,7 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
+                DeadlineKey::Silences => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -356,6 +377,7 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
+            DeadlineKey::Silences => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -390,6 +412,7 @@ impl PartialEq for State {
             && self.sources == other.sources
             && self.counts == other.counts
             && self.answers == other.answers
+            && self.silences == other.silences
     }
 }
 

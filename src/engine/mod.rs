@@ -7,6 +7,7 @@
 mod figures;
 pub mod handle;
 mod recover;
+pub mod sweep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,6 +69,7 @@ pub struct Engine {
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
+    swept: Arc<Notify>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -79,6 +81,7 @@ pub struct Engine {
 /// A batch that is being committed, with those who wait for it.
 struct Pending {
     commit: Committing,
+    wants_sweep: bool,
     answers: Vec<(Waiter, CommandAnswer)>,
     outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
@@ -141,11 +144,12 @@ impl Engine {
         let (status, status_out) = watch::channel(EngineStatus::Loading);
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
+        let swept = Arc::new(Notify::new());
         let handle = EngineHandle::new(
             setup.writer.clone(),
             requests_in,
             status_out,
-            Arc::clone(&parked),
+            [Arc::clone(&parked), Arc::clone(&swept)],
         );
         let engine = Self {
             db: setup.db,
@@ -160,6 +164,7 @@ impl Engine {
             batch_rows: setup.batch_rows,
             status,
             parked,
+            swept,
             on_turn: setup.on_turn,
             state: State::default(),
             ids: IdFeed::default(),
@@ -315,6 +320,18 @@ impl Engine {
         } = appended;
         let source = input.source.as_deref().map(SmolStr::new);
         match input.kind {
+            InputKind::Poll if input.content_type.as_deref() == Some(sweep::SWEEP) => {
+                if let Some(found) = read_json(seq, &input) {
+                    let decision = self.step(at, &Input::SilencesSwept(found));
+                    self.note(turn, seq, at, decision);
+                }
+            }
+            InputKind::Command if input.content_type.as_deref() == Some(handle::SILENCE) => {
+                if let Some(given) = read_json(seq, &input) {
+                    let decision = self.step(at, &Input::SilenceGiven(given));
+                    self.note(turn, seq, at, decision);
+                }
+            }
             InputKind::Message => {
                 let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
                 let source = source.unwrap_or_default();
@@ -376,13 +393,14 @@ impl Engine {
 
     /// Adds a decision to the batch, with whoever waits for it.
     fn note(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, decision: Decision) {
-        if let Some(incident) = decision.incident
-            && let Some(waiter) = self.writer.waiter(seq)
-        {
+        let is_answer =
+            decision.incident.is_some() || decision.silence.is_some() || decision.is_refused;
+        if is_answer && let Some(waiter) = self.writer.waiter(seq) {
             let answer = CommandAnswer {
                 reason: decision.reason,
                 is_refused: decision.is_refused,
-                incident,
+                incident: decision.incident,
+                silence: decision.silence,
             };
             turn.answers.push((waiter, answer));
         }
@@ -417,6 +435,7 @@ impl Engine {
         } = turn;
         self.committed_at = Instant::now();
         self.pending = Some(Pending {
+            wants_sweep: batch.wants_sweep(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -438,6 +457,9 @@ impl Engine {
             return Ok(());
         };
         outcome?;
+        if pending.wants_sweep {
+            self.swept.notify_one();
+        }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {
                 log::debug!("whoever gave a command has gone away");

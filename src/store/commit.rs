@@ -17,6 +17,7 @@ use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
 use super::rows::{late_columns, state_columns, status_columns};
+use super::silences::SilenceRows;
 use super::{Conn, StoreError, Tx, on};
 
 /// Decisions that are committed together.
@@ -36,6 +37,7 @@ pub struct Batch {
     joins: Vec<(IncidentId, AlertId, Timestamp)>,
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
+    silences: SilenceRows,
     entries: Vec<(Seq, Timestamp, Entry)>,
 }
 
@@ -92,6 +94,7 @@ impl Batch {
                 } => self.leaves.push((incident, alert, events)),
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
+                Change::Silence(change) => self.silences.add(change),
                 // Both are found again at the next start.
                 Change::DeadlinesTaken(_) | Change::Started(_) => {}
             }
@@ -108,6 +111,12 @@ impl Batch {
             + self.incidents.len()
             + self.entries.len()
             + self.joins.len()
+            + self.silences.row_count()
+    }
+
+    /// Whether a reader has to compare alerts with silences once this is committed.
+    pub fn wants_sweep(&self) -> bool {
+        self.silences.wants_sweep()
     }
 
     /// Writes everything but the cursor.
@@ -154,6 +163,7 @@ impl Batch {
             )
             .await?;
         }
+        self.silences.write(tx, partition).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;
         }
@@ -188,7 +198,7 @@ impl Batch {
 }
 
 /// Cuts rows into a few fixed sizes, so that each statement's text is one of few and stays prepared.
-fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+pub(super) fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
         let size = [256, 64, 16, 4, 1]

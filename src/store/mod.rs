@@ -21,6 +21,7 @@ pub mod load;
 pub mod query;
 pub mod retention;
 pub mod rows;
+pub mod silences;
 pub mod tokens;
 pub mod writer;
 
@@ -218,7 +219,10 @@ impl Db {
 }
 
 /// The schema's steps, oldest first. A step that was released is never edited: its checksum is stored.
-pub const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("schema/0001_first.sql"))];
+pub const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("schema/0001_first.sql")),
+    (5, "silences", include_str!("schema/0005_silences.sql")),
+];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
     let steps = MIGRATIONS

@@ -67,12 +67,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
 /// The layers that only compute.
 const PURE: [&str; 2] = ["core", "sources"];
 /// What the pure layers may take from outside besides `std`.
-const PURE_CRATES: [&str; 11] = [
+const PURE_CRATES: [&str; 12] = [
     "fnv",
     "foldhash",
     "hashbrown",
     "jiff",
     "proptest",
+    "regex",
     "serde",
     "sha2",
     "smol_str",

@@ -38,6 +38,8 @@ mod receivers;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod silences;
+#[cfg(test)]
 mod sources;
 #[cfg(test)]
 mod storage_faults;
