@@ -216,7 +216,7 @@ fn digest(given: &CommandGiven, key: &[u8]) -> Result<IdempotencyKey, Problem> {
     })
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

@@ -12,15 +12,17 @@ use utoipa_axum::routes;
 use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
-use super::{ApiState, alerts, commands, dead_letters, incidents, layers, sources, status, tokens};
+use super::{
+    ApiState, alertmanager, alerts, commands, dead_letters, incidents, layers, silences, sources,
+    status, tokens,
+};
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 17] = [
+const LATER: [&str; 16] = [
     "cis",
     "cmdb",
     "services",
-    "silences",
     "maintenance",
     "changes",
     "problems",
@@ -38,7 +40,7 @@ const LATER: [&str; 17] = [
 /// Commands of the contract that are not built yet.
 const LATER_COMMANDS: [&str; 6] = ["merge", "split", "unlink", "pin", "priority", "root"];
 /// The same outside of `/api/v1`: the beginnings of paths.
-const LATER_PATHS: [&str; 3] = ["/api/v2", "/heartbeat", "/hooks"];
+const LATER_PATHS: [&str; 2] = ["/heartbeat", "/hooks"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -46,6 +48,7 @@ pub fn router(state: ApiState) -> Router {
     let documents = Arc::new(Documents::new(&document));
     let router = router
         .layer(Extension(documents))
+        .merge(alertmanager::router(&state))
         .method_not_allowed_fallback(not_allowed)
         .fallback(not_found)
         .with_state(state);
@@ -71,6 +74,8 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::get))
         .routes(routes!(alerts::timeline))
         .routes(routes!(alerts::explain))
+        .routes(routes!(silences::list))
+        .routes(routes!(silences::get))
         .routes(routes!(sources::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
@@ -83,7 +88,10 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::resolve))
         .routes(routes!(commands::close))
         .routes(routes!(commands::reopen))
-        .routes(routes!(commands::add_note));
+        .routes(routes!(commands::add_note))
+        .routes(routes!(silences::create))
+        .routes(routes!(silences::preview))
+        .routes(routes!(silences::change, silences::edit, silences::expire));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke));

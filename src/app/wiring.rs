@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tower::ServiceExt as _;
 
+use crate::api::alertmanager::{Hooks, Pass};
 use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::SourceStatus;
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
 use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
-use crate::core::time::Span;
+use crate::core::time::{Span, Timestamp};
 use crate::engine::handle::EngineHandle;
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
 use crate::ingest::reconcile::PollSetup;
@@ -120,6 +123,7 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
             .map(|key| KeyDigest::new(key.expose()))
             .collect(),
         is_reconciled: source.reconcile.is_some(),
+        has_api: source.api,
     })
 }
 
@@ -184,14 +188,20 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         clock,
         stage,
     } = parts;
-    let (submit, readiness) = (engine.clone(), engine);
-    let (figures, doors) = (ingest.clone(), ingest);
+    let (submit, silence, readiness) = (engine.clone(), engine.clone(), engine);
+    let (figures, doors) = (ingest.clone(), ingest.clone());
+    let started_at = clock.now();
     ApiState::new(ApiSetup {
         db,
         submit: Arc::new(move |given| {
             let engine = submit.clone();
             Box::pin(async move { engine.command(given).await })
         }),
+        submit_silence: Arc::new(move |given| {
+            let engine = silence.clone();
+            Box::pin(async move { engine.silence(given).await })
+        }),
+        alertmanager: alertmanager_hooks(ingest, started_at),
         unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
         sources: Arc::new(move || {
             doors
@@ -213,6 +223,26 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         },
         entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
     })
+}
+
+/// How the API of Alertmanager reaches the source that owns it.
+fn alertmanager_hooks(ingest: Ingest, started_at: Timestamp) -> Hooks {
+    let router = crate::ingest::alertmanager::router(ingest.clone());
+    Hooks {
+        started_at,
+        door: Arc::new(move |headers| {
+            let door = ingest.api_door()?;
+            Some(match (door.is_guarded(), door.opens(headers)) {
+                (false, _) => Pass::Unguarded,
+                (true, false) => Pass::Refused,
+                (true, true) => Pass::Opened(door.name.clone()),
+            })
+        }),
+        take: Arc::new(move |request| {
+            let router = router.clone();
+            Box::pin(async move { router.oneshot(request).await.into_response() })
+        }),
+    }
 }
 
 fn source_status(door: &Door) -> SourceStatus {

@@ -19,7 +19,7 @@ use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes about silences; of several changes to one thing the last is written.
 #[derive(Debug, Default)]
-pub(super) struct SilenceRows {
+pub(in crate::store) struct SilenceRows {
     silences: BTreeMap<SilenceId, Arc<Silence>>,
     over: Vec<SilenceId>,
     pairs: BTreeMap<(AlertId, SilenceId), bool>,
@@ -140,7 +140,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Silence>]) -> Resul
 
 row! {
     /// A silence as stored.
-    pub(super) struct SilenceRow {
+    pub(in crate::store) struct SilenceRow {
         id: i64,
         uuid: String,
         matchers: String,
@@ -156,12 +156,12 @@ row! {
 }
 
 /// The columns of [`SilenceRow`], in its order.
-pub(super) const SILENCE_COLUMNS: &str = "id, uuid, matchers, starts_at, ends_at, created_by, comment, updated_at, \
-    once_key, is_started, is_swept";
+pub(in crate::store) const SILENCE_COLUMNS: &str = "silence.id, silence.uuid, silence.matchers, silence.starts_at, silence.ends_at, \
+    silence.created_by, silence.comment, silence.updated_at, silence.once_key, silence.is_started, silence.is_swept";
 
 impl SilenceRow {
     /// The core's value of it.
-    pub(super) fn into_core(self) -> Result<Silence, StoreError> {
+    pub(in crate::store) fn into_core(self) -> Result<Silence, StoreError> {
         let matchers: Vec<Matcher> = serde_json::from_str(&self.matchers)
             .map_err(|error| StoreError::corrupt("silence", "matchers", error))?;
         let uuid = self.uuid.parse();

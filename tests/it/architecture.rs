@@ -49,6 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "core",
             "store::dead_letters",
             "store::query",
+            "store::silences",
             "store::tokens",
             "store::Db",
             "store::StoreError",

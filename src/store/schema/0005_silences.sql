@@ -29,6 +29,8 @@ CREATE TABLE silence_alert (
     PRIMARY KEY (alert, silence)
 );
 
+CREATE INDEX silence_alert_by_silence ON silence_alert (silence, alert);
+
 CREATE TABLE silence_unchecked (
     alert BIGINT PRIMARY KEY,
     partition BIGINT NOT NULL
