@@ -134,7 +134,10 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
             "The sources left {left_out} of the same groups out of their messages."
         ));
     }
-    says.extend(suppressed_sentence("Every alert that fires is", &view.suppressed_by));
+    says.extend(suppressed_sentence(
+        "Every alert that fires is",
+        &view.suppressed_by,
+    ));
     let grade = Grade::of_severity(incident.severity);
     says.push(format!(
         "Its priority is {}: the worst severity is {}, which gives impact {} and urgency {} as long as no CMDB tells \
@@ -219,7 +222,12 @@ fn suppressed_sentence(subject: &str, by: &[String]) -> Option<String> {
             None => "its source, which mutes it on its own side".to_owned(),
         })
         .collect();
-    (!by.is_empty()).then(|| format!("{subject} suppressed by {}: people are not told.", by.join(", ")))
+    (!by.is_empty()).then(|| {
+        format!(
+            "{subject} suppressed by {}: people are not told.",
+            by.join(", ")
+        )
+    })
 }
 
 fn explanation(

@@ -1,6 +1,6 @@
 //! THE route list, by who may use them, and the order of what every request passes.
 //!
-//! Must be the only place that names a route; what belongs to the contract but not to this version is listed here too.
+//! Must be the only place that names a route of ours (Alertmanager's are in [`alertmanager`]); what belongs to the contract but not to this version is listed here too.
 
 use std::sync::Arc;
 

@@ -35,7 +35,10 @@ pub(super) fn check(wanted: &SilenceWanted, now: Timestamp) -> Result<(), String
     if matchers.len() > MATCHERS_MAX {
         return Err(format!("a silence has at most {MATCHERS_MAX} matchers"));
     }
-    if matchers.iter().all(|matcher: &Matcher| matcher.is_match("")) {
+    if matchers
+        .iter()
+        .all(|matcher: &Matcher| matcher.is_match(""))
+    {
         return Err("at least one matcher must not match the empty string".to_owned());
     }
     if ends_at <= starts_at {
@@ -93,7 +96,8 @@ pub(super) async fn give(
             Ok(None) => Err(Problem::internal()),
             Err(error) => {
                 log::warn!(error:% = error; "an order was carried out, its silence cannot be read: {error}");
-                let detail = "the order was carried out, but the silence cannot be read now; read it later";
+                let detail =
+                    "the order was carried out, but the silence cannot be read now; read it later";
                 Err(Problem::new(Kind::OutcomeUnknown, detail))
             }
         }

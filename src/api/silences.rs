@@ -30,7 +30,7 @@ use super::time::Time;
 use crate::core::ids::SilenceId;
 use crate::core::silence::given::{SilenceOrder, SilenceWanted};
 use crate::core::silence::matcher::Matcher;
-use crate::core::silence::{Operator, SilenceState, SilenceUuid, all_match, parse_matchers};
+use crate::core::silence::{Operator, SilenceState, SilenceUuid, all_match, parse_word};
 use crate::core::time::{Span, Timestamp};
 use crate::store::query::alerts::{self, AlertFilter, AlertOrder};
 use crate::store::query::silences::{self, SilenceView};
@@ -98,7 +98,7 @@ const fn yes() -> bool {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum MatcherWanted {
-    /// As text; several between commas.
+    /// As text; with braces around it several between commas.
     Text(String),
     /// As an object.
     Parts(MatcherShape),
@@ -340,7 +340,7 @@ fn matchers(wanted: Vec<MatcherWanted>) -> Result<Vec<Matcher>, Problem> {
     for wanted in wanted {
         match wanted {
             MatcherWanted::Text(text) => {
-                let parsed = parse_matchers(&text);
+                let parsed = parse_word(&text);
                 matchers.extend(parsed.map_err(|bad| Problem::bad_request(bad.to_string()))?);
             }
             MatcherWanted::Parts(parts) => {

@@ -25,6 +25,7 @@ pub mod out;
 pub mod pages;
 pub mod serve;
 pub mod settings;
+pub mod silence;
 pub mod store;
 pub mod table;
 pub mod target;
@@ -99,6 +100,9 @@ enum Command {
     /// List alerts
     #[command(after_help = alerts::EXAMPLES)]
     Alerts(alerts::AlertsArgs),
+    /// Keep people from being told of some alerts for a while
+    #[command(after_help = silence::EXAMPLES)]
+    Silence(silence::SilenceArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -174,6 +178,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Incidents(_)
         | Command::Incident(_)
         | Command::Alerts(_)
+        | Command::Silence(_)
         | Command::Explain(_)
         | Command::DeadLetters(_)
         | Command::Completions(_)
@@ -201,6 +206,7 @@ async fn dispatch(
         Command::Incidents(args) => incidents::run(&client(&args.daemon)?, &args, out).await,
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
+        Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Bench(command) => bench::run(&command, out).await,

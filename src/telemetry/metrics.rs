@@ -115,8 +115,9 @@ pub struct Metrics {
     pub leader: Gauge,
 }
 
-/// The version of Alertmanager whose API is spoken; its clients choose by it what they ask for (karma reads it here).
-pub const ALERTMANAGER_VERSION: &str = "0.28.0";
+/// The release of Alertmanager whose API is spoken. karma reads it here and wants 0.22 or later; amtool warns when it is
+/// not its own, so it is that of Debian.
+pub const ALERTMANAGER_VERSION: &str = "0.25.0";
 
 fn register_alertmanager(registry: &mut Registry) {
     let labels = [
@@ -127,9 +128,11 @@ fn register_alertmanager(registry: &mut Registry) {
     ];
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let build = Info::new(labels.to_vec());
-    registry
-        .sub_registry_with_prefix("alertmanager")
-        .register("build", "The release whose API is spoken", build);
+    registry.sub_registry_with_prefix("alertmanager").register(
+        "build",
+        "The release whose API is spoken",
+        build,
+    );
 }
 
 impl Metrics {

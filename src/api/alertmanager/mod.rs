@@ -64,15 +64,31 @@ pub enum Pass {
 pub fn router(state: &ApiState) -> Router<ApiState> {
     let viewer = Router::new()
         .route("/api/v2/status", get(status::status).fallback(wrong_method))
-        .route("/api/v2/receivers", get(status::receivers).fallback(wrong_method))
-        .route("/api/v2/alerts/groups", get(alerts::groups).fallback(wrong_method))
+        .route(
+            "/api/v2/receivers",
+            get(status::receivers).fallback(wrong_method),
+        )
+        .route(
+            "/api/v2/alerts/groups",
+            get(alerts::groups).fallback(wrong_method),
+        )
         .route_layer(from_fn_with_state((state.clone(), Wants::Reading), gate));
     let both = Router::new()
-        .route("/api/v2/alerts", get(alerts::list).post(take).fallback(wrong_method))
-        .route("/api/v2/silences", get(silences::list).post(silences::put).fallback(wrong_method))
+        .route(
+            "/api/v2/alerts",
+            get(alerts::list).post(take).fallback(wrong_method),
+        )
+        .route(
+            "/api/v2/silences",
+            get(silences::list)
+                .post(silences::put)
+                .fallback(wrong_method),
+        )
         .route(
             "/api/v2/silence/{id}",
-            get(silences::get).delete(silences::expire).fallback(wrong_method),
+            get(silences::get)
+                .delete(silences::expire)
+                .fallback(wrong_method),
         )
         .route_layer(from_fn_with_state((state.clone(), Wants::ByMethod), gate));
     Router::new()

@@ -16,7 +16,11 @@ pub struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn new(query: &str) -> Self {
-        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        Self(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -69,11 +73,22 @@ mod tests {
     #[test]
     fn truth_has_many_words_and_is_the_default() {
         let query = Query::new("a=true&b=YES&c=0&d=&e=maybe&filter=x%3D1&filter=y");
-        for (name, expected) in [("a", true), ("b", true), ("c", false), ("d", true), ("e", false), ("z", true)] {
+        for (name, expected) in [
+            ("a", true),
+            ("b", true),
+            ("c", false),
+            ("d", true),
+            ("e", false),
+            ("z", true),
+        ] {
             assert_eq!(query.is_wanted(name), expected, "{name}");
         }
         assert!(query.filters().is_err(), "y is no matcher");
-        assert!(!Query::new("receiver=ops.*").is_receiver("watchbell").unwrap());
+        assert!(
+            !Query::new("receiver=ops.*")
+                .is_receiver("watchbell")
+                .unwrap()
+        );
         assert!(Query::new("receiver=").is_receiver("watchbell").unwrap());
         assert!(Query::new("receiver=(").is_receiver("watchbell").is_err());
     }

@@ -23,15 +23,15 @@ use smol_str::SmolStr;
 use crate::core::ids::{AlertId, SilenceId};
 use crate::core::time::Timestamp;
 
-pub use held::Silences;
-use matcher::Matcher;
-pub use matcher::{BadMatcher, Operator, all_match};
-pub use parse::{parse_matcher, parse_matchers};
-pub use sweep::{Sweep, SweepMatch};
+pub use self::held::Silences;
+use self::matcher::Matcher;
+pub use self::matcher::{BadMatcher, Operator, all_match};
+pub use self::parse::{parse_matcher, parse_matchers, parse_word};
+pub use self::sweep::{Sweep, SweepMatch};
 
-pub(super) use given::decide_given;
-pub(super) use rules::{alert_ended, alert_heard, alert_without_labels, decide_due};
-pub(super) use sweep::decide_sweep;
+pub(super) use self::given::decide_given;
+pub(super) use self::rules::{alert_ended, alert_heard, alert_without_labels, decide_due};
+pub(super) use self::sweep::decide_sweep;
 
 /// Silences that are pending or active at once. Every alert that begins is compared with each that is not bound to
 /// another `alertname`; beyond it new ones are refused.

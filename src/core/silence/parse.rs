@@ -39,6 +39,18 @@ pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, BadMatcher> {
     parts.into_iter().map(parse_matcher).collect()
 }
 
+/// Reads what a person gives as one word: a matcher, or a list of them when there are braces around it.
+///
+/// # Errors
+/// As [`parse_matcher`].
+pub fn parse_word(text: &str) -> Result<Vec<Matcher>, BadMatcher> {
+    if text.trim_start().starts_with('{') {
+        parse_matchers(text)
+    } else {
+        parse_matcher(text).map(|matcher| vec![matcher])
+    }
+}
+
 /// Cuts at commas that do not stand between quotes.
 fn split(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();

@@ -1,6 +1,7 @@
 //! What a reader of the store found out about alerts that fire already: which silences match their labels.
 //!
 //! A proposal: what has changed since it was made is left alone. The hash of the text says which labels were compared.
+//! Must not compare labels itself.
 
 use std::sync::Arc;
 

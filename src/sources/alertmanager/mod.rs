@@ -146,12 +146,7 @@ impl<'m> Observer<'m> {
         self.observe_claim(index, item, claim)
     }
 
-    fn observe_claim(
-        &mut self,
-        index: usize,
-        item: Item<'_>,
-        claim: Claim,
-    ) -> Result<(), Problem> {
+    fn observe_claim(&mut self, index: usize, item: Item<'_>, claim: Claim) -> Result<(), Problem> {
         let key = self.key_of(&item, index)?;
         let starts_at = self.time(&item.starts_at, index, "startsAt");
         let ends_at = self.time(&item.ends_at, index, "endsAt");

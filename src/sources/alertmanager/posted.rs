@@ -6,8 +6,8 @@
 
 use serde_json::value::RawValue;
 
-use super::wire::{Item, careful_item};
 use super::Observer;
+use super::wire::{Item, careful_item};
 use crate::core::observation::Claim;
 use crate::sources::{DecodeError, Decoded, Message, Problem, json};
 

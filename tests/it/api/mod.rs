@@ -5,17 +5,20 @@ mod commands;
 mod document;
 mod lists;
 mod shapes;
+mod silences;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::IntoResponse as _;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use smol_str::SmolStr;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
+use watchbell::api::alertmanager::{Hooks, Pass};
 use watchbell::api::auth::{AuthSetup, TokenKey};
 use watchbell::api::sources::SourceStatus;
 use watchbell::api::{ApiSetup, ApiState, router};
@@ -26,6 +29,7 @@ use watchbell::core::rules::Rules;
 use watchbell::core::severity::Severity;
 use watchbell::core::time::{Span, Timestamp};
 use watchbell::engine::handle::EngineHandle;
+use watchbell::engine::sweep::Sweeper;
 use watchbell::engine::{Engine, EngineSetup};
 use watchbell::runtime::clock::Clock;
 use watchbell::runtime::entropy::random_bytes;
@@ -162,12 +166,39 @@ impl World {
             Ok(engine.run(stop).await?)
         });
         let (commands, ready) = (engine_handle.clone(), engine_handle.clone());
+        let silences = engine_handle.clone();
+        let sweeper = Sweeper {
+            db: db.clone(),
+            partition: 0,
+            engine: engine_handle.clone(),
+            clock: clock.clone(),
+        };
+        supervisor.spawn(&stage, "sweeper", |stop| async move {
+            sweeper.run(stop).await;
+            Ok(())
+        });
         let setup = ApiSetup {
             db: db.clone(),
             submit: Arc::new(move |given| {
                 let engine = commands.clone();
                 Box::pin(async move { engine.command(given).await })
             }),
+            submit_silence: Arc::new(move |given| {
+                let engine = silences.clone();
+                Box::pin(async move { engine.silence(given).await })
+            }),
+            alertmanager: Hooks {
+                started_at: clock.now(),
+                door: Arc::new(|headers| {
+                    Some(match headers.get("authorization") {
+                        Some(value) if value == "Bearer of-the-source" => {
+                            Pass::Opened("am".to_owned())
+                        }
+                        Some(_) | None => Pass::Unguarded,
+                    })
+                }),
+                take: Arc::new(|_| Box::pin(async { StatusCode::OK.into_response() })),
+            },
             unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
             sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
