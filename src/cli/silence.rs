@@ -140,10 +140,6 @@ impl Times {
             body.insert("duration_s".to_owned(), seconds.into());
         }
     }
-
-    fn has_end(self) -> bool {
-        self.span.is_some() || self.until.is_some()
-    }
 }
 
 /// Does what is asked about silences.
@@ -169,23 +165,8 @@ pub async fn run(client: &Client, args: &SilenceArgs, out: &Out) -> Result<Exit,
                 table(page, now(), out)
             })?;
         }
-        SilenceCommand::Add {
-            matchers,
-            times,
-            comment,
-            author,
-        } => {
-            if !times.has_end() {
-                let failure = Failure::usage("a silence needs an end");
-                return Err(failure.next("say how long with --for 2h, or until when with --until"));
-            }
-            let mut body = Map::new();
-            body.insert("matchers".to_owned(), written(matchers)?);
-            body.insert("comment".to_owned(), comment.as_str().into());
-            if let Some(author) = author {
-                body.insert("created_by".to_owned(), author.as_str().into());
-            }
-            times.add_to(&mut body);
+        add @ SilenceCommand::Add { .. } => {
+            let body = wanted(add)?;
             let answer = client.post(&["silences"], &Value::Object(body)).await?;
             print_id(&answer, output, out)?;
         }
@@ -203,15 +184,7 @@ pub async fn run(client: &Client, args: &SilenceArgs, out: &Out) -> Result<Exit,
             }
         }
         SilenceCommand::Update { id, times, comment } => {
-            let mut body = Map::new();
-            times.add_to(&mut body);
-            if let Some(comment) = comment {
-                body.insert("comment".to_owned(), comment.as_str().into());
-            }
-            if body.is_empty() {
-                let failure = Failure::usage("nothing to change");
-                return Err(failure.next("give --for, --until, --start or --comment"));
-            }
+            let body = changed(*times, comment.as_deref())?;
             let answer = client.post(&["silences", id], &Value::Object(body)).await?;
             print_id(&answer, output, out)?;
         }
@@ -225,6 +198,45 @@ pub async fn run(client: &Client, args: &SilenceArgs, out: &Out) -> Result<Exit,
         }
     }
     Ok(Exit::Done)
+}
+
+/// The body that makes a silence.
+fn wanted(add: &SilenceCommand) -> Result<Map<String, Value>, Failure> {
+    let mut body = Map::new();
+    let SilenceCommand::Add {
+        matchers,
+        times,
+        comment,
+        author,
+    } = add
+    else {
+        return Ok(body);
+    };
+    if times.span.is_none() && times.until.is_none() {
+        let failure = Failure::usage("a silence needs an end");
+        return Err(failure.next("say how long with --for 2h, or until when with --until"));
+    }
+    body.insert("matchers".to_owned(), written(matchers)?);
+    body.insert("comment".to_owned(), comment.as_str().into());
+    if let Some(author) = author {
+        body.insert("created_by".to_owned(), author.as_str().into());
+    }
+    times.add_to(&mut body);
+    Ok(body)
+}
+
+/// The body that changes a silence.
+fn changed(times: Times, comment: Option<&str>) -> Result<Map<String, Value>, Failure> {
+    let mut body = Map::new();
+    times.add_to(&mut body);
+    if let Some(comment) = comment {
+        body.insert("comment".to_owned(), comment.into());
+    }
+    if body.is_empty() {
+        let failure = Failure::usage("nothing to change");
+        return Err(failure.next("give --for, --until, --start or --comment"));
+    }
+    Ok(body)
 }
 
 /// Matchers as the API takes them; amtool's bare word is the name of an alert.

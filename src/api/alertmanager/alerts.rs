@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
 
 use super::query::Query;
 use super::shapes::{AlertGroup, GettableAlert, RECEIVER};
-use super::{plain, text};
+use super::{Fault, plain};
 use crate::api::ApiState;
 use crate::core::silence::all_match;
 use crate::core::silence::matcher::Matcher;
@@ -27,7 +26,7 @@ const PAGE: u32 = 500;
 pub async fn list(
     State(api): State<ApiState>,
     query: Query,
-) -> Result<Json<Vec<GettableAlert>>, Response> {
+) -> Result<Json<Vec<GettableAlert>>, Fault> {
     read(&api, &query).await.map(Json)
 }
 
@@ -35,7 +34,7 @@ pub async fn list(
 pub async fn groups(
     State(api): State<ApiState>,
     query: Query,
-) -> Result<Json<Vec<AlertGroup>>, Response> {
+) -> Result<Json<Vec<AlertGroup>>, Fault> {
     let mut by_incident: BTreeMap<String, Vec<GettableAlert>> = BTreeMap::new();
     for alert in read(&api, &query).await? {
         let group = by_incident.entry(alert.incident.clone()).or_default();
@@ -53,7 +52,7 @@ pub async fn groups(
     ))
 }
 
-async fn read(api: &ApiState, query: &Query) -> Result<Vec<GettableAlert>, Response> {
+async fn read(api: &ApiState, query: &Query) -> Result<Vec<GettableAlert>, Fault> {
     let filters = query.filters()?;
     if !query.is_receiver(RECEIVER)? {
         return Ok(Vec::new());
@@ -76,7 +75,7 @@ async fn read(api: &ApiState, query: &Query) -> Result<Vec<GettableAlert>, Respo
 }
 
 /// Every firing alert that matches.
-async fn read_firing(api: &ApiState, filters: Vec<Matcher>) -> Result<Vec<AlertView>, Response> {
+async fn read_firing(api: &ApiState, filters: Vec<Matcher>) -> Result<Vec<AlertView>, Fault> {
     let found = api
         .read(async move |db| {
             let filter = AlertFilter {
@@ -102,8 +101,7 @@ async fn read_firing(api: &ApiState, filters: Vec<Matcher>) -> Result<Vec<AlertV
                 }
             }
         })
-        .await
-        .map_err(|problem| text(&problem))?;
+        .await?;
     if found.len() > ALERTS_MAX {
         let why = format!(
             "more than {ALERTS_MAX} alerts match; name some with filter, or use /api/v1/alerts, which has pages"

@@ -15,9 +15,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
@@ -29,17 +30,22 @@ use super::problem::Problem;
 use crate::api_token::Role;
 use crate::core::time::Timestamp;
 
+/// Seconds after which a client may try again what failed for a moment.
+const RETRY_AFTER_S: u16 = 5;
+
 /// What the shell gives to this API.
 #[derive(Clone)]
 pub struct Hooks {
     /// When the process started.
     pub started_at: Timestamp,
     /// What the source that owns this API says of a request's headers; `None` when there is no such source.
-    pub door: Arc<dyn Fn(&HeaderMap) -> Option<Pass> + Send + Sync>,
+    pub door: Arc<DoorOpens>,
     /// Takes a `POST` of alerts whose sender was checked.
     pub take: Arc<dyn Fn(Request) -> TakeFuture + Send + Sync>,
 }
 
+/// Looks at the headers of a request.
+pub type DoorOpens = dyn Fn(&HeaderMap) -> Option<Pass> + Send + Sync;
 /// The answer to posted alerts.
 pub type TakeFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -125,7 +131,7 @@ async fn gate(
     match (api.setup().alertmanager.door)(request.headers()) {
         None => {
             let text = "no source owns this API; add a [[source]] of kind alertmanager, or write api = true at one";
-            framework(StatusCode::NOT_FOUND, 404, text)
+            framework(StatusCode::NOT_FOUND, 404, text).into_response()
         }
         Some(Pass::Opened(source)) => {
             let actor = format_smolstr!("alertmanager:{source}");
@@ -136,12 +142,7 @@ async fn gate(
         // Where nobody is asked for a token, the source's own secret still guards its door.
         Some(Pass::Refused) if is_sending && api.setup().auth.is_open => {
             let text = "this source asks for a secret; send it as its [[source]] entry says";
-            let mut response = framework(StatusCode::UNAUTHORIZED, 401, text);
-            let challenge = axum::http::HeaderValue::from_static("Bearer realm=\"watchbell\"");
-            response
-                .headers_mut()
-                .insert(axum::http::header::WWW_AUTHENTICATE, challenge);
-            response
+            framework(StatusCode::UNAUTHORIZED, 401, text).into_response()
         }
         Some(Pass::Refused | Pass::Unguarded) => require(State((api, role)), request, next).await,
     }
@@ -152,7 +153,7 @@ async fn take(State(api): State<ApiState>, request: Request) -> Response {
     // Goes on when the client hangs up: what it sent may be stored by then.
     match api.run(taken).await {
         Ok(response) => response,
-        Err(problem) => text(&problem),
+        Err(problem) => Fault::from(problem).into_response(),
     }
 }
 
@@ -160,44 +161,77 @@ async fn healthy() -> &'static str {
     "OK"
 }
 
-async fn unknown(uri: Uri) -> Response {
+async fn unknown(uri: Uri) -> Fault {
     let text = format!("path {} was not found", uri.path());
     framework(StatusCode::NOT_FOUND, 404, &text)
 }
 
-async fn wrong_method(request: Request) -> Response {
+async fn wrong_method(request: Request) -> Fault {
     let text = format!("method {} is not allowed", request.method());
     framework(StatusCode::METHOD_NOT_ALLOWED, 405, &text)
 }
 
+/// An answer that says what went wrong, in Alertmanager's shape.
+#[derive(Debug)]
+pub struct Fault {
+    status: StatusCode,
+    /// The code of Alertmanager's framework; without one it is an error of Alertmanager's own checks, a bare text.
+    code: Option<u16>,
+    text: String,
+}
+
 /// An error as Alertmanager's framework gives it.
-fn framework(status: StatusCode, code: u16, text: &str) -> Response {
-    (status, Json(json!({"code": code, "message": text}))).into_response()
-}
-
-/// An error as Alertmanager's own checks give it: a bare text.
-fn plain(status: StatusCode, text: &str) -> Response {
-    (status, Json(text)).into_response()
-}
-
-/// A problem of ours in Alertmanager's shape.
-fn text(problem: &Problem) -> Response {
-    let mut response = plain(problem.status(), problem.detail());
-    let is_later = problem.status() == StatusCode::SERVICE_UNAVAILABLE;
-    if is_later {
-        let headers = response.headers_mut();
-        headers.insert(axum::http::header::RETRY_AFTER, 5_u16.into());
+fn framework(status: StatusCode, code: u16, text: &str) -> Fault {
+    Fault {
+        status,
+        code: Some(code),
+        text: text.to_owned(),
     }
-    response
+}
+
+/// An error as Alertmanager's own checks give it.
+fn plain(status: StatusCode, text: &str) -> Fault {
+    Fault {
+        status,
+        code: None,
+        text: text.to_owned(),
+    }
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        plain(problem.status(), problem.detail())
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut response = match self.code {
+            Some(code) => {
+                let body = json!({"code": code, "message": self.text});
+                (self.status, Json(body)).into_response()
+            }
+            None => (self.status, Json(self.text)).into_response(),
+        };
+        let headers = response.headers_mut();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_S.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"watchbell\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
 }
 
 impl FromRequestParts<ApiState> for query::Query {
-    type Rejection = Response;
+    type Rejection = Fault;
 
     async fn from_request_parts(
         parts: &mut axum::http::request::Parts,
         _: &ApiState,
-    ) -> Result<Self, Response> {
+    ) -> Result<Self, Fault> {
         Ok(Self::new(parts.uri.query().unwrap_or_default()))
     }
 }

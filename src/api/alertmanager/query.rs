@@ -1,9 +1,8 @@
 //! Query parameters as Alertmanager reads them: unknown ones are ignored, truth has many words.
 
 use axum::http::StatusCode;
-use axum::response::Response;
 
-use super::plain;
+use super::{Fault, plain};
 use crate::core::silence::matcher::Matcher;
 use crate::core::silence::{Operator, parse_matcher};
 
@@ -41,7 +40,7 @@ impl Query {
     }
 
     /// The matchers of `filter`.
-    pub(super) fn filters(&self) -> Result<Vec<Matcher>, Response> {
+    pub(super) fn filters(&self) -> Result<Vec<Matcher>, Fault> {
         let texts: Vec<_> = self.all("filter").collect();
         if texts.len() > FILTERS_MAX {
             let text = format!("more than {FILTERS_MAX} filters");
@@ -52,7 +51,7 @@ impl Query {
     }
 
     /// Whether the receiver of that name is wanted.
-    pub(super) fn is_receiver(&self, name: &str) -> Result<bool, Response> {
+    pub(super) fn is_receiver(&self, name: &str) -> Result<bool, Fault> {
         let Some(pattern) = self.all("receiver").find(|value| !value.is_empty()) else {
             return Ok(true);
         };

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::query::Query;
 use super::shapes::{GettableSilence, PostableSilence};
-use super::{framework, plain, text};
+use super::{Fault, framework, plain};
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::body;
@@ -34,7 +34,7 @@ const REQUIRED: u16 = 602;
 pub async fn list(
     State(api): State<ApiState>,
     query: Query,
-) -> Result<Json<Vec<GettableSilence>>, Response> {
+) -> Result<Json<Vec<GettableSilence>>, Fault> {
     let filters = query.filters()?;
     let states: Vec<_> = SilenceState::ALL
         .into_iter()
@@ -63,8 +63,7 @@ pub async fn list(
                 }
             }
         })
-        .await
-        .map_err(|problem| text(&problem))?;
+        .await?;
     found.retain(|it| filters.iter().all(|filter| it.matchers.contains(filter)));
     found.sort_by_key(|it| match it.state(now) {
         SilenceState::Active => (0, it.ends_at.as_millis()),
@@ -79,8 +78,8 @@ pub async fn list(
 pub async fn get(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-) -> Result<Json<GettableSilence>, Response> {
-    let view = find(&api, uuid(&id)?).await.map_err(|it| text(&it))?;
+) -> Result<Json<GettableSilence>, Fault> {
+    let view = find(&api, uuid(&id)?).await?;
     Ok(Json(GettableSilence::new(&view.silence, api.now())))
 }
 
@@ -89,9 +88,9 @@ pub async fn expire(
     State(api): State<ApiState>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Response, Response> {
+) -> Result<Response, Fault> {
     let ended = silence_order::expire(&api, uuid(&id)?, caller.actor).await;
-    ended.map_err(|problem| text(&problem))?;
+    ended?;
     Ok(StatusCode::OK.into_response())
 }
 
@@ -100,7 +99,7 @@ pub async fn put(
     State(api): State<ApiState>,
     caller: Caller,
     body: Body,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Fault> {
     let posted: PostableSilence = body::read(body).await.map_err(|problem| {
         let code = problem.status();
         framework(code, code.as_u16(), problem.detail())
@@ -115,7 +114,7 @@ pub async fn put(
                 if problem.is(Kind::NotFound) {
                     unknown()
                 } else {
-                    text(&problem)
+                    problem.into()
                 }
             })?;
             Some(found.silence.id)
@@ -135,12 +134,12 @@ pub async fn put(
     let view = give(&api, order, caller.actor, None).await;
     let view = view.map_err(|problem| match problem.status() {
         StatusCode::CONFLICT => plain(StatusCode::BAD_REQUEST, problem.detail()),
-        _ => text(&problem),
+        _ => problem.into(),
     })?;
     Ok(Json(json!({"silenceID": view.silence.uuid.to_string()})))
 }
 
-fn uuid(id: &str) -> Result<SilenceUuid, Response> {
+fn uuid(id: &str) -> Result<SilenceUuid, Fault> {
     id.parse().map_err(|_| {
         let shown: String = id.chars().take(40).collect();
         let text = format!("silenceID in path must be of type uuid: {shown:?}");
@@ -148,7 +147,7 @@ fn uuid(id: &str) -> Result<SilenceUuid, Response> {
     })
 }
 
-fn wanted(posted: PostableSilence) -> Result<SilenceWanted, Response> {
+fn wanted(posted: PostableSilence) -> Result<SilenceWanted, Fault> {
     let missing = |field: &str| {
         let text = format!("{field} in body is required");
         framework(StatusCode::UNPROCESSABLE_ENTITY, REQUIRED, &text)

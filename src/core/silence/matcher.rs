@@ -187,7 +187,8 @@ fn compile(value: &str) -> Result<Regex, BadMatcher> {
             value: shown(value),
             problem: match error {
                 regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-                other => last_line(&other.to_string()),
+                regex::Error::Syntax(text) => last_line(&text),
+                _ => "it cannot be read".to_owned(),
             },
         })
 }
