@@ -56,35 +56,26 @@ async fn amtool_adds_alerts_and_silences_them() {
     };
     let home = Home::new(&config(""));
     let daemon = home.start().await;
-    let run = |arguments: &[&str]| said(&amtool(&programs, &home, &daemon, arguments));
-    run(&[
-        "alert",
-        "add",
-        "alertname=DiskFull",
-        "instance=db1",
-        "severity=critical",
-    ]);
-    run(&["alert", "add", "alertname=DiskFull", "instance=db2"]);
+    let run = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        said(&amtool(&programs, &home, &daemon, &words))
+    };
+    run("alert add alertname=DiskFull instance=db1 severity=critical");
+    run("alert add alertname=DiskFull instance=db2");
     let fires = |alert: &Value| alert["status"] == "firing";
     eventually("both fire", async || {
         let alerts = daemon.list("/api/v1/alerts").await;
         (alerts.len() == 2 && alerts.iter().all(fires)).then_some(())
     })
     .await;
-    let listed = run(&["alert", "query", "-o", "json"]);
+    let listed = run("alert query -o json");
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
     assert_eq!(listed[0]["labels"]["alertname"], "DiskFull");
 
-    let id = run(&[
-        "silence",
-        "add",
-        "alertname=DiskFull",
-        "instance=~db[1]",
-        "--comment=swap",
-        "--author=ana",
-        "--duration=1h",
-    ]);
+    let id = run(
+        "silence add alertname=DiskFull instance=~db[1] --comment=swap --author=ana --duration=1h",
+    );
     assert_eq!(id.len(), 36, "{id}");
     let by = json!([format!("silence:{id}")]);
     eventually("the first is silenced", async || {
@@ -93,32 +84,28 @@ async fn amtool_adds_alerts_and_silences_them() {
         (silenced.count() == 1).then_some(())
     })
     .await;
-    let active = run(&["alert", "query"]);
+    let active = run("alert query");
     assert!(
         active.contains("DiskFull") && active.lines().count() == 2,
         "{active}"
     );
-    assert_eq!(run(&["alert", "query", "--silenced"]).lines().count(), 2);
-    let silences = run(&["silence", "query"]);
+    assert_eq!(run("alert query --silenced").lines().count(), 2);
+    let silences = run("silence query");
     assert!(
         silences.contains(&id) && silences.contains("swap"),
         "{silences}"
     );
-    assert_eq!(run(&["silence", "query", "-q", "instance=~db[1]"]), id);
+    assert_eq!(run("silence query -q instance=~db[1]"), id);
 
-    let longer = run(&[
-        "silence",
-        "update",
-        "--duration=3h",
-        "--comment=longer",
-        &id,
-    ]);
+    let longer = run(&format!(
+        "silence update --duration=3h --comment=longer {id}"
+    ));
     assert!(
         longer.contains(&id) && longer.contains("longer"),
         "kept its id: {longer}"
     );
-    run(&["silence", "expire", &id]);
-    let expired = run(&["silence", "query", "--expired", "-q"]);
+    run(&format!("silence expire {id}"));
+    let expired = run("silence query --expired -q");
     assert_eq!(expired, id);
     eventually("nothing is silenced", async || {
         let alerts = daemon.list("/api/v1/alerts").await;
@@ -135,8 +122,8 @@ async fn amtool_adds_alerts_and_silences_them() {
         &["silence", "add", "x=y", "a=~(", "--comment=x"],
     );
     assert!(!wrong.status.success(), "{wrong:?}");
-    run(&["cluster", "show"]);
-    assert!(run(&["config", "show"]).contains("watchbell"));
+    run("cluster show");
+    assert!(run("config show").contains("watchbell"));
     daemon.stop().await;
 }
 
@@ -173,7 +160,7 @@ async fn prometheus_sends_straight_to_us_and_an_alertmanager_tells_of_the_same_a
     daemon.stop().await;
 }
 
-fn labelled(name: &str, more: Value) -> Value {
+fn labelled(name: &str, more: &Value) -> Value {
     let mut alert = json!({"labels": {"alertname": name, "severity": "critical"}});
     alert
         .as_object_mut()
@@ -183,22 +170,22 @@ fn labelled(name: &str, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_good_in_a_list_is_kept_and_survives_a_kill() {
+async fn what_is_good_in_a_list_is_kept() {
     let home = Home::new(&config("expire_after = \"1h\"\n"));
-    let mut daemon = home.start().await;
+    let daemon = home.start().await;
     let far = "2099-01-01T00:00:00Z";
     let all_good = json!([
         labelled(
             "A",
-            json!({"startsAt": "2026-01-01T00:00:00Z", "endsAt": far, "annotations": {"summary": "a is down"}})
+            &json!({"startsAt": "2026-01-01T00:00:00Z", "endsAt": far, "annotations": {"summary": "a is down"}})
         ),
         labelled(
             "B",
-            json!({"startsAt": "2026-01-01T00:00:00.123+01:00", "endsAt": "0001-01-01T00:00:00Z"})
+            &json!({"startsAt": "2026-01-01T00:00:00.123+01:00", "endsAt": "0001-01-01T00:00:00Z"})
         ),
         labelled(
             "C",
-            json!({"startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T01:00:00Z"})
+            &json!({"startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T01:00:00Z"})
         ),
     ]);
     let answer = daemon.send_alerts(&all_good).await;
@@ -206,11 +193,11 @@ async fn what_is_good_in_a_list_is_kept_and_survives_a_kill() {
     let answer = daemon.send_alerts(&json!([])).await;
     assert_eq!(answer.status.as_u16(), 200, "nothing is fine, too");
     let mixed = json!([
-        labelled("D", json!({"endsAt": far})),
+        labelled("D", &json!({"endsAt": far})),
         {"labels": {}},
         {"labels": {"alertname": ""}},
         {"annotations": {}},
-        labelled("E", json!({"startsAt": far, "endsAt": "2026-01-01T00:00:00Z"})),
+        labelled("E", &json!({"startsAt": far, "endsAt": "2026-01-01T00:00:00Z"})),
         {"labels": {"": "x"}},
         {"labels": {"a": []}},
         7,
@@ -241,6 +228,11 @@ async fn what_is_good_in_a_list_is_kept_and_survives_a_kill() {
         assert_eq!(answer.status.as_u16(), status, "{body}: {}", answer.text);
         assert_eq!(answer.header("content-type"), "application/json");
     }
+    what_was_kept(&daemon).await;
+    daemon.stop().await;
+}
+
+async fn what_was_kept(daemon: &Daemon) {
     let alert = daemon.alert_named("A", "fires", |_| true).await;
     assert_eq!(
         alert["expires_at"], "2099-01-01T00:00:00.000Z",
@@ -262,7 +254,8 @@ async fn what_is_good_in_a_list_is_kept_and_survives_a_kill() {
     assert_eq!(names.len(), 3, "{names:?}");
 
     // What comes by webhook under the same labels is the same alert.
-    let fingerprint = &alert["key"].as_str().unwrap()["am:v1:".len()..];
+    let key = alert["key"].as_str().unwrap();
+    let fingerprint = key.strip_prefix("am:v1:").unwrap();
     let webhook = json!({"version": "4", "alerts": [{"status": "resolved", "fingerprint": fingerprint,
         "labels": {"alertname": "A", "severity": "critical"}, "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T02:00:00Z"}]});
     assert_eq!(
@@ -272,7 +265,14 @@ async fn what_is_good_in_a_list_is_kept_and_survives_a_kill() {
     daemon
         .alert_named("A", "ends", |alert| alert["status"] == "resolved")
         .await;
+}
 
+#[tokio::test]
+async fn a_silence_survives_a_kill() {
+    let home = Home::new(&config(""));
+    let mut daemon = home.start().await;
+    let alerts = json!([labelled("B", &json!({}))]);
+    assert_eq!(daemon.send_alerts(&alerts).await.status.as_u16(), 200);
     let silence = json!({"matchers": ["alertname=B"], "duration_s": 3600, "comment": "x"});
     let id = daemon.post("/api/v1/silences", &silence).await.json()["id"].clone();
     let by = json!([format!("silence:{}", id.as_str().unwrap())]);
@@ -295,7 +295,7 @@ async fn what_is_good_in_a_list_is_kept_and_survives_a_kill() {
 async fn the_api_belongs_to_one_source_and_asks_for_its_secret() {
     let home = Home::new(&config("token = \"a long enough token\"\n"));
     let daemon = home.start().await;
-    let alerts = json!([labelled("A", json!({}))]);
+    let alerts = json!([labelled("A", &json!({}))]);
     assert_eq!(daemon.send_alerts(&alerts).await.status.as_u16(), 401);
     let daemon = daemon.with_token("a long enough token");
     assert_eq!(daemon.send_alerts(&alerts).await.status.as_u16(), 200);
@@ -313,7 +313,7 @@ async fn the_api_belongs_to_one_source_and_asks_for_its_secret() {
 async fn our_own_command_line_makes_and_ends_silences() {
     let home = Home::new(&config(""));
     let daemon = home.start().await;
-    let alerts = json!([labelled("DiskFull", json!({}))]);
+    let alerts = json!([labelled("DiskFull", &json!({}))]);
     assert_eq!(daemon.send_alerts(&alerts).await.status.as_u16(), 200);
     daemon.alert_named("DiskFull", "fires", |_| true).await;
     let url = daemon.url("");

@@ -33,7 +33,7 @@ use watchbell::engine::sweep::Sweeper;
 use watchbell::engine::{Engine, EngineSetup};
 use watchbell::runtime::clock::Clock;
 use watchbell::runtime::entropy::random_bytes;
-use watchbell::runtime::supervise::Supervisor;
+use watchbell::runtime::supervise::{Stage, Supervisor};
 use watchbell::store::Db;
 use watchbell::store::inbox::{InputKind, NewInput, StoredBody};
 use watchbell::store::tokens::{self, TokenRow};
@@ -165,8 +165,6 @@ impl World {
         supervisor.spawn(&stage, "engine", |stop| async move {
             Ok(engine.run(stop).await?)
         });
-        let (commands, ready) = (engine_handle.clone(), engine_handle.clone());
-        let silences = engine_handle.clone();
         let sweeper = Sweeper {
             db: db.clone(),
             partition: 0,
@@ -177,40 +175,7 @@ impl World {
             sweeper.run(stop).await;
             Ok(())
         });
-        let setup = ApiSetup {
-            db: db.clone(),
-            submit: Arc::new(move |given| {
-                let engine = commands.clone();
-                Box::pin(async move { engine.command(given).await })
-            }),
-            submit_silence: Arc::new(move |given| {
-                let engine = silences.clone();
-                Box::pin(async move { engine.silence(given).await })
-            }),
-            alertmanager: Hooks {
-                started_at: clock.now(),
-                door: Arc::new(|headers| {
-                    Some(match headers.get("authorization") {
-                        Some(value) if value == "Bearer of-the-source" => {
-                            Pass::Opened("am".to_owned())
-                        }
-                        Some(_) | None => Pass::Unguarded,
-                    })
-                }),
-                take: Arc::new(|_| Box::pin(async { StatusCode::OK.into_response() })),
-            },
-            unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
-            sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
-            metrics: Arc::new(|| "# EOF\n".to_owned()),
-            clock: clock.clone(),
-            stage,
-            auth: AuthSetup {
-                is_open,
-                is_metrics_open: false,
-                key: TokenKey::new(KEY),
-            },
-            entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
-        };
+        let setup = api_setup(&db, &engine_handle, &clock, (stage, is_open));
         let world = Self {
             db,
             clock,
@@ -334,6 +299,54 @@ pub(crate) fn request(
         request = request.header(*name, *value);
     }
     request.body(Body::from(body.to_owned())).unwrap()
+}
+
+/// What the API is made of here.
+fn api_setup(
+    db: &Db,
+    engine: &EngineHandle,
+    clock: &Clock,
+    (stage, is_open): (Stage, bool),
+) -> ApiSetup {
+    let (commands, ready) = (engine.clone(), engine.clone());
+    let silences = engine.clone();
+    ApiSetup {
+        db: db.clone(),
+        submit: Arc::new(move |given| {
+            let engine = commands.clone();
+            Box::pin(async move { engine.command(given).await })
+        }),
+        submit_silence: Arc::new(move |given| {
+            let engine = silences.clone();
+            Box::pin(async move { engine.silence(given).await })
+        }),
+        alertmanager: hooks(clock.now()),
+        unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
+        sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
+        metrics: Arc::new(|| "# EOF\n".to_owned()),
+        clock: clock.clone(),
+        stage,
+        auth: AuthSetup {
+            is_open,
+            is_metrics_open: false,
+            key: TokenKey::new(KEY),
+        },
+        entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
+    }
+}
+
+/// The source `am` owns the API of Alertmanager and has a secret.
+fn hooks(started_at: Timestamp) -> Hooks {
+    Hooks {
+        started_at,
+        door: Arc::new(|headers| {
+            Some(match headers.get("authorization") {
+                Some(value) if value == "Bearer of-the-source" => Pass::Opened("am".to_owned()),
+                Some(_) | None => Pass::Unguarded,
+            })
+        }),
+        take: Arc::new(|_| Box::pin(async { StatusCode::OK.into_response() })),
+    }
 }
 
 fn source(name: &str) -> SourceStatus {

@@ -23,7 +23,7 @@ impl World {
     }
 }
 
-fn body(matchers: Value) -> Value {
+fn body(matchers: &Value) -> Value {
     json!({"matchers": matchers, "duration_s": 3600, "comment": "known"})
 }
 
@@ -31,7 +31,7 @@ fn body(matchers: Value) -> Value {
 async fn a_silence_hides_what_fires_and_what_begins_to_fire_until_it_ends() {
     let world = World::open().await;
     world.fire("F", Severity::Critical).await;
-    let made = world.make(body(json!(["alertname=~\"F|G\""]))).await;
+    let made = world.make(body(&json!(["alertname=~\"F|G\""]))).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let silence = made.json();
     let id = silence["id"].as_str().unwrap();
@@ -75,7 +75,9 @@ async fn a_silence_hides_what_fires_and_what_begins_to_fire_until_it_ends() {
 async fn a_silence_is_changed_ended_and_listed_by_state() {
     let world = World::open().await;
     let id = |answer: &Answer| answer.json()["id"].as_str().unwrap().to_owned();
-    let first = id(&world.make(body(json!([{"name": "a", "value": "b"}]))).await);
+    let first = id(&world
+        .make(body(&json!([{"name": "a", "value": "b"}])))
+        .await);
     let path = format!("/api/v1/silences/{first}");
     let longer = world
         .send(request(Method::PUT, &path, r#"{"duration_s":7200}"#, &[]))
@@ -214,7 +216,7 @@ async fn a_preview_counts_without_making_anything() {
 #[tokio::test]
 async fn the_same_order_with_the_same_key_makes_one_silence() {
     let world = World::open().await;
-    let text = body(json!(["a=b"])).to_string();
+    let text = body(&json!(["a=b"])).to_string();
     let order = || {
         request(
             Method::POST,
@@ -376,6 +378,11 @@ async fn errors_have_alertmanagers_shapes() {
         assert!(answer.text.contains(word), "{body}: {}", answer.text);
         assert_eq!(answer.header("content-type"), "application/json");
     }
+}
+
+#[tokio::test]
+async fn paths_have_alertmanagers_codes() {
+    let world = World::open().await;
     for (method, path, status) in [
         (Method::GET, "/api/v2/silence/x", 422),
         (
