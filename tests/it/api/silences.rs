@@ -306,6 +306,10 @@ async fn alertmanagers_clients_see_alerts_and_silences_in_their_shape() {
         world.get("/api/v2/silences?filter=a%3Db").await.ok(),
         json!([])
     );
+    expires(&world, &id).await;
+}
+
+async fn expires(world: &World, id: &str) {
     let path = format!("/api/v2/silence/{id}");
     assert_eq!(world.get(&path).await.ok()["id"], json!(id));
     for _ in 0..2 {
