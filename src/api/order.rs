@@ -23,8 +23,10 @@ use super::time::Time;
 use crate::core::ids::IncidentId;
 use crate::core::input::{Command, CommandGiven, IdempotencyKey};
 use crate::core::limits;
+use crate::core::past::PastIncident;
 use crate::core::reason::Reason;
 use crate::engine::handle::{CommandAnswer, SubmitError};
+use crate::store::Db;
 use crate::store::query::incidents;
 
 /// The header by which a command is carried out once.
@@ -151,17 +153,18 @@ impl<B> Ordered<B> {
             actor: self.caller.actor,
             expected_version,
             idempotency: None,
+            past: None,
         };
         if let Some(key) = self.idempotency_key {
             given.idempotency = Some(digest(&given, &key)?);
         }
-        let asked = given.incident;
         let (submit, db) = (api.setup().submit.clone(), api.setup().db.clone());
         let outcome = async move {
+            given.past = past_of(&db, incident).await;
             let answer = tokio::time::timeout(ANSWER_TIMEOUT, submit(given))
                 .await
                 .unwrap_or(Err(SubmitError::Unknown))?;
-            let incident = answer.incident.unwrap_or(asked);
+            let incident = answer.incident.unwrap_or(incident);
             let view = async { incidents::find(db.reader().await?.lend(), incident).await };
             match (view.await, answer.is_refused) {
                 (Ok(Some(view)), false) => Ok(Incident::from(view)),
@@ -177,6 +180,13 @@ impl<B> Ordered<B> {
         };
         api.run(outcome).await?.map(Json)
     }
+}
+
+/// What the store knows of an incident that the core may no longer hold; a store that cannot be read now refuses the
+/// command itself a moment later.
+async fn past_of(db: &Db, incident: IncidentId) -> Option<PastIncident> {
+    let mut reader = db.reader().await.ok()?;
+    incidents::find_past(reader.lend(), incident).await.ok()?
 }
 
 fn refusal(

@@ -89,6 +89,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::close))
         .routes(routes!(commands::reopen))
         .routes(routes!(commands::add_note))
+        .routes(routes!(sources::try_message))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::change, silences::edit, silences::expire));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
 use crate::core::decide::World;
-use crate::core::decision::{Change, Decision};
+use crate::core::decision::Decision;
 use crate::core::draft::Draft;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IdFeed, SourceId};
@@ -91,7 +91,7 @@ pub(super) fn decide_difference(
                 now,
                 Reason::AlertReconciled,
             );
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
     for mut alert in difference.confirmed.iter().filter_map(held) {
@@ -106,7 +106,7 @@ pub(super) fn decide_difference(
         draft.attach(&mut alert, None);
         silence::alert_without_labels(&mut draft, &alert);
         draft.say(alert.incident, Some(alert.id), reason);
-        draft.decision.change(Change::AlertChanged(alert));
+        draft.put_alert(alert);
     }
     for mut alert in difference.denied.iter().filter_map(held) {
         if alert.late == Late::None || is_news(&alert, asked_at) {
@@ -116,12 +116,12 @@ pub(super) fn decide_difference(
             draft.say(alert.incident, Some(alert.id), Reason::LateFiringDiscarded);
         }
         alert.late = Late::None;
-        draft.decision.change(Change::AlertChanged(alert));
+        draft.put_alert(alert);
     }
     for mut alert in difference.renewed.iter().filter_map(held) {
         if alert.is_firing() && expires_soon(world.state, &alert, asked_at) {
             alert.lease_at = lease(&alert);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
     let muted = difference.muted.iter().map(|id| (id, true));
@@ -137,7 +137,7 @@ pub(super) fn decide_difference(
                 Reason::UnmutedUpstream
             };
             draft.say(alert.incident, Some(alert.id), reason);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
     draft.finish()

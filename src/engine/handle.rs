@@ -11,16 +11,19 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use crate::core::decision::CommandAnswer;
 use crate::core::identity::KeyHash;
-use crate::core::ids::{AlertId, IncidentId, Seq};
+use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
 use crate::core::silence::given::SilenceGiven;
+use crate::core::state::State;
 use crate::store::StoreError;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
 
+use super::cmdb::Imports;
+
 /// What the body of an order about silences is, to tell it from a command to an incident.
-pub(super) const SILENCE: &str = "application/vnd.watchbell.silence+json";
+pub(super) const SILENCE: &str = "application/x-watchbell-silence+json";
 /// How often it is looked whether everything so far is decided.
 const DECIDED_LOOK: Duration = Duration::from_millis(5);
 /// How long somebody who looks an alert up waits for that; senders give up after ten seconds or later.
@@ -97,6 +100,23 @@ pub enum Request {
     Compare(CompareRequest),
     /// To look an alert up.
     Find(FindRequest),
+    /// To look at the state.
+    Look(Look),
+}
+
+/// Work that looks at the state; must take milliseconds only, since decisions wait for it.
+pub struct Look(Box<dyn FnOnce(&State) + Send>);
+
+impl Look {
+    pub(super) fn at(self, state: &State) {
+        (self.0)(state);
+    }
+}
+
+impl std::fmt::Debug for Look {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Look")
+    }
 }
 
 /// An alert that is looked for in memory.
@@ -125,6 +145,7 @@ pub struct EngineHandle {
     status: watch::Receiver<EngineStatus>,
     parked: Arc<Notify>,
     swept: Arc<Notify>,
+    pub(super) imports: Arc<Imports>,
 }
 
 impl EngineHandle {
@@ -133,6 +154,7 @@ impl EngineHandle {
         requests: mpsc::Sender<Request>,
         status: watch::Receiver<EngineStatus>,
         [parked, swept]: [Arc<Notify>; 2],
+        imports: Imports,
     ) -> Self {
         Self {
             writer,
@@ -140,6 +162,7 @@ impl EngineHandle {
             status,
             parked,
             swept,
+            imports: Arc::new(imports),
         }
     }
 
@@ -175,6 +198,7 @@ impl EngineHandle {
             kind: InputKind::Command,
             source: None,
             content_type: content_type.map(str::to_owned),
+            envelope: None,
             body: StoredBody::new(Bytes::from(body)),
         };
         let (waiter, answer) = oneshot::channel();
@@ -201,26 +225,13 @@ impl EngineHandle {
                 kind: InputKind::Poll,
                 source: Some(source.to_owned()),
                 content_type: None,
+                envelope: None,
                 body: StoredBody::new(Bytes::from(body)),
             };
             let receipt = self.writer.append(input, None, None).await?;
             // The engine must have decided these before the rest is compared.
-            self.decided(receipt.seq()).await?;
+            self.until_decided(receipt.seq()).await?;
         }
-    }
-
-    /// Waits until an input is decided and the decision committed.
-    ///
-    /// # Errors
-    /// The engine has ended.
-    pub async fn decided(&self, seq: Seq) -> Result<(), SubmitError> {
-        while self.writer.progress.decided() < seq {
-            tokio::time::sleep(DECIDED_LOOK).await;
-            if self.requests.is_closed() {
-                return Err(SubmitError::Stopping);
-            }
-        }
-        Ok(())
     }
 
     /// Waits until firing alerts have to be compared with silences.
@@ -271,6 +282,35 @@ impl EngineHandle {
                 let why = self.readiness().err();
                 SubmitError::NotReady(why.unwrap_or_else(|| "decisions are behind".to_owned()))
             })?
+    }
+
+    /// Looks at what is in memory; must take milliseconds only, since decisions wait for it.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, SubmitError> {
+        self.readiness().map_err(SubmitError::NotReady)?;
+        let (reply, answer) = oneshot::channel();
+        let look = Look(Box::new(move |state| {
+            // Whoever asked may have gone.
+            reply.send(look(state)).ok();
+        }));
+        let sent = self.requests.send(Request::Look(look)).await;
+        sent.map_err(|_| SubmitError::Stopping)?;
+        answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// Whether the engine has ended.
+    pub(super) fn is_ended(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// Waits until the CMDB has changed.
+    pub(super) async fn changed(&self) {
+        self.imports.changed.notified().await;
     }
 
     /// Waits until a late firing was parked, which a poll of its source can settle.

@@ -4,8 +4,10 @@
 //! thrown away and loaded again by the same code as at start; the inputs are in the log and are decided again.
 //! Must not know HTTP or any source's format; raw inputs are read again through the decode function it is given.
 
+pub mod cmdb;
 mod figures;
 pub mod handle;
+pub mod rebind;
 mod recover;
 pub mod sweep;
 
@@ -19,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::decide::{World, decide};
-use crate::core::decision::{CommandAnswer, Decision};
+use crate::core::decision::{Change, CommandAnswer, Decision};
 use crate::core::identity::KeyHash;
 use crate::core::ids::{IdFeed, Seq};
 use crate::core::input::Input;
@@ -36,6 +38,7 @@ use crate::store::writer::{Appended, Committing, Waiter, WriteError, WriterHandl
 use crate::store::{Db, inbox};
 use crate::telemetry::metrics::Metrics;
 
+use cmdb::Imports;
 use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
 
@@ -49,7 +52,7 @@ const DECISIONS_PER_DEADLINE: usize = 4;
 /// How often the engine looks for inputs that were not handed on, and shows that it is alive.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Small batches are committed no oftener than this; nobody waits for them, commands are not held up.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(20);
 /// A batch of so many rows is committed at once.
 const ROWS_WORTH_A_COMMIT: usize = 500;
 /// How long a failed store is left alone.
@@ -70,6 +73,7 @@ pub struct Engine {
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
     swept: Arc<Notify>,
+    imports: Arc<Imports>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -150,7 +154,14 @@ impl Engine {
             requests_in,
             status_out,
             [Arc::clone(&parked), Arc::clone(&swept)],
+            Imports {
+                db: setup.db.clone(),
+                rules: setup.rules.clone(),
+                one_at_a_time: tokio::sync::Mutex::default(),
+                changed: Notify::new(),
+            },
         );
+        let imports = Arc::clone(&handle.imports);
         let engine = Self {
             db: setup.db,
             partition: setup.partition,
@@ -165,6 +176,7 @@ impl Engine {
             status,
             parked,
             swept,
+            imports,
             on_turn: setup.on_turn,
             state: State::default(),
             ids: IdFeed::default(),
@@ -320,18 +332,6 @@ impl Engine {
         } = appended;
         let source = input.source.as_deref().map(SmolStr::new);
         match input.kind {
-            InputKind::Poll if input.content_type.as_deref() == Some(sweep::SWEEP) => {
-                if let Some(found) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::SilencesSwept(found));
-                    self.note(turn, seq, at, decision);
-                }
-            }
-            InputKind::Command if input.content_type.as_deref() == Some(handle::SILENCE) => {
-                if let Some(given) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::SilenceGiven(given));
-                    self.note(turn, seq, at, decision);
-                }
-            }
             InputKind::Message => {
                 let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
                 let source = source.unwrap_or_default();
@@ -349,15 +349,12 @@ impl Engine {
                     self.note(turn, seq, at, decision);
                 }
             }
-            InputKind::Poll => {
-                if let Some(difference) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::SourcePolled(difference));
-                    self.note(turn, seq, at, decision);
-                }
-            }
-            InputKind::Command => {
-                if let Some(given) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::CommandGiven(given));
+            InputKind::Poll | InputKind::Command => {
+                if let Some(own) = own_input(seq, &input) {
+                    let decision = self.step(at, &own);
+                    if matches!(own, Input::CmdbImported(_)) && !decision.is_refused {
+                        self.imports.changed.notify_one();
+                    }
                     self.note(turn, seq, at, decision);
                 }
             }
@@ -409,6 +406,11 @@ impl Engine {
     }
 
     fn count(&self, turn: &mut Turn, at: Timestamp, decision: &Decision) {
+        for change in &decision.changes {
+            if let Change::AlertBound { binding, .. } = change {
+                self.figures.bound(binding.outcome);
+            }
+        }
         for entry in &decision.entries {
             if entry.reason == Reason::LateFiringParked {
                 self.parked.notify_one();
@@ -476,6 +478,7 @@ impl Engine {
     fn show(&mut self) {
         self.figures
             .show(self.state.counts(), self.writer.progress.depth());
+        self.figures.graph(self.state.graph());
     }
 
     /// Answers from what is in memory.
@@ -489,6 +492,7 @@ impl Engine {
                     .unwrap_or_default();
                 request.reply(difference);
             }
+            Request::Look(look) => look.at(&self.state),
             Request::Find(FindRequest { key, reply }) => {
                 // Whoever asked may have gone.
                 reply.send(self.found(key)).ok();
@@ -515,6 +519,20 @@ async fn committed(pending: &mut Option<Pending>) -> Result<(), WriteError> {
         Some(pending) => pending.commit.done().await,
         None => Ok(()),
     }
+}
+
+/// What a poll or command says; its declared type tells which kind it is of.
+fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
+    let mark = input.content_type.as_deref();
+    Some(match (input.kind, mark) {
+        (InputKind::Command, Some(cmdb::IMPORT)) => Input::CmdbImported(read_json(seq, input)?),
+        (InputKind::Command, Some(handle::SILENCE)) => Input::SilenceGiven(read_json(seq, input)?),
+        (InputKind::Poll, Some(rebind::REBIND)) => Input::AlertsRebound(read_json(seq, input)?),
+        (InputKind::Poll, Some(sweep::SWEEP)) => Input::SilencesSwept(read_json(seq, input)?),
+        (InputKind::Poll, _) => Input::SourcePolled(read_json(seq, input)?),
+        (InputKind::Command, _) => Input::CommandGiven(read_json(seq, input)?),
+        (InputKind::Message | InputKind::Deadline | InputKind::Started, _) => return None,
+    })
 }
 
 /// Reads an input of our own making; one that cannot be read is passed over, loudly.

@@ -19,7 +19,7 @@ use crate::store::writer::WriteError;
 use super::handle::{EngineHandle, SubmitError};
 
 /// What the body of such an input is, to tell it from a poll of a source.
-pub(super) const SWEEP: &str = "application/vnd.watchbell.sweep+json";
+pub(super) const SWEEP: &str = "application/x-watchbell-sweep+json";
 /// Alerts of one page.
 const PAGE: i64 = 500;
 /// Matches in one input; a page against many silences may be several.
@@ -148,10 +148,11 @@ impl Sweeper {
             kind: InputKind::Poll,
             source: None,
             content_type: Some(SWEEP.to_owned()),
+            envelope: None,
             body: StoredBody::new(Bytes::from(body)),
         };
         let receipt = self.engine.writer().append_own(input).await?;
-        Ok(self.engine.decided(receipt.seq()).await?)
+        Ok(self.engine.until_decided(receipt.seq()).await?)
     }
 }
 

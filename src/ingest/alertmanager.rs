@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
@@ -23,7 +23,7 @@ use crate::runtime::problem::Problem;
 
 use super::door::Door;
 use super::http::{RETRY_AFTER_S, Tally, panicked, read_body, refused};
-use super::{Accepted, Ingest, Refusal, body};
+use super::{Accepted, Incoming, Ingest, Refusal, body};
 
 /// The route, to be called by whoever has checked the sender.
 pub fn router(ingest: Ingest) -> Router {
@@ -47,9 +47,9 @@ async fn receive(State(ingest): State<Ingest>, request: Request<Body>) -> Respon
     let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
     let taken = async {
         let held = read_body(&ingest, &parts, &mut body, bytes_max).await?;
-        let declared = parts.headers.get(CONTENT_TYPE);
-        let declared = declared.and_then(|value| value.to_str().ok());
-        take(&ingest, &door, held.body.clone(), declared).await
+        let body = held.body.clone();
+        let message = Incoming::of_request(door.decoder(), &parts.headers, None, body);
+        take(&ingest, &door, message).await
     };
     match taken.await {
         Ok(accepted) => {
@@ -69,19 +69,13 @@ async fn receive(State(ingest): State<Ingest>, request: Request<Body>) -> Respon
     }
 }
 
-async fn take(
-    ingest: &Ingest,
-    door: &Arc<Door>,
-    body: bytes::Bytes,
-    content_type: Option<&str>,
-) -> Result<Accepted, Refused> {
-    if body.trim_ascii_start().first() != Some(&b'[') {
+async fn take(ingest: &Ingest, door: &Arc<Door>, message: Incoming) -> Result<Accepted, Refused> {
+    if message.body.trim_ascii_start().first() != Some(&b'[') {
         let text = "parsing alerts body failed, because it is not a JSON array of alerts";
         return Err(Refused::new(StatusCode::BAD_REQUEST, text));
     }
-    let content_type = content_type.map(ToOwned::to_owned);
     ingest
-        .take(door, body, content_type)
+        .take(door, message)
         .await
         .map_err(|refusal| match refusal {
             Refusal::NothingUsable { path, problem } => Refused {

@@ -8,6 +8,7 @@
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
 pub mod backup;
+pub mod cmdb;
 pub mod commit;
 pub mod dead_letters;
 pub(crate) mod dialect;
@@ -221,7 +222,13 @@ impl Db {
 /// The schema's steps, oldest first. A step that was released is never edited: its checksum is stored.
 pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("schema/0001_first.sql")),
+    (
+        2,
+        "envelope_and_hint",
+        include_str!("schema/0002_envelope_and_hint.sql"),
+    ),
     (5, "silences", include_str!("schema/0005_silences.sql")),
+    (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
@@ -242,5 +249,5 @@ async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
         }
         OwnedConn::Postgres(conn) => migrator.run(&mut **conn).await?,
     }
-    Ok(())
+    dialect::leave_room(conn).await
 }

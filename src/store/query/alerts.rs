@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cmdb::{ACTIVE, CiName};
 use super::select::{Select, pattern};
 use super::silences::{self, UPSTREAM};
 use super::{Listed, Page, Position};
@@ -26,6 +27,8 @@ pub struct AlertFilter {
     pub member_of: Option<IncidentId>,
     /// With one of these ids.
     pub ids: Vec<AlertId>,
+    /// About one of these CIs, by id.
+    pub cis: Vec<String>,
     /// With this text in the summary, the labels or the key.
     pub search: Option<String>,
 }
@@ -60,6 +63,23 @@ pub struct AlertView {
     pub is_cut: bool,
     /// What keeps people from being told of it: `upstream` or `silence:<id>`.
     pub suppressed_by: Vec<String>,
+    /// What the source says about which CI it is about.
+    pub ci_hint: Option<String>,
+    /// The CI that it is about.
+    pub ci: Option<CiName>,
+    /// How that was found; `None` while there was no CMDB.
+    pub binding: Option<BindingView>,
+}
+
+/// How an alert's CI was found.
+#[derive(Clone, Debug)]
+pub struct BindingView {
+    /// `bound`, `unbound` or `ambiguous`.
+    pub outcome: String,
+    /// Why.
+    pub reason: String,
+    /// Numbers of the CIs that would have fitted.
+    pub candidates: Vec<i64>,
 }
 
 row! {
@@ -71,6 +91,13 @@ row! {
         annotations: String,
         generator_url: String,
         is_cut: bool,
+        ci_hint: Option<String>,
+        outcome: Option<String>,
+        reason: Option<String>,
+        candidates: Option<String>,
+        ci_id: Option<String>,
+        ci_name: Option<String>,
+        ci_class: Option<String>,
     }
 }
 
@@ -113,6 +140,7 @@ pub async fn list(
         &filter.sources,
         "",
     );
+    select.any_of(" AND ci.id IN", &filter.cis, "");
     if let Some(text) = &filter.search {
         let pattern = pattern(text);
         select
@@ -176,10 +204,16 @@ fn start() -> Select {
     select
         .sql(ALERT_COLUMNS)
         .sql(", source.name, COALESCE(t.summary, ''), COALESCE(t.labels, '{}'), COALESCE(t.annotations, '{}'), ")
-        .sql("COALESCE(t.generator_url, ''), COALESCE(t.is_cut, FALSE) FROM alert_key k ")
+        .sql("COALESCE(t.generator_url, ''), COALESCE(t.is_cut, FALSE), t.ci_hint, ")
+        .sql("b.outcome, b.reason, b.candidates, ci.id, ci.name, ci.class FROM alert_key k ")
         .sql("JOIN alert_state s ON s.id = k.id ")
         .sql("JOIN source ON source.partition = k.partition AND source.id = k.source ")
-        .sql("LEFT JOIN alert_text t ON t.id = k.id");
+        .sql("LEFT JOIN alert_text t ON t.id = k.id LEFT JOIN alert_binding b ON b.alert = k.id ")
+        .sql("LEFT JOIN ci_version ci ON ci.number = b.ci AND ci.from_version <= ")
+        .sql(ACTIVE)
+        .sql(" AND (ci.to_version IS NULL OR ci.to_version > ")
+        .sql(ACTIVE)
+        .sql(")");
     select
 }
 
@@ -202,6 +236,14 @@ impl ViewRow {
             annotations: pairs("annotations", &self.annotations)?,
             generator_url: self.generator_url,
             is_cut: self.is_cut,
+            ci_hint: self.ci_hint,
+            ci: CiName::of(self.ci_id, self.ci_name, self.ci_class),
+            binding: self.outcome.map(|outcome| BindingView {
+                outcome,
+                reason: self.reason.unwrap_or_default(),
+                candidates: serde_json::from_str(&self.candidates.unwrap_or_default())
+                    .unwrap_or_default(),
+            }),
         })
     }
 }

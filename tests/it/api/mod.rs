@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 use watchbell::api::alertmanager::{Hooks, Pass};
 use watchbell::api::auth::{AuthSetup, TokenKey};
-use watchbell::api::sources::SourceStatus;
+use watchbell::api::sources::{SourceStatus, Trial, Tried};
 use watchbell::api::{ApiSetup, ApiState, router};
 use watchbell::api_token::{Role, mint, public_id};
 use watchbell::core::identity::AlertKey;
@@ -97,6 +97,14 @@ impl Answer {
     }
 }
 
+/// Only the source `am` can be tried.
+fn tried(trial: Trial) -> Option<Tried> {
+    (trial.source == "am").then(|| Tried {
+        source: trial.source,
+        ..Tried::default()
+    })
+}
+
 /// A claim about an alert of the source `am`.
 pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp) -> Observation {
     let text = AlertText {
@@ -104,6 +112,7 @@ pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp
         labels: vec![("alertname".into(), name.into())],
         annotations: vec![("runbook".into(), "turn it off and on".into())],
         generator_url: "http://prometheus.example/graph".into(),
+        ci_hint: Some("sw1".into()),
         is_cut: false,
     };
     Observation {
@@ -215,6 +224,7 @@ impl World {
             kind: InputKind::Message,
             source: Some("am".to_owned()),
             content_type: Some("application/json".to_owned()),
+            envelope: None,
             body: StoredBody::new("{}".into()),
         };
         let writer = self.engine.writer();
@@ -323,6 +333,7 @@ fn api_setup(
         alertmanager: hooks(clock.now()),
         unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
         sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
+        try_source: Arc::new(tried),
         metrics: Arc::new(|| "# EOF\n".to_owned()),
         clock: clock.clone(),
         stage,
