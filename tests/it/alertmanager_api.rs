@@ -149,9 +149,9 @@ async fn prometheus_sends_straight_to_us_and_an_alertmanager_tells_of_the_same_a
 
     set_rules(&home, &[]);
     prometheus.process.signal(Signal::HUP);
-    let has_ended = |alert: &Value| alert["status"] == "resolved";
-    let ended = daemon.alert_named("HostDown", "ends", has_ended).await;
-    assert_eq!(ended["ended_by"], "resolved");
+    // On a slow machine the lease of four seconds may run out first; the resolve then says what really was.
+    let has_ended = |alert: &Value| alert["ended_by"] == "resolved";
+    daemon.alert_named("HostDown", "ends", has_ended).await;
     assert_eq!(daemon.list("/api/v1/incidents").await.len(), 1);
     daemon.stop().await;
 }
