@@ -5,6 +5,7 @@
 //! both run as tracked work that goes on when the client hangs up. Must not write a table of the domain, hold SQL, or
 //! map an error to a status outside [`problem`].
 
+pub mod alertmanager;
 pub mod alerts;
 mod attempts;
 pub mod auth;
@@ -26,6 +27,8 @@ pub mod problem;
 pub mod quality;
 pub mod routes;
 pub mod shapes;
+mod silence_order;
+pub mod silences;
 pub mod sources;
 pub mod status;
 pub mod time;
@@ -38,11 +41,13 @@ use std::sync::Arc;
 pub use routes::router;
 
 use crate::core::input::CommandGiven;
+use crate::core::silence::given::SilenceGiven;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
 use crate::store::{Db, StoreError};
+use alertmanager::Hooks;
 use auth::{Auth, AuthSetup, Entropy};
 use cmdb_imports::ImportStatus;
 use problem::{Kind, Problem};
@@ -53,6 +58,9 @@ pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, Submi
 /// Hands a command to the engine; answers after commit.
 pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
 
+/// Hands an order about silences to the engine; answers after commit.
+pub type SubmitSilence = Arc<dyn Fn(SilenceGiven) -> CommandFuture + Send + Sync>;
+
 /// What the API is made of.
 #[derive(Clone)]
 pub struct ApiSetup {
@@ -62,6 +70,10 @@ pub struct ApiSetup {
     pub submit: Submit,
     /// The way to the engine, for what it holds in memory, and for imports.
     pub engine: EngineHandle,
+    /// The same for orders about silences.
+    pub submit_silence: SubmitSilence,
+    /// What the API of Alertmanager needs besides.
+    pub alertmanager: Hooks,
     /// Why the daemon is not ready, one sentence each; empty when it is.
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.

@@ -25,6 +25,7 @@ use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::engine::handle::EngineHandle;
+use crate::engine::sweep::Sweeper;
 use crate::engine::{Decode, Engine, EngineSetup, rebind};
 use crate::ingest::opsgenie::OpsgenieApi;
 use crate::ingest::{self, Ingest};
@@ -248,6 +249,12 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (polls_in, polls) = watch::channel(wiring::poll_setups(&side.settings));
     let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
     let clock = side.clock;
+    let sweeper = Sweeper {
+        db: side.db.clone(),
+        partition: PARTITION,
+        engine: core.engine.clone(),
+        clock: clock.clone(),
+    };
     let poller = Polls::new(polls, core.engine.clone(), clock.clone());
     let imports = Imports {
         settings: settings_out.clone(),
@@ -274,6 +281,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
+    supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
     supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
     supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tower::ServiceExt as _;
 
+use crate::api::alertmanager::{Hooks, Pass};
 use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::{SourceErrors, SourceStatus, Trial, Tried, VolatileLabels};
 use crate::api::{ApiSetup, ApiState};
@@ -125,6 +128,7 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
             .map(|key| KeyDigest::new(key.expose()))
             .collect(),
         is_reconciled: source.reconcile.is_some(),
+        has_api: source.api,
     })
 }
 
@@ -191,7 +195,8 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         clock,
         stage,
     } = parts;
-    let (submit, readiness) = (engine.clone(), engine.clone());
+    let (submit, silence, readiness) = (engine.clone(), engine.clone(), engine.clone());
+    let hooks = alertmanager_hooks(ingest.clone(), clock.now());
     let (figures, doors, tried_at) = (ingest.clone(), ingest.clone(), ingest);
     let (now, shown_at) = (clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
@@ -201,6 +206,11 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             let engine = submit.clone();
             Box::pin(async move { engine.command(given).await })
         }),
+        submit_silence: Arc::new(move |given| {
+            let engine = silence.clone();
+            Box::pin(async move { engine.silence(given).await })
+        }),
+        alertmanager: hooks,
         unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
         sources: Arc::new(move || {
             doors
@@ -224,6 +234,26 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         },
         entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
     })
+}
+
+/// How the API of Alertmanager reaches the source that owns it.
+fn alertmanager_hooks(ingest: Ingest, started_at: Timestamp) -> Hooks {
+    let router = crate::ingest::alertmanager::router(ingest.clone());
+    Hooks {
+        started_at,
+        door: Arc::new(move |headers| {
+            let door = ingest.api_door()?;
+            Some(match (door.is_guarded(), door.opens(headers)) {
+                (false, _) => Pass::Unguarded,
+                (true, false) => Pass::Refused,
+                (true, true) => Pass::Opened(door.name.clone()),
+            })
+        }),
+        take: Arc::new(move |request| {
+            let router = router.clone();
+            Box::pin(async move { router.oneshot(request).await.into_response() })
+        }),
+    }
 }
 
 /// What a source makes of a message, in the form of the API.

@@ -59,6 +59,9 @@ reasons! {
     DeadlinesChecked = "deadlines_checked", "Deadlines were reached and looked at.";
     Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
     SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
+    Silenced = "silenced", "A silence keeps people from being told of the alert; it is recorded all the same.";
+    Unsilenced = "unsilenced", "No silence applies to the alert any more; people are told of it again.";
+    SilencesSwept = "silences_swept", "The alerts that fire already were compared with the silences.";
     ChangeRecorded = "change_recorded", "A change of a CI was recorded; it is evidence for what happens there soon after.";
     CmdbImported = "cmdb_imported", "An import changed the CMDB.";
     AlertsRebound = "alerts_rebound", "Firing alerts were compared with the changed CMDB.";
@@ -93,6 +96,9 @@ reasons! {
     ReopenedByPerson = "reopened_by_person", "A person reopened the incident.";
     LinkedByPerson = "linked_by_person", "A person reopened the incident after the reopen window; a new one was opened and linked.";
     NoteAdded = "note_added", "A person added a note.";
+    SilenceMade = "silence_made", "A person made a silence.";
+    SilenceChanged = "silence_changed", "A person changed the end or the comment of a silence.";
+    SilenceExpired = "silence_expired", "A person ended a silence.";
     // Why something was refused.
     UnknownIncident = "unknown_incident", "There is no such incident, or it was closed for good.";
     StaleVersion = "stale_version", "The incident has changed since the expected version; read it again.";
@@ -105,6 +111,10 @@ reasons! {
     AlreadyClosed = "already_closed", "The incident is closed.";
     NotResolvedYet = "not_resolved_yet", "The incident is open; only a resolved or closed one can be reopened.";
     AlreadyContinued = "already_continued", "A later incident continues this one and is open; use that one.";
+    UnknownSilence = "unknown_silence", "There is no such silence, or it is over.";
+    SilenceEndsTooEarly = "silence_ends_too_early", "The end of a silence must lie after its begin and in the future.";
+    SilenceMatchesAll = "silence_matches_all", "Every matcher of the silence also matches an absent label, so it would hide everything; name at least one label.";
+    TooManySilences = "too_many_silences", "There are as many silences as can be held; expire some, or let one match more.";
     StaleCmdb = "stale_cmdb", "The CMDB has changed since the import was compared with it; it is compared again.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
 }

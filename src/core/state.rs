@@ -26,6 +26,7 @@ use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
+use crate::core::silence::Silences;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -37,6 +38,7 @@ pub struct State {
     sources: Vec<SmolStr>,
     deadlines: Deadlines,
     answers: Answers,
+    silences: Silences,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     forest: Forest,
@@ -54,6 +56,8 @@ pub enum DeadlineKey {
     Alerts(i64),
     /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
     Incidents(i64),
+    /// Silences: one begins or ends.
+    Silences,
     /// Conditions: one is looked at again.
     Conditions,
 }
@@ -155,6 +159,16 @@ impl State {
         self.answers.get(key.key)
     }
 
+    /// What is silenced, and by what.
+    pub fn silences(&self) -> &Silences {
+        &self.silences
+    }
+
+    /// The same, to load.
+    pub fn silences_mut(&mut self) -> &mut Silences {
+        &mut self.silences
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -185,10 +199,9 @@ impl State {
         let records = self.deadlines.first().copied();
         let conditions = self.forest.next_due();
         let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
-        match (records, conditions) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        let silences = self.silences.next_due();
+        let silences = silences.map(|at| (at, DeadlineKey::Silences));
+        [records, conditions, silences].into_iter().flatten().min()
     }
 
     /// What is due by `now`, at most so many records.
@@ -212,6 +225,8 @@ impl State {
                     due.incidents
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
+                // They keep their own order of time.
+                DeadlineKey::Silences => {}
                 DeadlineKey::Conditions => {}
             }
         }
@@ -264,6 +279,7 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::Silence(change) => self.silences.apply(change),
                 Change::Started(at) => self.started_at = Some(*at),
             }
         }
@@ -404,6 +420,7 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
+                DeadlineKey::Silences => None,
                 DeadlineKey::Conditions => None,
             };
             if let Some(reminder) = reminder {
@@ -427,6 +444,7 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
+            DeadlineKey::Silences => return,
             DeadlineKey::Conditions => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
@@ -462,6 +480,7 @@ impl PartialEq for State {
             && self.sources == other.sources
             && self.counts == other.counts
             && self.answers == other.answers
+            && self.silences == other.silences
             && self.graph == other.graph
             && self.causes == other.causes
             && self.forest == other.forest

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use crate::core::decision::CommandAnswer;
@@ -14,6 +15,7 @@ use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
 use crate::core::rules::Rules;
+use crate::core::silence::given::SilenceGiven;
 use crate::core::state::State;
 use crate::store::StoreError;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
@@ -22,6 +24,8 @@ use crate::store::writer::{WriteError, WriterHandle};
 use super::cmdb::Imports;
 pub use super::cmdb::{ImportCounts, ImportOutcome, ImportRefused, ImportRequest};
 
+/// What the body of an order about silences is, to tell it from a command to an incident.
+pub(super) const SILENCE: &str = "application/x-watchbell-silence+json";
 /// How often it is looked whether everything so far is decided.
 const DECIDED_LOOK: Duration = Duration::from_millis(5);
 /// How long somebody who looks an alert up waits for that; senders give up after ten seconds or later.
@@ -142,6 +146,7 @@ pub struct EngineHandle {
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<EngineStatus>,
     parked: Arc<Notify>,
+    swept: Arc<Notify>,
     pub(super) imports: Arc<Imports>,
 }
 
@@ -150,7 +155,7 @@ impl EngineHandle {
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
         status: watch::Receiver<EngineStatus>,
-        parked: Arc<Notify>,
+        [parked, swept]: [Arc<Notify>; 2],
         imports: Imports,
     ) -> Self {
         Self {
@@ -158,6 +163,7 @@ impl EngineHandle {
             requests,
             status,
             parked,
+            swept,
             imports: Arc::new(imports),
         }
     }
@@ -172,12 +178,28 @@ impl EngineHandle {
     /// # Errors
     /// [`SubmitError::Unknown`] when it was stored but the decision was lost; in all other cases nothing happened.
     pub async fn command(&self, given: CommandGiven) -> Result<CommandAnswer, SubmitError> {
+        self.give(&given, None).await
+    }
+
+    /// Gives an order about silences and waits until its decision is committed.
+    ///
+    /// # Errors
+    /// As [`EngineHandle::command`].
+    pub async fn silence(&self, given: SilenceGiven) -> Result<CommandAnswer, SubmitError> {
+        self.give(&given, Some(SILENCE)).await
+    }
+
+    async fn give(
+        &self,
+        given: &impl Serialize,
+        content_type: Option<&str>,
+    ) -> Result<CommandAnswer, SubmitError> {
         self.readiness().map_err(SubmitError::NotReady)?;
-        let body = serde_json::to_vec(&given).map_err(|_| SubmitError::Unknown)?;
+        let body = serde_json::to_vec(given).map_err(|_| SubmitError::Unknown)?;
         let input = NewInput {
             kind: InputKind::Command,
             source: None,
-            content_type: None,
+            content_type: content_type.map(str::to_owned),
             envelope: None,
             body: StoredBody::new(Bytes::from(body)),
         };
@@ -210,13 +232,13 @@ impl EngineHandle {
             };
             let receipt = self.writer.append(input, None, None).await?;
             // The engine must have decided these before the rest is compared.
-            while self.writer.progress.decided() < receipt.seq() {
-                tokio::time::sleep(DECIDED_LOOK).await;
-                if self.requests.is_closed() {
-                    return Err(SubmitError::Stopping);
-                }
-            }
+            self.until_decided(receipt.seq()).await?;
         }
+    }
+
+    /// Waits until firing alerts have to be compared with silences.
+    pub async fn sweep_wanted(&self) {
+        self.swept.notified().await;
     }
 
     async fn compare(&self, source: &str, poll: Poll) -> Result<PollDifference, SubmitError> {

@@ -9,6 +9,7 @@ mod figures;
 pub mod handle;
 pub mod rebind;
 mod recover;
+pub mod sweep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,6 +72,7 @@ pub struct Engine {
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
+    swept: Arc<Notify>,
     imports: Arc<Imports>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
@@ -83,6 +85,7 @@ pub struct Engine {
 /// A batch that is being committed, with those who wait for it.
 struct Pending {
     commit: Committing,
+    wants_sweep: bool,
     answers: Vec<(Waiter, CommandAnswer)>,
     outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
@@ -145,11 +148,12 @@ impl Engine {
         let (status, status_out) = watch::channel(EngineStatus::Loading);
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
+        let swept = Arc::new(Notify::new());
         let handle = EngineHandle::new(
             setup.writer.clone(),
             requests_in,
             status_out,
-            Arc::clone(&parked),
+            [Arc::clone(&parked), Arc::clone(&swept)],
             Imports {
                 db: setup.db.clone(),
                 rules: setup.rules.clone(),
@@ -171,6 +175,7 @@ impl Engine {
             batch_rows: setup.batch_rows,
             status,
             parked,
+            swept,
             imports,
             on_turn: setup.on_turn,
             state: State::default(),
@@ -326,23 +331,7 @@ impl Engine {
             observations,
         } = appended;
         let source = input.source.as_deref().map(SmolStr::new);
-        let mark = input.content_type.as_deref();
         match input.kind {
-            InputKind::Command if mark == Some(cmdb::IMPORT) => {
-                if let Some(imported) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::CmdbImported(imported));
-                    if !decision.is_refused {
-                        self.imports.changed.notify_one();
-                    }
-                    self.note(turn, seq, at, decision);
-                }
-            }
-            InputKind::Poll if mark == Some(rebind::REBIND) => {
-                if let Some(alerts) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::AlertsRebound(alerts));
-                    self.note(turn, seq, at, decision);
-                }
-            }
             InputKind::Message => {
                 let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
                 let source = source.unwrap_or_default();
@@ -360,15 +349,12 @@ impl Engine {
                     self.note(turn, seq, at, decision);
                 }
             }
-            InputKind::Poll => {
-                if let Some(difference) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::SourcePolled(difference));
-                    self.note(turn, seq, at, decision);
-                }
-            }
-            InputKind::Command => {
-                if let Some(given) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::CommandGiven(given));
+            InputKind::Poll | InputKind::Command => {
+                if let Some(own) = own_input(seq, &input) {
+                    let decision = self.step(at, &own);
+                    if matches!(own, Input::CmdbImported(_)) && !decision.is_refused {
+                        self.imports.changed.notify_one();
+                    }
                     self.note(turn, seq, at, decision);
                 }
             }
@@ -404,13 +390,14 @@ impl Engine {
 
     /// Adds a decision to the batch, with whoever waits for it.
     fn note(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, decision: Decision) {
-        if let Some(incident) = decision.incident
-            && let Some(waiter) = self.writer.waiter(seq)
-        {
+        let is_answer =
+            decision.incident.is_some() || decision.silence.is_some() || decision.is_refused;
+        if is_answer && let Some(waiter) = self.writer.waiter(seq) {
             let answer = CommandAnswer {
                 reason: decision.reason,
                 is_refused: decision.is_refused,
-                incident,
+                incident: decision.incident,
+                silence: decision.silence,
             };
             turn.answers.push((waiter, answer));
         }
@@ -450,6 +437,7 @@ impl Engine {
         } = turn;
         self.committed_at = Instant::now();
         self.pending = Some(Pending {
+            wants_sweep: batch.wants_sweep(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -471,6 +459,9 @@ impl Engine {
             return Ok(());
         };
         outcome?;
+        if pending.wants_sweep {
+            self.swept.notify_one();
+        }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {
                 log::debug!("whoever gave a command has gone away");
@@ -528,6 +519,20 @@ async fn committed(pending: &mut Option<Pending>) -> Result<(), WriteError> {
         Some(pending) => pending.commit.done().await,
         None => Ok(()),
     }
+}
+
+/// What a poll or command says; its declared type tells which kind it is of.
+fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
+    let mark = input.content_type.as_deref();
+    Some(match (input.kind, mark) {
+        (InputKind::Command, Some(cmdb::IMPORT)) => Input::CmdbImported(read_json(seq, input)?),
+        (InputKind::Command, Some(handle::SILENCE)) => Input::SilenceGiven(read_json(seq, input)?),
+        (InputKind::Poll, Some(rebind::REBIND)) => Input::AlertsRebound(read_json(seq, input)?),
+        (InputKind::Poll, Some(sweep::SWEEP)) => Input::SilencesSwept(read_json(seq, input)?),
+        (InputKind::Poll, _) => Input::SourcePolled(read_json(seq, input)?),
+        (InputKind::Command, _) => Input::CommandGiven(read_json(seq, input)?),
+        (InputKind::Message | InputKind::Deadline | InputKind::Started, _) => return None,
+    })
 }
 
 /// Reads an input of our own making; one that cannot be read is passed over, loudly.

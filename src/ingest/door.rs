@@ -29,6 +29,8 @@ pub struct SourceSetup {
     pub keys: Vec<KeyDigest>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
+    /// Whether it owns the API of Alertmanager.
+    pub has_api: bool,
 }
 
 impl std::fmt::Debug for SourceSetup {
@@ -127,6 +129,8 @@ pub struct Door {
     pub seen: Arc<Seen>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
+    /// Whether it owns the API of Alertmanager.
+    pub has_api: bool,
     decoder: Arc<dyn Source>,
     credentials: Vec<Credential>,
     keys: Vec<KeyDigest>,
@@ -151,6 +155,7 @@ impl Door {
             credentials: setup.credentials,
             keys: setup.keys,
             is_reconciled: setup.is_reconciled,
+            has_api: setup.has_api,
         }
     }
 

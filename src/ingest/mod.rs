@@ -3,6 +3,7 @@
 //! A message is read with a cap, decoded once to tell the sender what is wrong with it, stored raw, and only then
 //! acknowledged. What can never be understood is put aside with its bytes. Must not decide what a claim means.
 
+pub mod alertmanager;
 pub mod body;
 pub mod churn;
 pub mod door;
@@ -275,6 +276,12 @@ impl Ingest {
     /// The door of a source.
     pub fn door(&self, name: &str) -> Option<Arc<Door>> {
         self.0.doors.load().get(name).cloned()
+    }
+
+    /// The door of the source that owns the API of Alertmanager.
+    pub fn api_door(&self) -> Option<Arc<Door>> {
+        let doors = self.0.doors.load();
+        doors.values().find(|door| door.has_api).cloned()
     }
 
     /// Every door, by name.

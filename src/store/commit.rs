@@ -18,6 +18,7 @@ use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
 use super::rows::{late_columns, state_columns, status_columns};
+use super::silences::SilenceRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
 
 /// Decisions that are committed together.
@@ -39,6 +40,7 @@ pub struct Batch {
     joins: Vec<(IncidentId, AlertId, Timestamp)>,
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
+    silences: SilenceRows,
     entries: Vec<(Seq, Timestamp, Entry)>,
 }
 
@@ -100,6 +102,7 @@ impl Batch {
                 } => self.leaves.push((incident, alert, events)),
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
+                Change::Silence(change) => self.silences.add(change),
                 // Not stored yet: nothing makes it before it is.
                 Change::CauseChanged { .. }
                 | Change::AlertMoved { .. }
@@ -124,6 +127,12 @@ impl Batch {
             + self.incidents.len()
             + self.entries.len()
             + self.joins.len()
+            + self.silences.row_count()
+    }
+
+    /// Whether a reader has to compare alerts with silences once this is committed.
+    pub fn wants_sweep(&self) -> bool {
+        self.silences.wants_sweep()
     }
 
     /// Writes everything but the cursor.
@@ -177,6 +186,7 @@ impl Batch {
             )
             .await?;
         }
+        self.silences.write(tx, partition).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;
         }

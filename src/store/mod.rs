@@ -22,6 +22,7 @@ pub mod load;
 pub mod query;
 pub mod retention;
 pub mod rows;
+pub mod silences;
 pub mod tokens;
 pub mod writer;
 
@@ -226,6 +227,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "envelope_and_hint",
         include_str!("schema/0002_envelope_and_hint.sql"),
     ),
+    (5, "silences", include_str!("schema/0005_silences.sql")),
     (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
     (9, "settle", include_str!("schema/0009_settle.sql")),
 ];

@@ -34,6 +34,7 @@ pub(super) async fn step(
     let mut rows = delete_inputs(tx, partition, decided, limits).await?;
     for (sql, before) in [
         (LETTERS, limits.inputs_before),
+        (SILENCES, limits.inputs_before),
         (ANSWERS, limits.answers_before),
     ] {
         rows = rows.saturating_add(on!(tx.lend(), c => sqlx::query(sql)
@@ -49,6 +50,10 @@ pub(super) async fn step(
 const LETTERS: &str = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM (SELECT id, at FROM dead_letter \
     ORDER BY id LIMIT $2) oldest WHERE at < $1 \
     OR id <= (SELECT MAX(id) FROM dead_letter) - 2000)";
+
+/// The newest stays: its number tells where the next ones begin.
+const SILENCES: &str = "DELETE FROM silence WHERE id IN (SELECT id FROM silence WHERE is_over AND ends_at < $1 \
+    ORDER BY ends_at LIMIT $2) AND id < (SELECT MAX(id) FROM silence)";
 
 const ANSWERS: &str = "DELETE FROM command_answer WHERE key IN (SELECT key FROM command_answer WHERE at < $1 LIMIT $2)";
 

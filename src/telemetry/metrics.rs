@@ -32,7 +32,8 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 24] = [
+    "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
     "process_resident_memory_bytes",
@@ -127,11 +128,32 @@ pub struct Metrics {
     pub leader: Gauge,
 }
 
+/// The release of Alertmanager whose API is spoken. karma reads it here and wants 0.22 or later; amtool warns when it is
+/// not its own, so it is that of Debian.
+pub const ALERTMANAGER_VERSION: &str = "0.25.0";
+
+fn register_alertmanager(registry: &mut Registry) {
+    let labels = [
+        ("branch", "watchbell"),
+        ("goversion", "none"),
+        ("revision", "none"),
+        ("version", ALERTMANAGER_VERSION),
+    ];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let build = Info::new(labels.to_vec());
+    registry.sub_registry_with_prefix("alertmanager").register(
+        "build",
+        "The release whose API is spoken",
+        build,
+    );
+}
+
 impl Metrics {
     /// Registers everything; `version` is the version of the program.
     pub fn new(version: &str) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessCollector::new()));
+        register_alertmanager(&mut registry);
         let mut ours = Registrar(registry.sub_registry_with_prefix(PREFIX));
         let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
         ours.add("build", "The running program", build);

@@ -51,6 +51,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "core",
             "store::dead_letters",
             "store::query",
+            "store::silences",
             "store::tokens",
             "store::Db",
             "store::StoreError",
@@ -81,12 +82,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
 /// The layers that only compute.
 const PURE: [&str; 3] = ["core", "sources", "importers"];
 /// What the pure layers may take from outside besides `std`.
-const PURE_CRATES: [&str; 11] = [
+const PURE_CRATES: [&str; 12] = [
     "fnv",
     "foldhash",
     "hashbrown",
     "jiff",
     "proptest",
+    "regex",
     "serde",
     "sha2",
     "smol_str",

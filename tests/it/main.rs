@@ -2,6 +2,8 @@
 
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
+mod alertmanager_api;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod architecture;
@@ -41,6 +43,8 @@ mod reasons;
 mod receivers;
 #[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod silences;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]

@@ -5,12 +5,14 @@
 use std::collections::BTreeSet;
 
 use watchbell::core::decision::Decision;
-use watchbell::core::ids::IncidentId;
+use watchbell::core::ids::{IncidentId, SilenceId};
 use watchbell::core::input::{ChangeRecord, Command, CommandGiven, IdempotencyKey, Input};
 use watchbell::core::reason::Reason;
 use watchbell::core::severity::Severity;
+use watchbell::core::silence::SILENCES_MAX;
 use watchbell::core::time::Span;
 
+use crate::silences::wanted;
 use crate::support::claim::firing;
 use crate::support::world::Bench;
 
@@ -25,6 +27,7 @@ fn every_reason_is_met() {
         polls,
         people,
         people_and_sources,
+        silences,
         refusals,
     ] {
         met.append(&mut tour().ledger.reasons);
@@ -143,6 +146,22 @@ fn people_and_sources() -> Bench {
     bench.command(1, Command::Resolve { note: None });
     bench.at("10:10").firing("F", "10:00");
     bench.at("10:15").firing("F", "10:00");
+    bench
+}
+
+fn silences() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").silence("alertname=F", "10:00", "11:00");
+    bench.hear(firing("F").labelled(&[("alertname", "F")]));
+    let longer = wanted("alertname=F", "10:00", "12:00");
+    bench.put_silence(longer, SilenceId::new(1));
+    bench.expire_silence(1);
+    bench.expire_silence(1);
+    bench.put_silence(wanted("a=b", "11:00", "10:00"), None);
+    bench.put_silence(wanted("a!=b", "10:00", "11:00"), None);
+    for _ in 0..=SILENCES_MAX {
+        bench.put_silence(wanted("a=b", "10:00", "11:00"), None);
+    }
     bench
 }
 

@@ -13,9 +13,11 @@ use watchbell::core::correlate::cause::Cause;
 use watchbell::core::correlate::forest::RecentChange;
 use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
-use watchbell::core::ids::{AlertId, IncidentId, SourceId};
+use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId};
 use watchbell::core::incident::Incident;
+use watchbell::core::observation::AlertText;
 use watchbell::core::reason::Reason;
+use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::state::{Remembered, State};
 
 /// Everything that was ever written.
@@ -36,6 +38,12 @@ pub(crate) struct Ledger {
     incidents: BTreeMap<IncidentId, Incident>,
     joined: Vec<(IncidentId, AlertId)>,
     answers: Vec<(u64, Remembered)>,
+    /// The text of every alert.
+    pub(crate) texts: BTreeMap<AlertId, Arc<AlertText>>,
+    /// Alerts that have yet to be compared with silences.
+    pub(crate) unchecked: BTreeSet<AlertId>,
+    silences: BTreeMap<SilenceId, Arc<Silence>>,
+    silenced: BTreeSet<(AlertId, SilenceId)>,
     graph: Vec<Arc<Difference>>,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
@@ -112,6 +120,10 @@ impl Ledger {
                 };
                 self.answers.push((key.key, remembered));
             }
+            Change::AlertTextChanged { alert, text } => {
+                self.texts.insert(alert, text);
+            }
+            Change::Silence(change) => self.write_silence(change),
             Change::GraphChanged(difference) => self.graph.push(difference),
             Change::AlertMoved { incident, alert } => {
                 self.joined.retain(|&pair| pair != (incident, alert));
@@ -128,7 +140,34 @@ impl Ledger {
             }
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
-            Change::AlertTextChanged { .. } | Change::DeadlinesTaken(_) | Change::Started(_) => {}
+            Change::DeadlinesTaken(_) | Change::Started(_) => {}
+        }
+    }
+
+    fn write_silence(&mut self, change: SilenceChange) {
+        match change {
+            SilenceChange::Changed(silence) => {
+                self.silences.insert(silence.id, silence);
+            }
+            SilenceChange::Over(id) => {
+                self.silences.remove(&id);
+                let has_more = self.silenced.iter().any(|(_, silence)| *silence == id);
+                assert!(!has_more, "a silence that is over has let go of its alerts");
+            }
+            SilenceChange::Silenced(alert, silence) => {
+                let is_new = self.silenced.insert((alert, silence));
+                assert!(is_new, "silenced once: {alert} by {silence}");
+            }
+            SilenceChange::Unsilenced(alert, silence) => {
+                let was_there = self.silenced.remove(&(alert, silence));
+                assert!(was_there, "let go of once: {alert} by {silence}");
+            }
+            SilenceChange::Unchecked(alert) => {
+                self.unchecked.insert(alert);
+            }
+            SilenceChange::Checked(alert) => {
+                self.unchecked.remove(&alert);
+            }
         }
     }
 
@@ -166,6 +205,12 @@ impl Ledger {
         }
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);
+        }
+        let silences = self.silences.values().cloned().map(SilenceChange::Changed);
+        let silenced = self.silenced.iter();
+        let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
+        for change in silences.chain(silenced) {
+            state.silences_mut().apply(&change);
         }
         state
     }
