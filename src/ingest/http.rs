@@ -243,13 +243,6 @@ pub(super) fn refused(refusal: &Refusal) -> Problem {
             )
         }
         Refusal::Overloaded(_) | Refusal::NotStored(WriteError::Overloaded) => overloaded(detail),
-        Refusal::NotCommanded(_) => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not-ready",
-            "Not ready",
-            format!("the message is stored, but what it acknowledges is not passed on, send it again: {detail}"),
-        )
-        .retry_after(RETRY_AFTER_S),
         Refusal::NotStored(WriteError::Stopping | WriteError::Store(_)) => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "not-stored",

@@ -101,9 +101,6 @@ pub enum Refusal {
     /// It could not be stored.
     #[error(transparent)]
     NotStored(#[from] WriteError),
-    /// It is stored, but what it commands could not be given.
-    #[error(transparent)]
-    NotCommanded(#[from] SubmitError),
 }
 
 /// A message on its way in.
@@ -457,7 +454,12 @@ impl Ingest {
         }
         for key in acknowledged {
             let command = Command::Acknowledge { until: None };
-            self.command_alert(door, &key, command).await?;
+            let given = self.command_alert(door, &key, command).await;
+            given.map_err(|error| {
+                Refusal::Overloaded(format!(
+                    "the message is stored, but what it acknowledges could not be passed on, send it again later: {error}"
+                ))
+            })?;
         }
         Ok(Accepted::new(receipt, count, &rejects, is_duplicate))
     }

@@ -127,10 +127,9 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotUnderstood(error) => error.into(),
-            Refusal::NothingUsable { .. }
-            | Refusal::Overloaded(_)
-            | Refusal::NotStored(_)
-            | Refusal::NotCommanded(_) => refused(&refusal).into(),
+            Refusal::NothingUsable { .. } | Refusal::Overloaded(_) | Refusal::NotStored(_) => {
+                refused(&refusal).into()
+            }
         }
     }
 }

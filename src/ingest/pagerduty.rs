@@ -171,10 +171,9 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotUnderstood(error) => Self::event(&error),
-            Refusal::NothingUsable { .. }
-            | Refusal::Overloaded(_)
-            | Refusal::NotStored(_)
-            | Refusal::NotCommanded(_) => refused(&refusal).into(),
+            Refusal::NothingUsable { .. } | Refusal::Overloaded(_) | Refusal::NotStored(_) => {
+                refused(&refusal).into()
+            }
         }
     }
 }
