@@ -10,6 +10,7 @@
 pub mod env;
 pub mod error;
 mod files;
+mod heartbeats;
 mod keys;
 mod mapping;
 pub mod presets;

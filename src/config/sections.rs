@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Env;
 use crate::config::error::Complaint;
+use crate::config::heartbeats;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
@@ -18,13 +19,12 @@ use crate::core::rules::IncidentRules;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: [&str; 14] = [
+const LATER: [&str; 13] = [
     "calendar",
     "cmdb",
     "connector",
     "correlation",
     "escalation",
-    "heartbeat",
     "maintenance",
     "priority",
     "route",
@@ -62,12 +62,14 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         .find(|address| !is_loopback(address))
         .copied();
     let sources = sources::read(root.tables("source"), exposed);
+    let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
         store,
         auth,
         sources,
+        heartbeats,
         incident: incident(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),

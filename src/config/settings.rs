@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::config::secret::Secret;
 use crate::core::rules::IncidentRules;
+use crate::core::severity::Severity;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// `[[source]]`: senders of alerts, in the order written.
     pub sources: Vec<SourceSettings>,
+    /// `[[heartbeat]]`: what has to be heard of again and again.
+    pub heartbeats: Vec<HeartbeatSettings>,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
     /// `[retention]`: how long things are kept.
@@ -60,6 +63,16 @@ impl Settings {
             ));
         }
         let open = self
+            .heartbeats
+            .iter()
+            .find(|heartbeat| !heartbeat.is_guarded());
+        if let Some(open) = open {
+            let name = &open.name;
+            return Some(format!(
+                "{address} is reachable from other machines and heartbeat {name:?} has no token"
+            ));
+        }
+        let open = self
             .sources
             .iter()
             .find(|source| !source.is_authenticated() && !source.is_open)?;
@@ -75,6 +88,7 @@ impl Settings {
         let applied = Self {
             auth: running.auth,
             sources: self.sources.clone(),
+            heartbeats: self.heartbeats.clone(),
             ..Self::default()
         };
         sockets
@@ -248,6 +262,8 @@ pub struct SourceSettings {
     pub expire_after: Span,
     /// A late firing after an explicit resolve is parked this long.
     pub reorder_window: Span,
+    /// An alert fires when no message comes for this long.
+    pub silent_after: Option<Span>,
     /// How the source is asked what is really active.
     pub reconcile: Option<Reconcile>,
     /// Whether this source owns `/api/v2`; true for at most one.
@@ -377,6 +393,47 @@ pub enum ReconcileAuth {
     Token(Secret),
     /// HTTP basic authentication.
     Basic(Basic),
+}
+
+/// `[[heartbeat]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeartbeatSettings {
+    /// Unique; part of the path `/heartbeat/{name}` and of the key of its alert.
+    pub name: String,
+    /// Time between two pings.
+    pub every: Span,
+    /// How much later than that a ping may come.
+    pub grace: Span,
+    /// How bad it is when none comes.
+    pub severity: Severity,
+    /// One line for people; made of the name when there is none.
+    pub summary: Option<String>,
+    /// Labels of the alert, by name.
+    pub labels: Vec<(String, String)>,
+    /// What tells which configuration item it is about, the best first.
+    pub ci: Vec<String>,
+    /// What a ping carries as `Authorization: Bearer`.
+    pub token: Option<Secret>,
+    /// Whether everybody may ping, written down by the operator.
+    pub is_open: bool,
+    /// The alert that feeds it.
+    pub watchdog: Option<WatchdogSettings>,
+}
+
+impl HeartbeatSettings {
+    /// Whether not everybody who reaches the listener can feed it.
+    pub fn is_guarded(&self) -> bool {
+        self.token.is_some() || self.is_open || self.watchdog.is_some()
+    }
+}
+
+/// `heartbeat.watchdog`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchdogSettings {
+    /// The source of the alert.
+    pub source: String,
+    /// Labels that the alert has, by name.
+    pub labels: Vec<(String, String)>,
 }
 
 /// `[retention]`

@@ -15,6 +15,7 @@ use crate::config::settings::{
     Basic, HeaderToken, Reconcile, ReconcileAuth, SourceKind, SourceSettings,
 };
 use crate::config::values::{self, FOREVER};
+use crate::core::heartbeat;
 use crate::core::rules::SourceRules;
 use crate::core::time::Span;
 
@@ -78,10 +79,12 @@ fn refuse_kind(table: &TableReader<'_>) {
         .map(|(name, _)| *name)
         .collect();
     let complaint = Complaint::new(format!("kind {shown} is not available in this version"));
-    table.refuse(
-        Some("kind"),
-        complaint.hint(format!("available: {}", available.join(", "))),
-    );
+    let hint = if shown.contains(heartbeat::SOURCE) {
+        "write a section [[heartbeat]] instead".to_owned()
+    } else {
+        format!("available: {}", available.join(", "))
+    };
+    table.refuse(Some("kind"), complaint.hint(hint));
 }
 
 fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
@@ -106,6 +109,7 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
         reorder_window: table
             .optional("reorder_window", values::duration(Span::ZERO..=DAY))
             .unwrap_or(defaults.reorder_window),
+        silent_after: table.optional("silent_after", values::duration(SECOND..=FOREVER)),
         reconcile: table.table("reconcile").and_then(reconcile),
         api: false,
         preset,
@@ -164,6 +168,12 @@ fn source_name(spot: &Spot<'_>) -> Result<String, Complaint> {
 fn check_name(table: &TableReader<'_>, name: &str, places: &mut BTreeMap<String, String>) {
     if name.is_empty() {
         return;
+    }
+    if name == heartbeat::SOURCE {
+        let complaint = Complaint::new(format!(
+            "the name {name:?} is that of the alerts about heartbeats"
+        ));
+        table.refuse(Some("name"), complaint.hint("give the source another name"));
     }
     if let Some(place) = places.get(name) {
         let complaint = Complaint::new(format!("the name {name:?} is used at {place} already"));

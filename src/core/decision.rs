@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
@@ -117,6 +118,10 @@ pub enum Change {
         /// Whether it was a refusal.
         is_refused: bool,
     },
+    /// A heartbeat was heard of, or is missing.
+    HeartbeatChanged(Heartbeat),
+    /// A heartbeat is no longer waited for.
+    HeartbeatForgotten(SmolStr),
     /// The daemon listens since then.
     Started(Timestamp),
 }

@@ -32,6 +32,10 @@ pub const POLL_ANSWERS: Span = Span::from_mins(5);
 /// A firing alert whose lease ends sooner than this gets a new one from a poll that still lists it: sources do not
 /// repeat what they mute.
 pub const LEASE_RENEWED: Span = Span::from_mins(10);
+/// A heartbeat that stays missing is claimed to be so again after its own time, but not more often than this.
+pub const HEARTBEAT_REPEATED: Span = Span::from_mins(1);
+/// Heartbeats, watched silences of sources included; more are refused at load.
+pub const HEARTBEATS_MAX: usize = 1_000;
 /// Deadlines handled in one decision. The rest stays due, so that a million expiries let ingest commit in between.
 pub const DEADLINES_PER_DECISION: usize = 1_000;
 /// Commands whose `Idempotency-Key` is remembered; the oldest is forgotten first.

@@ -16,6 +16,7 @@ pub mod decide;
 pub mod decision;
 mod draft;
 mod episode;
+pub mod heartbeat;
 pub mod identity;
 pub mod ids;
 pub mod incident;

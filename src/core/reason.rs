@@ -59,6 +59,13 @@ reasons! {
     DeadlinesChecked = "deadlines_checked", "Deadlines were reached and looked at.";
     Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
     SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
+    // What heartbeats came to.
+    HeartbeatPinged = "heartbeat_pinged", "The heartbeat was heard; its deadline moved on.";
+    HeartbeatReturned = "heartbeat_returned", "The missing heartbeat was heard again; its alert has ended.";
+    HeartbeatMissed = "heartbeat_missed", "The heartbeat was not heard in time; that is an alert.";
+    HeartbeatRemoved = "heartbeat_removed", "The heartbeat is no longer configured; its alert has ended.";
+    HeartbeatUnknown = "heartbeat_unknown", "No such heartbeat is configured; the ping came to nothing.";
+    WatchdogEnded = "watchdog_ended", "The source ended the alert that feeds a heartbeat; that is no ping, the deadline stays.";
     // What happened to incidents.
     IncidentOpened = "incident_opened", "An incident was opened for an alert that belongs to no open incident.";
     LinkedIncidentOpened = "linked_incident_opened", "The alert returned after the reopen window; a new incident was opened and linked to the last one.";

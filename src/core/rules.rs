@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
+use crate::core::heartbeat::Heartbeats;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -16,6 +17,8 @@ pub struct Rules {
     pub sources: BTreeMap<SmolStr, SourceRules>,
     /// How incidents recover, reopen and close.
     pub incident: IncidentRules,
+    /// What has to be heard of again and again.
+    pub heartbeats: Heartbeats,
 }
 
 impl Rules {

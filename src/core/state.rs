@@ -13,6 +13,7 @@ use crate::core::alert::Alert;
 use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::decision::{Change, Decision};
+use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
@@ -32,6 +33,7 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     started_at: Option<Timestamp>,
+    heartbeats: BTreeMap<SmolStr, Heartbeat>,
     counts: Counts,
 }
 
@@ -45,6 +47,8 @@ pub enum DeadlineKey {
     Alerts(i64),
     /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
     Incidents(i64),
+    /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
+    Heartbeats,
 }
 
 /// What is due, in order of number within a page.
@@ -149,6 +153,16 @@ impl State {
         self.started_at
     }
 
+    /// A heartbeat that was heard of, or is waited for.
+    pub fn heartbeat(&self, name: &str) -> Option<&Heartbeat> {
+        self.heartbeats.get(name)
+    }
+
+    /// Every such heartbeat, by name.
+    pub fn heartbeats(&self) -> impl Iterator<Item = &Heartbeat> {
+        self.heartbeats.values()
+    }
+
     /// How many of each there are.
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -156,7 +170,17 @@ impl State {
 
     /// When to call with [`crate::core::input::Input::DeadlineReached`] next; it may find nothing to do then.
     pub fn next_deadline(&self) -> Option<(Timestamp, DeadlineKey)> {
-        self.deadlines.first().copied()
+        let heartbeats = self.heartbeats.values();
+        let missed = heartbeats
+            .map(|heartbeat| heartbeat.due(self.started_at))
+            .min();
+        let missed = missed.map(|at| (at, DeadlineKey::Heartbeats));
+        self.deadlines
+            .first()
+            .copied()
+            .into_iter()
+            .chain(missed)
+            .min()
     }
 
     /// What is due by `now`, at most so many records.
@@ -174,6 +198,7 @@ impl State {
                     let alerts = alerts.filter(|alert| alert.due_at(self.started_at) <= now);
                     due.alerts.extend(alerts.take(left).map(|alert| alert.id));
                 }
+                DeadlineKey::Heartbeats => {}
                 DeadlineKey::Incidents(page) => {
                     let incidents = self.incidents.page(page).map(|slot| &slot.incident);
                     let incidents = incidents.filter(|it| it.due_at().is_some_and(|at| at <= now));
@@ -222,6 +247,8 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
+                Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
             }
         }
@@ -296,6 +323,11 @@ impl State {
         self.answers.put(key, remembered);
     }
 
+    /// Puts a heartbeat in place, as [`State::apply`] does; also used to load.
+    pub fn put_heartbeat(&mut self, heartbeat: Heartbeat) {
+        self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
+    }
+
     fn forget_alert(&mut self, id: AlertId) {
         let Some(key) = self.alert(id).map(|alert| alert.key) else {
             return;
@@ -334,6 +366,7 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
+                DeadlineKey::Heartbeats => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -351,6 +384,7 @@ impl State {
                 let due = alerts.map(|alert| alert.due_at(self.started_at)).min();
                 (due, self.alerts.reminder(page))
             }
+            DeadlineKey::Heartbeats => return,
             DeadlineKey::Incidents(page) => {
                 let incidents = self.incidents.page(page);
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
@@ -390,6 +424,7 @@ impl PartialEq for State {
             && self.sources == other.sources
             && self.counts == other.counts
             && self.answers == other.answers
+            && self.heartbeats == other.heartbeats
     }
 }
 

@@ -11,11 +11,13 @@ use sqlx::QueryBuilder;
 
 use crate::core::alert::Alert;
 use crate::core::decision::{Change, Decision, Entry};
+use crate::core::heartbeat::Heartbeat;
 use crate::core::ids::{AlertId, IncidentId, Seq};
 use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::heartbeats;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::{Conn, StoreError, Tx, on};
 
@@ -36,6 +38,7 @@ pub struct Batch {
     joins: Vec<(IncidentId, AlertId, Timestamp)>,
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
+    heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
     entries: Vec<(Seq, Timestamp, Entry)>,
 }
 
@@ -92,6 +95,11 @@ impl Batch {
                 } => self.leaves.push((incident, alert, events)),
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
+                Change::HeartbeatChanged(heartbeat) => {
+                    let name = heartbeat.name.clone();
+                    self.heartbeats.insert(name, Some(heartbeat));
+                }
+                Change::HeartbeatForgotten(name) => drop(self.heartbeats.insert(name, None)),
                 // Both are found again at the next start.
                 Change::DeadlinesTaken(_) | Change::Started(_) => {}
             }
@@ -108,6 +116,7 @@ impl Batch {
             + self.incidents.len()
             + self.entries.len()
             + self.joins.len()
+            + self.heartbeats.len()
     }
 
     /// Writes everything but the cursor.
@@ -154,6 +163,7 @@ impl Batch {
             )
             .await?;
         }
+        heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;
         }

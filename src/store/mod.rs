@@ -12,6 +12,7 @@ pub mod commit;
 pub mod dead_letters;
 pub(crate) mod dialect;
 pub mod error;
+mod heartbeats;
 pub mod inbox;
 pub mod inspect;
 mod jobs;
