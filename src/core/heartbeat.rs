@@ -370,23 +370,13 @@ fn say(world: World<'_>, decision: &mut Decision, reason: Reason, ids: &mut IdFe
         .and_then(|id| world.state.incident(id))
         .map(|incident| incident.state.word());
     for change in &decision.changes {
-        match change {
-            Change::AlertAdded { alert: changed, .. }
-            | Change::AlertChanged(changed)
-            | Change::AlertRepeated(changed) => alert = Some(changed.id),
-            Change::IncidentChanged(incident) => state = Some(incident.state.word()),
-            Change::SourceAdded { .. }
-            | Change::AlertTextChanged { .. }
-            | Change::AlertForgotten(_)
-            | Change::TitleChanged { .. }
-            | Change::AlertJoined { .. }
-            | Change::AlertLeft { .. }
-            | Change::IncidentForgotten(_)
-            | Change::DeadlinesTaken(_)
-            | Change::CommandRemembered { .. }
-            | Change::HeartbeatChanged(_)
-            | Change::HeartbeatForgotten(_)
-            | Change::Started(_) => {}
+        if let Change::AlertAdded { alert: changed, .. }
+        | Change::AlertChanged(changed)
+        | Change::AlertRepeated(changed) = change
+        {
+            alert = Some(changed.id);
+        } else if let Change::IncidentChanged(incident) = change {
+            state = Some(incident.state.word());
         }
     }
     decision.entries.push(Entry {
