@@ -14,6 +14,7 @@ pub mod commands;
 pub mod dead_letters;
 pub mod docs;
 pub mod explain;
+pub mod heartbeats;
 pub mod incidents;
 mod layers;
 pub mod openapi;
@@ -40,6 +41,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
 use crate::store::{Db, StoreError};
 use auth::{Auth, AuthSetup, Entropy};
+use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
 use sources::SourceStatus;
 
@@ -59,6 +61,8 @@ pub struct ApiSetup {
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
+    /// The configured heartbeats and how they do.
+    pub heartbeats: Arc<dyn Fn() -> Vec<HeartbeatStatus> + Send + Sync>,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

@@ -12,7 +12,10 @@ use utoipa_axum::routes;
 use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
-use super::{ApiState, alerts, commands, dead_letters, incidents, layers, sources, status, tokens};
+use super::{
+    ApiState, alerts, commands, dead_letters, heartbeats, incidents, layers, sources, status,
+    tokens,
+};
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
@@ -38,7 +41,7 @@ const LATER: [&str; 17] = [
 /// Commands of the contract that are not built yet.
 const LATER_COMMANDS: [&str; 6] = ["merge", "split", "unlink", "pin", "priority", "root"];
 /// The same outside of `/api/v1`: the beginnings of paths.
-const LATER_PATHS: [&str; 3] = ["/api/v2", "/heartbeat", "/hooks"];
+const LATER_PATHS: [&str; 2] = ["/api/v2", "/hooks"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -72,6 +75,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::timeline))
         .routes(routes!(alerts::explain))
         .routes(routes!(sources::list))
+        .routes(routes!(heartbeats::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
     let responder = OpenApiRouter::new()

@@ -30,6 +30,10 @@ pub struct SourceStatus {
     pub reconciled: bool,
     /// When its last message was received since the daemon started.
     pub last_message_at: Option<Time>,
+    /// After how long without a message its silence is an alert; null when that is not watched.
+    pub silent_after_s: Option<f64>,
+    /// Whether it is silent for that long; null when that is not watched.
+    pub silent: Option<bool>,
     /// Messages by outcome since the daemon started.
     pub messages: BTreeMap<String, u64>,
     /// How far its clock is ahead of ours; null when not known.

@@ -208,6 +208,7 @@ fn doors(ingest: &Ingest, db: &Db) -> Router {
         partition: PARTITION,
     };
     ingest::http::router(ingest.clone())
+        .merge(ingest::heartbeat::router(ingest.clone()))
         .merge(ingest::pagerduty::router(ingest.clone()))
         .merge(ingest::opsgenie::router(opsgenie))
 }

@@ -12,13 +12,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::api::auth::{AuthSetup, TokenKey};
+use crate::api::heartbeats::HeartbeatStatus;
 use crate::api::sources::SourceStatus;
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
-use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
+use crate::config::settings::{HeartbeatSettings, LogFormat, ReconcileAuth, SourceSettings};
+use crate::core::heartbeat::{self, Feed};
 use crate::core::time::Span;
 use crate::engine::handle::EngineHandle;
+use crate::engine::pulses::{Pulse, Word};
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
+use crate::ingest::heartbeat::HeartbeatSetup;
 use crate::ingest::reconcile::PollSetup;
 use crate::ingest::{Ingest, IngestSetup};
 use crate::runtime::clock::Clock;
@@ -26,6 +30,7 @@ use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::Limits;
 use crate::runtime::supervise::Stage;
 use crate::runtime::tls::{TlsHolder, TlsPaths};
+use crate::sources;
 use crate::store::Db;
 use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
@@ -83,8 +88,11 @@ pub(super) fn tls_paths(settings: &Settings) -> Option<TlsPaths> {
 
 /// The doors.
 pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
+    let mut sources: Vec<_> = settings.sources.iter().filter_map(source_setup).collect();
+    sources.extend(heartbeat_source(settings));
     IngestSetup {
-        sources: settings.sources.iter().filter_map(source_setup).collect(),
+        sources,
+        heartbeats: settings.heartbeats.iter().map(heartbeat_setup).collect(),
         body_max: usize::try_from(settings.server.body_max).unwrap_or(usize::MAX),
         inbox_rows: i64::from(settings.limits.inbox_rows),
     }
@@ -121,6 +129,45 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
             .collect(),
         is_reconciled: source.reconcile.is_some(),
     })
+}
+
+/// The door that pings come through, if any is waited for.
+fn heartbeat_source(settings: &Settings) -> Option<SourceSetup> {
+    settings.heartbeats.first()?;
+    let is_open = |heartbeat: &HeartbeatSettings| heartbeat.token.is_none();
+    let credentials = if settings.heartbeats.iter().any(is_open) {
+        Vec::new()
+    } else {
+        settings
+            .heartbeats
+            .iter()
+            .filter_map(heartbeat_credential)
+            .collect()
+    };
+    Some(SourceSetup {
+        name: heartbeat::SOURCE.to_owned(),
+        path: "/heartbeat/{name}".to_owned(),
+        decoder: Arc::new(sources::heartbeat::Heartbeat),
+        credentials,
+        keys: Vec::new(),
+        is_reconciled: false,
+    })
+}
+
+fn heartbeat_setup(heartbeat: &HeartbeatSettings) -> HeartbeatSetup {
+    HeartbeatSetup {
+        name: heartbeat.name.clone(),
+        credential: heartbeat_credential(heartbeat),
+        is_pinged: heartbeat.is_pinged(),
+    }
+}
+
+fn heartbeat_credential(heartbeat: &HeartbeatSettings) -> Option<Credential> {
+    let token = heartbeat.token.as_ref()?;
+    Some(Credential::new(
+        "authorization",
+        &format!("Bearer {}", token.expose()),
+    ))
 }
 
 /// The sources that are asked what is really active.
@@ -184,7 +231,8 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         clock,
         stage,
     } = parts;
-    let (submit, readiness) = (engine.clone(), engine);
+    let (submit, readiness, pulses, silences) =
+        (engine.clone(), engine.clone(), engine.clone(), engine);
     let (figures, doors) = (ingest.clone(), ingest);
     ApiState::new(ApiSetup {
         db,
@@ -194,10 +242,20 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         }),
         unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
         sources: Arc::new(move || {
+            let pulses = silences.pulses();
+            let of = |door: &Door| pulses.sources.iter().find(|pulse| pulse.name == door.name);
+            let doors = doors.doors();
             doors
-                .doors()
                 .iter()
-                .map(|door| source_status(door))
+                .map(|door| source_status(door, of(door)))
+                .collect()
+        }),
+        heartbeats: Arc::new(move || {
+            pulses
+                .pulses()
+                .heartbeats
+                .iter()
+                .map(heartbeat_status)
                 .collect()
         }),
         metrics: Arc::new(move || {
@@ -215,7 +273,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     })
 }
 
-fn source_status(door: &Door) -> SourceStatus {
+fn source_status(door: &Door, silence: Option<&Pulse>) -> SourceStatus {
     let seen = door.seen.summary();
     let counts = [
         ("received", &door.series.received),
@@ -234,6 +292,30 @@ fn source_status(door: &Door) -> SourceStatus {
             .map(|(outcome, counter)| (outcome.to_owned(), counter.get()))
             .into(),
         skew_s: seen.skew.map(duration_s),
+        silent_after_s: silence.map(|pulse| duration_s(pulse.rule.every)),
+        silent: silence.map(|pulse| pulse.word == Word::Missing),
+    }
+}
+
+fn heartbeat_status(pulse: &Pulse) -> HeartbeatStatus {
+    let rule = &pulse.rule;
+    let watchdog = match &rule.feed {
+        Feed::Watchdog { source, .. } => Some(source.to_string()),
+        Feed::Pings | Feed::Messages { .. } => None,
+    };
+    HeartbeatStatus {
+        name: pulse.name.to_string(),
+        state: pulse.word.word(),
+        path: watchdog
+            .is_none()
+            .then(|| format!("/heartbeat/{}", pulse.name)),
+        watchdog,
+        every_s: duration_s(rule.every),
+        grace_s: duration_s(rule.grace),
+        severity: rule.severity.word(),
+        last_ping_at: pulse.heard_at.map(Into::into),
+        due_at: pulse.due_at.map(Into::into),
+        key: pulse.key.to_string(),
     }
 }
 

@@ -421,6 +421,11 @@ pub struct HeartbeatSettings {
 }
 
 impl HeartbeatSettings {
+    /// Whether pings are taken over HTTP.
+    pub fn is_pinged(&self) -> bool {
+        self.watchdog.is_none() || self.token.is_some() || self.is_open
+    }
+
     /// Whether not everybody who reaches the listener can feed it.
     pub fn is_guarded(&self) -> bool {
         self.token.is_some() || self.is_open || self.watchdog.is_some()

@@ -13,6 +13,7 @@ use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
+use crate::engine::pulses::Pulses;
 use crate::store::StoreError;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
@@ -119,6 +120,7 @@ pub struct EngineHandle {
     writer: WriterHandle,
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<EngineStatus>,
+    pulses: watch::Receiver<Arc<Pulses>>,
     parked: Arc<Notify>,
 }
 
@@ -126,13 +128,14 @@ impl EngineHandle {
     pub(super) fn new(
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
-        status: watch::Receiver<EngineStatus>,
+        (status, pulses): (watch::Receiver<EngineStatus>, watch::Receiver<Arc<Pulses>>),
         parked: Arc<Notify>,
     ) -> Self {
         Self {
             writer,
             requests,
             status,
+            pulses,
             parked,
         }
     }
@@ -235,6 +238,11 @@ impl EngineHandle {
                 let why = self.readiness().err();
                 SubmitError::NotReady(why.unwrap_or_else(|| "decisions are behind".to_owned()))
             })?
+    }
+
+    /// How the heartbeats do.
+    pub fn pulses(&self) -> Arc<Pulses> {
+        Arc::clone(&self.pulses.borrow())
     }
 
     /// Waits until a late firing was parked, which a poll of its source can settle.

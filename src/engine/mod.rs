@@ -6,6 +6,7 @@
 
 mod figures;
 pub mod handle;
+pub mod pulses;
 mod recover;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::decide::{World, decide};
 use crate::core::decision::{CommandAnswer, Decision};
+use crate::core::heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{IdFeed, Seq};
 use crate::core::input::Input;
@@ -37,6 +39,7 @@ use crate::telemetry::metrics::Metrics;
 
 use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
+use pulses::Pulses;
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
 pub type Decode = Arc<dyn Fn(&NewInput, Timestamp) -> Vec<Observation> + Send + Sync>;
@@ -64,6 +67,7 @@ pub struct Engine {
     rules: watch::Receiver<Arc<Rules>>,
     decode: Decode,
     clock: Clock,
+    pulses: watch::Sender<Arc<Pulses>>,
     figures: Figures,
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
@@ -139,12 +143,13 @@ impl Engine {
     /// An engine that has not loaded yet, and the way to it.
     pub fn new(setup: EngineSetup) -> (Self, EngineHandle) {
         let (status, status_out) = watch::channel(EngineStatus::Loading);
+        let (pulses, pulses_out) = watch::channel(Arc::default());
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
         let handle = EngineHandle::new(
             setup.writer.clone(),
             requests_in,
-            status_out,
+            (status_out, pulses_out),
             Arc::clone(&parked),
         );
         let engine = Self {
@@ -156,6 +161,7 @@ impl Engine {
             rules: setup.rules,
             decode: setup.decode,
             clock: setup.clock,
+            pulses,
             figures: Figures::new(setup.metrics),
             batch_rows: setup.batch_rows,
             status,
@@ -206,6 +212,9 @@ impl Engine {
     }
 
     fn until_deadline(&self) -> Duration {
+        if self.is_outdated() {
+            return Duration::ZERO;
+        }
         let Some((due, _)) = self.state.next_deadline() else {
             return LOOK_EVERY;
         };
@@ -220,13 +229,23 @@ impl Engine {
             .state
             .next_deadline()
             .is_some_and(|(due, _)| due <= now);
-        if is_due {
+        if is_due || self.is_outdated() {
             self.writer.append_own(marker(InputKind::Deadline)).await?;
         }
         if self.writer.progress.appended() > self.decided {
             self.take_turn(None).await?;
         }
+        self.show_heartbeats();
         Ok(())
+    }
+
+    /// Whether heartbeats are not waited for as the policy asks, which looking at deadlines mends.
+    fn is_outdated(&self) -> bool {
+        let rules = Arc::clone(&self.rules.borrow());
+        heartbeat::is_outdated(World {
+            state: &self.state,
+            rules: &rules,
+        })
     }
 
     /// Decides what waits, up to one batch, and commits it.
@@ -318,6 +337,7 @@ impl Engine {
             InputKind::Message => {
                 let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
                 let source = source.unwrap_or_default();
+                self.hear(turn, seq, at, &source);
                 for observation in observations {
                     let source = source.clone();
                     let decision = self.step(
@@ -361,6 +381,16 @@ impl Engine {
         }
         turn.batch.decided = seq;
         self.decided = seq;
+    }
+
+    /// Tells the core of a message whose source must not fall silent.
+    fn hear(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, source: &SmolStr) {
+        if !self.rules.borrow().heartbeats.listens_to(source) {
+            return;
+        }
+        let source = source.clone();
+        let decision = self.step(at, &Input::SourceHeard { source });
+        self.note(turn, seq, at, decision);
     }
 
     fn step(&mut self, at: Timestamp, input: &Input) -> Decision {
@@ -454,6 +484,17 @@ impl Engine {
     fn show(&mut self) {
         self.figures
             .show(self.state.counts(), self.writer.progress.depth());
+        self.show_heartbeats();
+    }
+
+    /// Shows how the heartbeats do.
+    fn show_heartbeats(&self) {
+        let rules = Arc::clone(&self.rules.borrow());
+        let pulses = Pulses::of(&self.state, &rules);
+        if **self.pulses.borrow() != pulses {
+            self.figures.show_heartbeats(&pulses);
+            self.pulses.send_replace(Arc::new(pulses));
+        }
     }
 
     /// Answers from what is in memory.

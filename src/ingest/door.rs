@@ -72,7 +72,7 @@ impl Credential {
         }
     }
 
-    fn opens(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn opens(&self, headers: &HeaderMap) -> bool {
         let given = headers
             .get(&self.header)
             .map(|value| value.as_bytes())
@@ -167,6 +167,11 @@ impl Door {
     /// Whether it is found by a key and has paths of its own.
     pub fn has_keys(&self) -> bool {
         !self.keys.is_empty()
+    }
+
+    /// Whether messages are posted to the path of sources by name.
+    pub fn is_posted_to(&self) -> bool {
+        self.path.starts_with("/ingest/")
     }
 
     /// Whether the key is one of this source's. Every key is compared, whichever fits.

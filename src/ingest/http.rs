@@ -56,7 +56,7 @@ async fn receive(
         body::drain(&mut body).await;
         return unknown(&ingest, &source).into_response();
     };
-    if door.has_keys() {
+    if !door.is_posted_to() {
         body::drain(&mut body).await;
         return elsewhere(&door).into_response();
     }
@@ -276,7 +276,7 @@ fn elsewhere(door: &Door) -> Problem {
         StatusCode::NOT_FOUND,
         "unknown-source",
         "Unknown source",
-        format!("source {name:?} is fed at {path}, with one of its keys"),
+        format!("source {name:?} is fed at {path}"),
     )
 }
 

@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod door;
+pub mod heartbeat;
 pub mod http;
 pub mod opsgenie;
 mod opsgenie_answers;
@@ -34,6 +35,7 @@ use crate::telemetry::metrics::Metrics;
 
 use body::Budget;
 use door::{Door, KeyDigest, SourceSetup};
+use heartbeat::HeartbeatSetup;
 
 /// Bodies above this are decoded on a thread that may block: parsing takes a microsecond and a half per alert.
 const BLOCKING_BYTES: usize = 256 * 1024;
@@ -45,6 +47,7 @@ pub struct Ingest(Arc<Shared>);
 struct Shared {
     engine: EngineHandle,
     doors: ArcSwap<BTreeMap<String, Arc<Door>>>,
+    heartbeats: ArcSwap<BTreeMap<String, HeartbeatSetup>>,
     metrics: Arc<Metrics>,
     clock: Clock,
     budget: Budget,
@@ -65,6 +68,8 @@ impl std::fmt::Debug for Ingest {
 pub struct IngestSetup {
     /// The sources.
     pub sources: Vec<SourceSetup>,
+    /// The heartbeats that are waited for.
+    pub heartbeats: Vec<HeartbeatSetup>,
     /// Bytes of a body after decompression.
     pub body_max: usize,
     /// Undecided inputs beyond which senders are told to come again.
@@ -159,6 +164,7 @@ impl Ingest {
         let ingest = Self(Arc::new(Shared {
             engine,
             doors: ArcSwap::default(),
+            heartbeats: ArcSwap::default(),
             metrics,
             clock,
             budget: Budget::new(),
@@ -186,6 +192,9 @@ impl Ingest {
             self.0.metrics.forget_source(name);
         }
         self.0.doors.store(Arc::new(doors));
+        let heartbeats = setup.heartbeats.into_iter();
+        let heartbeats = heartbeats.map(|heartbeat| (heartbeat.name.clone(), heartbeat));
+        self.0.heartbeats.store(Arc::new(heartbeats.collect()));
         self.0.body_max.store(setup.body_max, Ordering::Relaxed);
         self.0.inbox_rows.store(setup.inbox_rows, Ordering::Relaxed);
     }

@@ -219,7 +219,10 @@ impl Db {
 }
 
 /// The schema's steps, oldest first. A step that was released is never edited: its checksum is stored.
-pub const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("schema/0001_first.sql"))];
+pub const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("schema/0001_first.sql")),
+    (3, "heartbeats", include_str!("schema/0003_heartbeats.sql")),
+];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
     let steps = MIGRATIONS

@@ -32,7 +32,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 21] = [
     "process_cpu_seconds_total",
     "process_open_fds",
     "process_resident_memory_bytes",
@@ -42,6 +42,7 @@ pub const NAMES: [&str; 20] = [
     "watchbell_build_info",
     "watchbell_compression_ratio",
     "watchbell_engine_batch_seconds",
+    "watchbell_heartbeat_up",
     "watchbell_inbox_commit_seconds",
     "watchbell_inbox_depth",
     "watchbell_incident_acknowledge_seconds",
@@ -60,6 +61,12 @@ type FloatGauge = Gauge<f64, AtomicU64>;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabels {
     source: Arc<str>,
+}
+
+/// A name from the configuration, of which there is a bounded number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct NameLabels {
+    name: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -96,6 +103,8 @@ pub struct Metrics {
     alerts_firing: Family<SeverityLabels, Gauge>,
     incidents_open: Family<PriorityStateLabels, Gauge>,
     incidents_opened: Family<PriorityLabels, Counter>,
+    /// Whether a heartbeat that was heard of is not missing; a series per name.
+    pub heartbeat_up: Family<NameLabels, Gauge>,
     /// Seconds from the opening of an incident to its acknowledgement.
     pub incident_acknowledge_seconds: Histogram,
     /// Seconds from the opening of an incident to its resolution.
@@ -136,6 +145,7 @@ impl Metrics {
             alerts_firing: ours.gauges("alerts_firing", "Alerts that fire now"),
             incidents_open: ours.gauges("incidents_open", "Incidents that are not closed"),
             incidents_opened: ours.counters("incidents_opened", "Incidents opened"),
+            heartbeat_up: ours.gauges("heartbeat_up", "Whether a heartbeat is heard in time"),
             incident_acknowledge_seconds: ours.histogram(
                 "incident_acknowledge_seconds",
                 "Time from open to acknowledged",
@@ -201,6 +211,12 @@ impl Metrics {
         };
         self.skew.remove(&labels);
         self.silent.remove(&labels);
+    }
+
+    /// Whether a heartbeat is heard in time.
+    pub fn heartbeat_up(&self, name: &str) -> Gauge {
+        let name = Arc::from(name);
+        self.heartbeat_up.get_or_create_owned(&NameLabels { name })
     }
 
     /// Alerts firing now with this severity; `severity` is a word of the ladder.
@@ -331,6 +347,7 @@ trait Labels:
     Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static
 {
 }
+impl Labels for NameLabels {}
 impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for SeverityLabels {}
@@ -351,6 +368,7 @@ mod tests {
         metrics.alerts_firing("critical").set(3);
         metrics.incidents_open("P2", "on_hold").set(1);
         metrics.incidents_opened("P2").inc();
+        metrics.heartbeat_up("backup").set(1);
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.leader.set(1);

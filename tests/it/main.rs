@@ -24,6 +24,8 @@ mod docs;
 #[cfg(test)]
 mod e2e;
 #[cfg(test)]
+mod heartbeats;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod lifecycle;

@@ -25,6 +25,7 @@ fn every_reason_is_met() {
         people,
         people_and_sources,
         refusals,
+        crate::heartbeats::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
     }

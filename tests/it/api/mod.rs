@@ -170,6 +170,7 @@ impl World {
             }),
             unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
             sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
+            heartbeats: Arc::new(Vec::new),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
             clock: clock.clone(),
             stage,
