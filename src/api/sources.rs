@@ -34,10 +34,25 @@ pub struct SourceStatus {
     pub silent_after_s: Option<f64>,
     /// Whether it is silent for that long; null when that is not watched.
     pub silent: Option<bool>,
+    /// The last subscription that Amazon SNS asked to confirm; null when there was none since the daemon started.
+    pub subscription: Option<SubscriptionStatus>,
     /// Messages by outcome since the daemon started.
     pub messages: BTreeMap<String, u64>,
     /// How far its clock is ahead of ours; null when not known.
     pub skew_s: Option<f64>,
+}
+
+/// A subscription that wants to be confirmed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SubscriptionStatus {
+    /// The topic.
+    pub topic: String,
+    /// The address that confirms it when it is opened, within two days.
+    pub url: String,
+    /// When it was asked for.
+    pub at: Time,
+    /// Whether it was confirmed from here.
+    pub confirmed: bool,
 }
 
 const SORTING: Sorting = Sorting {

@@ -207,10 +207,12 @@ fn doors(ingest: &Ingest, db: &Db) -> Router {
         db: db.clone(),
         partition: PARTITION,
     };
+    let limits = axum::middleware::from_fn_with_state(ingest.clone(), ingest::limits::guard);
     ingest::http::router(ingest.clone())
         .merge(ingest::heartbeat::router(ingest.clone()))
         .merge(ingest::pagerduty::router(ingest.clone()))
         .merge(ingest::opsgenie::router(opsgenie))
+        .layer(limits)
 }
 
 async fn serve_http(server: Server, listeners: Vec<Listener>, stop: CancellationToken) {

@@ -13,17 +13,23 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::heartbeats::HeartbeatStatus;
-use crate::api::sources::SourceStatus;
+use crate::api::sources::{SourceStatus, SubscriptionStatus};
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
-use crate::config::settings::{HeartbeatSettings, LogFormat, ReconcileAuth, SourceSettings};
+use crate::config::settings::{
+    HeartbeatSettings, LogFormat, RateSettings, ReconcileAuth, SignatureHash, SignatureKind,
+    SignatureSettings, SourceSettings,
+};
 use crate::core::heartbeat::{self, Feed};
 use crate::core::time::Span;
 use crate::engine::handle::EngineHandle;
 use crate::engine::pulses::{Pulse, Word};
-use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
+use crate::ingest::door::{Credential, Door, KeyDigest, Proof, SourceSetup};
 use crate::ingest::heartbeat::HeartbeatSetup;
+use crate::ingest::limits::Rate;
 use crate::ingest::reconcile::PollSetup;
+use crate::ingest::signature::{Algorithm, Scheme, Signature};
+use crate::ingest::sns::SnsPolicy;
 use crate::ingest::{Ingest, IngestSetup};
 use crate::runtime::clock::Clock;
 use crate::runtime::entropy::random_bytes;
@@ -93,6 +99,7 @@ pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
     IngestSetup {
         sources,
         heartbeats: settings.heartbeats.iter().map(heartbeat_setup).collect(),
+        peer_rate: settings.limits.peer_rate.map(rate),
         body_max: usize::try_from(settings.server.body_max).unwrap_or(usize::MAX),
         inbox_rows: i64::from(settings.limits.inbox_rows),
     }
@@ -128,7 +135,44 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
             .map(|key| KeyDigest::new(key.expose()))
             .collect(),
         is_reconciled: source.reconcile.is_some(),
+        proof: Proof {
+            signature: source.signature.as_ref().map(signature),
+            sns: SnsPolicy {
+                is_verified: source.sns.is_verified,
+                confirmed_topics: source.sns.confirmed_topics.clone(),
+            },
+            rate: source.rate.map(rate),
+        },
     })
+}
+
+fn signature(settings: &SignatureSettings) -> Signature {
+    let (header, prefix) = (settings.header.clone(), settings.prefix.clone());
+    let scheme = match (settings.kind, &settings.timestamp_header) {
+        (SignatureKind::StandardWebhooks, _) => Scheme::StandardWebhooks,
+        (_, Some(timestamp_header)) => Scheme::Timed {
+            header,
+            prefix,
+            timestamp_header: timestamp_header.clone(),
+        },
+        (_, None) => Scheme::Body { header, prefix },
+    };
+    Signature {
+        scheme,
+        algorithm: match settings.hash {
+            SignatureHash::Sha256 => Algorithm::Sha256,
+            SignatureHash::Sha512 => Algorithm::Sha512,
+        },
+        keys: settings.key_bytes(),
+        tolerance: settings.tolerance,
+    }
+}
+
+fn rate(settings: RateSettings) -> Rate {
+    Rate {
+        per_second: settings.per_second,
+        burst: settings.burst,
+    }
 }
 
 /// The door that pings come through, if any is waited for.
@@ -151,6 +195,7 @@ fn heartbeat_source(settings: &Settings) -> Option<SourceSetup> {
         credentials,
         keys: Vec::new(),
         is_reconciled: false,
+        proof: Proof::default(),
     })
 }
 
@@ -280,6 +325,7 @@ fn source_status(door: &Door, silence: Option<&Pulse>) -> SourceStatus {
         ("stored", &door.series.stored),
         ("duplicate", &door.series.duplicate),
         ("rejected", &door.series.rejected),
+        ("limited", &door.series.limited),
     ];
     SourceStatus {
         name: door.name.clone(),
@@ -293,6 +339,12 @@ fn source_status(door: &Door, silence: Option<&Pulse>) -> SourceStatus {
             .into(),
         skew_s: seen.skew.map(duration_s),
         silent_after_s: silence.map(|pulse| duration_s(pulse.rule.every)),
+        subscription: seen.subscription.map(|wanted| SubscriptionStatus {
+            topic: wanted.topic,
+            url: wanted.url,
+            at: wanted.at.into(),
+            confirmed: wanted.is_confirmed,
+        }),
         silent: silence.map(|pulse| pulse.word == Word::Missing),
     }
 }

@@ -19,6 +19,7 @@ pub mod rules;
 pub mod secret;
 mod sections;
 pub mod settings;
+mod signature;
 mod sources;
 mod tree;
 mod units;

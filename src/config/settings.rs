@@ -5,6 +5,7 @@
 //! read files, the environment or TOML.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -254,6 +255,12 @@ pub struct SourceSettings {
     pub basic: Option<Basic>,
     /// Accepted as a header of its own.
     pub header: Option<HeaderToken>,
+    /// How its messages are proven.
+    pub signature: Option<SignatureSettings>,
+    /// What is done with the messages of Amazon SNS.
+    pub sns: SnsSettings,
+    /// How much it may send.
+    pub rate: Option<RateSettings>,
     /// What senders of a kind with keys of its own send; empty for other kinds.
     pub keys: Vec<Secret>,
     /// Whether everybody may send, written down by the operator.
@@ -295,8 +302,71 @@ impl SourceSettings {
     /// Whether a sender has to prove who it is.
     pub fn is_authenticated(&self) -> bool {
         let has_secret = self.token.is_some() || self.basic.is_some() || self.header.is_some();
-        has_secret || !self.keys.is_empty()
+        let is_proven = self.signature.is_some() || self.sns.is_verified;
+        has_secret || is_proven || !self.keys.is_empty()
     }
+}
+
+/// `source.signature`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureSettings {
+    /// Whose way of signing.
+    pub kind: SignatureKind,
+    /// Secrets, any of which will do; read with [`SignatureSettings::key_bytes`].
+    pub keys: Vec<Secret>,
+    /// The header of the signature, in lower case; empty for Standard Webhooks.
+    pub header: String,
+    /// The header of the time that is signed with the body, in lower case.
+    pub timestamp_header: Option<String>,
+    /// What stands before the signature.
+    pub prefix: String,
+    /// Which hash.
+    pub hash: SignatureHash,
+    /// How far a signed time may be from ours.
+    pub tolerance: Span,
+}
+
+/// Whose way of signing messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureKind {
+    /// GitHub's.
+    GitHub,
+    /// Grafana's.
+    Grafana,
+    /// Sentry's.
+    Sentry,
+    /// That of Standard Webhooks and Svix.
+    StandardWebhooks,
+    /// Any keyed hash in a header.
+    Hmac,
+}
+
+/// Which hash a signature is made with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignatureHash {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// What is done with the messages of Amazon SNS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnsSettings {
+    /// Whether they must be signed by SNS.
+    pub is_verified: bool,
+    /// Topics whose subscriptions are confirmed without a person.
+    pub confirmed_topics: Vec<String>,
+}
+
+/// How much may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateSettings {
+    /// Messages each second in the long run; at least one.
+    pub per_second: NonZeroU32,
+    /// Messages at once; at least one.
+    pub burst: NonZeroU32,
 }
 
 /// Kinds of sources that this version has.
@@ -457,6 +527,8 @@ pub struct RetentionSettings {
 pub struct LimitSettings {
     /// Messages accepted but not decided yet; beyond, senders get 503.
     pub inbox_rows: u32,
+    /// How much one address may send, all sources together.
+    pub peer_rate: Option<RateSettings>,
 }
 
 /// `[log]`

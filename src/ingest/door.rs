@@ -17,6 +17,10 @@ use crate::core::time::{Span, Timestamp};
 use crate::sources::{DecodeError, Decoded, Source};
 use crate::telemetry::metrics::SourceMetrics;
 
+use super::limits::{Rate, SourceLimit};
+use super::signature::Signature;
+use super::sns::SnsPolicy;
+
 /// A byte-identical message inside this time counts as a duplicate delivery; its claims count all the same.
 const DUPLICATE_WINDOW: Span = Span::from_mins(5);
 /// Hashes of messages remembered per source; the oldest is forgotten first.
@@ -38,6 +42,19 @@ pub struct SourceSetup {
     pub keys: Vec<KeyDigest>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
+    /// What else is asked of its messages.
+    pub proof: Proof,
+}
+
+/// What is asked of messages besides a credential.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    /// How they are signed.
+    pub signature: Option<Signature>,
+    /// What is done with those of Amazon SNS.
+    pub sns: SnsPolicy,
+    /// How many may come.
+    pub rate: Option<Rate>,
 }
 
 impl std::fmt::Debug for SourceSetup {
@@ -127,6 +144,12 @@ pub struct Door {
     pub seen: Arc<Seen>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
+    /// How its messages are signed.
+    pub signature: Option<Signature>,
+    /// What is done with those of Amazon SNS.
+    pub sns: SnsPolicy,
+    /// How many may come.
+    pub limit: Option<Arc<SourceLimit>>,
     decoder: Arc<dyn Source>,
     credentials: Vec<Credential>,
     keys: Vec<KeyDigest>,
@@ -141,12 +164,23 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
-    pub(super) fn new(setup: SourceSetup, series: SourceMetrics, seen: Option<Arc<Seen>>) -> Self {
+    /// What is known of a source that was there `before` goes on.
+    pub(super) fn new(setup: SourceSetup, series: SourceMetrics, before: Option<&Self>) -> Self {
+        let proof = setup.proof;
         Self {
+            limit: proof.rate.map(|rate| {
+                let same = before.and_then(|before| before.limit.as_ref());
+                let same = same.filter(|limit| limit.rate() == rate);
+                same.map_or_else(|| Arc::new(SourceLimit::new(rate)), Arc::clone)
+            }),
+            signature: proof.signature,
+            sns: proof.sns,
             name: setup.name,
             path: setup.path,
             series,
-            seen: seen.unwrap_or_default(),
+            seen: before
+                .map(|before| Arc::clone(&before.seen))
+                .unwrap_or_default(),
             decoder: setup.decoder,
             credentials: setup.credentials,
             keys: setup.keys,
@@ -161,7 +195,8 @@ impl Door {
 
     /// Whether a sender has to prove who it is.
     pub fn is_guarded(&self) -> bool {
-        !self.credentials.is_empty() || self.has_keys()
+        let is_proven = self.signature.is_some() || self.sns.is_verified;
+        !self.credentials.is_empty() || is_proven || self.has_keys()
     }
 
     /// Whether it is found by a key and has paths of its own.
@@ -235,9 +270,29 @@ pub struct Summary {
     pub last_error_at: Option<Timestamp>,
     /// How far the source's clock is ahead of ours; negative when it is behind.
     pub skew: Option<Span>,
+    /// The last subscription that Amazon SNS asked to confirm.
+    pub subscription: Option<Subscription>,
+}
+
+/// A subscription that wants to be confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The topic.
+    pub topic: String,
+    /// The address that confirms it when it is opened.
+    pub url: String,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Whether it was confirmed from here.
+    pub is_confirmed: bool,
 }
 
 impl Seen {
+    /// Notes a subscription.
+    pub fn note_subscription(&self, subscription: Subscription) {
+        self.lock().summary.subscription = Some(subscription);
+    }
+
     /// A copy of what is shown.
     pub fn summary(&self) -> Summary {
         self.lock().summary.clone()

@@ -17,6 +17,7 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -27,7 +28,7 @@ use crate::store::writer::WriteError;
 
 use super::body::{self, BodyError, Held};
 use super::door::Door;
-use super::{Accepted, Ingest, Refusal};
+use super::{Accepted, Ingest, Refusal, proof};
 
 /// Seconds after which a refused sender may try again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
@@ -42,6 +43,7 @@ pub fn router(ingest: Ingest) -> Router {
     Router::new()
         .route("/ingest/{source}", post(receive).fallback(wrong_method))
         .layer(gzip)
+        .layer(from_fn_with_state(ingest.clone(), proof::begin))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(ingest)
 }
@@ -61,13 +63,9 @@ async fn receive(
         return elsewhere(&door).into_response();
     }
     let tally = Tally::begin(&door);
-    match accept(&ingest, &door, &parts, &mut body).await {
-        Ok(accepted) => {
-            tally.taken(accepted.is_duplicate);
-            (StatusCode::ACCEPTED, axum::Json(accepted)).into_response()
-        }
+    match accept(&ingest, &door, tally, &parts, &mut body).await {
+        Ok(accepted) => (StatusCode::ACCEPTED, axum::Json(accepted)).into_response(),
         Err(problem) => {
-            drop(tally);
             log::info!(source = door.name.as_str(), status = problem.status; "refused a message to {}: {}", door.name, problem.detail);
             body::drain(&mut body).await;
             answer(problem)
@@ -88,6 +86,12 @@ impl<'a> Tally<'a> {
             door,
             is_taken: false,
         }
+    }
+
+    /// Nothing is wrong with it, but it is one too many.
+    pub(super) fn limited(mut self) {
+        self.is_taken = true;
+        self.door.series.limited.inc();
     }
 
     pub(super) fn taken(mut self, is_duplicate: bool) {
@@ -137,6 +141,7 @@ pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
 async fn accept(
     ingest: &Ingest,
     door: &Door,
+    tally: Tally<'_>,
     parts: &Parts,
     body: &mut Body,
 ) -> Result<Accepted, Problem> {
@@ -150,6 +155,8 @@ async fn accept(
     }
     let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
     let held = read_body(ingest, parts, body, bytes_max).await?;
+    ingest.prove(door, parts, &held.body).await?;
+    let tally = ingest.within_rate(door, tally)?;
     let content_type = parts
         .headers
         .get(CONTENT_TYPE)
@@ -157,7 +164,12 @@ async fn accept(
     let taken = ingest
         .take(door, held.body.clone(), content_type.map(ToOwned::to_owned))
         .await;
-    taken.map_err(|refusal| refused(&refusal))
+    let accepted = taken.map_err(|refusal| refused(&refusal))?;
+    tally.taken(accepted.is_duplicate);
+    if door.kind() == "sns" {
+        ingest.note_subscription(door, &held.body).await;
+    }
+    Ok(accepted)
 }
 
 /// Reads a body whole, if it could be stored now.

@@ -7,16 +7,20 @@ pub mod body;
 pub mod door;
 pub mod heartbeat;
 pub mod http;
+pub mod limits;
 pub mod opsgenie;
 mod opsgenie_answers;
 pub mod pagerduty;
+pub mod proof;
 pub mod reconcile;
+pub mod signature;
+pub mod sns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use serde::Serialize;
 use smol_str::format_smolstr;
@@ -36,6 +40,8 @@ use crate::telemetry::metrics::Metrics;
 use body::Budget;
 use door::{Door, KeyDigest, SourceSetup};
 use heartbeat::HeartbeatSetup;
+use limits::{PeerLimit, Rate};
+use sns::Sns;
 
 /// Bodies above this are decoded on a thread that may block: parsing takes a microsecond and a half per alert.
 const BLOCKING_BYTES: usize = 256 * 1024;
@@ -51,6 +57,8 @@ struct Shared {
     metrics: Arc<Metrics>,
     clock: Clock,
     budget: Budget,
+    peers: ArcSwapOption<PeerLimit>,
+    sns: Sns,
     body_max: AtomicUsize,
     inbox_rows: AtomicI64,
 }
@@ -72,6 +80,8 @@ pub struct IngestSetup {
     pub heartbeats: Vec<HeartbeatSetup>,
     /// Bytes of a body after decompression.
     pub body_max: usize,
+    /// How much one address may send.
+    pub peer_rate: Option<Rate>,
     /// Undecided inputs beyond which senders are told to come again.
     pub inbox_rows: i64,
 }
@@ -168,6 +178,8 @@ impl Ingest {
             metrics,
             clock,
             budget: Budget::new(),
+            peers: ArcSwapOption::empty(),
+            sns: Sns::default(),
             body_max: AtomicUsize::new(0),
             inbox_rows: AtomicI64::new(0),
         }));
@@ -182,7 +194,7 @@ impl Ingest {
             .sources
             .into_iter()
             .map(|source| {
-                let known = before.get(&source.name).map(|door| Arc::clone(&door.seen));
+                let known = before.get(&source.name).map(AsRef::as_ref);
                 let series = self.0.metrics.source(&source.name);
                 let door = Door::new(source, series, known);
                 (door.name.clone(), Arc::new(door))
@@ -195,6 +207,8 @@ impl Ingest {
         let heartbeats = setup.heartbeats.into_iter();
         let heartbeats = heartbeats.map(|heartbeat| (heartbeat.name.clone(), heartbeat));
         self.0.heartbeats.store(Arc::new(heartbeats.collect()));
+        let peers = limits::renewed(self.0.peers.load_full().as_ref(), setup.peer_rate);
+        self.0.peers.store(peers);
         self.0.body_max.store(setup.body_max, Ordering::Relaxed);
         self.0.inbox_rows.store(setup.inbox_rows, Ordering::Relaxed);
     }

@@ -220,7 +220,7 @@ impl OpsgenieApi {
         body: &mut Body,
     ) -> Result<String, Refused> {
         let door = self.door(parts)?;
-        let tally = Tally::begin(&door);
+        let tally = self.ingest.within_rate(&door, Tally::begin(&door))?;
         let bytes_max = self.ingest.0.body_max.load(Ordering::Relaxed);
         let held = read_body(&self.ingest, parts, body, bytes_max).await?;
         let target = match id {

@@ -32,7 +32,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 22] = [
     "process_cpu_seconds_total",
     "process_open_fds",
     "process_resident_memory_bytes",
@@ -52,6 +52,7 @@ pub const NAMES: [&str; 21] = [
     "watchbell_leader",
     "watchbell_messages_total",
     "watchbell_observations_total",
+    "watchbell_peer_limited_total",
     "watchbell_source_silent_seconds",
     "watchbell_source_skew_seconds",
 ];
@@ -119,6 +120,8 @@ pub struct Metrics {
     pub compression_ratio: FloatGauge,
     /// Messages stored and not yet decided.
     pub inbox_depth: Gauge,
+    /// Requests refused because their address sends too much.
+    pub peer_limited: Counter,
     /// 1 while this replica decides, else 0.
     pub leader: Gauge,
 }
@@ -173,6 +176,10 @@ impl Metrics {
             ),
             compression_ratio: ours.gauge("compression_ratio", "Observations per incident opened"),
             inbox_depth: ours.gauge("inbox_depth", "Messages stored and not yet decided"),
+            peer_limited: ours.counter(
+                "peer_limited",
+                "Requests refused because their address sends too much",
+            ),
             leader: ours.gauge("leader", "1 while this replica decides"),
             sources: Mutex::new(BTreeSet::new()),
             registry,
@@ -197,6 +204,7 @@ impl Metrics {
             stored: message("stored"),
             duplicate: message("duplicate"),
             rejected: message("rejected"),
+            limited: message("limited"),
             skew_seconds: self.skew.get_or_create_owned(&labels),
             silent_seconds: self.silent.get_or_create_owned(&labels),
             observations: self.observations.clone(),
@@ -262,7 +270,7 @@ impl Metrics {
 
 /// The series of one source.
 ///
-/// For every source, `received = stored + duplicate + rejected` once nothing is in flight.
+/// For every source, `received = stored + duplicate + rejected + limited` once nothing is in flight.
 #[derive(Clone, Debug)]
 pub struct SourceMetrics {
     source: Arc<str>,
@@ -275,6 +283,8 @@ pub struct SourceMetrics {
     pub duplicate: Counter,
     /// Messages refused.
     pub rejected: Counter,
+    /// Messages over the source's limit, to be sent again.
+    pub limited: Counter,
     /// How far the clock of the source is ahead of ours, in seconds.
     pub skew_seconds: FloatGauge,
     /// Time since the source was last heard, in seconds.
@@ -314,6 +324,12 @@ impl Registrar<'_> {
         let family = Family::default();
         self.add(name, help, Family::clone(&family));
         family
+    }
+
+    fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.add(name, help, counter.clone());
+        counter
     }
 
     fn gauges<L: Labels, G: Metric + Clone + Default>(

@@ -2,6 +2,8 @@
 
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod architecture;
