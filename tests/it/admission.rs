@@ -1,7 +1,6 @@
 //! Who may send what, and how much: signatures, Amazon SNS, limits; with the real daemon.
 
 use std::io::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::RequestBuilder;
 use serde_json::json;
 use sha2::Sha256;
+use watchbell::runtime::clock::Clock;
 
 use crate::api::Answer;
 use crate::support::daemon::{Daemon, Home, LISTEN, message};
@@ -113,11 +113,8 @@ async fn an_old_signature_is_refused_and_a_token_is_asked_for_besides() {
     let key = STANDARD
         .decode("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
         .unwrap();
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let post = |seconds: u64| -> RequestBuilder {
+    let now = Clock::system().now().as_millis() / 1000;
+    let post = |seconds: i64| -> RequestBuilder {
         let seconds = seconds.to_string();
         let signed = mac(
             &key,
@@ -227,7 +224,7 @@ async fn what_is_over_a_limit_is_refused_so_that_its_sender_repeats_it() {
     assert!(answer.headers.contains_key("retry-after"));
     eventually("every stored alert", async || {
         let alerts = daemon.list("/api/v1/alerts?source=am&limit=500").await;
-        (alerts.len() as u64 == stored).then_some(())
+        (u64::try_from(alerts.len()) == Ok(stored)).then_some(())
     })
     .await;
 }
