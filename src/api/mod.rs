@@ -43,7 +43,7 @@ use crate::store::{Db, StoreError};
 use auth::{Auth, AuthSetup, Entropy};
 use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
-use sources::SourceStatus;
+use sources::{SourceStatus, Trial, Tried};
 
 /// What the engine will answer to a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
@@ -63,6 +63,8 @@ pub struct ApiSetup {
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
     /// The configured heartbeats and how they do.
     pub heartbeats: Arc<dyn Fn() -> Vec<HeartbeatStatus> + Send + Sync>,
+    /// What a source would make of a message; nothing when there is no such source.
+    pub try_source: Arc<dyn Fn(Trial) -> Option<Tried> + Send + Sync>,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

@@ -3,6 +3,7 @@
 //! Stages start bottom-up (store, engine, api with ingest) and stop top-down, each with a deadline; their sum stays
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
+mod admission;
 mod janitor;
 mod listeners;
 mod lock;
@@ -35,6 +36,7 @@ use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError};
 use crate::runtime::thread::on_own_thread;
 use crate::runtime::tls::TlsHolder;
 use crate::store::inbox::NewInput;
+use crate::store::query::sources::list_last_heard;
 use crate::store::writer::{Writer, WriterSetup};
 use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -49,6 +51,8 @@ use reload::Reloader;
 const PARTITION: i64 = 0;
 /// How often a standby looks whether the lease is free.
 const STANDBY_LOOK: Duration = Duration::from_secs(2);
+/// How long the start waits to learn when sources were last heard of.
+const RESTORE_TIME: Duration = Duration::from_secs(10);
 /// How long each stage may take to stop; the http stage has its drain time besides.
 const STAGE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -132,9 +136,9 @@ async fn run(
         heartbeats: heartbeats.clone(),
     };
     let core = start_core(&mut supervisor, &settings, claimed, inside);
+    restore_heard(&db, &core.ingest).await;
     let side_stage = supervisor.stage("side", STAGE_DEADLINE);
-    let drain = wiring::duration(settings.server.drain_timeout);
-    let http_stage = supervisor.stage("http", drain.saturating_add(STAGE_DEADLINE));
+    let http_stage = supervisor.stage("http", http_deadline(&settings));
 
     let state = wiring::api_state(wiring::ApiParts {
         settings: &settings,
@@ -324,6 +328,28 @@ fn start_core(
         engine: engine_handle,
         ingest,
         rules: rules_in,
+    }
+}
+
+/// How long the answers in flight may take at the end.
+fn http_deadline(settings: &Settings) -> Duration {
+    wiring::duration(settings.server.drain_timeout).saturating_add(STAGE_DEADLINE)
+}
+
+/// Tells the doors when each source was last heard of, so that a restart does not count as a sign of life.
+async fn restore_heard(db: &Db, ingest: &Ingest) {
+    let heard = async {
+        let mut conn = db.reader().await?;
+        list_last_heard(conn.lend(), PARTITION).await
+    };
+    match tokio::time::timeout(RESTORE_TIME, heard).await {
+        Ok(Ok(heard)) => ingest.restore(heard),
+        Ok(Err(error)) => {
+            log::warn!(error:% = error; "it is not known when sources were last heard of: {error}");
+        }
+        Err(_) => log::warn!(
+            "it is not known when sources were last heard of: the store takes too long to say"
+        ),
     }
 }
 

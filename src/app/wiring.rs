@@ -12,35 +12,32 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::api::auth::{AuthSetup, TokenKey};
-use crate::api::heartbeats::HeartbeatStatus;
-use crate::api::sources::{SourceStatus, SubscriptionStatus};
+use crate::api::sources::{
+    SourceErrors, SourceStatus, SubscriptionStatus, Trial, Tried, VolatileLabels,
+};
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
-use crate::config::settings::{
-    HeartbeatSettings, LogFormat, RateSettings, ReconcileAuth, SignatureHash, SignatureKind,
-    SignatureSettings, SourceSettings,
-};
-use crate::core::heartbeat::{self, Feed};
-use crate::core::time::Span;
+use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
+use crate::core::limits;
+use crate::core::time::{Span, Timestamp};
 use crate::engine::handle::EngineHandle;
 use crate::engine::pulses::{Pulse, Word};
-use crate::ingest::door::{Credential, Door, KeyDigest, Proof, SourceSetup};
-use crate::ingest::heartbeat::HeartbeatSetup;
-use crate::ingest::limits::Rate;
+use crate::ingest::churn::Volatile;
+use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
 use crate::ingest::reconcile::PollSetup;
-use crate::ingest::signature::{Algorithm, Scheme, Signature};
-use crate::ingest::sns::SnsPolicy;
-use crate::ingest::{Ingest, IngestSetup};
+use crate::ingest::seen::Summary;
+use crate::ingest::{Incoming, Ingest, IngestSetup};
 use crate::runtime::clock::Clock;
 use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::Limits;
 use crate::runtime::supervise::Stage;
 use crate::runtime::tls::{TlsHolder, TlsPaths};
-use crate::sources;
 use crate::store::Db;
 use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
 use crate::token_key;
+
+use super::admission;
 
 /// The folder of lock file, instance id and token key; only its owner may look inside.
 pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
@@ -95,11 +92,15 @@ pub(super) fn tls_paths(settings: &Settings) -> Option<TlsPaths> {
 /// The doors.
 pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
     let mut sources: Vec<_> = settings.sources.iter().filter_map(source_setup).collect();
-    sources.extend(heartbeat_source(settings));
+    sources.extend(admission::heartbeat_source(settings));
     IngestSetup {
         sources,
-        heartbeats: settings.heartbeats.iter().map(heartbeat_setup).collect(),
-        peer_rate: settings.limits.peer_rate.map(rate),
+        heartbeats: settings
+            .heartbeats
+            .iter()
+            .map(admission::heartbeat_setup)
+            .collect(),
+        peer_rate: settings.limits.peer_rate.map(admission::rate),
         body_max: usize::try_from(settings.server.body_max).unwrap_or(usize::MAX),
         inbox_rows: i64::from(settings.limits.inbox_rows),
     }
@@ -135,84 +136,8 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
             .map(|key| KeyDigest::new(key.expose()))
             .collect(),
         is_reconciled: source.reconcile.is_some(),
-        proof: Proof {
-            signature: source.signature.as_ref().map(signature),
-            sns: SnsPolicy {
-                is_verified: source.sns.is_verified,
-                confirmed_topics: source.sns.confirmed_topics.clone(),
-            },
-            rate: source.rate.map(rate),
-        },
+        proof: admission::proof(source),
     })
-}
-
-fn signature(settings: &SignatureSettings) -> Signature {
-    let (header, prefix) = (settings.header.clone(), settings.prefix.clone());
-    let scheme = match (settings.kind, &settings.timestamp_header) {
-        (SignatureKind::StandardWebhooks, _) => Scheme::StandardWebhooks,
-        (_, Some(timestamp_header)) => Scheme::Timed {
-            header,
-            prefix,
-            timestamp_header: timestamp_header.clone(),
-        },
-        (_, None) => Scheme::Body { header, prefix },
-    };
-    Signature {
-        scheme,
-        algorithm: match settings.hash {
-            SignatureHash::Sha256 => Algorithm::Sha256,
-            SignatureHash::Sha512 => Algorithm::Sha512,
-        },
-        keys: settings.key_bytes(),
-        tolerance: settings.tolerance,
-    }
-}
-
-fn rate(settings: RateSettings) -> Rate {
-    Rate {
-        per_second: settings.per_second,
-        burst: settings.burst,
-    }
-}
-
-/// The door that pings come through, if any is waited for.
-fn heartbeat_source(settings: &Settings) -> Option<SourceSetup> {
-    settings.heartbeats.first()?;
-    let is_open = |heartbeat: &HeartbeatSettings| heartbeat.token.is_none();
-    let credentials = if settings.heartbeats.iter().any(is_open) {
-        Vec::new()
-    } else {
-        settings
-            .heartbeats
-            .iter()
-            .filter_map(heartbeat_credential)
-            .collect()
-    };
-    Some(SourceSetup {
-        name: heartbeat::SOURCE.to_owned(),
-        path: "/heartbeat/{name}".to_owned(),
-        decoder: Arc::new(sources::heartbeat::Heartbeat),
-        credentials,
-        keys: Vec::new(),
-        is_reconciled: false,
-        proof: Proof::default(),
-    })
-}
-
-fn heartbeat_setup(heartbeat: &HeartbeatSettings) -> HeartbeatSetup {
-    HeartbeatSetup {
-        name: heartbeat.name.clone(),
-        credential: heartbeat_credential(heartbeat),
-        is_pinged: heartbeat.is_pinged(),
-    }
-}
-
-fn heartbeat_credential(heartbeat: &HeartbeatSettings) -> Option<Credential> {
-    let token = heartbeat.token.as_ref()?;
-    Some(Credential::new(
-        "authorization",
-        &format!("Bearer {}", token.expose()),
-    ))
 }
 
 /// The sources that are asked what is really active.
@@ -278,7 +203,8 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     } = parts;
     let (submit, readiness, pulses, silences) =
         (engine.clone(), engine.clone(), engine.clone(), engine);
-    let (figures, doors) = (ingest.clone(), ingest);
+    let (figures, doors, tried_at) = (ingest.clone(), ingest.clone(), ingest);
+    let (now, shown_at) = (clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
         db,
         submit: Arc::new(move |given| {
@@ -292,7 +218,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             let doors = doors.doors();
             doors
                 .iter()
-                .map(|door| source_status(door, of(door)))
+                .map(|door| source_status(door, of(door), shown_at.now()))
                 .collect()
         }),
         heartbeats: Arc::new(move || {
@@ -300,9 +226,10 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
                 .pulses()
                 .heartbeats
                 .iter()
-                .map(heartbeat_status)
+                .map(admission::heartbeat_status)
                 .collect()
         }),
+        try_source: Arc::new(move |trial| try_source(&tried_at, &now, trial)),
         metrics: Arc::new(move || {
             figures.refresh_figures();
             metrics.encode()
@@ -318,8 +245,31 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     })
 }
 
-fn source_status(door: &Door, silence: Option<&Pulse>) -> SourceStatus {
-    let seen = door.seen.summary();
+/// What a source makes of a message, in the form of the API.
+fn try_source(ingest: &Ingest, clock: &Clock, trial: Trial) -> Option<Tried> {
+    let door = ingest.door(&trial.source)?;
+    let query = trial.query.as_deref();
+    let mut message = Incoming::of_request(door.decoder(), &trial.headers, query, trial.body);
+    message.envelope.topic = trial.topic.into();
+    let tried = message.tried(door.decoder(), &door.name, clock.now());
+    let items = tried.items.iter().map(serde_json::to_value);
+    Some(Tried {
+        items: items.filter_map(Result::ok).collect(),
+        source: tried.source,
+        kind: tried.kind,
+        understood: tried.understood,
+        error: tried.error,
+        observed: tried.observed,
+        rejected: tried.rejected,
+        skipped: tried.skipped,
+        tests: tried.tests,
+        notes: tried.notes,
+        advice: tried.advice,
+    })
+}
+
+fn source_status(door: &Door, silence: Option<&Pulse>, now: Timestamp) -> SourceStatus {
+    let seen = door.seen.summary(now);
     let counts = [
         ("received", &door.series.received),
         ("stored", &door.series.stored),
@@ -334,9 +284,19 @@ fn source_status(door: &Door, silence: Option<&Pulse>) -> SourceStatus {
         open: !door.is_guarded(),
         reconciled: door.is_reconciled,
         last_message_at: seen.last_message_at.map(Into::into),
+        silent_s: seen.last_message_at.map(|at| duration_s(now.since(at))),
+        last_test_at: seen.last_test_at.map(Into::into),
+        tests: seen.tests,
+        rate: (seen.rate * 1000.0).round() / 1000.0,
         messages: counts
             .map(|(outcome, counter)| (outcome.to_owned(), counter.get()))
             .into(),
+        warnings: warnings(&seen),
+        errors: SourceErrors {
+            count: seen.errors,
+            last_at: seen.last_error_at.map(Into::into),
+            last_reason: seen.last_error,
+        },
         skew_s: seen.skew.map(duration_s),
         silent_after_s: silence.map(|pulse| duration_s(pulse.rule.every)),
         subscription: seen.subscription.map(|wanted| SubscriptionStatus {
@@ -346,29 +306,26 @@ fn source_status(door: &Door, silence: Option<&Pulse>) -> SourceStatus {
             confirmed: wanted.is_confirmed,
         }),
         silent: silence.map(|pulse| pulse.word == Word::Missing),
+        volatile_labels: seen
+            .volatile
+            .into_iter()
+            .map(|found| VolatileLabels {
+                alertname: found.alertname,
+                labels: found.labels,
+                variants: found.variants,
+            })
+            .collect(),
     }
 }
 
-fn heartbeat_status(pulse: &Pulse) -> HeartbeatStatus {
-    let rule = &pulse.rule;
-    let watchdog = match &rule.feed {
-        Feed::Watchdog { source, .. } => Some(source.to_string()),
-        Feed::Pings | Feed::Messages { .. } => None,
-    };
-    HeartbeatStatus {
-        name: pulse.name.to_string(),
-        state: pulse.word.word(),
-        path: watchdog
-            .is_none()
-            .then(|| format!("/heartbeat/{}", pulse.name)),
-        watchdog,
-        every_s: duration_s(rule.every),
-        grace_s: duration_s(rule.grace),
-        severity: rule.severity.word(),
-        last_ping_at: pulse.heard_at.map(Into::into),
-        due_at: pulse.due_at.map(Into::into),
-        key: pulse.key.to_string(),
-    }
+fn warnings(seen: &Summary) -> Vec<String> {
+    let skew = seen.skew.filter(|skew| *skew > limits::SKEW_WARN);
+    let skew = skew.map(|skew| {
+        let ahead_s = skew.as_millis() / 1000;
+        format!("its clock is {ahead_s} s ahead of ours")
+    });
+    let volatile = seen.volatile.iter().map(Volatile::warning);
+    skew.into_iter().chain(volatile).collect()
 }
 
 fn duration_s(span: Span) -> f64 {

@@ -113,6 +113,7 @@ impl Ingest {
             source: Some(SOURCE.to_owned()),
             content_type: Some(JSON.to_owned()),
             body: StoredBody::new(store(name).into()),
+            envelope: None,
         };
         let writer = self.0.engine.writer();
         let receipt = writer
@@ -156,6 +157,7 @@ impl Ingest {
             detail: PingError::Unknown(name.clone()).to_string(),
             content_type: Some(JSON.to_owned()),
             body: Bytes::from(store(&name)),
+            envelope: None,
         };
         self.0.engine.writer().dead_letter(letter).await.map(drop)
     }

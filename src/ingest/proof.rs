@@ -13,9 +13,10 @@ use crate::runtime::problem::Problem;
 use crate::sources::sns::SnsEnvelope;
 
 use super::Ingest;
-use super::door::{Door, Subscription};
+use super::door::Door;
 use super::http::{RETRY_AFTER_S, Tally};
 use super::limits::{Told, over};
+use super::seen::Subscription;
 use super::signature::{Passing, Scheme, watch};
 use super::sns::SnsError;
 
@@ -53,9 +54,11 @@ impl Ingest {
             let passing = parts.extensions.get::<Passing>();
             let now = self.0.clock.now();
             // Of a sender that signs and then compresses, the body is signed as it is now.
+            // A query that stands in for a body is not signed.
+            let is_signed = !body.is_empty() || parts.uri.query().is_none();
             let is_proven =
                 passing.is_some_and(Passing::fits) || signature.fits(&parts.headers, body, now);
-            if !is_proven {
+            if !is_proven || !is_signed {
                 return Err(unproven(
                     "the message has no valid signature; compare the secret, and the clock, of the sender with the source's [[source]] entry",
                 ));

@@ -17,6 +17,7 @@ use crate::core::severity::Severity;
 use crate::sources::flat::{TextDraft, scalar_or_json};
 use crate::sources::json::{self, Fields};
 use crate::sources::pagerduty::{silent, text_of};
+use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Message, Note, Source};
 
 /// The source kind `opsgenie`.
@@ -188,6 +189,9 @@ fn split<'a>(source: &str, whole: &Fields<'a>) -> Result<(Request, Fields<'a>), 
     Ok((request, body))
 }
 
+/// What stands for the alias that is made for a request without one.
+const ALIAS_MADE: &str = "made-for-each-request";
+
 impl Source for Opsgenie {
     fn kind(&self) -> &'static str {
         "opsgenie"
@@ -197,6 +201,26 @@ impl Source for Opsgenie {
         r#"{"message":"disk full on db1","alias":"db1-disk","description":"97 % of /var is used","priority":"P1",
 "entity":"db1","source":"disk check","tags":["storage","prod"],"details":{"used":"97"},
 "responders":[{"type":"team","name":"storage"}]}"#
+    }
+
+    fn explain(&self, message: &Message<'_>) -> Result<Tried, DecodeError> {
+        let text = json::mend_surrogates(json::text(message.body)?);
+        if object(&text)?.get("call").is_some() {
+            return self.decode(message).map(Tried::from);
+        }
+        let alias = Target::Alias(ALIAS_MADE.to_owned());
+        let stored = store(Call::Create, &alias, message.body)?;
+        let stored = Message {
+            body: &stored,
+            ..*message
+        };
+        let mut tried = self.decode(&stored).map(Tried::from)?;
+        if text_of(&object(&text)?, "alias").is_empty() {
+            let advice = "alias is missing: every request becomes an alert of its own";
+            tried.advice.push(advice.to_owned());
+        }
+        tried.key_from(|item| vec![("alias".to_owned(), item.key_payload().to_owned())]);
+        Ok(tried)
     }
 
     fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError> {
@@ -276,6 +300,7 @@ fn text(body: &Fields<'_>, summary: &str) -> (AlertText, u64) {
     for name in ["description", "note", "user", "actions"] {
         draft.annotation(name, &text_of(body, name));
     }
+    draft.hint(&text_of(body, "entity"));
     draft.annotation("responders", &responders(body));
     // Alertmanager and Grafana say there where the alert is shown.
     draft.link(&text_of(body, "source"));

@@ -16,6 +16,7 @@ use crate::core::observation::{AlertText, Claim, Observation};
 use crate::core::severity::Severity;
 use crate::sources::flat::{TextDraft, scalar_or_json};
 use crate::sources::json::{self, Fields};
+use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Message, Note, Source, severity_words};
 
 /// The source kind `pagerduty`.
@@ -183,7 +184,31 @@ impl Source for PagerDuty {
             &object(event)?,
         )
     }
+
+    fn explain(&self, message: &Message<'_>) -> Result<Tried, DecodeError> {
+        let text = json::mend_surrogates(json::text(message.body)?);
+        let event = object(&text)?;
+        if event.get("call").is_some() {
+            return self.decode(message).map(Tried::from);
+        }
+        let call = guessed_call(&event);
+        let is_trigger = action_of(call, &event).is_ok_and(|action| action == Action::Trigger);
+        let made = if is_trigger { KEY_MADE } else { "" };
+        let mut tried = decode_event(message, call, made, &event).map(Tried::from)?;
+        if is_trigger && text_of(&event, call.key_field()).is_empty() {
+            let advice = format!(
+                "{} is missing: every event becomes an alert of its own, and nothing resolves it",
+                call.key_field()
+            );
+            tried.advice.push(advice);
+        }
+        tried.key_from(|item| vec![(call.key_field().to_owned(), item.key_payload().to_owned())]);
+        Ok(tried)
+    }
 }
+
+/// What stands for the key that is made for a trigger without one.
+const KEY_MADE: &str = "made-for-each-event";
 
 /// The call of an event that is tried by a person: only version 1 has an `event_type`.
 fn guessed_call(fields: &Fields<'_>) -> Call {
@@ -286,6 +311,11 @@ fn text_v2(
         draft.label(name, &text_of(&payload, name));
     }
     draft.label("severity", &word);
+    // Alertmanager and others put their own name there; that is no affected system.
+    let (place, client) = (text_of(&payload, "source"), text_of(event, "client"));
+    if place != client {
+        draft.hint(&place);
+    }
     common(&mut draft, event);
     let (text, hash) = draft.finish(&summary, &text_of(&payload, "timestamp"));
     Ok((severity.1, text, hash))

@@ -199,13 +199,18 @@ impl Batch {
     }
 }
 
-/// Cuts rows into a few fixed sizes, so that each statement's text is one of few and stays prepared.
+/// Cuts rows into a few fixed sizes, so that each statement's text is one of few and stays prepared; few rows go in one
+/// statement whatever their number, since each statement is two wake-ups.
 fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
-        let size = [256, 64, 16, 4, 1]
-            .into_iter()
-            .find(|&size| size <= rest.len())?;
+        let size = match rest.len() {
+            0 => return None,
+            few @ 1..=16 => few,
+            17..=63 => 16,
+            64..=255 => 64,
+            256.. => 256,
+        };
         let (chunk, others) = rest.split_at(size);
         rest = others;
         Some(chunk)
@@ -316,7 +321,7 @@ async fn upsert_texts(
 ) -> Result<(), StoreError> {
     on!(conn, c => {
         let mut query = QueryBuilder::new(
-            "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut) ",
+            "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut, ci_hint) ",
         );
         query.push_values(rows, |mut row, text| {
             row.push_bind(text.id)
@@ -325,11 +330,13 @@ async fn upsert_texts(
                 .push_bind(text.labels.as_str())
                 .push_bind(text.annotations.as_str())
                 .push_bind(text.text.generator_url.as_str())
-                .push_bind(text.text.is_cut);
+                .push_bind(text.text.is_cut)
+                .push_bind(text.text.ci_hint.as_deref());
         });
         query.push(
             " ON CONFLICT (id) DO UPDATE SET summary = excluded.summary, labels = excluded.labels, \
-             annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut",
+             annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut, \
+             ci_hint = excluded.ci_hint",
         );
         query.build().execute(c).await?;
     });

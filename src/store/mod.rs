@@ -221,6 +221,11 @@ impl Db {
 /// The schema's steps, oldest first. A step that was released is never edited: its checksum is stored.
 pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("schema/0001_first.sql")),
+    (
+        2,
+        "envelope_and_hint",
+        include_str!("schema/0002_envelope_and_hint.sql"),
+    ),
     (3, "heartbeats", include_str!("schema/0003_heartbeats.sql")),
 ];
 
@@ -242,5 +247,5 @@ async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
         }
         OwnedConn::Postgres(conn) => migrator.run(&mut **conn).await?,
     }
-    Ok(())
+    dialect::leave_room(conn).await
 }

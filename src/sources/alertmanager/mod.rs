@@ -23,6 +23,7 @@ use crate::core::observation::{AlertText, Claim, Observation, clean, clean_pairs
 use crate::core::time::Timestamp;
 use crate::sources::json::{self, Fields};
 use crate::sources::severity_words::severity_of;
+use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Message, Note, Problem, Source, time_text};
 
 /// The source kind `alertmanager`.
@@ -39,6 +40,18 @@ impl Source for Alertmanager {
 
     fn example(&self) -> &'static str {
         include_str!("example.json")
+    }
+
+    fn explain(&self, message: &Message<'_>) -> Result<Tried, DecodeError> {
+        let mut tried = self.decode(message).map(Tried::from)?;
+        // The fingerprint is made of the labels, here or at the sender.
+        tried.key_from(|item| {
+            let labels = item.labels.iter();
+            labels
+                .map(|(name, value)| (format!("labels.{name}"), value.clone()))
+                .collect()
+        });
+        Ok(tried)
     }
 
     fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError> {
@@ -209,6 +222,7 @@ fn text_of(item: Item<'_>, key: &AlertKey) -> AlertText {
         annotations: item.annotations,
         generator_url: SmolStr::from(item.generator_url),
         is_cut: false,
+        ci_hint: None,
     };
     text.is_cut |= clean_pairs(&mut text.labels, limits::LABEL_BYTES_MAX);
     text.is_cut |= clean_pairs(&mut text.annotations, limits::TEXT_BYTES_MAX);

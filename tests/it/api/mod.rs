@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use watchbell::api::auth::{AuthSetup, TokenKey};
-use watchbell::api::sources::SourceStatus;
+use watchbell::api::sources::{SourceStatus, Trial, Tried};
 use watchbell::api::{ApiSetup, ApiState, router};
 use watchbell::api_token::{Role, mint, public_id};
 use watchbell::core::identity::AlertKey;
@@ -29,7 +29,7 @@ use watchbell::engine::handle::EngineHandle;
 use watchbell::engine::{Engine, EngineSetup};
 use watchbell::runtime::clock::Clock;
 use watchbell::runtime::entropy::random_bytes;
-use watchbell::runtime::supervise::Supervisor;
+use watchbell::runtime::supervise::{Stage, Supervisor};
 use watchbell::store::Db;
 use watchbell::store::inbox::{InputKind, NewInput, StoredBody};
 use watchbell::store::tokens::{self, TokenRow};
@@ -93,6 +93,14 @@ impl Answer {
     }
 }
 
+/// Only the source `am` can be tried.
+fn tried(trial: Trial) -> Option<Tried> {
+    (trial.source == "am").then(|| Tried {
+        source: trial.source,
+        ..Tried::default()
+    })
+}
+
 /// A claim about an alert of the source `am`.
 pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp) -> Observation {
     let text = AlertText {
@@ -100,6 +108,7 @@ pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp
         labels: vec![("alertname".into(), name.into())],
         annotations: vec![("runbook".into(), "turn it off and on".into())],
         generator_url: "http://prometheus.example/graph".into(),
+        ci_hint: Some("sw1".into()),
         is_cut: false,
     };
     Observation {
@@ -161,26 +170,7 @@ impl World {
         supervisor.spawn(&stage, "engine", |stop| async move {
             Ok(engine.run(stop).await?)
         });
-        let (commands, ready) = (engine_handle.clone(), engine_handle.clone());
-        let setup = ApiSetup {
-            db: db.clone(),
-            submit: Arc::new(move |given| {
-                let engine = commands.clone();
-                Box::pin(async move { engine.command(given).await })
-            }),
-            unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
-            sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
-            heartbeats: Arc::new(Vec::new),
-            metrics: Arc::new(|| "# EOF\n".to_owned()),
-            clock: clock.clone(),
-            stage,
-            auth: AuthSetup {
-                is_open,
-                is_metrics_open: false,
-                key: TokenKey::new(KEY),
-            },
-            entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
-        };
+        let setup = api_setup(&db, &engine_handle, &clock, stage, is_open);
         let world = Self {
             db,
             clock,
@@ -220,6 +210,7 @@ impl World {
             kind: InputKind::Message,
             source: Some("am".to_owned()),
             content_type: Some("application/json".to_owned()),
+            envelope: None,
             body: StoredBody::new("{}".into()),
         };
         let writer = self.engine.writer();
@@ -312,5 +303,35 @@ fn source(name: &str) -> SourceStatus {
         kind: "alertmanager".to_owned(),
         path: Some(format!("/ingest/{name}")),
         ..SourceStatus::default()
+    }
+}
+
+fn api_setup(
+    db: &Db,
+    engine: &EngineHandle,
+    clock: &Clock,
+    stage: Stage,
+    is_open: bool,
+) -> ApiSetup {
+    let (commands, ready) = (engine.clone(), engine.clone());
+    ApiSetup {
+        db: db.clone(),
+        submit: Arc::new(move |given| {
+            let engine = commands.clone();
+            Box::pin(async move { engine.command(given).await })
+        }),
+        unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
+        sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
+        heartbeats: Arc::new(Vec::new),
+        try_source: Arc::new(tried),
+        metrics: Arc::new(|| "# EOF\n".to_owned()),
+        clock: clock.clone(),
+        stage,
+        auth: AuthSetup {
+            is_open,
+            is_metrics_open: false,
+            key: TokenKey::new(KEY),
+        },
+        entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
     }
 }
