@@ -39,14 +39,18 @@ use crate::core::time::Timestamp;
 use crate::engine::handle::{CommandAnswer, SubmitError};
 use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
+use crate::store::dead_letters::DeadLetter;
 use crate::store::{Db, StoreError};
 use auth::{Auth, AuthSetup, Entropy};
+use dead_letters::Replayed;
 use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
 use sources::{SourceStatus, Trial, Tried};
 
 /// What the engine will answer to a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
+/// What will become of a dead letter.
+pub type ReplayFuture = Pin<Box<dyn Future<Output = Replayed> + Send>>;
 /// Hands a command to the engine; answers after commit.
 pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
 
@@ -65,6 +69,8 @@ pub struct ApiSetup {
     pub heartbeats: Arc<dyn Fn() -> Vec<HeartbeatStatus> + Send + Sync>,
     /// What a source would make of a message; nothing when there is no such source.
     pub try_source: Arc<dyn Fn(Trial) -> Option<Tried> + Send + Sync>,
+    /// Makes a message of a dead letter.
+    pub replay: Arc<dyn Fn(DeadLetter) -> ReplayFuture + Send + Sync>,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

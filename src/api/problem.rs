@@ -39,6 +39,10 @@ pub enum Kind {
     BodyTimeout,
     /// The core refused a command.
     Refused(Reason),
+    /// A dead letter cannot be replayed as things are.
+    NotReplayable,
+    /// A dead letter is still not understood.
+    NotUnderstood,
     /// The body is too large.
     TooLarge,
     /// The body's encoding is not known.
@@ -99,7 +103,8 @@ impl Kind {
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Refused(_) => StatusCode::CONFLICT,
+            Self::Refused(_) | Self::NotReplayable => StatusCode::CONFLICT,
+            Self::NotUnderstood => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
@@ -125,6 +130,8 @@ impl Kind {
                 (Reason::StaleVersion.code(), "The version is stale")
             }
             Self::Refused(reason) => (reason.code(), "The command was refused"),
+            Self::NotReplayable => ("not-replayable", "The dead letter cannot be replayed"),
+            Self::NotUnderstood => ("not-understood", "The message is still not understood"),
             Self::TooLarge => ("body-too-large", "The request body is too large"),
             Self::UnsupportedEncoding => {
                 ("unsupported-encoding", "The content encoding is not known")

@@ -88,7 +88,8 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::close))
         .routes(routes!(commands::reopen))
         .routes(routes!(commands::add_note))
-        .routes(routes!(sources::try_message));
+        .routes(routes!(sources::try_message))
+        .routes(routes!(dead_letters::replay));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke));

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::api::dead_letters::Replayed;
 use crate::api::heartbeats::HeartbeatStatus;
 use crate::config::Settings;
 use crate::config::settings::{
@@ -12,12 +13,15 @@ use crate::config::settings::{
 };
 use crate::core::heartbeat::{self, Feed};
 use crate::engine::pulses::Pulse;
+use crate::ingest::Ingest;
 use crate::ingest::door::{Credential, Proof, SourceSetup};
 use crate::ingest::heartbeat::HeartbeatSetup;
 use crate::ingest::limits::Rate;
+use crate::ingest::replay::ReplayError;
 use crate::ingest::signature::{Algorithm, Scheme, Signature};
 use crate::ingest::sns::SnsPolicy;
 use crate::sources;
+use crate::store::dead_letters::DeadLetter;
 
 use super::wiring::duration;
 
@@ -123,5 +127,24 @@ pub(super) fn heartbeat_status(pulse: &Pulse) -> HeartbeatStatus {
         last_ping_at: pulse.heard_at.map(Into::into),
         due_at: pulse.due_at.map(Into::into),
         key: pulse.key.to_string(),
+    }
+}
+
+/// Replays a dead letter, in the words of the API.
+pub(super) async fn replay(ingest: Ingest, letter: DeadLetter) -> Replayed {
+    match ingest.replay(letter).await {
+        Ok(done) => Replayed::Done {
+            seq: done.seq,
+            observations: done.observations,
+        },
+        Err(error) => {
+            let why = error.to_string();
+            match error {
+                ReplayError::Gone => Replayed::Gone,
+                ReplayError::NoSource(_) | ReplayError::Cut { .. } => Replayed::Refused(why),
+                ReplayError::NotUnderstood(_) => Replayed::NotUnderstood(why),
+                ReplayError::Refused(_) => Replayed::Unavailable(why),
+            }
+        }
     }
 }

@@ -374,8 +374,7 @@ fn decode_by(doors: &Arc<OnceLock<Ingest>>) -> Decode {
     Arc::new(move |input: &NewInput, at: Timestamp| {
         doors
             .get()
-            .map(|doors| doors.decode_again(input, at))
-            .unwrap_or_default()
+            .map_or_else(|| Ok(Vec::new()), |doors| doors.decode_again(input, at))
     })
 }
 

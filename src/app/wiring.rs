@@ -203,7 +203,8 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     } = parts;
     let (submit, readiness, pulses, silences) =
         (engine.clone(), engine.clone(), engine.clone(), engine);
-    let (figures, doors, tried_at) = (ingest.clone(), ingest.clone(), ingest);
+    let (figures, doors, tried_at, replayed) =
+        (ingest.clone(), ingest.clone(), ingest.clone(), ingest);
     let (now, shown_at) = (clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
         db,
@@ -229,6 +230,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
                 .map(admission::heartbeat_status)
                 .collect()
         }),
+        replay: Arc::new(move |letter| Box::pin(admission::replay(replayed.clone(), letter))),
         try_source: Arc::new(move |trial| try_source(&tried_at, &now, trial)),
         metrics: Arc::new(move || {
             figures.refresh_figures();

@@ -32,6 +32,7 @@ use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::runtime::clock::Clock;
 use crate::store::commit::Batch;
+use crate::store::dead_letters::NewDeadLetter;
 use crate::store::inbox::{InputKind, NewInput, StoredInput};
 use crate::store::writer::{Appended, Committing, Waiter, WriteError, WriterHandle, marker};
 use crate::store::{Db, inbox};
@@ -42,7 +43,17 @@ use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
 use pulses::Pulses;
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
-pub type Decode = Arc<dyn Fn(&NewInput, Timestamp) -> Vec<Observation> + Send + Sync>;
+pub type Decode =
+    Arc<dyn Fn(&NewInput, Timestamp) -> Result<Vec<Observation>, Undecodable> + Send + Sync>;
+
+/// A stored message that says nothing any more; it is put aside together with the cursor that passes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecodable {
+    /// The kind of trouble, as a stable word.
+    pub reason: &'static str,
+    /// What is wrong.
+    pub detail: String,
+}
 
 /// Inputs read from the log at once when the engine is behind.
 const INPUTS_PER_READ: i64 = 64;
@@ -335,7 +346,10 @@ impl Engine {
         let source = input.source.as_deref().map(SmolStr::new);
         match input.kind {
             InputKind::Message => {
-                let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
+                let observations = match observations {
+                    Some(observations) => observations,
+                    None => self.read_again(turn, &input, at),
+                };
                 let source = source.unwrap_or_default();
                 self.hear(turn, seq, at, &source);
                 for observation in observations {
@@ -381,6 +395,24 @@ impl Engine {
         }
         turn.batch.decided = seq;
         self.decided = seq;
+    }
+
+    /// What a stored message claims; one that says nothing any more is put aside.
+    fn read_again(&self, turn: &mut Turn, input: &NewInput, at: Timestamp) -> Vec<Observation> {
+        (self.decode)(input, at).unwrap_or_else(|wrong| {
+            turn.batch.put_aside(
+                at,
+                NewDeadLetter {
+                    source: input.source.clone().unwrap_or_default(),
+                    reason: wrong.reason,
+                    detail: wrong.detail,
+                    content_type: input.content_type.clone(),
+                    envelope: input.envelope.clone(),
+                    body: input.body.open().unwrap_or_default(),
+                },
+            );
+            Vec::new()
+        })
     }
 
     /// Tells the core of a message whose source must not fall silent.

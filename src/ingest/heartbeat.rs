@@ -159,6 +159,7 @@ impl Ingest {
             body: Bytes::from(store(&name)),
             envelope: None,
         };
+        self.0.metrics.dead_letter(SOURCE, letter.reason);
         self.0.engine.writer().dead_letter(letter).await.map(drop)
     }
 }

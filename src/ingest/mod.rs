@@ -14,6 +14,7 @@ mod opsgenie_answers;
 pub mod pagerduty;
 pub mod proof;
 pub mod reconcile;
+pub mod replay;
 pub mod seen;
 pub mod signature;
 pub mod sns;
@@ -29,10 +30,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use smol_str::format_smolstr;
 
+use crate::core::heartbeat::SOURCE;
 use crate::core::identity::AlertKey;
 use crate::core::input::{Command, CommandGiven};
 use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
+use crate::engine::Undecodable;
 use crate::engine::handle::{EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
 use crate::sources::tried::Tried;
@@ -363,42 +366,49 @@ impl Ingest {
         }
     }
 
-    /// Decodes a stored message again, as the engine does at recovery; a source that is gone says nothing.
-    pub fn decode_again(&self, input: &NewInput, at: Timestamp) -> Vec<Observation> {
-        let Some(door) = input.source.as_deref().and_then(|name| self.door(name)) else {
-            let source = input.source.as_deref().unwrap_or("");
-            log::error!(source = source; "an undecided message of {source} is passed over: the source is not configured any more");
-            return Vec::new();
-        };
-        let told = |error: &dyn std::fmt::Display| {
-            log::error!(source = door.name.as_str(), error:% = error; "a stored message of {} cannot be read any more: {error}", door.name);
-        };
-        let body = match input.body.open() {
-            Ok(body) => body,
-            Err(error) => {
-                told(&error);
-                return Vec::new();
+    /// Decodes a stored message again, as the engine does at recovery.
+    ///
+    /// # Errors
+    /// The source is gone, or does not understand the message any more.
+    pub fn decode_again(
+        &self,
+        input: &NewInput,
+        at: Timestamp,
+    ) -> Result<Vec<Observation>, Undecodable> {
+        let source = input.source.as_deref().unwrap_or("");
+        let unreadable = |error: &dyn std::fmt::Display| {
+            log::error!(source = source, error:% = error; "a stored message of {source} cannot be read any more, it was put aside: {error}");
+            self.0.metrics.dead_letter(source, "unreadable");
+            Undecodable {
+                reason: "unreadable",
+                detail: error.to_string(),
             }
         };
-        let envelope = match input.envelope.as_deref().map(serde_json::from_str) {
-            Some(Ok(envelope)) => envelope,
-            Some(Err(error)) => {
-                told(&error);
-                return Vec::new();
-            }
-            None => Envelope::EMPTY,
-        };
+        let body = input.body.open().map_err(|error| unreadable(&error))?;
+        let envelope = input.envelope.as_deref().map(serde_json::from_str);
+        let envelope: Envelope = envelope
+            .transpose()
+            .map_err(|error| unreadable(&error))?
+            .unwrap_or_default();
         let around = Around {
             content_type: input.content_type.as_deref(),
             envelope: &envelope,
         };
-        match door.decode(&body, around, at) {
-            Ok(decoded) => decoded.observations,
-            Err(error) => {
-                told(&error);
-                Vec::new()
+        let decoded = match self.door(source) {
+            Some(door) => door.decode(&body, around, at),
+            // Pings of heartbeats that are all gone say nothing any more.
+            None if source == SOURCE => return Ok(Vec::new()),
+            None => {
+                log::error!(source = source; "an undecided message of {source} was put aside: the source is not configured any more");
+                self.0.metrics.dead_letter(source, "source_gone");
+                return Err(Undecodable {
+                    reason: "source_gone",
+                    detail: "the source was removed from the configuration before the message was decided".to_owned(),
+                });
             }
-        }
+        };
+        let decoded = decoded.map_err(|error| unreadable(&error))?;
+        Ok(decoded.observations)
     }
 
     /// Refuses at once what could not be stored anyway.
@@ -492,6 +502,7 @@ impl Ingest {
         message: Incoming,
     ) -> Result<(), WriteError> {
         door.seen.note_error(&detail, self.0.clock.now());
+        self.0.metrics.dead_letter(&door.name, reason);
         let source = door.name.clone();
         let letter = NewDeadLetter {
             source,

@@ -17,6 +17,7 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::dead_letters::NewDeadLetter;
 use super::heartbeats;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::{Conn, StoreError, Tx, on};
@@ -39,6 +40,7 @@ pub struct Batch {
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
+    letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
 }
 
@@ -110,6 +112,16 @@ impl Batch {
             .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
     }
 
+    /// Adds a message that was received at that time and says nothing any more.
+    pub fn put_aside(&mut self, at: Timestamp, letter: NewDeadLetter) {
+        self.letters.push((at, letter));
+    }
+
+    /// What is put aside with it.
+    pub(super) fn letters(&self) -> &[(Timestamp, NewDeadLetter)] {
+        &self.letters
+    }
+
     /// How many rows it will write; the engine stops filling a batch by this.
     pub fn row_count(&self) -> usize {
         self.alerts.len()
@@ -119,6 +131,7 @@ impl Batch {
             + self.entries.len()
             + self.joins.len()
             + self.heartbeats.len()
+            + self.letters.len()
     }
 
     /// Writes everything but the cursor.

@@ -32,7 +32,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 22] = [
+pub const NAMES: [&str; 23] = [
     "process_cpu_seconds_total",
     "process_open_fds",
     "process_resident_memory_bytes",
@@ -41,6 +41,7 @@ pub const NAMES: [&str; 22] = [
     "watchbell_alerts_firing",
     "watchbell_build_info",
     "watchbell_compression_ratio",
+    "watchbell_dead_letters_total",
     "watchbell_engine_batch_seconds",
     "watchbell_heartbeat_up",
     "watchbell_inbox_commit_seconds",
@@ -99,6 +100,7 @@ pub struct Metrics {
     sources: Mutex<BTreeSet<Arc<str>>>,
     messages: Family<OutcomeLabels, Counter>,
     observations: Family<OutcomeLabels, Counter>,
+    dead_letters: Family<OutcomeLabels, Counter>,
     skew: Family<SourceLabels, FloatGauge>,
     silent: Family<SourceLabels, FloatGauge>,
     alerts_firing: Family<SeverityLabels, Gauge>,
@@ -137,6 +139,10 @@ impl Metrics {
         Self {
             messages: ours.counters("messages", "Messages by what became of them"),
             observations: ours.counters("observations", "Observations by what became of them"),
+            dead_letters: ours.counters(
+                "dead_letters",
+                "Messages put aside by why, and those that were replayed",
+            ),
             skew: ours.gauges(
                 "source_skew_seconds",
                 "How far the clock of a source is ahead of ours",
@@ -210,6 +216,13 @@ impl Metrics {
             observations: self.observations.clone(),
             source,
         }
+    }
+
+    /// Counts a dead letter; `outcome` is why it was put aside, or `replayed`.
+    pub fn dead_letter(&self, source: &str, outcome: &'static str) {
+        let source = self.source_label(source);
+        let labels = OutcomeLabels { source, outcome };
+        self.dead_letters.get_or_create_owned(&labels).inc();
     }
 
     /// Takes the gauges of a source that is no longer configured off the page; its counters stay.
@@ -380,6 +393,7 @@ mod tests {
         let source = metrics.source("grid");
         source.received.inc();
         source.observed("new_episode", 2);
+        metrics.dead_letter("grid", "not_understood");
         source.skew_seconds.set(-0.5);
         metrics.alerts_firing("critical").set(3);
         metrics.incidents_open("P2", "on_hold").set(1);

@@ -40,6 +40,8 @@ mod reasons;
 #[cfg(test)]
 mod receivers;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sources;
