@@ -26,6 +26,7 @@ pub mod out;
 pub mod pages;
 pub mod serve;
 pub mod settings;
+pub mod simulate;
 pub mod source;
 pub mod source_table;
 pub mod store;
@@ -112,6 +113,9 @@ enum Command {
     /// Try a message on a source, and list the sources
     #[command(subcommand, after_help = source::EXAMPLES)]
     Source(source::SourceCommand),
+    /// Play a file of timed alerts and changes in virtual time and tell which incidents they become
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(simulate::SimulateArgs),
     /// Measure how fast alerts are acknowledged
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -192,6 +196,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Explain(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
+        | Command::Simulate(_)
         | Command::Completions(_)
         | Command::Man(_) => Builder::new_current_thread(),
     }
@@ -220,6 +225,7 @@ async fn dispatch(
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
+        Command::Simulate(args) => simulate::run(config, &args, env, out),
         Command::Bench(command) => bench::run(&command, out).await,
         Command::Completions(args) => generate::completions(&args, Cli::command(), out),
         Command::Man(args) => generate::man(&args, Cli::command(), out),

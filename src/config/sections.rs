@@ -13,15 +13,14 @@ use crate::config::settings::{
     AuthSettings, LimitSettings, LogFormat, LogSettings, RetentionSettings, ServerSettings,
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
-use crate::config::sources;
 use crate::config::values::{self, FOREVER};
+use crate::config::{cmdb, sources};
 use crate::core::rules::IncidentRules;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: [&str; 13] = [
+const LATER: [&str; 12] = [
     "calendar",
-    "cmdb",
     "connector",
     "correlation",
     "escalation",
@@ -71,6 +70,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         sources,
         heartbeats,
         incident: incident(&mut root),
+        cmdb: cmdb::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

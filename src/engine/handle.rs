@@ -13,10 +13,13 @@ use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
+use crate::core::state::State;
 use crate::engine::pulses::Pulses;
 use crate::store::StoreError;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
+
+use super::cmdb::Imports;
 
 /// How often it is looked whether everything so far is decided.
 const DECIDED_LOOK: Duration = Duration::from_millis(5);
@@ -94,6 +97,23 @@ pub enum Request {
     Compare(CompareRequest),
     /// To look an alert up.
     Find(FindRequest),
+    /// To look at the state.
+    Look(Look),
+}
+
+/// Work that looks at the state; must take milliseconds only, since decisions wait for it.
+pub struct Look(Box<dyn FnOnce(&State) + Send>);
+
+impl Look {
+    pub(super) fn at(self, state: &State) {
+        (self.0)(state);
+    }
+}
+
+impl std::fmt::Debug for Look {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Look")
+    }
 }
 
 /// An alert that is looked for in memory.
@@ -122,6 +142,7 @@ pub struct EngineHandle {
     status: watch::Receiver<EngineStatus>,
     pulses: watch::Receiver<Arc<Pulses>>,
     parked: Arc<Notify>,
+    pub(super) imports: Arc<Imports>,
 }
 
 impl EngineHandle {
@@ -130,6 +151,7 @@ impl EngineHandle {
         requests: mpsc::Sender<Request>,
         (status, pulses): (watch::Receiver<EngineStatus>, watch::Receiver<Arc<Pulses>>),
         parked: Arc<Notify>,
+        imports: Imports,
     ) -> Self {
         Self {
             writer,
@@ -137,6 +159,7 @@ impl EngineHandle {
             status,
             pulses,
             parked,
+            imports: Arc::new(imports),
         }
     }
 
@@ -245,6 +268,35 @@ impl EngineHandle {
     /// How the heartbeats do.
     pub fn pulses(&self) -> Arc<Pulses> {
         Arc::clone(&self.pulses.borrow())
+    }
+
+    /// Looks at what is in memory; must take milliseconds only, since decisions wait for it.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, SubmitError> {
+        self.readiness().map_err(SubmitError::NotReady)?;
+        let (reply, answer) = oneshot::channel();
+        let look = Look(Box::new(move |state| {
+            // Whoever asked may have gone.
+            reply.send(look(state)).ok();
+        }));
+        let sent = self.requests.send(Request::Look(look)).await;
+        sent.map_err(|_| SubmitError::Stopping)?;
+        answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// Whether the engine has ended.
+    pub(super) fn is_ended(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// Waits until the CMDB has changed.
+    pub(super) async fn changed(&self) {
+        self.imports.changed.notified().await;
     }
 
     /// Waits until a late firing was parked, which a poll of its source can settle.

@@ -4,9 +4,11 @@
 //! thrown away and loaded again by the same code as at start; the inputs are in the log and are decided again.
 //! Must not know HTTP or any source's format; raw inputs are read again through the decode function it is given.
 
+pub mod cmdb;
 mod figures;
 pub mod handle;
 pub mod pulses;
+pub mod rebind;
 mod recover;
 
 use std::collections::BTreeMap;
@@ -19,8 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::decide::{World, decide};
-use crate::core::decision::{CommandAnswer, Decision};
-use crate::core::heartbeat;
+use crate::core::decision::{Change, CommandAnswer, Decision};
 use crate::core::identity::KeyHash;
 use crate::core::ids::{IdFeed, Seq};
 use crate::core::input::Input;
@@ -38,6 +39,7 @@ use crate::store::writer::{Appended, Committing, Waiter, WriteError, WriterHandl
 use crate::store::{Db, inbox};
 use crate::telemetry::metrics::Metrics;
 
+use cmdb::Imports;
 use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
 use pulses::Pulses;
@@ -83,6 +85,7 @@ pub struct Engine {
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
+    imports: Arc<Imports>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -162,7 +165,14 @@ impl Engine {
             requests_in,
             (status_out, pulses_out),
             Arc::clone(&parked),
+            Imports {
+                db: setup.db.clone(),
+                rules: setup.rules.clone(),
+                one_at_a_time: tokio::sync::Mutex::default(),
+                changed: Notify::new(),
+            },
         );
+        let imports = Arc::clone(&handle.imports);
         let engine = Self {
             db: setup.db,
             partition: setup.partition,
@@ -177,6 +187,7 @@ impl Engine {
             batch_rows: setup.batch_rows,
             status,
             parked,
+            imports,
             on_turn: setup.on_turn,
             state: State::default(),
             ids: IdFeed::default(),
@@ -248,15 +259,6 @@ impl Engine {
         }
         self.show_heartbeats();
         Ok(())
-    }
-
-    /// Whether heartbeats are not waited for as the policy asks, which looking at deadlines mends.
-    fn is_outdated(&self) -> bool {
-        let rules = Arc::clone(&self.rules.borrow());
-        heartbeat::is_outdated(World {
-            state: &self.state,
-            rules: &rules,
-        })
     }
 
     /// Decides what waits, up to one batch, and commits it.
@@ -344,7 +346,23 @@ impl Engine {
             observations,
         } = appended;
         let source = input.source.as_deref().map(SmolStr::new);
+        let mark = input.content_type.as_deref();
         match input.kind {
+            InputKind::Command if mark == Some(cmdb::IMPORT) => {
+                if let Some(imported) = read_json(seq, &input) {
+                    let decision = self.step(at, &Input::CmdbImported(imported));
+                    if !decision.is_refused {
+                        self.imports.changed.notify_one();
+                    }
+                    self.note(turn, seq, at, decision);
+                }
+            }
+            InputKind::Poll if mark == Some(rebind::REBIND) => {
+                if let Some(alerts) = read_json(seq, &input) {
+                    let decision = self.step(at, &Input::AlertsRebound(alerts));
+                    self.note(turn, seq, at, decision);
+                }
+            }
             InputKind::Message => {
                 let observations = match observations {
                     Some(observations) => observations,
@@ -415,16 +433,6 @@ impl Engine {
         })
     }
 
-    /// Tells the core of a message whose source must not fall silent.
-    fn hear(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, source: &SmolStr) {
-        if !self.rules.borrow().heartbeats.listens_to(source) {
-            return;
-        }
-        let source = source.clone();
-        let decision = self.step(at, &Input::SourceHeard { source });
-        self.note(turn, seq, at, decision);
-    }
-
     fn step(&mut self, at: Timestamp, input: &Input) -> Decision {
         let rules = Arc::clone(&self.rules.borrow());
         let world = World {
@@ -453,6 +461,11 @@ impl Engine {
     }
 
     fn count(&self, turn: &mut Turn, at: Timestamp, decision: &Decision) {
+        for change in &decision.changes {
+            if let Change::AlertBound { binding, .. } = change {
+                self.figures.bound(binding.outcome);
+            }
+        }
         for entry in &decision.entries {
             if entry.reason == Reason::LateFiringParked {
                 self.parked.notify_one();
@@ -516,17 +529,8 @@ impl Engine {
     fn show(&mut self) {
         self.figures
             .show(self.state.counts(), self.writer.progress.depth());
+        self.figures.graph(self.state.graph());
         self.show_heartbeats();
-    }
-
-    /// Shows how the heartbeats do.
-    fn show_heartbeats(&self) {
-        let rules = Arc::clone(&self.rules.borrow());
-        let pulses = Pulses::of(&self.state, &rules);
-        if **self.pulses.borrow() != pulses {
-            self.figures.show_heartbeats(&pulses);
-            self.pulses.send_replace(Arc::new(pulses));
-        }
     }
 
     /// Answers from what is in memory.
@@ -540,6 +544,7 @@ impl Engine {
                     .unwrap_or_default();
                 request.reply(difference);
             }
+            Request::Look(look) => look.at(&self.state),
             Request::Find(FindRequest { key, reply }) => {
                 // Whoever asked may have gone.
                 reply.send(self.found(key)).ok();

@@ -1,14 +1,21 @@
-//! How the heartbeats do, for those who show it.
+//! How the heartbeats do, for those who show it; and what the engine does for them.
 //!
-//! Must not decide anything; it is told after the commit.
+//! Must not decide anything: when one is missing the core tells, and it is shown after the commit.
+
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::core::heartbeat::{Feed, Heartbeat, HeartbeatRule};
+use crate::core::decide::World;
+use crate::core::heartbeat::{self, Feed, Heartbeat, HeartbeatRule};
 use crate::core::identity::AlertKey;
+use crate::core::ids::Seq;
+use crate::core::input::Input;
 use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
+
+use super::{Engine, Turn};
 
 /// Whether a heartbeat is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +96,38 @@ fn pulse(rule: &HeartbeatRule, held: Option<&Heartbeat>, started_at: Option<Time
         word,
         heard_at: held.filter(|held| held.is_seen).map(|held| held.heard_at),
         due_at: up.map(|held| held.due(started_at)),
-        key: AlertKey::new(crate::core::heartbeat::SOURCE, &rule.name)
-            .text()
-            .clone(),
+        key: AlertKey::new(heartbeat::SOURCE, &rule.name).text().clone(),
         rule: rule.clone(),
+    }
+}
+
+impl Engine {
+    /// Whether heartbeats are not waited for as the policy asks, which looking at deadlines mends.
+    pub(super) fn is_outdated(&self) -> bool {
+        let rules = Arc::clone(&self.rules.borrow());
+        heartbeat::is_outdated(World {
+            state: &self.state,
+            rules: &rules,
+        })
+    }
+
+    /// Tells the core of a message whose source must not fall silent.
+    pub(super) fn hear(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, source: &SmolStr) {
+        if !self.rules.borrow().heartbeats.listens_to(source) {
+            return;
+        }
+        let source = source.clone();
+        let decision = self.step(at, &Input::SourceHeard { source });
+        self.note(turn, seq, at, decision);
+    }
+
+    /// Shows how the heartbeats do.
+    pub(super) fn show_heartbeats(&self) {
+        let rules = Arc::clone(&self.rules.borrow());
+        let pulses = Pulses::of(&self.state, &rules);
+        if **self.pulses.borrow() != pulses {
+            self.figures.show_heartbeats(&pulses);
+            self.pulses.send_replace(Arc::new(pulses));
+        }
     }
 }

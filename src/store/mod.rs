@@ -8,6 +8,7 @@
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
 pub mod backup;
+pub mod cmdb;
 pub mod commit;
 pub mod dead_letters;
 pub(crate) mod dialect;
@@ -227,6 +228,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0002_envelope_and_hint.sql"),
     ),
     (3, "heartbeats", include_str!("schema/0003_heartbeats.sql")),
+    (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

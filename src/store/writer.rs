@@ -25,7 +25,7 @@ use super::jobs::{Append, Job};
 pub use super::jobs::{Appended, Committing, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
 use super::retention;
-use super::{Db, OwnedConn, StoreError, Tx, dialect};
+use super::{Db, OwnedConn, StoreError, Tx, cmdb, dialect};
 
 /// Jobs that may wait; more are refused, which is overload.
 const QUEUE: usize = 4_096;
@@ -263,6 +263,7 @@ impl Writer {
                 Job::Amend(letter, detail, _) => {
                     dead_letters::amend(tx.lend(), *letter, detail).await?;
                 }
+                Job::Stage(stage, _) => cmdb::stage::write(&mut tx, partition, at, stage).await?,
                 Job::Retain(limits, _) => {
                     done.retained
                         .push(retention::step(&mut tx, partition, done.decided, *limits).await?);
@@ -309,7 +310,7 @@ impl Writer {
                     });
                     seq = seq.next();
                 }
-                Job::Commit(_, reply) => answer(reply, Ok(())),
+                Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Ok(())),
                 Job::DeadLetter(_, reply) => {
                     answer(reply, Ok(letters.next().unwrap_or(0)));
                 }
@@ -492,6 +493,7 @@ fn inputs<'a>(jobs: &'a [Job], replayed: &[bool]) -> Vec<&'a NewInput> {
         Job::Append(Append { input, .. }) => Some(input),
         Job::Replay(replay) => replayed.next().copied()?.then_some(&replay.input),
         Job::Commit(..)
+        | Job::Stage(..)
         | Job::DeadLetter(..)
         | Job::Amend(..)
         | Job::Retain(..)
@@ -504,7 +506,7 @@ fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
         match job {
             Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
-            Job::Commit(_, reply) => answer(reply, Err(error.clone())),
+            Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Err(error.clone())),
             Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
             Job::Amend(_, _, reply) => answer(reply, Err(error.clone())),
             Job::Replay(replay) => answer(replay.reply, Err(error.clone())),

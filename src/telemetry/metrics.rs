@@ -32,14 +32,17 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 26] = [
     "process_cpu_seconds_total",
     "process_open_fds",
     "process_resident_memory_bytes",
     "process_start_time_seconds",
     "watchbell_alert_to_incident_seconds",
     "watchbell_alerts_firing",
+    "watchbell_bindings_total",
     "watchbell_build_info",
+    "watchbell_cmdb_cis",
+    "watchbell_cmdb_relations",
     "watchbell_compression_ratio",
     "watchbell_dead_letters_total",
     "watchbell_engine_batch_seconds",
@@ -78,6 +81,11 @@ struct OutcomeLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BindingLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SeverityLabels {
     severity: &'static str,
 }
@@ -108,6 +116,11 @@ pub struct Metrics {
     incidents_opened: Family<PriorityLabels, Counter>,
     /// Whether a heartbeat that was heard of is not missing; a series per name.
     pub heartbeat_up: Family<NameLabels, Gauge>,
+    bindings: Family<BindingLabels, Counter>,
+    /// CIs of the CMDB.
+    pub cmdb_cis: Gauge,
+    /// Relations of the CMDB.
+    pub cmdb_relations: Gauge,
     /// Seconds from the opening of an incident to its acknowledgement.
     pub incident_acknowledge_seconds: Histogram,
     /// Seconds from the opening of an incident to its resolution.
@@ -155,6 +168,12 @@ impl Metrics {
             incidents_open: ours.gauges("incidents_open", "Incidents that are not closed"),
             incidents_opened: ours.counters("incidents_opened", "Incidents opened"),
             heartbeat_up: ours.gauges("heartbeat_up", "Whether a heartbeat is heard in time"),
+            bindings: ours.counters(
+                "bindings",
+                "Searches for the CI of an alert by what they came to",
+            ),
+            cmdb_cis: ours.gauge("cmdb_cis", "Configuration items of the CMDB"),
+            cmdb_relations: ours.gauge("cmdb_relations", "Relations of the CMDB"),
             incident_acknowledge_seconds: ours.histogram(
                 "incident_acknowledge_seconds",
                 "Time from open to acknowledged",
@@ -256,6 +275,12 @@ impl Metrics {
     pub fn incidents_opened(&self, priority: &'static str) -> Counter {
         self.incidents_opened
             .get_or_create_owned(&PriorityLabels { priority })
+    }
+
+    /// Searches for the CI of an alert with that outcome.
+    pub fn bindings(&self, outcome: &'static str) -> Counter {
+        self.bindings
+            .get_or_create_owned(&BindingLabels { outcome })
     }
 
     /// The page for `/metrics`; send it with [`CONTENT_TYPE`].
@@ -379,6 +404,7 @@ trait Labels:
 impl Labels for NameLabels {}
 impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
+impl Labels for BindingLabels {}
 impl Labels for SeverityLabels {}
 impl Labels for PriorityLabels {}
 impl Labels for PriorityStateLabels {}

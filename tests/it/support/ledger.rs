@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 use watchbell::core::alert::Alert;
+use watchbell::core::cmdb::ci::CiNumber;
 use watchbell::core::cmdb::graph::Difference;
+use watchbell::core::correlate::cause::Cause;
+use watchbell::core::correlate::forest::RecentChange;
+use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
 use watchbell::core::heartbeat::Heartbeat;
 use watchbell::core::ids::{AlertId, IncidentId, SourceId};
@@ -35,6 +39,9 @@ pub(crate) struct Ledger {
     answers: Vec<(u64, Remembered)>,
     graph: Vec<Arc<Difference>>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
+    causes: BTreeMap<IncidentId, Arc<Cause>>,
+    nodes: BTreeMap<NodeId, Node>,
+    changes: Vec<(CiNumber, RecentChange)>,
 }
 
 impl Ledger {
@@ -88,6 +95,7 @@ impl Ledger {
                 *self.left.entry(incident).or_default() += events;
             }
             Change::IncidentForgotten(id) => {
+                self.causes.remove(&id);
                 self.incidents.remove(&id);
             }
             Change::CommandRemembered {
@@ -111,10 +119,28 @@ impl Ledger {
             }
             Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(&name)),
             Change::GraphChanged(difference) => self.graph.push(difference),
+            Change::AlertMoved { incident, alert } => {
+                self.joined.retain(|&pair| pair != (incident, alert));
+            }
+            Change::NodeChanged(node) => {
+                self.nodes.insert(node.id, *node);
+            }
+            Change::NodeForgotten(id) => {
+                self.nodes.remove(&id);
+            }
+            Change::ChangeNoted { ci, change, .. } => self.changes.push((ci, change)),
+            Change::CauseChanged { incident, cause } => {
+                self.causes.insert(incident, cause);
+            }
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
             Change::AlertTextChanged { .. } | Change::DeadlinesTaken(_) | Change::Started(_) => {}
         }
+    }
+
+    /// Notes a CMDB that was there from the start.
+    pub(crate) fn start_with(&mut self, graph: &Difference) {
+        self.graph.push(Arc::new(graph.clone()));
     }
 
     /// The state that a restart would load.
@@ -137,6 +163,15 @@ impl Ledger {
         }
         for &(incident, alert) in &self.joined {
             state.join(incident, alert);
+        }
+        for node in self.nodes.values() {
+            state.put_node(node.clone());
+        }
+        for (ci, change) in &self.changes {
+            state.put_change(*ci, change.clone());
+        }
+        for (&incident, cause) in &self.causes {
+            state.put_cause(incident, Arc::clone(cause));
         }
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);
