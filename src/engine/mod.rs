@@ -364,25 +364,12 @@ impl Engine {
                 }
             }
             InputKind::Message => {
+                let source = source.unwrap_or_default();
                 let observations = match observations {
                     Some(observations) => observations,
                     None => self.read_again(turn, &input, at),
                 };
-                let source = source.unwrap_or_default();
-                self.hear(turn, seq, at, &source);
-                for observation in observations {
-                    let source = source.clone();
-                    let decision = self.step(
-                        at,
-                        &Input::ObservationReceived {
-                            source: source.clone(),
-                            observation,
-                        },
-                    );
-                    let count = turn.outcomes.entry((source, decision.reason)).or_insert(0);
-                    *count = count.saturating_add(1);
-                    self.note(turn, seq, at, decision);
-                }
+                self.decide_message(turn, (seq, at), &source, observations);
             }
             InputKind::Poll => {
                 if let Some(difference) = read_json(seq, &input) {
@@ -413,6 +400,30 @@ impl Engine {
         }
         turn.batch.decided = seq;
         self.decided = seq;
+    }
+
+    /// Decides what one message claims.
+    fn decide_message(
+        &mut self,
+        turn: &mut Turn,
+        (seq, at): (Seq, Timestamp),
+        source: &SmolStr,
+        observations: Vec<Observation>,
+    ) {
+        self.hear(turn, seq, at, source);
+        for observation in observations {
+            let source = source.clone();
+            let decision = self.step(
+                at,
+                &Input::ObservationReceived {
+                    source: source.clone(),
+                    observation,
+                },
+            );
+            let count = turn.outcomes.entry((source, decision.reason)).or_insert(0);
+            *count = count.saturating_add(1);
+            self.note(turn, seq, at, decision);
+        }
     }
 
     /// What a stored message claims; one that says nothing any more is put aside.

@@ -76,12 +76,7 @@ impl Ledger {
             Change::AlertForgotten(id) => {
                 self.alerts.remove(&id);
             }
-            Change::IncidentChanged(incident) => {
-                let version = incident.version;
-                let before = self.incidents.insert(incident.id, incident);
-                let before = before.map_or(0, |before| before.version);
-                assert_eq!(version, before + 1, "a change is one version further");
-            }
+            Change::IncidentChanged(incident) => self.write_incident(incident),
             Change::TitleChanged { incident, title } => {
                 self.titles.insert(incident, title);
             }
@@ -136,6 +131,13 @@ impl Ledger {
             Change::AlertBound { .. } => {}
             Change::AlertTextChanged { .. } | Change::DeadlinesTaken(_) | Change::Started(_) => {}
         }
+    }
+
+    fn write_incident(&mut self, incident: Incident) {
+        let version = incident.version;
+        let before = self.incidents.insert(incident.id, incident);
+        let before = before.map_or(0, |before| before.version);
+        assert_eq!(version, before + 1, "a change is one version further");
     }
 
     /// Notes a CMDB that was there from the start.
