@@ -45,7 +45,7 @@ const SORTING: Sorting = Sorting {
 };
 
 /// The configured heartbeats, by name.
-#[utoipa::path(get, path = "/api/v1/heartbeats", tag = "sources", params(PageQuery), responses(
+#[utoipa::path(get, path = "/api/v1/heartbeats", tag = "heartbeats", params(PageQuery), responses(
     (status = 200, description = "All heartbeats", body = List<HeartbeatStatus>),
 ))]
 pub async fn list(

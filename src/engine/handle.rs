@@ -37,6 +37,15 @@ pub enum EngineStatus {
     Waiting(String),
 }
 
+/// A stored message that says nothing any more; it is put aside together with the cursor that passes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecodable {
+    /// The kind of trouble, as a stable word.
+    pub reason: &'static str,
+    /// What is wrong.
+    pub detail: String,
+}
+
 /// Why a command or poll got no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SubmitError {

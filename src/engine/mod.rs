@@ -41,21 +41,12 @@ use crate::telemetry::metrics::Metrics;
 
 use cmdb::Imports;
 use figures::Figures;
-use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
+use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request, Undecodable};
 use pulses::Pulses;
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
 pub type Decode =
     Arc<dyn Fn(&NewInput, Timestamp) -> Result<Vec<Observation>, Undecodable> + Send + Sync>;
-
-/// A stored message that says nothing any more; it is put aside together with the cursor that passes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undecodable {
-    /// The kind of trouble, as a stable word.
-    pub reason: &'static str,
-    /// What is wrong.
-    pub detail: String,
-}
 
 /// Inputs read from the log at once when the engine is behind.
 const INPUTS_PER_READ: i64 = 64;
