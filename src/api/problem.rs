@@ -37,6 +37,10 @@ pub enum Kind {
     MethodNotAllowed,
     /// The body did not arrive in time.
     BodyTimeout,
+    /// An import would delete too much.
+    ImportHeld,
+    /// Rows of an import are wrong, and all or nothing was asked for.
+    ImportRefused,
     /// The core refused a command.
     Refused(Reason),
     /// A dead letter cannot be replayed as things are.
@@ -103,8 +107,8 @@ impl Kind {
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Refused(_) | Self::NotReplayable => StatusCode::CONFLICT,
-            Self::NotUnderstood => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotUnderstood | Self::ImportRefused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Refused(_) | Self::NotReplayable | Self::ImportHeld => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
@@ -126,6 +130,8 @@ impl Kind {
             Self::NotAvailable => ("not-available", "Not available in this version"),
             Self::MethodNotAllowed => ("method-not-allowed", "This method is not offered here"),
             Self::BodyTimeout => ("body-timeout", "The request body did not arrive in time"),
+            Self::ImportRefused => ("import-refused", "Rows of the import are wrong"),
+            Self::ImportHeld => ("import-held", "The import waits for confirmation"),
             Self::Refused(Reason::StaleVersion) => {
                 (Reason::StaleVersion.code(), "The version is stale")
             }

@@ -317,6 +317,7 @@ fn api_setup(
     let (commands, ready) = (engine.clone(), engine.clone());
     ApiSetup {
         db: db.clone(),
+        engine: engine.clone(),
         submit: Arc::new(move |given| {
             let engine = commands.clone();
             Box::pin(async move { engine.command(given).await })
