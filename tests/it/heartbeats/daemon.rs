@@ -158,18 +158,28 @@ async fn a_source_that_falls_silent_is_an_alert() {
     );
     let home = Home::new(&format!("{LISTEN}{sources}"));
     let daemon = home.start().await;
-    let silent = async |wanted: bool| {
-        eventually("silence", async || {
-            let sources = daemon.list("/api/v1/sources").await;
-            let am = sources.into_iter().find(|source| source["name"] == "am");
-            am.filter(|am| am["silent"] == wanted)
-        })
-        .await
-    };
-    assert_eq!(silent(true).await["silent_after_s"], 1.0);
-    let alerts = daemon.list("/api/v1/alerts?status=firing").await;
-    assert_eq!(alerts[0]["key"], "heartbeat:v1:source/am");
-    assert_eq!(alerts[0]["labels"]["source"], "am");
+    let alert = eventually("silence", async || {
+        let alerts = daemon.list("/api/v1/alerts?status=firing").await;
+        alerts.first().cloned()
+    })
+    .await;
+    assert_eq!(alert["key"], "heartbeat:v1:source/am");
+    assert_eq!(alert["labels"]["source"], "am");
+    let sources = daemon.list("/api/v1/sources").await;
+    let am = sources
+        .iter()
+        .find(|source| source["name"] == "am")
+        .unwrap();
+    assert_eq!(
+        (&am["silent_after_s"], &am["silent"]),
+        (&Value::from(1.0), &Value::from(true))
+    );
     daemon.ingest("{\"version\":\"4\",\"alerts\":[]}").await;
-    silent(false).await;
+    eventually("the end of silence", async || {
+        let reasons = daemon.reasons("INC-1").await;
+        reasons
+            .contains(&"heartbeat_returned".to_owned())
+            .then_some(())
+    })
+    .await;
 }
