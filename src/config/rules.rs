@@ -25,6 +25,7 @@ pub fn rules(settings: &Settings) -> Rules {
         sources: settings.sources.iter().map(named).collect(),
         incident: settings.incident,
         heartbeats: heartbeats.chain(silences).collect(),
+        settle: settings.settle,
         cmdb: settings.cmdb.clone(),
     }
 }

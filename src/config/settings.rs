@@ -12,7 +12,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::config::secret::Secret;
-use crate::core::rules::{CmdbRules, IncidentRules};
+use crate::core::rules::{CmdbRules, IncidentRules, SettleRules};
 use crate::core::severity::Severity;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub heartbeats: Vec<HeartbeatSettings>,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
+    /// `[settle]`: how long incidents stand before people are told.
+    pub settle: SettleRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
     /// `[retention]`: how long things are kept.

@@ -229,6 +229,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (3, "heartbeats", include_str!("schema/0003_heartbeats.sql")),
     (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
+    (9, "settle", include_str!("schema/0009_settle.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

@@ -233,7 +233,7 @@ fn refusals_have_the_form_of_the_service() {
         json!({"message": "Message can not be empty."})
     );
     let letters = daemon.get("/api/v1/dead-letters");
-    assert_eq!(letters["items"].as_array().unwrap().len(), 4, "{letters}");
+    assert_eq!(letters["items"].as_array().unwrap().len(), 5, "{letters}");
     let by_parameter = format!("{ALERTS}?apiKey=genie-key");
     assert_eq!(
         daemon
