@@ -20,7 +20,7 @@ use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: [&str; 12] = [
+const LATER: &[&str] = &[
     "calendar",
     "connector",
     "correlation",
@@ -45,7 +45,7 @@ const HOUR: Span = Span::from_hours(1);
 
 /// Reads the whole document.
 pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
-    for key in LATER {
+    for &key in LATER {
         if root.has(key) {
             let complaint = Complaint::new("not available in this version");
             root.refuse(Some(key), complaint.hint("remove this section"));
