@@ -18,6 +18,7 @@ pub mod commands;
 pub mod dead_letters;
 pub mod docs;
 pub mod explain;
+pub mod heartbeats;
 pub mod incidents;
 mod layers;
 pub mod openapi;
@@ -46,15 +47,20 @@ use crate::core::time::Timestamp;
 use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
+use crate::store::dead_letters::DeadLetter;
 use crate::store::{Db, StoreError};
 use alertmanager::Hooks;
 use auth::{Auth, AuthSetup, Entropy};
 use cmdb_imports::ImportStatus;
+use dead_letters::Replayed;
+use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
 use sources::{SourceStatus, Trial, Tried};
 
 /// What the engine will answer to a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
+/// What will become of a dead letter.
+pub type ReplayFuture = Pin<Box<dyn Future<Output = Replayed> + Send>>;
 /// Hands a command to the engine; answers after commit.
 pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
 
@@ -80,8 +86,12 @@ pub struct ApiSetup {
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
     /// The configured imports and how they do.
     pub imports: Arc<dyn Fn() -> Vec<ImportStatus> + Send + Sync>,
+    /// The configured heartbeats and how they do.
+    pub heartbeats: Arc<dyn Fn() -> Vec<HeartbeatStatus> + Send + Sync>,
     /// What a source would make of a message; nothing when there is no such source.
     pub try_source: Arc<dyn Fn(Trial) -> Option<Tried> + Send + Sync>,
+    /// Makes a message of a dead letter.
+    pub replay: Arc<dyn Fn(DeadLetter) -> ReplayFuture + Send + Sync>,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

@@ -13,8 +13,8 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, incidents,
-    layers, quality, silences, sources, status, tokens,
+    ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, heartbeats,
+    incidents, layers, quality, silences, sources, status, tokens,
 };
 use crate::api_token::Role;
 
@@ -37,7 +37,7 @@ const LATER: [&str; 13] = [
 /// Commands of the contract that are not built yet.
 const LATER_COMMANDS: [&str; 6] = ["merge", "split", "unlink", "pin", "priority", "root"];
 /// The same outside of `/api/v1`: the beginnings of paths.
-const LATER_PATHS: [&str; 2] = ["/heartbeat", "/hooks"];
+const LATER_PATHS: [&str; 1] = ["/hooks"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -83,6 +83,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(silences::list))
         .routes(routes!(silences::get))
         .routes(routes!(sources::list))
+        .routes(routes!(heartbeats::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
     let responder = OpenApiRouter::new()
@@ -96,6 +97,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::reopen))
         .routes(routes!(commands::add_note))
         .routes(routes!(sources::try_message))
+        .routes(routes!(dead_letters::replay))
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))

@@ -33,6 +33,12 @@ pub struct SourceStatus {
     pub reconciled: bool,
     /// When its last message was received; null when there never was one.
     pub last_message_at: Option<Time>,
+    /// After how long without a message its silence is an alert; null when that is not watched.
+    pub silent_after_s: Option<f64>,
+    /// Whether it is silent for that long; null when that is not watched.
+    pub silent: Option<bool>,
+    /// The last subscription that Amazon SNS asked to confirm; null when there was none since the daemon started.
+    pub subscription: Option<SubscriptionStatus>,
     /// How long ago that is.
     pub silent_s: Option<f64>,
     /// When its product's last test message was received since the daemon started.
@@ -76,6 +82,19 @@ pub struct VolatileLabels {
     pub labels: Vec<String>,
     /// How many alerts came of it so far, one after the other.
     pub variants: u32,
+}
+
+/// A subscription that wants to be confirmed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SubscriptionStatus {
+    /// The topic.
+    pub topic: String,
+    /// The address that confirms it when it is opened, within two days.
+    pub url: String,
+    /// When it was asked for.
+    pub at: Time,
+    /// Whether it was confirmed from here.
+    pub confirmed: bool,
 }
 
 const SORTING: Sorting = Sorting {

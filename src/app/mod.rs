@@ -3,6 +3,7 @@
 //! Stages start bottom-up (store, engine, api with ingest) and stop top-down, each with a deadline; their sum stays
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
+mod admission;
 mod imports;
 mod janitor;
 mod listeners;
@@ -213,9 +214,12 @@ fn doors(ingest: &Ingest, db: &Db) -> Router {
         db: db.clone(),
         partition: PARTITION,
     };
+    let limits = axum::middleware::from_fn_with_state(ingest.clone(), ingest::limits::guard);
     ingest::http::router(ingest.clone())
+        .merge(ingest::heartbeat::router(ingest.clone()))
         .merge(ingest::pagerduty::router(ingest.clone()))
         .merge(ingest::opsgenie::router(opsgenie))
+        .layer(limits)
 }
 
 async fn serve_http(server: Server, listeners: Vec<Listener>, stop: CancellationToken) {
@@ -392,8 +396,7 @@ fn decode_by(doors: &Arc<OnceLock<Ingest>>) -> Decode {
     Arc::new(move |input: &NewInput, at: Timestamp| {
         doors
             .get()
-            .map(|doors| doors.decode_again(input, at))
-            .unwrap_or_default()
+            .map_or_else(|| Ok(Vec::new()), |doors| doors.decode_again(input, at))
     })
 }
 

@@ -15,13 +15,16 @@ use tower::ServiceExt as _;
 
 use crate::api::alertmanager::{Hooks, Pass};
 use crate::api::auth::{AuthSetup, TokenKey};
-use crate::api::sources::{SourceErrors, SourceStatus, Trial, Tried, VolatileLabels};
+use crate::api::sources::{
+    SourceErrors, SourceStatus, SubscriptionStatus, Trial, Tried, VolatileLabels,
+};
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
 use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
 use crate::core::limits;
 use crate::core::time::{Span, Timestamp};
 use crate::engine::handle::EngineHandle;
+use crate::engine::pulses::{Pulse, Word};
 use crate::ingest::churn::Volatile;
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
 use crate::ingest::reconcile::PollSetup;
@@ -37,6 +40,7 @@ use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
 use crate::token_key;
 
+use super::admission;
 use super::imports::ImportBoard;
 
 /// The folder of lock file, instance id and token key; only its owner may look inside.
@@ -91,8 +95,16 @@ pub(super) fn tls_paths(settings: &Settings) -> Option<TlsPaths> {
 
 /// The doors.
 pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
+    let mut sources: Vec<_> = settings.sources.iter().filter_map(source_setup).collect();
+    sources.extend(admission::heartbeat_source(settings));
     IngestSetup {
-        sources: settings.sources.iter().filter_map(source_setup).collect(),
+        sources,
+        heartbeats: settings
+            .heartbeats
+            .iter()
+            .map(admission::heartbeat_setup)
+            .collect(),
+        peer_rate: settings.limits.peer_rate.map(admission::rate),
         body_max: usize::try_from(settings.server.body_max).unwrap_or(usize::MAX),
         inbox_rows: i64::from(settings.limits.inbox_rows),
     }
@@ -129,6 +141,7 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
             .collect(),
         is_reconciled: source.reconcile.is_some(),
         has_api: source.api,
+        proof: admission::proof(source),
     })
 }
 
@@ -195,9 +208,10 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         clock,
         stage,
     } = parts;
-    let (submit, silence, readiness) = (engine.clone(), engine.clone(), engine.clone());
+    let [submit, silence, readiness, pulses, silences] = std::array::from_fn(|_| engine.clone());
     let hooks = alertmanager_hooks(ingest.clone(), clock.now());
-    let (figures, doors, tried_at) = (ingest.clone(), ingest.clone(), ingest);
+    let (figures, doors, tried_at, replayed) =
+        (ingest.clone(), ingest.clone(), ingest.clone(), ingest);
     let (now, shown_at) = (clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
         db,
@@ -213,13 +227,24 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         alertmanager: hooks,
         unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
         sources: Arc::new(move || {
+            let pulses = silences.pulses();
+            let of = |door: &Door| pulses.sources.iter().find(|pulse| pulse.name == door.name);
+            let doors = doors.doors();
             doors
-                .doors()
                 .iter()
-                .map(|door| source_status(door, shown_at.now()))
+                .map(|door| source_status(door, of(door), shown_at.now()))
                 .collect()
         }),
         imports: Arc::new(move || imports.list()),
+        heartbeats: Arc::new(move || {
+            pulses
+                .pulses()
+                .heartbeats
+                .iter()
+                .map(admission::heartbeat_status)
+                .collect()
+        }),
+        replay: Arc::new(move |letter| Box::pin(admission::replay(replayed.clone(), letter))),
         try_source: Arc::new(move |trial| try_source(&tried_at, &now, trial)),
         metrics: Arc::new(move || {
             figures.refresh_figures();
@@ -279,13 +304,14 @@ fn try_source(ingest: &Ingest, clock: &Clock, trial: Trial) -> Option<Tried> {
     })
 }
 
-fn source_status(door: &Door, now: Timestamp) -> SourceStatus {
+fn source_status(door: &Door, silence: Option<&Pulse>, now: Timestamp) -> SourceStatus {
     let seen = door.seen.summary(now);
     let counts = [
         ("received", &door.series.received),
         ("stored", &door.series.stored),
         ("duplicate", &door.series.duplicate),
         ("rejected", &door.series.rejected),
+        ("limited", &door.series.limited),
     ];
     SourceStatus {
         warnings: warnings(&seen),
@@ -309,6 +335,14 @@ fn source_status(door: &Door, now: Timestamp) -> SourceStatus {
             last_reason: seen.last_error,
         },
         skew_s: seen.skew.map(duration_s),
+        silent_after_s: silence.map(|pulse| duration_s(pulse.rule.every)),
+        subscription: seen.subscription.map(|wanted| SubscriptionStatus {
+            topic: wanted.topic,
+            url: wanted.url,
+            at: wanted.at.into(),
+            confirmed: wanted.is_confirmed,
+        }),
+        silent: silence.map(|pulse| pulse.word == Word::Missing),
         volatile_labels: seen
             .volatile
             .into_iter()

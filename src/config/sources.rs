@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use crate::config::error::Complaint;
 use crate::config::keys::Keys;
@@ -12,9 +13,12 @@ use crate::config::mapping;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
-    Basic, HeaderToken, Reconcile, ReconcileAuth, SourceKind, SourceSettings,
+    Basic, HeaderToken, RateSettings, Reconcile, ReconcileAuth, SnsSettings, SourceKind,
+    SourceSettings,
 };
+use crate::config::signature;
 use crate::config::values::{self, FOREVER};
+use crate::core::heartbeat;
 use crate::core::rules::SourceRules;
 use crate::core::time::Span;
 
@@ -78,10 +82,12 @@ fn refuse_kind(table: &TableReader<'_>) {
         .map(|(name, _)| *name)
         .collect();
     let complaint = Complaint::new(format!("kind {shown} is not available in this version"));
-    table.refuse(
-        Some("kind"),
-        complaint.hint(format!("available: {}", available.join(", "))),
-    );
+    let hint = if shown.contains(heartbeat::SOURCE) {
+        "write a section [[heartbeat]] instead".to_owned()
+    } else {
+        format!("available: {}", available.join(", "))
+    };
+    table.refuse(Some("kind"), complaint.hint(hint));
 }
 
 fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
@@ -98,6 +104,11 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
             .table("basic")
             .and_then(|table| basic(table, values::sender_secret)),
         header: table.table("header").and_then(header),
+        signature: table
+            .table("signature")
+            .and_then(|table| signature::read(table, header_name)),
+        sns: sns(table, kind),
+        rate: table.table("rate").and_then(rate),
         keys: Vec::new(),
         is_open: table.optional("open", values::flag).unwrap_or_default(),
         expire_after: table
@@ -106,6 +117,7 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
         reorder_window: table
             .optional("reorder_window", values::duration(Span::ZERO..=DAY))
             .unwrap_or(defaults.reorder_window),
+        silent_after: table.optional("silent_after", values::duration(SECOND..=FOREVER)),
         reconcile: table.table("reconcile").and_then(reconcile),
         api: false,
         preset,
@@ -165,6 +177,12 @@ fn check_name(table: &TableReader<'_>, name: &str, places: &mut BTreeMap<String,
     if name.is_empty() {
         return;
     }
+    if name == heartbeat::SOURCE {
+        let complaint = Complaint::new(format!(
+            "the name {name:?} is that of the alerts about heartbeats"
+        ));
+        table.refuse(Some("name"), complaint.hint("give the source another name"));
+    }
     if let Some(place) = places.get(name) {
         let complaint = Complaint::new(format!("the name {name:?} is used at {place} already"));
         table.refuse(
@@ -178,9 +196,10 @@ fn check_name(table: &TableReader<'_>, name: &str, places: &mut BTreeMap<String,
 
 fn check_open(table: &TableReader<'_>, source: &SourceSettings, exposed: Option<SocketAddr>) {
     // A secret that is written but wrong has its own error; do not complain twice.
-    let has_secret = ["token", "basic", "header"]
+    let has_secret = ["token", "basic", "header", "signature"]
         .iter()
         .any(|key| table.has(key));
+    let has_secret = has_secret || source.sns.is_verified;
     if source.is_open && has_secret {
         let complaint = Complaint::new("the source is open to everybody and has a secret");
         table.refuse(Some("open"), complaint.hint("remove one of the two"));
@@ -192,9 +211,48 @@ fn check_open(table: &TableReader<'_>, source: &SourceSettings, exposed: Option<
     let name = &source.name;
     let message =
         format!("source {name:?} has no token, but {address} is reachable from other machines");
-    let hint = "give the source token, basic or header, or write open = true if everybody may send; \
+    let hint = "give the source token, basic, header or signature, or write open = true if everybody may send; \
                 a [[source]] in your file replaces the built-in one";
     table.refuse(None, Complaint::new(message).hint(hint));
+}
+
+/// What is done with the messages of Amazon SNS.
+fn sns(table: &mut TableReader<'_>, kind: SourceKind) -> SnsSettings {
+    let sns = SnsSettings {
+        is_verified: table.optional("verify", values::flag).unwrap_or_default(),
+        confirmed_topics: table.list("confirm_topics", values::text),
+    };
+    for key in ["verify", "confirm_topics"] {
+        if kind != SourceKind::Sns && table.has(key) {
+            let complaint = Complaint::new(format!("kind {:?} has no {key}", kind.word()));
+            table.refuse(Some(key), complaint.hint("remove it"));
+        }
+    }
+    if kind == SourceKind::Sns && !sns.confirmed_topics.is_empty() && !sns.is_verified {
+        let complaint = Complaint::new("subscriptions are only confirmed for signed messages");
+        table.refuse(Some("confirm_topics"), complaint.hint("add verify = true"));
+    }
+    sns
+}
+
+/// How much may be sent.
+pub(super) fn rate(mut table: TableReader<'_>) -> Option<RateSettings> {
+    let mut number = |key, is_needed: bool| {
+        let read = values::count(1..=1_000_000);
+        let number = if is_needed {
+            table.required(key, read)
+        } else {
+            table.optional(key, read)
+        };
+        number.and_then(NonZeroU32::new)
+    };
+    let per_second = number("per_second", true);
+    let burst = number("burst", false);
+    table.finish();
+    Some(RateSettings {
+        per_second: per_second?,
+        burst: burst.or(per_second)?,
+    })
 }
 
 fn basic(

@@ -9,7 +9,7 @@ use crate::core::reason::Reason;
 use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
-use crate::core::{command, correlate, deadline, episode, rebind, reconcile, silence};
+use crate::core::{command, correlate, deadline, episode, heartbeat, rebind, reconcile, silence};
 
 /// What a decision may look at.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,9 @@ pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed)
         Input::ObservationReceived {
             source,
             observation,
-        } => episode::observe(world, source, observation, now, ids),
+        } => heartbeat::decide_ping(world, source, observation, now, ids)
+            .unwrap_or_else(|| episode::observe(world, source, observation, now, ids)),
+        Input::SourceHeard { source } => heartbeat::decide_heard(world, source, now, ids),
         Input::SourcePolled(difference) => {
             reconcile::decide_difference(world, difference, now, ids)
         }

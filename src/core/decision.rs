@@ -14,6 +14,7 @@ use crate::core::cmdb::graph::Difference;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
+use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
 use crate::core::incident::{Incident, StateWord};
@@ -166,6 +167,10 @@ pub enum Change {
     },
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// A heartbeat was heard of, or is missing.
+    HeartbeatChanged(Heartbeat),
+    /// A heartbeat is no longer waited for.
+    HeartbeatForgotten(SmolStr),
     /// The daemon listens since then.
     Started(Timestamp),
 }

@@ -26,6 +26,11 @@ pub enum Input {
         /// The claim.
         observation: Observation,
     },
+    /// A message of a source came whose silence is watched; told before its claims.
+    SourceHeard {
+        /// The source's name.
+        source: SmolStr,
+    },
     /// A poll of a source's own list differs from what is known.
     SourcePolled(PollDifference),
     /// A person or program with a token wants something of an incident.

@@ -22,6 +22,7 @@ mod draft;
 mod episode;
 pub mod expr;
 pub mod fingerprint;
+pub mod heartbeat;
 pub mod identity;
 pub mod ids;
 pub mod impact;

@@ -62,6 +62,13 @@ reasons! {
     Silenced = "silenced", "A silence keeps people from being told of the alert; it is recorded all the same.";
     Unsilenced = "unsilenced", "No silence applies to the alert any more; people are told of it again.";
     SilencesSwept = "silences_swept", "The alerts that fire already were compared with the silences.";
+    // What heartbeats came to.
+    HeartbeatPinged = "heartbeat_pinged", "The heartbeat was heard; its deadline moved on.";
+    HeartbeatReturned = "heartbeat_returned", "The missing heartbeat was heard again; its alert has ended.";
+    HeartbeatMissed = "heartbeat_missed", "The heartbeat was not heard in time; that is an alert.";
+    HeartbeatRemoved = "heartbeat_removed", "The heartbeat is no longer configured; its alert has ended.";
+    HeartbeatUnknown = "heartbeat_unknown", "No such heartbeat is configured; the ping came to nothing.";
+    WatchdogEnded = "watchdog_ended", "The source ended the alert that feeds a heartbeat; that is no ping, the deadline stays.";
     ChangeRecorded = "change_recorded", "A change of a CI was recorded; it is evidence for what happens there soon after.";
     CmdbImported = "cmdb_imported", "An import changed the CMDB.";
     AlertsRebound = "alerts_rebound", "Firing alerts were compared with the changed CMDB.";

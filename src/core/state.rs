@@ -19,6 +19,7 @@ use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
 use crate::core::decision::{Change, Decision};
+use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
@@ -43,6 +44,7 @@ pub struct State {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     forest: Forest,
     started_at: Option<Timestamp>,
+    heartbeats: BTreeMap<SmolStr, Heartbeat>,
     counts: Counts,
 }
 
@@ -58,6 +60,8 @@ pub enum DeadlineKey {
     Incidents(i64),
     /// Silences: one begins or ends.
     Silences,
+    /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
+    Heartbeats,
     /// Conditions: one is looked at again.
     Conditions,
 }
@@ -189,6 +193,16 @@ impl State {
         self.started_at
     }
 
+    /// A heartbeat that was heard of, or is waited for.
+    pub fn heartbeat(&self, name: &str) -> Option<&Heartbeat> {
+        self.heartbeats.get(name)
+    }
+
+    /// Every such heartbeat, by name.
+    pub fn heartbeats(&self) -> impl Iterator<Item = &Heartbeat> {
+        self.heartbeats.values()
+    }
+
     /// How many of each there are.
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -201,7 +215,13 @@ impl State {
         let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
         let silences = self.silences.next_due();
         let silences = silences.map(|at| (at, DeadlineKey::Silences));
-        [records, conditions, silences].into_iter().flatten().min()
+        let heartbeats = self.heartbeats.values();
+        let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
+        let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
+        [records, conditions, silences, missed]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What is due by `now`, at most so many records.
@@ -219,6 +239,7 @@ impl State {
                     let alerts = alerts.filter(|alert| alert.due_at(self.started_at) <= now);
                     due.alerts.extend(alerts.take(left).map(|alert| alert.id));
                 }
+                DeadlineKey::Heartbeats => {}
                 DeadlineKey::Incidents(page) => {
                     let incidents = self.incidents.page(page).map(|slot| &slot.incident);
                     let incidents = incidents.filter(|it| it.due_at().is_some_and(|at| at <= now));
@@ -280,6 +301,8 @@ impl State {
                     self.remember(key.key, remembered);
                 }
                 Change::Silence(change) => self.silences.apply(change),
+                Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
+                Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
             }
         }
@@ -381,6 +404,11 @@ impl State {
         self.answers.put(key, remembered);
     }
 
+    /// Puts a heartbeat in place, as [`State::apply`] does; also used to load.
+    pub fn put_heartbeat(&mut self, heartbeat: Heartbeat) {
+        self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
+    }
+
     fn forget_alert(&mut self, id: AlertId) {
         let Some(key) = self.alert(id).map(|alert| alert.key) else {
             return;
@@ -420,7 +448,7 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
-                DeadlineKey::Silences => None,
+                DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
                 DeadlineKey::Conditions => None,
             };
             if let Some(reminder) = reminder {
@@ -439,6 +467,7 @@ impl State {
                 let due = alerts.map(|alert| alert.due_at(self.started_at)).min();
                 (due, self.alerts.reminder(page))
             }
+            DeadlineKey::Heartbeats => return,
             DeadlineKey::Incidents(page) => {
                 let incidents = self.incidents.page(page);
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
@@ -481,6 +510,7 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes
             && self.forest == other.forest

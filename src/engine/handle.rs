@@ -17,6 +17,7 @@ use crate::core::reconcile::Poll;
 use crate::core::rules::Rules;
 use crate::core::silence::given::SilenceGiven;
 use crate::core::state::State;
+use crate::engine::pulses::Pulses;
 use crate::store::StoreError;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
@@ -40,6 +41,15 @@ pub enum EngineStatus {
     Ready,
     /// It waits for the store; the text says why.
     Waiting(String),
+}
+
+/// A stored message that says nothing any more; it is put aside together with the cursor that passes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecodable {
+    /// The kind of trouble, as a stable word.
+    pub reason: &'static str,
+    /// What is wrong.
+    pub detail: String,
 }
 
 /// Why a command or poll got no answer.
@@ -145,6 +155,7 @@ pub struct EngineHandle {
     writer: WriterHandle,
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<EngineStatus>,
+    pulses: watch::Receiver<Arc<Pulses>>,
     parked: Arc<Notify>,
     swept: Arc<Notify>,
     pub(super) imports: Arc<Imports>,
@@ -154,7 +165,7 @@ impl EngineHandle {
     pub(super) fn new(
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
-        status: watch::Receiver<EngineStatus>,
+        (status, pulses): (watch::Receiver<EngineStatus>, watch::Receiver<Arc<Pulses>>),
         [parked, swept]: [Arc<Notify>; 2],
         imports: Imports,
     ) -> Self {
@@ -162,6 +173,7 @@ impl EngineHandle {
             writer,
             requests,
             status,
+            pulses,
             parked,
             swept,
             imports: Arc::new(imports),
@@ -284,6 +296,11 @@ impl EngineHandle {
                 let why = self.readiness().err();
                 SubmitError::NotReady(why.unwrap_or_else(|| "decisions are behind".to_owned()))
             })?
+    }
+
+    /// How the heartbeats do.
+    pub fn pulses(&self) -> Arc<Pulses> {
+        Arc::clone(&self.pulses.borrow())
     }
 
     /// Looks at what is in memory; must take milliseconds only, since decisions wait for it.

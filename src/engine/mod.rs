@@ -7,6 +7,7 @@
 pub mod cmdb;
 mod figures;
 pub mod handle;
+pub mod pulses;
 pub mod rebind;
 mod recover;
 pub mod sweep;
@@ -33,6 +34,7 @@ use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::runtime::clock::Clock;
 use crate::store::commit::Batch;
+use crate::store::dead_letters::NewDeadLetter;
 use crate::store::inbox::{InputKind, NewInput, StoredInput};
 use crate::store::writer::{Appended, Committing, Waiter, WriteError, WriterHandle, marker};
 use crate::store::{Db, inbox};
@@ -40,10 +42,12 @@ use crate::telemetry::metrics::Metrics;
 
 use cmdb::Imports;
 use figures::Figures;
-use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
+use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request, Undecodable};
+use pulses::Pulses;
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
-pub type Decode = Arc<dyn Fn(&NewInput, Timestamp) -> Vec<Observation> + Send + Sync>;
+pub type Decode =
+    Arc<dyn Fn(&NewInput, Timestamp) -> Result<Vec<Observation>, Undecodable> + Send + Sync>;
 
 /// Inputs read from the log at once when the engine is behind.
 const INPUTS_PER_READ: i64 = 64;
@@ -68,6 +72,7 @@ pub struct Engine {
     rules: watch::Receiver<Arc<Rules>>,
     decode: Decode,
     clock: Clock,
+    pulses: watch::Sender<Arc<Pulses>>,
     figures: Figures,
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
@@ -146,13 +151,14 @@ impl Engine {
     /// An engine that has not loaded yet, and the way to it.
     pub fn new(setup: EngineSetup) -> (Self, EngineHandle) {
         let (status, status_out) = watch::channel(EngineStatus::Loading);
+        let (pulses, pulses_out) = watch::channel(Arc::default());
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
         let swept = Arc::new(Notify::new());
         let handle = EngineHandle::new(
             setup.writer.clone(),
             requests_in,
-            status_out,
+            (status_out, pulses_out),
             [Arc::clone(&parked), Arc::clone(&swept)],
             Imports {
                 db: setup.db.clone(),
@@ -171,6 +177,7 @@ impl Engine {
             rules: setup.rules,
             decode: setup.decode,
             clock: setup.clock,
+            pulses,
             figures: Figures::new(setup.metrics),
             batch_rows: setup.batch_rows,
             status,
@@ -223,6 +230,9 @@ impl Engine {
     }
 
     fn until_deadline(&self) -> Duration {
+        if self.is_outdated() {
+            return Duration::ZERO;
+        }
         let Some((due, _)) = self.state.next_deadline() else {
             return LOOK_EVERY;
         };
@@ -237,12 +247,13 @@ impl Engine {
             .state
             .next_deadline()
             .is_some_and(|(due, _)| due <= now);
-        if is_due {
+        if is_due || self.is_outdated() {
             self.writer.append_own(marker(InputKind::Deadline)).await?;
         }
         if self.writer.progress.appended() > self.decided {
             self.take_turn(None).await?;
         }
+        self.show_heartbeats();
         Ok(())
     }
 
@@ -333,21 +344,12 @@ impl Engine {
         let source = input.source.as_deref().map(SmolStr::new);
         match input.kind {
             InputKind::Message => {
-                let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
                 let source = source.unwrap_or_default();
-                for observation in observations {
-                    let source = source.clone();
-                    let decision = self.step(
-                        at,
-                        &Input::ObservationReceived {
-                            source: source.clone(),
-                            observation,
-                        },
-                    );
-                    let count = turn.outcomes.entry((source, decision.reason)).or_insert(0);
-                    *count = count.saturating_add(1);
-                    self.note(turn, seq, at, decision);
-                }
+                let observations = match observations {
+                    Some(observations) => observations,
+                    None => self.read_again(turn, &input, at),
+                };
+                self.decide_message(turn, (seq, at), &source, observations);
             }
             InputKind::Poll | InputKind::Command => {
                 if let Some(own) = own_input(seq, &input) {
@@ -375,6 +377,48 @@ impl Engine {
         }
         turn.batch.decided = seq;
         self.decided = seq;
+    }
+
+    /// Decides what one message claims.
+    fn decide_message(
+        &mut self,
+        turn: &mut Turn,
+        (seq, at): (Seq, Timestamp),
+        source: &SmolStr,
+        observations: Vec<Observation>,
+    ) {
+        self.hear(turn, seq, at, source);
+        for observation in observations {
+            let source = source.clone();
+            let decision = self.step(
+                at,
+                &Input::ObservationReceived {
+                    source: source.clone(),
+                    observation,
+                },
+            );
+            let count = turn.outcomes.entry((source, decision.reason)).or_insert(0);
+            *count = count.saturating_add(1);
+            self.note(turn, seq, at, decision);
+        }
+    }
+
+    /// What a stored message claims; one that says nothing any more is put aside.
+    fn read_again(&self, turn: &mut Turn, input: &NewInput, at: Timestamp) -> Vec<Observation> {
+        (self.decode)(input, at).unwrap_or_else(|wrong| {
+            turn.batch.put_aside(
+                at,
+                NewDeadLetter {
+                    source: input.source.clone().unwrap_or_default(),
+                    reason: wrong.reason,
+                    detail: wrong.detail,
+                    content_type: input.content_type.clone(),
+                    envelope: input.envelope.clone(),
+                    body: input.body.open().unwrap_or_default(),
+                },
+            );
+            Vec::new()
+        })
     }
 
     fn step(&mut self, at: Timestamp, input: &Input) -> Decision {
@@ -479,6 +523,7 @@ impl Engine {
         self.figures
             .show(self.state.counts(), self.writer.progress.depth());
         self.figures.graph(self.state.graph());
+        self.show_heartbeats();
     }
 
     /// Answers from what is in memory.

@@ -82,10 +82,9 @@ async fn take(ingest: &Ingest, door: &Arc<Door>, message: Incoming) -> Result<Ac
                 is_plain: true,
                 ..Refused::new(StatusCode::BAD_REQUEST, &format!("{path}: {problem}"))
             },
-            Refusal::NotUnderstood(_)
-            | Refusal::Overloaded(_)
-            | Refusal::NotStored(_)
-            | Refusal::NotCommanded(_) => refused(&refusal).into(),
+            Refusal::NotUnderstood(_) | Refusal::Overloaded(_) | Refusal::NotStored(_) => {
+                refused(&refusal).into()
+            }
         })
 }
 

@@ -13,7 +13,10 @@ use crate::core::time::Timestamp;
 use crate::sources::{DecodeError, Decoded, Envelope, Message, Source};
 use crate::telemetry::metrics::SourceMetrics;
 
+use super::limits::{Rate, SourceLimit};
 use super::seen::{Seen, seconds};
+use super::signature::Signature;
+use super::sns::SnsPolicy;
 
 /// What a source needs to be a door.
 pub struct SourceSetup {
@@ -31,6 +34,19 @@ pub struct SourceSetup {
     pub is_reconciled: bool,
     /// Whether it owns the API of Alertmanager.
     pub has_api: bool,
+    /// What else is asked of its messages.
+    pub proof: Proof,
+}
+
+/// What is asked of messages besides a credential.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    /// How they are signed.
+    pub signature: Option<Signature>,
+    /// What is done with those of Amazon SNS.
+    pub sns: SnsPolicy,
+    /// How many may come.
+    pub rate: Option<Rate>,
 }
 
 impl std::fmt::Debug for SourceSetup {
@@ -65,7 +81,7 @@ impl Credential {
         }
     }
 
-    fn opens(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn opens(&self, headers: &HeaderMap) -> bool {
         let given = headers
             .get(&self.header)
             .map(|value| value.as_bytes())
@@ -131,6 +147,12 @@ pub struct Door {
     pub is_reconciled: bool,
     /// Whether it owns the API of Alertmanager.
     pub has_api: bool,
+    /// How its messages are signed.
+    pub signature: Option<Signature>,
+    /// What is done with those of Amazon SNS.
+    pub sns: SnsPolicy,
+    /// How many may come.
+    pub limit: Option<Arc<SourceLimit>>,
     decoder: Arc<dyn Source>,
     credentials: Vec<Credential>,
     keys: Vec<KeyDigest>,
@@ -145,8 +167,22 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
-    pub(super) fn new(setup: SourceSetup, series: SourceMetrics, seen: Arc<Seen>) -> Self {
+    /// The limit of a source that was there `before` goes on.
+    pub(super) fn new(
+        setup: SourceSetup,
+        series: SourceMetrics,
+        seen: Arc<Seen>,
+        before: Option<&Self>,
+    ) -> Self {
+        let proof = setup.proof;
         Self {
+            limit: proof.rate.map(|rate| {
+                let same = before.and_then(|before| before.limit.as_ref());
+                let same = same.filter(|limit| limit.rate() == rate);
+                same.map_or_else(|| Arc::new(SourceLimit::new(rate)), Arc::clone)
+            }),
+            signature: proof.signature,
+            sns: proof.sns,
             name: setup.name,
             path: setup.path,
             series,
@@ -166,12 +202,18 @@ impl Door {
 
     /// Whether a sender has to prove who it is.
     pub fn is_guarded(&self) -> bool {
-        !self.credentials.is_empty() || self.has_keys()
+        let is_proven = self.signature.is_some() || self.sns.is_verified;
+        !self.credentials.is_empty() || is_proven || self.has_keys()
     }
 
     /// Whether it is found by a key and has paths of its own.
     pub fn has_keys(&self) -> bool {
         !self.keys.is_empty()
+    }
+
+    /// Whether messages are posted to the path of sources by name.
+    pub fn is_posted_to(&self) -> bool {
+        self.path.starts_with("/ingest/")
     }
 
     /// Whether the key is one of this source's. Every key is compared, whichever fits.

@@ -15,6 +15,7 @@ use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, HeaderName, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -25,7 +26,7 @@ use crate::store::writer::WriteError;
 
 use super::body::{self, BodyError, Held};
 use super::door::Door;
-use super::{Accepted, Incoming, Ingest, Refusal};
+use super::{Accepted, Incoming, Ingest, Refusal, proof};
 
 /// Seconds after which a refused sender may try again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
@@ -49,6 +50,7 @@ pub fn router(ingest: Ingest) -> Router {
                 .fallback(wrong_method),
         )
         .layer(gzip)
+        .layer(from_fn_with_state(ingest.clone(), proof::begin))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(ingest)
 }
@@ -63,7 +65,7 @@ async fn receive(
         body::drain(&mut body).await;
         return unknown(&ingest, &source).into_response();
     };
-    if door.has_keys() {
+    if !door.is_posted_to() {
         body::drain(&mut body).await;
         return elsewhere(&door).into_response();
     }
@@ -72,13 +74,9 @@ async fn receive(
         return not_allowed(&door.name, door.takes_query());
     }
     let tally = Tally::begin(&door);
-    match accept(&ingest, &door, &parts, &mut body).await {
-        Ok(accepted) => {
-            tally.taken(accepted.is_duplicate);
-            (StatusCode::ACCEPTED, axum::Json(accepted)).into_response()
-        }
+    match accept(&ingest, &door, tally, &parts, &mut body).await {
+        Ok(accepted) => (StatusCode::ACCEPTED, axum::Json(accepted)).into_response(),
         Err(problem) => {
-            drop(tally);
             log::info!(source = door.name.as_str(), status = problem.status; "refused a message to {}: {}", door.name, problem.detail);
             body::drain(&mut body).await;
             answer(problem)
@@ -99,6 +97,12 @@ impl<'a> Tally<'a> {
             door,
             is_taken: false,
         }
+    }
+
+    /// Nothing is wrong with it, but it is one too many.
+    pub(super) fn limited(mut self) {
+        self.is_taken = true;
+        self.door.series.limited.inc();
     }
 
     pub(super) fn taken(mut self, is_duplicate: bool) {
@@ -148,6 +152,7 @@ pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
 async fn accept(
     ingest: &Ingest,
     door: &Door,
+    tally: Tally<'_>,
     parts: &Parts,
     body: &mut Body,
 ) -> Result<Accepted, Problem> {
@@ -161,6 +166,8 @@ async fn accept(
     }
     let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
     let held = read_body(ingest, parts, body, bytes_max).await?;
+    ingest.prove(door, parts, &held.body).await?;
+    let tally = ingest.within_rate(door, tally)?;
     let query = parts.uri.query();
     let message = Incoming::of_request(door.decoder(), &parts.headers, query, held.body.clone());
     if message.body.is_empty() && parts.method == Method::GET {
@@ -173,7 +180,12 @@ async fn accept(
         ));
     }
     let taken = ingest.take(door, message).await;
-    taken.map_err(|refusal| refused(&refusal))
+    let accepted = taken.map_err(|refusal| refused(&refusal))?;
+    tally.taken(accepted.is_duplicate);
+    if door.kind() == "sns" {
+        ingest.note_subscription(door, &held.body).await;
+    }
+    Ok(accepted)
 }
 
 /// Reads a body whole, if it could be stored now.
@@ -292,7 +304,7 @@ fn elsewhere(door: &Door) -> Problem {
         StatusCode::NOT_FOUND,
         "unknown-source",
         "Unknown source",
-        format!("source {name:?} is fed at {path}, with one of its keys"),
+        format!("source {name:?} is fed at {path}"),
     )
 }
 

@@ -69,11 +69,31 @@ pub struct Summary {
     pub last_error_at: Option<Timestamp>,
     /// How far the source's clock is ahead of ours; negative when it is behind.
     pub skew: Option<Span>,
+    /// The last subscription that Amazon SNS asked to confirm.
+    pub subscription: Option<Subscription>,
     /// Labels by which the same alert comes as ever new ones.
     pub volatile: Vec<Volatile>,
 }
 
+/// A subscription that wants to be confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The topic.
+    pub topic: String,
+    /// The address that confirms it when it is opened.
+    pub url: String,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Whether it was confirmed from here.
+    pub is_confirmed: bool,
+}
+
 impl Seen {
+    /// Notes a subscription.
+    pub fn note_subscription(&self, subscription: Subscription) {
+        self.lock().summary.subscription = Some(subscription);
+    }
+
     /// Nothing yet, of a source that is known since now.
     pub fn new(now: Timestamp) -> Self {
         Self(Mutex::new(Facts {

@@ -10,6 +10,7 @@ pub mod body;
 pub mod cloudevents;
 pub mod envelope;
 pub mod flat;
+pub mod heartbeat;
 pub mod json;
 pub mod mapped;
 pub mod mapping;
@@ -241,6 +242,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &alertmanager::Alertmanager,
     &pagerduty::PagerDuty,
     &opsgenie::Opsgenie,
+    &heartbeat::Heartbeat,
 ];
 
 /// The decoder of one configured source: the one place where kinds become decoders.

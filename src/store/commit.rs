@@ -12,11 +12,14 @@ use sqlx::QueryBuilder;
 use crate::core::alert::Alert;
 use crate::core::bind::Binding;
 use crate::core::decision::{Change, Decision, Entry};
+use crate::core::heartbeat::Heartbeat;
 use crate::core::ids::{AlertId, IncidentId, Seq};
 use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::dead_letters::NewDeadLetter;
+use super::heartbeats;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
@@ -41,6 +44,8 @@ pub struct Batch {
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     silences: SilenceRows,
+    heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
+    letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
 }
 
@@ -103,6 +108,11 @@ impl Batch {
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
+                Change::HeartbeatChanged(heartbeat) => {
+                    let name = heartbeat.name.clone();
+                    self.heartbeats.insert(name, Some(heartbeat));
+                }
+                Change::HeartbeatForgotten(name) => drop(self.heartbeats.insert(name, None)),
                 // Not stored yet: nothing makes it before it is.
                 Change::CauseChanged { .. }
                 | Change::AlertMoved { .. }
@@ -117,6 +127,16 @@ impl Batch {
             .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
     }
 
+    /// Adds a message that was received at that time and says nothing any more.
+    pub fn put_aside(&mut self, at: Timestamp, letter: NewDeadLetter) {
+        self.letters.push((at, letter));
+    }
+
+    /// What is put aside with it.
+    pub(super) fn letters(&self) -> &[(Timestamp, NewDeadLetter)] {
+        &self.letters
+    }
+
     /// How many rows it will write; the engine stops filling a batch by this.
     pub fn row_count(&self) -> usize {
         self.alerts.len()
@@ -128,6 +148,8 @@ impl Batch {
             + self.entries.len()
             + self.joins.len()
             + self.silences.row_count()
+            + self.heartbeats.len()
+            + self.letters.len()
     }
 
     /// Whether a reader has to compare alerts with silences once this is committed.
@@ -187,6 +209,7 @@ impl Batch {
             .await?;
         }
         self.silences.write(tx, partition).await?;
+        heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;
         }

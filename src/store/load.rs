@@ -10,6 +10,7 @@ use crate::core::reason::Reason;
 use crate::core::state::{Remembered, State};
 use crate::core::time::Timestamp;
 
+use super::heartbeats;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
@@ -28,6 +29,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     load_members(conn.lend(), partition, &mut state).await?;
     load_answers(conn.lend(), partition, &mut state).await?;
     silences::load(conn.lend(), partition, &mut state).await?;
+    heartbeats::load(conn.lend(), partition, &mut state).await?;
     let alert = find_max(conn.lend(), "SELECT MAX(id) FROM alert_key").await?;
     let incident = find_max(conn.lend(), "SELECT MAX(id) FROM incident").await?;
     let entry = find_max(conn.lend(), "SELECT MAX(id) FROM timeline").await?;

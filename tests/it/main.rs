@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module per promise.
 
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
+mod admission;
 #[cfg(test)]
 mod alertmanager_api;
 #[cfg(test)]
@@ -28,6 +29,8 @@ mod docs;
 #[cfg(test)]
 mod e2e;
 #[cfg(test)]
+mod heartbeats;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod importers;
@@ -41,6 +44,8 @@ mod presets;
 mod reasons;
 #[cfg(test)]
 mod receivers;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

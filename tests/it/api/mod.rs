@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 use watchbell::api::alertmanager::{Hooks, Pass};
 use watchbell::api::auth::{AuthSetup, TokenKey};
+use watchbell::api::dead_letters::Replayed;
 use watchbell::api::sources::{SourceStatus, Trial, Tried};
 use watchbell::api::{ApiSetup, ApiState, router};
 use watchbell::api_token::{Role, mint, public_id};
@@ -166,7 +167,7 @@ impl World {
             writer: handle,
             appended,
             rules,
-            decode: Arc::new(|_, _| Vec::new()),
+            decode: Arc::new(|_, _| Ok(Vec::new())),
             clock: clock.clone(),
             metrics,
             on_turn: Box::new(|| {}),
@@ -335,6 +336,8 @@ fn api_setup(
         unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
         sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
         imports: Arc::new(Vec::new),
+        heartbeats: Arc::new(Vec::new),
+        replay: Arc::new(|_| Box::pin(async { Replayed::Gone })),
         try_source: Arc::new(tried),
         metrics: Arc::new(|| "# EOF\n".to_owned()),
         clock: clock.clone(),

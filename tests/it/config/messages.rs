@@ -167,7 +167,7 @@ fn listening_to_the_network_needs_authentication() {
         "[server]\nlisten = [\"127.0.0.1:8080\", \"0.0.0.0:8080\"]\n",
         r#"
 <built-in defaults>:52:1: source[0]: source "alertmanager" has no token, but 0.0.0.0:8080 is reachable from other machines
-    hint: give the source token, basic or header, or write open = true if everybody may send; a [[source]] in your file replaces the built-in one
+    hint: give the source token, basic, header or signature, or write open = true if everybody may send; a [[source]] in your file replaces the built-in one
 w.toml:2:10: server.listen: 0.0.0.0:8080 is reachable from other machines, but no authentication is on
     hint: set required = true under [auth] and make tokens with `watchbell token create`, or listen on 127.0.0.1
 "#,
@@ -176,7 +176,7 @@ w.toml:2:10: server.listen: 0.0.0.0:8080 is reachable from other machines, but n
         "[auth]\nrequired = true\n[server]\nlisten = \"[::]:8080\"\n",
         r#"
 <built-in defaults>:52:1: source[0]: source "alertmanager" has no token, but [::]:8080 is reachable from other machines
-    hint: give the source token, basic or header, or write open = true if everybody may send; a [[source]] in your file replaces the built-in one
+    hint: give the source token, basic, header or signature, or write open = true if everybody may send; a [[source]] in your file replaces the built-in one
 "#,
     );
     bad(

@@ -13,6 +13,7 @@ use watchbell::core::correlate::cause::Cause;
 use watchbell::core::correlate::forest::RecentChange;
 use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
+use watchbell::core::heartbeat::Heartbeat;
 use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId};
 use watchbell::core::incident::Incident;
 use watchbell::core::observation::AlertText;
@@ -45,6 +46,7 @@ pub(crate) struct Ledger {
     silences: BTreeMap<SilenceId, Arc<Silence>>,
     silenced: BTreeSet<(AlertId, SilenceId)>,
     graph: Vec<Arc<Difference>>,
+    heartbeats: BTreeMap<SmolStr, Heartbeat>,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
@@ -82,12 +84,7 @@ impl Ledger {
             Change::AlertForgotten(id) => {
                 self.alerts.remove(&id);
             }
-            Change::IncidentChanged(incident) => {
-                let version = incident.version;
-                let before = self.incidents.insert(incident.id, incident);
-                let before = before.map_or(0, |before| before.version);
-                assert_eq!(version, before + 1, "a change is one version further");
-            }
+            Change::IncidentChanged(incident) => self.write_incident(incident),
             Change::TitleChanged { incident, title } => {
                 self.titles.insert(incident, title);
             }
@@ -124,6 +121,10 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            Change::HeartbeatChanged(heartbeat) => {
+                self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
+            }
+            Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(&name)),
             Change::GraphChanged(difference) => self.graph.push(difference),
             Change::AlertMoved { incident, alert } => {
                 self.joined.retain(|&pair| pair != (incident, alert));
@@ -171,6 +172,13 @@ impl Ledger {
         }
     }
 
+    fn write_incident(&mut self, incident: Incident) {
+        let version = incident.version;
+        let before = self.incidents.insert(incident.id, incident);
+        let before = before.map_or(0, |before| before.version);
+        assert_eq!(version, before + 1, "a change is one version further");
+    }
+
     /// Notes a CMDB that was there from the start.
     pub(crate) fn start_with(&mut self, graph: &Difference) {
         self.graph.push(Arc::new(graph.clone()));
@@ -181,6 +189,9 @@ impl Ledger {
         let mut state = State::default();
         for difference in &self.graph {
             state.change_graph(difference);
+        }
+        for heartbeat in self.heartbeats.values() {
+            state.put_heartbeat(heartbeat.clone());
         }
         for (id, name) in &self.sources {
             state.add_source(*id, name.clone());
