@@ -123,6 +123,14 @@ pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp
     }
 }
 
+fn auth(is_open: bool) -> AuthSetup {
+    AuthSetup {
+        is_open,
+        is_metrics_open: false,
+        key: TokenKey::new(KEY),
+    }
+}
+
 impl World {
     /// Starts with nothing in the store and nobody asked for a token.
     pub(crate) async fn open() -> Self {
@@ -185,11 +193,7 @@ impl World {
             metrics: Arc::new(|| "# EOF\n".to_owned()),
             clock: clock.clone(),
             stage,
-            auth: AuthSetup {
-                is_open,
-                is_metrics_open: false,
-                key: TokenKey::new(KEY),
-            },
+            auth: auth(is_open),
             entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
         };
         let world = Self {
