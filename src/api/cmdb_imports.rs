@@ -79,7 +79,7 @@ const SORTING: Sorting = Sorting {
 #[utoipa::path(get, path = "/api/v1/cmdb/imports/configured", tag = "cmdb", params(PageQuery), responses(
     (status = 200, description = "All configured imports", body = List<ImportStatus>),
 ))]
-pub async fn list(
+pub async fn configured(
     State(api): State<ApiState>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<List<ImportStatus>>, Problem> {

@@ -426,8 +426,11 @@ fn sources_are_listed_and_have_fixtures() {
     for kind in &kinds {
         assert!(!files(&format!("tests/fixtures/{kind}"), "").is_empty());
     }
-    // Inventories are checked where they are read.
-    let ours = |file: &File| !file.path.starts_with("tests/fixtures/importers/");
+    // Inventories and histories are checked where they are read.
+    let ours = |file: &File| {
+        let other = ["tests/fixtures/importers/", "tests/fixtures/simulate/"];
+        !other.iter().any(|folder| file.path.starts_with(folder))
+    };
     for file in files("tests/fixtures", "").into_iter().filter(ours) {
         let folder = file.path.split('/').nth(2).unwrap();
         let kind = folder.strip_suffix("_poll").unwrap_or(folder);

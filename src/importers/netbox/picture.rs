@@ -218,8 +218,15 @@ impl Drawing<'_> {
             primary_addresses(&mut record, row);
             self.take(DEVICE, pk, row, record);
         }
+        let mut stacks: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for (pk, row) in self.rows.all(DEVICE) {
+            if let Some(stack) = reference(row, "virtual_chassis") {
+                stacks.entry(stack).or_default().push(pk);
+            }
+        }
         for (pk, row) in self.rows.all("dcim.virtualchassis") {
-            self.chassis(pk, row);
+            let members = stacks.remove(&pk).unwrap_or_default();
+            self.chassis(pk, row, &members);
         }
         for (_, bay) in self.rows.all("dcim.devicebay") {
             if let (Some(blade), Some(chassis)) =
@@ -236,7 +243,7 @@ impl Drawing<'_> {
     }
 
     /// A stack whose name is the one that monitoring knows; it lives as long as one of its members does.
-    fn chassis(&mut self, pk: u64, row: &Object) {
+    fn chassis(&mut self, pk: u64, row: &Object, members: &[u64]) {
         let master = reference(row, "master").and_then(|master| self.rows.get(DEVICE, master));
         let mut record = self.record("dcim.virtualchassis", pk, row);
         record.class = master
@@ -248,13 +255,7 @@ impl Drawing<'_> {
         if !self.draft.ci(&format!("dcim.virtualchassis {pk}"), record) {
             return;
         }
-        let members: Vec<u64> = self
-            .rows
-            .all(DEVICE)
-            .filter(|(_, device)| reference(device, "virtual_chassis") == Some(pk))
-            .map(|(member, _)| member)
-            .collect();
-        self.members(&own, &members);
+        self.members(&own, members);
     }
 
     fn members(&mut self, whole: &str, devices: &[u64]) {

@@ -128,6 +128,14 @@ pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp
     }
 }
 
+fn auth(is_open: bool) -> AuthSetup {
+    AuthSetup {
+        is_open,
+        is_metrics_open: false,
+        key: TokenKey::new(KEY),
+    }
+}
+
 impl World {
     /// Starts with nothing in the store and nobody asked for a token.
     pub(crate) async fn open() -> Self {

@@ -59,13 +59,13 @@ w.toml:10:1: source[0].expire_afer: unknown key
 #[test]
 fn what_comes_later_is_refused_and_not_ignored() {
     bad(
-        "[priority]\nP1 = \"0s\"\n[[target]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
+        "[priority]\nP1 = \"0s\"\n[[escalation]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
          [[source]]\nname = \"grid\"\nkind = \"mqtt\"\n\
          [[source]]\nname = \"x\"\nkind = \"alertmanger\"\n[[source]]\nname = \"y\"\nkind = \"foo\"\n",
         r#"
 w.toml:1:2: priority: not available in this version
     hint: remove this section
-w.toml:3:1: target: not available in this version
+w.toml:3:1: escalation: not available in this version
     hint: remove this section
 w.toml:5:1: route: not available in this version
     hint: remove this section

@@ -11,7 +11,7 @@ use serde_json::Value;
 use watchbell::core::cmdb::record::{Picture, RelationRecord};
 use watchbell::importers::graphml::GraphMl;
 use watchbell::importers::netbox::rows::Rows;
-use watchbell::importers::{Format as _, NamedBytes, find, guess};
+use watchbell::importers::{Format as _, NamedBytes, guess};
 
 use crate::support::tools::missing;
 use crate::support::tree::top;
@@ -56,10 +56,15 @@ fn count(picture: &Picture, test: impl Fn(&RelationRecord) -> bool) -> usize {
 
 fn netbox() -> Option<(Vec<u8>, Picture)> {
     let bytes = unpacked("netbox_demo/netbox-demo-v3.6.infra.json.gz")?;
-    let file = named("netbox-demo.json", bytes.clone());
-    assert_eq!(guess(std::slice::from_ref(&file)).unwrap().name(), "netbox");
-    let picture = find("netbox").unwrap().read(&[file]).unwrap();
+    let picture = read_netbox(bytes.clone());
     Some((bytes, picture))
+}
+
+fn read_netbox(bytes: Vec<u8>) -> Picture {
+    let file = named("netbox-demo.json", bytes);
+    let format = guess(std::slice::from_ref(&file)).unwrap();
+    assert_eq!(format.name(), "netbox");
+    format.read(&[file]).unwrap()
 }
 
 #[test]
