@@ -49,14 +49,13 @@ fn heartbeat_rule(heartbeat: &HeartbeatSettings) -> HeartbeatRule {
         ("alertname".into(), "HeartbeatMissing".into()),
         ("heartbeat".into(), SmolStr::new(name)),
     ];
-    labels.extend(heartbeat.ci.first().map(|ci| ("ci".into(), ci.into())));
     labels.extend(heartbeat.labels.iter().map(pair));
     HeartbeatRule {
         name: SmolStr::new(name),
         every: heartbeat.every,
         grace: heartbeat.grace,
         severity: heartbeat.severity,
-        text: text(summary, labels),
+        text: text(summary, labels, &heartbeat.ci),
         feed: match &heartbeat.watchdog {
             Some(watchdog) => Feed::Watchdog {
                 source: SmolStr::new(&watchdog.source),
@@ -83,7 +82,7 @@ fn silence_rule(source: &SourceSettings) -> Option<HeartbeatRule> {
         every,
         grace: Span::ZERO,
         severity: SILENCE,
-        text: text(summary, labels),
+        text: text(summary, labels, &[]),
         feed: Feed::Messages {
             source: SmolStr::new(name),
         },
@@ -94,12 +93,14 @@ fn pair((name, value): &(String, String)) -> (SmolStr, SmolStr) {
     (SmolStr::new(name), SmolStr::new(value))
 }
 
-fn text(summary: SmolStr, mut labels: Vec<(SmolStr, SmolStr)>) -> Arc<AlertText> {
+fn text(summary: SmolStr, mut labels: Vec<(SmolStr, SmolStr)>, hints: &[String]) -> Arc<AlertText> {
     let is_cut = clean_pairs(&mut labels, limits::LABEL_BYTES_MAX);
-    Arc::new(AlertText {
+    let mut text = AlertText {
         summary,
         labels,
         is_cut,
         ..AlertText::default()
-    })
+    };
+    text.hint(hints.iter().map(SmolStr::new));
+    Arc::new(text)
 }

@@ -213,6 +213,8 @@ fn text_hash(text: &AlertText) -> u64 {
             bytes.extend_from_slice(part.as_bytes());
         }
     }
+    bytes.push(0xff);
+    bytes.extend_from_slice(text.ci_hint.as_deref().unwrap_or_default().as_bytes());
     xxhash_rust::xxh3::xxh3_64(&bytes)
 }
 
