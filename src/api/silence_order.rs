@@ -76,6 +76,11 @@ pub(super) async fn give(
     actor: SmolStr,
     once: Option<u64>,
 ) -> Result<SilenceView, Problem> {
+    let what = match &order {
+        SilenceOrder::Put { .. } => "made or changed",
+        SilenceOrder::Expire { .. } => "ended",
+    };
+    let by = actor.clone();
     let given = SilenceGiven { order, actor, once };
     let (submit, db) = (api.setup().submit_silence.clone(), api.setup().db.clone());
     let outcome = async move {
@@ -92,7 +97,11 @@ pub(super) async fn give(
         };
         let view = async { silences::get(db.reader().await?.lend(), id.get()).await };
         match view.await {
-            Ok(Some(view)) => Ok(view),
+            Ok(Some(view)) => {
+                let uuid = view.silence.uuid;
+                log::info!(actor = by.as_str(); "{by} {what} the silence {uuid}");
+                Ok(view)
+            }
             Ok(None) => Err(Problem::internal()),
             Err(error) => {
                 log::warn!(error:% = error; "an order was carried out, its silence cannot be read: {error}");

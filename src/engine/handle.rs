@@ -21,9 +21,12 @@ use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
 
 use super::cmdb::Imports;
+use super::sweep::Sweeps;
 
 /// What the body of an order about silences is, to tell it from a command to an incident.
 pub(super) const SILENCE: &str = "application/x-watchbell-silence+json";
+/// How long a reader or an order waits for what follows from the inputs before.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether everything so far is decided.
 const DECIDED_LOOK: Duration = Duration::from_millis(5);
 /// How long somebody who looks an alert up waits for that; senders give up after ten seconds or later.
@@ -144,7 +147,7 @@ pub struct EngineHandle {
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<EngineStatus>,
     parked: Arc<Notify>,
-    swept: Arc<Notify>,
+    sweeps: Arc<Sweeps>,
     pub(super) imports: Arc<Imports>,
 }
 
@@ -153,7 +156,7 @@ impl EngineHandle {
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
         status: watch::Receiver<EngineStatus>,
-        [parked, swept]: [Arc<Notify>; 2],
+        (parked, sweeps): (Arc<Notify>, Arc<Sweeps>),
         imports: Imports,
     ) -> Self {
         Self {
@@ -161,7 +164,7 @@ impl EngineHandle {
             requests,
             status,
             parked,
-            swept,
+            sweeps,
             imports: Arc::new(imports),
         }
     }
@@ -234,9 +237,21 @@ impl EngineHandle {
         }
     }
 
-    /// Waits until firing alerts have to be compared with silences.
-    pub async fn sweep_wanted(&self) {
-        self.swept.notified().await;
+    /// What is to be compared with silences, for the one who does it.
+    pub(super) fn sweeps(&self) -> &Sweeps {
+        &self.sweeps
+    }
+
+    /// Waits until the firing alerts are compared with every silence that has begun by now; not for long, since an
+    /// answer that comes before is as good.
+    pub async fn until_swept(&self) {
+        drop(tokio::time::timeout(SETTLED_WITHIN, self.sweeps.settled()).await);
+    }
+
+    /// Waits until everything that is appended by now is decided; not for long, since readers get what there is.
+    pub async fn until_settled(&self) {
+        let appended = self.writer.progress.appended();
+        drop(tokio::time::timeout(SETTLED_WITHIN, self.until_decided(appended)).await);
     }
 
     async fn compare(&self, source: &str, poll: Poll) -> Result<PollDifference, SubmitError> {

@@ -62,6 +62,7 @@ async fn read(api: &ApiState, query: &Query) -> Result<Vec<GettableAlert>, Fault
         query.is_wanted("silenced"),
         query.is_wanted("inhibited"),
     );
+    (api.setup().alertmanager.settled)().await;
     let views = read_firing(api, filters).await?;
     let mut found: Vec<GettableAlert> = views.into_iter().map(GettableAlert::from).collect();
     found.retain(|alert| {
