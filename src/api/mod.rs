@@ -11,6 +11,8 @@ mod attempts;
 pub mod auth;
 mod body;
 mod browser;
+pub mod cis;
+pub mod cmdb;
 pub mod commands;
 pub mod dead_letters;
 pub mod docs;
@@ -21,6 +23,7 @@ pub mod openapi;
 pub mod order;
 pub mod page;
 pub mod problem;
+pub mod quality;
 pub mod routes;
 pub mod shapes;
 mod silence_order;
@@ -37,9 +40,8 @@ use std::sync::Arc;
 pub use routes::router;
 
 use crate::core::input::CommandGiven;
-use crate::core::silence::given::SilenceGiven;
 use crate::core::time::Timestamp;
-use crate::engine::handle::{CommandAnswer, SubmitError};
+use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
 use crate::store::{Db, StoreError};
@@ -53,20 +55,17 @@ pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, Submi
 /// Hands a command to the engine; answers after commit.
 pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
 
-/// Hands an order about silences to the engine; answers after commit.
-pub type SubmitSilence = Arc<dyn Fn(SilenceGiven) -> CommandFuture + Send + Sync>;
-
 /// What the API is made of.
 #[derive(Clone)]
 pub struct ApiSetup {
     /// The store, for reading; tokens are written through it too.
     pub db: Db,
-    /// The way to the engine.
+    /// The way to the engine, for commands.
     pub submit: Submit,
-    /// The same for orders about silences.
-    pub submit_silence: SubmitSilence,
     /// What the API of Alertmanager needs besides.
     pub alertmanager: Hooks,
+    /// The way to the engine, for what it holds in memory, and for imports.
+    pub engine: EngineHandle,
     /// Why the daemon is not ready, one sentence each; empty when it is.
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.

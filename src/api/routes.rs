@@ -13,16 +13,13 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, commands, dead_letters, incidents, layers, silences, sources,
-    status, tokens,
+    ApiState, alertmanager, alerts, cis, cmdb, commands, dead_letters, incidents, layers, quality,
+    silences, sources, status, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 16] = [
-    "cis",
-    "cmdb",
-    "services",
+const LATER: [&str; 13] = [
     "maintenance",
     "changes",
     "problems",
@@ -76,6 +73,14 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::explain))
         .routes(routes!(silences::list))
         .routes(routes!(silences::get))
+        .routes(routes!(cis::list))
+        .routes(routes!(cis::get))
+        .routes(routes!(cis::relations))
+        .routes(routes!(cis::impact))
+        .routes(routes!(cis::services))
+        .routes(routes!(cmdb::imports))
+        .routes(routes!(quality::doctor))
+        .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
@@ -90,12 +95,14 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::reopen))
         .routes(routes!(commands::add_note))
         .routes(routes!(sources::try_message))
+        .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::change, silences::edit, silences::expire));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke));
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(cmdb::import));
     let is_metrics_open = state.auth().setup().is_metrics_open;
     OpenApiRouter::with_openapi(openapi::start())
         .merge(everybody)

@@ -82,9 +82,9 @@ pub(super) async fn give(
     };
     let by = actor.clone();
     let given = SilenceGiven { order, actor, once };
-    let (submit, db) = (api.setup().submit_silence.clone(), api.setup().db.clone());
+    let (engine, db) = (api.setup().engine.clone(), api.setup().db.clone());
     let outcome = async move {
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, submit(given))
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, engine.silence(given))
             .await
             .unwrap_or(Err(SubmitError::Unknown))?;
         let id = match (answer.is_refused, answer.silence) {
@@ -95,6 +95,7 @@ pub(super) async fn give(
             (true, _) => return Err(Problem::refused(answer.reason)),
             (false, None) => return Err(Problem::internal()),
         };
+        engine.until_swept().await;
         let view = async { silences::get(db.reader().await?.lend(), id.get()).await };
         match view.await {
             Ok(Some(view)) => {

@@ -191,23 +191,16 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         clock,
         stage,
     } = parts;
-    let hooks = alertmanager_hooks(ingest.clone(), engine.clone(), clock.now());
-    let (submit, silence, readiness) = (engine.clone(), engine.clone(), engine);
+    let hooks = alertmanager_hooks(ingest.clone(), clock.now());
+    let (submit, readiness) = (engine.clone(), engine.clone());
     let (figures, doors, tried_at) = (ingest.clone(), ingest.clone(), ingest);
     let (now, shown_at) = (clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
         db,
+        engine,
         submit: Arc::new(move |given| {
             let engine = submit.clone();
             Box::pin(async move { engine.command(given).await })
-        }),
-        submit_silence: Arc::new(move |given| {
-            let engine = silence.clone();
-            Box::pin(async move {
-                let answer = engine.silence(given).await?;
-                engine.until_swept().await;
-                Ok(answer)
-            })
         }),
         alertmanager: hooks,
         unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
@@ -235,14 +228,10 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
 }
 
 /// How the API of Alertmanager reaches the source that owns it.
-fn alertmanager_hooks(ingest: Ingest, engine: EngineHandle, started_at: Timestamp) -> Hooks {
+fn alertmanager_hooks(ingest: Ingest, started_at: Timestamp) -> Hooks {
     let router = crate::ingest::alertmanager::router(ingest.clone());
     Hooks {
         started_at,
-        settled: Arc::new(move || {
-            let engine = engine.clone();
-            Box::pin(async move { engine.until_settled().await })
-        }),
         door: Arc::new(move |headers| {
             let door = ingest.api_door()?;
             Some(match (door.is_guarded(), door.opens(headers)) {

@@ -14,6 +14,7 @@ use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
+use crate::core::rules::Rules;
 use crate::core::silence::given::SilenceGiven;
 use crate::core::state::State;
 use crate::store::StoreError;
@@ -21,6 +22,7 @@ use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
 
 use super::cmdb::Imports;
+pub use super::cmdb::{ImportCounts, ImportOutcome, ImportRefused, ImportRequest};
 use super::sweep::Sweeps;
 
 /// What the body of an order about silences is, to tell it from a command to an incident.
@@ -316,6 +318,11 @@ impl EngineHandle {
         let sent = self.requests.send(Request::Look(look)).await;
         sent.map_err(|_| SubmitError::Stopping)?;
         answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// The rules as they are now.
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.imports.rules.borrow())
     }
 
     /// Whether the engine has ended.

@@ -229,6 +229,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (5, "silences", include_str!("schema/0005_silences.sql")),
     (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
+    (9, "settle", include_str!("schema/0009_settle.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

@@ -40,16 +40,12 @@ pub struct Hooks {
     pub started_at: Timestamp,
     /// What the source that owns this API says of a request's headers; `None` when there is no such source.
     pub door: Arc<DoorOpens>,
-    /// Waits, not for long, until what was taken so far is decided: whoever posts an alert reads it at once.
-    pub settled: Arc<dyn Fn() -> SettledFuture + Send + Sync>,
     /// Takes a `POST` of alerts whose sender was checked.
     pub take: Arc<dyn Fn(Request) -> TakeFuture + Send + Sync>,
 }
 
 /// Looks at the headers of a request.
 pub type DoorOpens = dyn Fn(&HeaderMap) -> Option<Pass> + Send + Sync;
-/// Done when what was taken so far is decided.
-pub type SettledFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The answer to posted alerts.
 pub type TakeFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 

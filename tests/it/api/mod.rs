@@ -319,16 +319,12 @@ fn api_setup(
     (stage, is_open): (Stage, bool),
 ) -> ApiSetup {
     let (commands, ready) = (engine.clone(), engine.clone());
-    let silences = engine.clone();
     ApiSetup {
         db: db.clone(),
+        engine: engine.clone(),
         submit: Arc::new(move |given| {
             let engine = commands.clone();
             Box::pin(async move { engine.command(given).await })
-        }),
-        submit_silence: Arc::new(move |given| {
-            let engine = silences.clone();
-            Box::pin(async move { engine.silence(given).await })
         }),
         alertmanager: hooks(clock.now()),
         unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
@@ -350,7 +346,6 @@ fn api_setup(
 fn hooks(started_at: Timestamp) -> Hooks {
     Hooks {
         started_at,
-        settled: Arc::new(|| Box::pin(std::future::ready(()))),
         door: Arc::new(|headers| {
             Some(match headers.get("authorization") {
                 Some(value) if value == "Bearer of-the-source" => Pass::Opened("am".to_owned()),
