@@ -42,7 +42,6 @@ use std::sync::Arc;
 pub use routes::router;
 
 use crate::core::input::CommandGiven;
-use crate::core::silence::given::SilenceGiven;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
@@ -64,9 +63,6 @@ pub type ReplayFuture = Pin<Box<dyn Future<Output = Replayed> + Send>>;
 /// Hands a command to the engine; answers after commit.
 pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
 
-/// Hands an order about silences to the engine; answers after commit.
-pub type SubmitSilence = Arc<dyn Fn(SilenceGiven) -> CommandFuture + Send + Sync>;
-
 /// What the API is made of.
 #[derive(Clone)]
 pub struct ApiSetup {
@@ -74,12 +70,10 @@ pub struct ApiSetup {
     pub db: Db,
     /// The way to the engine, for commands.
     pub submit: Submit,
-    /// The way to the engine, for what it holds in memory, and for imports.
-    pub engine: EngineHandle,
-    /// The same for orders about silences.
-    pub submit_silence: SubmitSilence,
     /// What the API of Alertmanager needs besides.
     pub alertmanager: Hooks,
+    /// The way to the engine, for what it holds in memory, and for imports.
+    pub engine: EngineHandle,
     /// Why the daemon is not ready, one sentence each; empty when it is.
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.

@@ -76,10 +76,15 @@ pub(super) async fn give(
     actor: SmolStr,
     once: Option<u64>,
 ) -> Result<SilenceView, Problem> {
+    let what = match &order {
+        SilenceOrder::Put { .. } => "made or changed",
+        SilenceOrder::Expire { .. } => "ended",
+    };
+    let by = actor.clone();
     let given = SilenceGiven { order, actor, once };
-    let (submit, db) = (api.setup().submit_silence.clone(), api.setup().db.clone());
+    let (engine, db) = (api.setup().engine.clone(), api.setup().db.clone());
     let outcome = async move {
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, submit(given))
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, engine.silence(given))
             .await
             .unwrap_or(Err(SubmitError::Unknown))?;
         let id = match (answer.is_refused, answer.silence) {
@@ -90,9 +95,14 @@ pub(super) async fn give(
             (true, _) => return Err(Problem::refused(answer.reason)),
             (false, None) => return Err(Problem::internal()),
         };
+        engine.until_swept().await;
         let view = async { silences::get(db.reader().await?.lend(), id.get()).await };
         match view.await {
-            Ok(Some(view)) => Ok(view),
+            Ok(Some(view)) => {
+                let uuid = view.silence.uuid;
+                log::info!(actor = by.as_str(); "{by} {what} the silence {uuid}");
+                Ok(view)
+            }
             Ok(None) => Err(Problem::internal()),
             Err(error) => {
                 log::warn!(error:% = error; "an order was carried out, its silence cannot be read: {error}");

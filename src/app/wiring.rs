@@ -208,7 +208,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         clock,
         stage,
     } = parts;
-    let [submit, silence, readiness, pulses, silences] = std::array::from_fn(|_| engine.clone());
+    let [submit, readiness, pulses, silences] = std::array::from_fn(|_| engine.clone());
     let hooks = alertmanager_hooks(ingest.clone(), clock.now());
     let (figures, doors, tried_at, replayed) =
         (ingest.clone(), ingest.clone(), ingest.clone(), ingest);
@@ -219,10 +219,6 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         submit: Arc::new(move |given| {
             let engine = submit.clone();
             Box::pin(async move { engine.command(given).await })
-        }),
-        submit_silence: Arc::new(move |given| {
-            let engine = silence.clone();
-            Box::pin(async move { engine.silence(given).await })
         }),
         alertmanager: hooks,
         unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),

@@ -24,9 +24,12 @@ use crate::store::writer::{WriteError, WriterHandle};
 
 use super::cmdb::Imports;
 pub use super::cmdb::{ImportCounts, ImportOutcome, ImportRefused, ImportRequest};
+use super::sweep::Sweeps;
 
 /// What the body of an order about silences is, to tell it from a command to an incident.
 pub(super) const SILENCE: &str = "application/x-watchbell-silence+json";
+/// How long a reader or an order waits for what follows from the inputs before.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether everything so far is decided.
 const DECIDED_LOOK: Duration = Duration::from_millis(5);
 /// How long somebody who looks an alert up waits for that; senders give up after ten seconds or later.
@@ -157,7 +160,7 @@ pub struct EngineHandle {
     status: watch::Receiver<EngineStatus>,
     pulses: watch::Receiver<Arc<Pulses>>,
     parked: Arc<Notify>,
-    swept: Arc<Notify>,
+    sweeps: Arc<Sweeps>,
     pub(super) imports: Arc<Imports>,
 }
 
@@ -166,7 +169,7 @@ impl EngineHandle {
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
         (status, pulses): (watch::Receiver<EngineStatus>, watch::Receiver<Arc<Pulses>>),
-        [parked, swept]: [Arc<Notify>; 2],
+        (parked, sweeps): (Arc<Notify>, Arc<Sweeps>),
         imports: Imports,
     ) -> Self {
         Self {
@@ -175,7 +178,7 @@ impl EngineHandle {
             status,
             pulses,
             parked,
-            swept,
+            sweeps,
             imports: Arc::new(imports),
         }
     }
@@ -248,9 +251,21 @@ impl EngineHandle {
         }
     }
 
-    /// Waits until firing alerts have to be compared with silences.
-    pub async fn sweep_wanted(&self) {
-        self.swept.notified().await;
+    /// What is to be compared with silences, for the one who does it.
+    pub(super) fn sweeps(&self) -> &Sweeps {
+        &self.sweeps
+    }
+
+    /// Waits until the firing alerts are compared with every silence that has begun by now; not for long, since an
+    /// answer that comes before is as good.
+    pub async fn until_swept(&self) {
+        drop(tokio::time::timeout(SETTLED_WITHIN, self.sweeps.settled()).await);
+    }
+
+    /// Waits until everything that is appended by now is decided; not for long, since readers get what there is.
+    pub async fn until_settled(&self) {
+        let appended = self.writer.progress.appended();
+        drop(tokio::time::timeout(SETTLED_WITHIN, self.until_decided(appended)).await);
     }
 
     async fn compare(&self, source: &str, poll: Poll) -> Result<PollDifference, SubmitError> {

@@ -44,6 +44,7 @@ use cmdb::Imports;
 use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request, Undecodable};
 use pulses::Pulses;
+use sweep::Sweeps;
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
 pub type Decode =
@@ -77,7 +78,7 @@ pub struct Engine {
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
-    swept: Arc<Notify>,
+    sweeps: Arc<Sweeps>,
     imports: Arc<Imports>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
@@ -154,12 +155,12 @@ impl Engine {
         let (pulses, pulses_out) = watch::channel(Arc::default());
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
-        let swept = Arc::new(Notify::new());
+        let sweeps = Arc::new(Sweeps::default());
         let handle = EngineHandle::new(
             setup.writer.clone(),
             requests_in,
             (status_out, pulses_out),
-            [Arc::clone(&parked), Arc::clone(&swept)],
+            (Arc::clone(&parked), Arc::clone(&sweeps)),
             Imports {
                 db: setup.db.clone(),
                 rules: setup.rules.clone(),
@@ -182,7 +183,7 @@ impl Engine {
             batch_rows: setup.batch_rows,
             status,
             parked,
-            swept,
+            sweeps,
             imports,
             on_turn: setup.on_turn,
             state: State::default(),
@@ -504,7 +505,7 @@ impl Engine {
         };
         outcome?;
         if pending.wants_sweep {
-            self.swept.notify_one();
+            self.sweeps.want();
         }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {

@@ -3,9 +3,11 @@
 //! What is left to do stands in the store (silences that are not swept, alerts that are not checked), so a restart
 //! goes on where it stopped. Must not decide: what it finds enters the log and is judged there.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::silence::{Silence, SilenceState, Sweep, SweepMatch};
@@ -28,6 +30,39 @@ const MATCHES_PER_INPUT: usize = 1_000;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How long a failed store is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a sweep was wanted and how far that is done.
+#[derive(Debug)]
+pub struct Sweeps {
+    wanted: AtomicU64,
+    told: Notify,
+    done: watch::Sender<u64>,
+}
+
+impl Default for Sweeps {
+    fn default() -> Self {
+        Self {
+            wanted: AtomicU64::new(0),
+            told: Notify::new(),
+            done: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Sweeps {
+    /// Firing alerts have to be compared with silences; what is wanted stands in the store by now.
+    pub(super) fn want(&self) {
+        self.wanted.fetch_add(1, Ordering::AcqRel);
+        self.told.notify_one();
+    }
+
+    /// Waits until everything that is wanted by now is done.
+    pub(super) async fn settled(&self) {
+        let wanted = self.wanted.load(Ordering::Acquire);
+        // The sender lives as long as this does.
+        drop(self.done.subscribe().wait_for(|done| *done >= wanted).await);
+    }
+}
 
 /// What a sweeper is made of.
 #[derive(Clone, Debug)]
@@ -64,11 +99,16 @@ impl Sweeper {
             return;
         }
         while !stop.is_cancelled() {
+            let sweeps = self.engine.sweeps();
+            let wanted = sweeps.wanted.load(Ordering::Acquire);
             let Some(done) = stop.run_until_cancelled(self.sweep()).await else {
                 return;
             };
             let pause = match done {
-                Ok(()) => LOOK_EVERY,
+                Ok(()) => {
+                    sweeps.done.send_replace(wanted);
+                    LOOK_EVERY
+                }
                 Err(error) => {
                     log::warn!(error:% = error; "silences cannot be compared with alerts yet: {error}");
                     PAUSE
@@ -76,7 +116,7 @@ impl Sweeper {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.engine.sweep_wanted() => {}
+                () = sweeps.told.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }

@@ -7,7 +7,9 @@ use watchbell::core::input::Input;
 use watchbell::core::limits::DEADLINES_PER_DECISION;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::given::{SilenceGiven, SilenceOrder, SilenceWanted};
-use watchbell::core::silence::{SILENCES_MAX, SilenceState, Sweep, SweepMatch, parse_matchers};
+use watchbell::core::silence::{
+    SILENCES_MAX, SilenceState, Sweep, SweepMatch, is_suppressed, parse_matchers,
+};
 use watchbell::core::time::Span;
 
 use crate::support::claim::{firing, t};
@@ -109,9 +111,12 @@ fn an_alert_is_silenced_on_arrival_and_let_go_of_at_the_end() {
         (vec![1], vec![])
     );
     assert_eq!(bench.incidents(), (2, 2), "it is recorded all the same");
+    let is_told = |bench: &Bench, id: i64| !is_suppressed(&bench.state, bench.incident(id).id);
+    assert!(!is_told(&bench, 1) && is_told(&bench, 2));
     bench.at("11:00");
     assert_eq!(bench.silenced("F"), [0; 0]);
     assert!(bench.state.silences().is_empty() && bench.is_firing("F"));
+    assert!(is_told(&bench, 1), "what still fires is told now");
     assert_eq!(
         (
             bench.count(Reason::Silenced),

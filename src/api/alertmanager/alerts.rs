@@ -62,6 +62,8 @@ async fn read(api: &ApiState, query: &Query) -> Result<Vec<GettableAlert>, Fault
         query.is_wanted("silenced"),
         query.is_wanted("inhibited"),
     );
+    // Whoever posts an alert reads it at once.
+    api.setup().engine.until_settled().await;
     let views = read_firing(api, filters).await?;
     let mut found: Vec<GettableAlert> = views.into_iter().map(GettableAlert::from).collect();
     found.retain(|alert| {

@@ -30,6 +30,7 @@ pub use self::parse::{parse_matcher, parse_matchers, parse_word};
 pub use self::sweep::{Sweep, SweepMatch};
 
 pub(super) use self::given::decide_given;
+pub use self::rules::is_suppressed;
 pub(super) use self::rules::{alert_ended, alert_heard, alert_without_labels, decide_due};
 pub(super) use self::sweep::decide_sweep;
 

@@ -8,10 +8,11 @@ use super::{Silence, SilenceChange, SilenceState};
 use crate::core::alert::Alert;
 use crate::core::decision::Change;
 use crate::core::draft::Draft;
-use crate::core::ids::{AlertId, SilenceId};
+use crate::core::ids::{AlertId, IncidentId, SilenceId};
 use crate::core::limits;
 use crate::core::observation::Observation;
 use crate::core::reason::Reason;
+use crate::core::state::State;
 
 /// A message told of an alert: compares it with the silences when it has just begun to fire or has other labels.
 pub(in crate::core) fn alert_heard(
@@ -63,6 +64,22 @@ pub(in crate::core) fn alert_ended(draft: &mut Draft<'_>, alert: AlertId) {
         let change = SilenceChange::Unsilenced(alert, silence.id);
         draft.decision.change(Change::Silence(change));
     }
+}
+
+/// Whether people are not to be told of an incident: every alert of it that fires is silenced or muted by its source.
+/// Whoever tells asks when it is about to, so every edge counts at once; nothing that is announced is hidden by it.
+pub fn is_suppressed(state: &State, incident: IncidentId) -> bool {
+    let members = state.alerts_of(incident).iter();
+    let alerts = members.filter_map(|&id| state.alert(id));
+    let firing = alerts.filter(|alert| alert.is_firing() && alert.incident == Some(incident));
+    let mut is_any = false;
+    for alert in firing {
+        is_any = true;
+        if !alert.is_muted_upstream && !state.silences().is_silenced(alert.id) {
+            return false;
+        }
+    }
+    is_any
 }
 
 /// Begins and ends what is due; at most so many alerts in one decision, the rest stays due.

@@ -328,17 +328,12 @@ fn api_setup(
     (stage, is_open): (Stage, bool),
 ) -> ApiSetup {
     let (commands, ready) = (engine.clone(), engine.clone());
-    let silences = engine.clone();
     ApiSetup {
         db: db.clone(),
         engine: engine.clone(),
         submit: Arc::new(move |given| {
             let engine = commands.clone();
             Box::pin(async move { engine.command(given).await })
-        }),
-        submit_silence: Arc::new(move |given| {
-            let engine = silences.clone();
-            Box::pin(async move { engine.silence(given).await })
         }),
         alertmanager: hooks(clock.now()),
         unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
@@ -350,11 +345,7 @@ fn api_setup(
         metrics: Arc::new(|| "# EOF\n".to_owned()),
         clock: clock.clone(),
         stage,
-        auth: AuthSetup {
-            is_open,
-            is_metrics_open: false,
-            key: TokenKey::new(KEY),
-        },
+        auth: auth(is_open),
         entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
     }
 }

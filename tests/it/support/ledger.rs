@@ -101,22 +101,7 @@ impl Ledger {
                 self.causes.remove(&id);
                 self.incidents.remove(&id);
             }
-            Change::CommandRemembered {
-                key,
-                at,
-                incident,
-                reason,
-                is_refused,
-            } => {
-                let remembered = Remembered {
-                    at,
-                    command: key.command,
-                    incident,
-                    reason,
-                    is_refused,
-                };
-                self.answers.push((key.key, remembered));
-            }
+            answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
             Change::AlertTextChanged { alert, text } => {
                 self.texts.insert(alert, text);
             }
@@ -142,6 +127,26 @@ impl Ledger {
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
             Change::DeadlinesTaken(_) | Change::Started(_) => {}
+        }
+    }
+
+    fn write_answer(&mut self, answer: &Change) {
+        if let Change::CommandRemembered {
+            key,
+            at,
+            incident,
+            reason,
+            is_refused,
+        } = *answer
+        {
+            let remembered = Remembered {
+                at,
+                command: key.command,
+                incident,
+                reason,
+                is_refused,
+            };
+            self.answers.push((key.key, remembered));
         }
     }
 
