@@ -31,7 +31,7 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> 
         .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))
 }
 
-/// Reads a body as it is, with a limit of its own.
+/// Reads a body of at most so many bytes.
 pub(super) async fn collect(mut body: Body, bytes_max: usize) -> Result<BytesMut, Problem> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -40,7 +40,7 @@ pub(super) async fn collect(mut body: Body, bytes_max: usize) -> Result<BytesMut
         };
         if bytes.len().saturating_add(chunk.len()) > bytes_max {
             drain(body).await;
-            let detail = format!("the body has at most {bytes_max} bytes here");
+            let detail = format!("the body of this request has at most {bytes_max} bytes");
             return Err(Problem::new(Kind::TooLarge, detail));
         }
         bytes.extend_from_slice(&chunk);

@@ -92,6 +92,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::close))
         .routes(routes!(commands::reopen))
         .routes(routes!(commands::add_note))
+        .routes(routes!(sources::try_message))
         .routes(routes!(cmdb::bind_check));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))

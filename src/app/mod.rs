@@ -35,6 +35,7 @@ use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError};
 use crate::runtime::thread::on_own_thread;
 use crate::runtime::tls::TlsHolder;
 use crate::store::inbox::NewInput;
+use crate::store::query::sources::list_last_heard;
 use crate::store::writer::{Writer, WriterSetup};
 use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -49,6 +50,8 @@ use reload::Reloader;
 const PARTITION: i64 = 0;
 /// How often a standby looks whether the lease is free.
 const STANDBY_LOOK: Duration = Duration::from_secs(2);
+/// How long the start waits to learn when sources were last heard of.
+const RESTORE_TIME: Duration = Duration::from_secs(10);
 /// How long each stage may take to stop; the http stage has its drain time besides.
 const STAGE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -132,9 +135,9 @@ async fn run(
         heartbeats: heartbeats.clone(),
     };
     let core = start_core(&mut supervisor, &settings, claimed, inside);
+    restore_heard(&db, &core.ingest).await;
     let side_stage = supervisor.stage("side", STAGE_DEADLINE);
-    let drain = wiring::duration(settings.server.drain_timeout);
-    let http_stage = supervisor.stage("http", drain.saturating_add(STAGE_DEADLINE));
+    let http_stage = supervisor.stage("http", http_deadline(&settings));
 
     let state = wiring::api_state(wiring::ApiParts {
         settings: &settings,
@@ -290,8 +293,14 @@ fn start_core(
 ) -> Core {
     let store_stage = supervisor.stage("store", STAGE_DEADLINE);
     let engine_stage = supervisor.stage("engine", STAGE_DEADLINE);
+    let way_in = handle.clone();
     supervisor.spawn(&store_stage, "writer", |stop| {
-        on_own_thread("writer", writer.run(stop))
+        on_own_thread("writer", async move {
+            let ended = writer.run(stop).await;
+            // Were it dropped with the engine, whose state takes a moment to go, the writer would end unasked.
+            drop(way_in);
+            ended
+        })
     });
     let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
@@ -323,6 +332,28 @@ fn start_core(
         engine: engine_handle,
         ingest,
         rules: rules_in,
+    }
+}
+
+/// How long the answers in flight may take at the end.
+fn http_deadline(settings: &Settings) -> Duration {
+    wiring::duration(settings.server.drain_timeout).saturating_add(STAGE_DEADLINE)
+}
+
+/// Tells the doors when each source was last heard of, so that a restart does not count as a sign of life.
+async fn restore_heard(db: &Db, ingest: &Ingest) {
+    let heard = async {
+        let mut conn = db.reader().await?;
+        list_last_heard(conn.lend(), PARTITION).await
+    };
+    match tokio::time::timeout(RESTORE_TIME, heard).await {
+        Ok(Ok(heard)) => ingest.restore(heard),
+        Ok(Err(error)) => {
+            log::warn!(error:% = error; "it is not known when sources were last heard of: {error}");
+        }
+        Err(_) => log::warn!(
+            "it is not known when sources were last heard of: the store takes too long to say"
+        ),
     }
 }
 

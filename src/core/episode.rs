@@ -59,11 +59,11 @@ pub(super) fn observe(
         draft.decision.reason,
         Reason::RepeatOfOpenEpisode | Reason::TextChanged
     );
-    draft.decision.change(if is_repeat {
-        Change::AlertRepeated(alert)
+    if is_repeat {
+        draft.decision.change(Change::AlertRepeated(alert));
     } else {
-        Change::AlertChanged(alert)
-    });
+        draft.put_alert(alert);
+    }
     draft.finish()
 }
 
@@ -115,7 +115,7 @@ impl Turn<'_> {
         };
         self.bind(draft, &mut alert);
         let reason = if is_firing {
-            draft.attach(&mut alert, Some(&self.observation.text.summary));
+            draft.attach(&mut alert, Some(&self.observation.text));
             Reason::AlertOpened
         } else {
             alert.status = AlertStatus::Ended(EndedBy::Resolved);
@@ -297,7 +297,7 @@ impl Turn<'_> {
         }
         self.keep_text(draft, alert);
         let said_of = alert.incident;
-        draft.attach(alert, Some(&self.observation.text.summary));
+        draft.attach(alert, Some(&self.observation.text));
         draft.say(alert.incident.or(said_of), Some(alert.id), reason);
         reason
     }

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use crate::core::cmdb::graph::Difference;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
+use crate::core::past::PastIncident;
 use crate::core::time::Timestamp;
 
 /// Something that happened.
@@ -27,6 +28,8 @@ pub enum Input {
     SourcePolled(PollDifference),
     /// A person or program with a token wants something of an incident.
     CommandGiven(CommandGiven),
+    /// Somebody or something changed a CI; evidence for what happens there soon after.
+    ChangeRecorded(ChangeRecord),
     /// An import was compared with the CMDB and changes it.
     CmdbImported(CmdbImported),
     /// The CMDB changed; these alerts are compared with it again.
@@ -77,6 +80,18 @@ impl PollDifference {
     }
 }
 
+/// A change as its source tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    /// The id that its source gave it, like `CHG-1`.
+    pub id: SmolStr,
+    /// The id of the CI that was changed.
+    pub ci: SmolStr,
+    /// One line for people.
+    #[serde(default)]
+    pub summary: SmolStr,
+}
+
 /// What an import changes, and of what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CmdbImported {
@@ -120,6 +135,9 @@ pub struct CommandGiven {
     /// Hash of actor and `Idempotency-Key`; the same command with the same key is done once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<IdempotencyKey>,
+    /// What the store knows of the incident when it was closed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<PastIncident>,
 }
 
 /// An `Idempotency-Key` together with a digest of the command that it stands for.

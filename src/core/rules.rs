@@ -18,6 +18,8 @@ pub struct Rules {
     pub sources: BTreeMap<SmolStr, SourceRules>,
     /// How incidents recover, reopen and close.
     pub incident: IncidentRules,
+    /// What belongs together.
+    pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
 }
@@ -76,6 +78,27 @@ impl Default for IncidentRules {
             recover_after: Span::from_mins(5),
             reopen_window: Span::from_mins(15),
             close_after: Span::from_days(7),
+        }
+    }
+}
+
+/// What belongs together, as far as an operator wants to say; with the defaults it is judged from the CMDB alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorrelationRules {
+    /// An explanation must be at least this good, in 1/10,000.
+    pub threshold: u32,
+    /// Whether CIs of different environments never share an incident.
+    pub keeps_environments_apart: bool,
+    /// Labels whose different values never share an incident.
+    pub separate_by: Vec<SmolStr>,
+}
+
+impl Default for CorrelationRules {
+    fn default() -> Self {
+        Self {
+            threshold: 2_000,
+            keeps_environments_apart: false,
+            separate_by: vec![SmolStr::new_static("tenant")],
         }
     }
 }

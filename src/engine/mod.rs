@@ -51,7 +51,7 @@ const DECISIONS_PER_DEADLINE: usize = 4;
 /// How often the engine looks for inputs that were not handed on, and shows that it is alive.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Small batches are committed no oftener than this; nobody waits for them, commands are not held up.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(20);
 /// A batch of so many rows is committed at once.
 const ROWS_WORTH_A_COMMIT: usize = 500;
 /// How long a failed store is left alone.

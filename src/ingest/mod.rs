@@ -4,18 +4,22 @@
 //! acknowledged. What can never be understood is put aside with its bytes. Must not decide what a claim means.
 
 pub mod body;
+pub mod churn;
 pub mod door;
 pub mod http;
 pub mod opsgenie;
 mod opsgenie_answers;
 pub mod pagerduty;
 pub mod reconcile;
+pub mod seen;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use serde::Serialize;
 use smol_str::format_smolstr;
@@ -26,17 +30,22 @@ use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
-use crate::sources::{DecodeError, Decoded, Message, Reject};
+use crate::sources::tried::Tried;
+use crate::sources::{DecodeError, Decoded, Envelope, Message, Reject, Source};
 use crate::store::dead_letters::NewDeadLetter;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{Receipt, WriteError};
 use crate::telemetry::metrics::Metrics;
 
 use body::Budget;
-use door::{Door, KeyDigest, SourceSetup};
+use door::{Around, Door, KeyDigest, SourceSetup};
+use seen::Seen;
 
 /// Bodies above this are decoded on a thread that may block: parsing takes a microsecond and a half per alert.
 const BLOCKING_BYTES: usize = 256 * 1024;
+
+/// The type of a query that stands in for a body.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// All doors with what they share. Cheap to clone.
 #[derive(Clone)]
@@ -91,6 +100,74 @@ pub enum Refusal {
     /// It could not be stored.
     #[error(transparent)]
     NotStored(#[from] WriteError),
+}
+
+/// A message on its way in.
+#[derive(Clone, Debug, Default)]
+pub struct Incoming {
+    /// The body, after transport compression was undone.
+    pub body: Bytes,
+    /// The declared type of the body.
+    pub content_type: Option<String>,
+    /// What came around the body, as far as the decoder reads it.
+    pub envelope: Envelope,
+}
+
+impl Incoming {
+    /// JSON that was made here out of a request of another service's API.
+    pub fn json(body: impl Into<Bytes>) -> Self {
+        Self {
+            body: body.into(),
+            content_type: Some("application/json".to_owned()),
+            envelope: Envelope::EMPTY,
+        }
+    }
+
+    /// The message of a request: its body, or its query where that is all there is.
+    pub fn of_request(
+        decoder: &dyn Source,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        body: Bytes,
+    ) -> Self {
+        let read = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .filter(|(name, _)| decoder.reads_header(name));
+        let envelope = Envelope::of_request(read, query.filter(|_| decoder.reads_query()));
+        let content_type = headers.get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        if !body.is_empty() || !decoder.takes_query() {
+            return Self {
+                body,
+                content_type: content_type.map(ToOwned::to_owned),
+                envelope,
+            };
+        }
+        let form = Envelope::query_as_form(query.unwrap_or_default());
+        Self {
+            content_type: (!form.is_empty()).then(|| FORM.to_owned()),
+            body: form.into(),
+            envelope,
+        }
+    }
+
+    /// What a source makes of it, told to the person who sets the source up.
+    pub fn tried(&self, decoder: &dyn Source, source: &str, at: Timestamp) -> Tried {
+        let message = Message {
+            content_type: self.content_type.as_deref(),
+            envelope: &self.envelope,
+            ..Message::new(source, &self.body, at)
+        };
+        Tried::of(decoder, &message)
+    }
+
+    fn around(&self) -> Around<'_> {
+        Around {
+            content_type: self.content_type.as_deref(),
+            envelope: &self.envelope,
+        }
+    }
 }
 
 /// What the sender of a stored message is told.
@@ -172,11 +249,13 @@ impl Ingest {
     /// Changes the sources and limits; what is known of a source that stays is kept.
     pub fn set_up(&self, setup: IngestSetup) {
         let before = self.0.doors.load_full();
+        let now = self.0.clock.now();
         let doors: BTreeMap<_, _> = setup
             .sources
             .into_iter()
             .map(|source| {
                 let known = before.get(&source.name).map(|door| Arc::clone(&door.seen));
+                let known = known.unwrap_or_else(|| Arc::new(Seen::new(now)));
                 let series = self.0.metrics.source(&source.name);
                 let door = Door::new(source, series, known);
                 (door.name.clone(), Arc::new(door))
@@ -235,12 +314,22 @@ impl Ingest {
             actor: format_smolstr!("{kind}:{source}"),
             expected_version: None,
             idempotency: None,
+            past: None,
         };
         let answer = self.0.engine.command(given).await?;
         if answer.is_refused {
             log::info!(source = source, reason = answer.reason.code(); "a command of {source} to {incident} came to nothing: {}", answer.reason.code());
         }
         Ok(())
+    }
+
+    /// Takes over when each source was last heard of before the start.
+    pub fn restore(&self, heard: Vec<(String, Timestamp)>) {
+        for (name, at) in heard {
+            if let Some(door) = self.door(&name) {
+                door.seen.restore(at);
+            }
+        }
     }
 
     /// Brings the gauges up to date that only time moves; called before they are shown.
@@ -268,7 +357,19 @@ impl Ingest {
                 return Vec::new();
             }
         };
-        match door.decode(&body, input.content_type.as_deref(), at) {
+        let envelope = match input.envelope.as_deref().map(serde_json::from_str) {
+            Some(Ok(envelope)) => envelope,
+            Some(Err(error)) => {
+                told(&error);
+                return Vec::new();
+            }
+            None => Envelope::EMPTY,
+        };
+        let around = Around {
+            content_type: input.content_type.as_deref(),
+            envelope: &envelope,
+        };
+        match door.decode(&body, around, at) {
             Ok(decoded) => decoded.observations,
             Err(error) => {
                 told(&error);
@@ -291,18 +392,13 @@ impl Ingest {
     }
 
     /// Takes a message whose sender was checked: decodes, stores, and returns after the commit.
-    async fn take(
-        &self,
-        door: &Door,
-        body: Bytes,
-        content_type: Option<String>,
-    ) -> Result<Accepted, Refusal> {
+    async fn take(&self, door: &Door, message: Incoming) -> Result<Accepted, Refusal> {
         let now = self.0.clock.now();
-        let decoded = match self.read(door, &body, content_type.as_deref(), now) {
+        let decoded = match self.read(door, &message, now) {
             Ok(decoded) => decoded,
             Err(error) => {
                 let detail = error.to_string();
-                self.put_aside(door, "not_understood", detail, content_type, body)
+                self.put_aside(door, "not_understood", detail, message)
                     .await?;
                 return Err(error.into());
             }
@@ -311,6 +407,7 @@ impl Ingest {
             observations,
             rejects,
             reject_count,
+            test_count,
             ..
         } = decoded;
         let rejects = Rejects {
@@ -320,7 +417,7 @@ impl Ingest {
         if let (true, Some(first)) = (observations.is_empty(), rejects.first.first()) {
             let (path, problem) = (first.path.clone(), first.problem.clone());
             let refusal = Refusal::NothingUsable { path, problem };
-            self.put_aside(door, "bad_items", refusal.to_string(), content_type, body)
+            self.put_aside(door, "bad_items", refusal.to_string(), message)
                 .await?;
             return Err(refusal);
         }
@@ -330,8 +427,9 @@ impl Ingest {
         let input = NewInput {
             kind: InputKind::Message,
             source: Some(door.name.clone()),
-            content_type: content_type.clone(),
-            body: StoredBody::new(body.clone()),
+            content_type: message.content_type.clone(),
+            envelope: door.stored(&message.envelope),
+            body: StoredBody::new(message.body.clone()),
         };
         let receipt = self
             .0
@@ -339,10 +437,11 @@ impl Ingest {
             .writer()
             .append(input, Some(observations), None)
             .await?;
+        door.seen.note_tests(test_count, &message.body, now);
         // Only now: a message that is sent again because it was not stored is no duplicate.
-        let is_duplicate = door.seen.is_duplicate(&body, now);
+        let is_duplicate = door.seen.is_duplicate(&message.body, now);
         if rejects.count > 0 {
-            self.put_aside(door, "bad_items", rejects.detail(), content_type, body)
+            self.put_aside(door, "bad_items", rejects.detail(), message)
                 .await?;
         }
         Ok(Accepted::new(receipt, count, &rejects, is_duplicate))
@@ -351,14 +450,13 @@ impl Ingest {
     fn read(
         &self,
         door: &Door,
-        body: &Bytes,
-        content_type: Option<&str>,
+        message: &Incoming,
         now: Timestamp,
     ) -> Result<Decoded, DecodeError> {
-        if body.len() > BLOCKING_BYTES {
-            tokio::task::block_in_place(|| door.decode(body, content_type, now))
+        if message.body.len() > BLOCKING_BYTES {
+            tokio::task::block_in_place(|| door.decode(&message.body, message.around(), now))
         } else {
-            door.decode(body, content_type, now)
+            door.decode(&message.body, message.around(), now)
         }
     }
 
@@ -368,8 +466,7 @@ impl Ingest {
         door: &Door,
         reason: &'static str,
         detail: String,
-        content_type: Option<String>,
-        body: Bytes,
+        message: Incoming,
     ) -> Result<(), WriteError> {
         door.seen.note_error(&detail, self.0.clock.now());
         let source = door.name.clone();
@@ -377,23 +474,11 @@ impl Ingest {
             source,
             reason,
             detail,
-            content_type,
-            body,
+            content_type: message.content_type,
+            envelope: door.stored(&message.envelope),
+            body: message.body,
         };
         self.0.engine.writer().dead_letter(letter).await?;
         Ok(())
-    }
-}
-
-/// The message as a decoder sees it.
-fn message<'a>(
-    source: &'a str,
-    body: &'a [u8],
-    content_type: Option<&'a str>,
-    received_at: Timestamp,
-) -> Message<'a> {
-    Message {
-        content_type,
-        ..Message::new(source, body, received_at)
     }
 }

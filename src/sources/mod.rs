@@ -18,6 +18,7 @@ pub mod pagerduty;
 pub mod severity_words;
 pub mod sns;
 pub mod status_words;
+pub mod test_messages;
 pub mod time_text;
 pub mod tried;
 
@@ -197,6 +198,21 @@ pub trait Source: Send + Sync {
 
     /// Whether [`Message::envelope`] matters: then it has to be kept with the body, to decode the same again later.
     fn reads_envelope(&self) -> bool {
+        false
+    }
+
+    /// Whether a header matters, by its name in lower case; others need not be kept.
+    fn reads_header(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// Whether the query of a request matters besides its body.
+    fn reads_query(&self) -> bool {
+        false
+    }
+
+    /// Whether a request without a body is a message too, with its query in place of the body.
+    fn takes_query(&self) -> bool {
         false
     }
 

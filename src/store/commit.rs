@@ -100,6 +100,12 @@ impl Batch {
                 } => self.leaves.push((incident, alert, events)),
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
+                // Not stored yet: nothing makes it before it is.
+                Change::CauseChanged { .. }
+                | Change::AlertMoved { .. }
+                | Change::NodeChanged(_)
+                | Change::NodeForgotten(_)
+                | Change::ChangeNoted { .. } => {}
                 // Both are found again at the next start.
                 Change::DeadlinesTaken(_) | Change::Started(_) => {}
             }
@@ -204,13 +210,18 @@ impl Batch {
     }
 }
 
-/// Cuts rows into a few fixed sizes, so that each statement's text is one of few and stays prepared.
+/// Cuts rows into a few fixed sizes, so that each statement's text is one of few and stays prepared; few rows go in one
+/// statement whatever their number, since each statement is two wake-ups.
 pub(super) fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
-        let size = [256, 64, 16, 4, 1]
-            .into_iter()
-            .find(|&size| size <= rest.len())?;
+        let size = match rest.len() {
+            0 => return None,
+            few @ 1..=16 => few,
+            17..=63 => 16,
+            64..=255 => 64,
+            256.. => 256,
+        };
         let (chunk, others) = rest.split_at(size);
         rest = others;
         Some(chunk)

@@ -125,6 +125,8 @@ pub struct NewInput {
     pub source: Option<String>,
     /// The declared type of the body.
     pub content_type: Option<String>,
+    /// What came around the body, as JSON, for sources that read it.
+    pub envelope: Option<String>,
     /// The body as it came, or JSON.
     pub body: StoredBody,
 }
@@ -140,8 +142,9 @@ pub struct StoredInput {
     pub input: NewInput,
 }
 
-/// Rows of one statement: bodies are large, so the gain of more is small.
-const ROWS_PER_STATEMENT: [usize; 4] = [32, 8, 4, 1];
+/// Rows of one statement at most. Each number up to it is a statement of its own that stays prepared: to cut the rows of
+/// a commit into few sizes would cost two wake-ups for each.
+const ROWS_PER_STATEMENT: usize = 32;
 
 /// Appends inputs with the given positions and time.
 pub(super) async fn append(
@@ -151,14 +154,11 @@ pub(super) async fn append(
     at: Timestamp,
     inputs: &[&NewInput],
 ) -> Result<(), StoreError> {
-    let mut rest = inputs;
     let mut seq = first;
-    for size in ROWS_PER_STATEMENT {
-        while let Some((rows, others)) = rest.split_at_checked(size) {
-            insert(tx.lend(), partition, seq, at, rows).await?;
-            seq = Seq::new(seq.get().saturating_add(i64::try_from(size).unwrap_or(1)));
-            rest = others;
-        }
+    for rows in inputs.chunks(ROWS_PER_STATEMENT) {
+        insert(tx.lend(), partition, seq, at, rows).await?;
+        let count = i64::try_from(rows.len()).unwrap_or(1);
+        seq = Seq::new(seq.get().saturating_add(count));
     }
     Ok(())
 }
@@ -171,7 +171,7 @@ async fn insert(
     inputs: &[&NewInput],
 ) -> Result<(), StoreError> {
     on!(conn, c => {
-        let mut query = QueryBuilder::new("INSERT INTO input (partition, seq, at, kind, source, content_type, is_packed, body) ");
+        let mut query = QueryBuilder::new("INSERT INTO input (partition, seq, at, kind, source, content_type, is_packed, body, envelope) ");
         query.push_values(inputs.iter().zip(first.get()..), |mut row, (input, seq)| {
             row.push_bind(partition)
                 .push_bind(seq)
@@ -180,7 +180,8 @@ async fn insert(
                 .push_bind(input.source.as_deref())
                 .push_bind(input.content_type.as_deref())
                 .push_bind(input.body.is_packed)
-                .push_bind(&input.body.bytes[..]);
+                .push_bind(&input.body.bytes[..])
+                .push_bind(input.envelope.as_deref());
         });
         query.build().execute(c).await?;
     });
@@ -196,6 +197,7 @@ row! {
         content_type: Option<String>,
         is_packed: bool,
         body: Vec<u8>,
+        envelope: Option<String>,
     }
 }
 
@@ -210,7 +212,7 @@ pub async fn list_after(
     at_most: i64,
 ) -> Result<Vec<StoredInput>, StoreError> {
     let rows: Vec<InputRow> = on!(conn, c => sqlx::query_as(
-        "SELECT seq, at, kind, source, content_type, is_packed, body FROM input WHERE partition = $1 AND seq > $2 \
+        "SELECT seq, at, kind, source, content_type, is_packed, body, envelope FROM input WHERE partition = $1 AND seq > $2 \
          ORDER BY seq LIMIT $3"
     ).bind(partition).bind(after.get()).bind(at_most).fetch_all(c).await?);
     rows.into_iter()
@@ -225,6 +227,7 @@ pub async fn list_after(
                     kind: kind.ok_or_else(|| StoreError::corrupt("input", "kind", &row.kind))?,
                     source: row.source,
                     content_type: row.content_type,
+                    envelope: row.envelope,
                     body: StoredBody {
                         len: row.body.len(),
                         bytes: row.body.into(),

@@ -247,5 +247,5 @@ async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
         }
         OwnedConn::Postgres(conn) => migrator.run(&mut **conn).await?,
     }
-    Ok(())
+    dialect::leave_room(conn).await
 }

@@ -223,6 +223,7 @@ impl IncidentRow {
             recovers_at: self.recovers_at.map(Timestamp::from_millis),
             reopen_count: number("incident", "reopen_count", self.reopen_count)?,
             previous: self.previous.map(incident_id).transpose()?,
+            merged_into: None,
             owner: (owner != Owner::default()).then(|| owner.into()),
             version: self.version,
         })
@@ -267,7 +268,7 @@ pub(super) fn incident_id(id: i64) -> Result<IncidentId, StoreError> {
     IncidentId::new(id).ok_or_else(|| StoreError::corrupt("incident", "id", id))
 }
 
-fn severity(table: &str, word: &str) -> Result<Severity, StoreError> {
+pub(super) fn severity(table: &str, word: &str) -> Result<Severity, StoreError> {
     Severity::from_word(word).ok_or_else(|| StoreError::corrupt(table, "severity", word))
 }
 

@@ -377,6 +377,7 @@ mod tests {
         metrics.alerts_firing("critical").set(3);
         metrics.incidents_open("P2", "on_hold").set(1);
         metrics.incidents_opened("P2").inc();
+        metrics.bindings("bound").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.leader.set(1);

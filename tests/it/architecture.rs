@@ -62,6 +62,16 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "importers",
         ],
     ),
+    ("lab", &["core"]),
+    (
+        "simulate",
+        &[
+            "core",
+            "lab",
+            "sources::severity_words",
+            "sources::status_words",
+        ],
+    ),
     ("app", &["*"]),
     ("cli", &["*"]),
     ("lib", &[]),

@@ -3,10 +3,15 @@
 //! Must not list exceptions; a reason that cannot be met is no reason.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use watchbell::core::cmdb::reconcile::first_difference;
+use watchbell::core::cmdb::record::{CiRecord, Picture};
 use watchbell::core::decision::Decision;
 use watchbell::core::ids::IncidentId;
-use watchbell::core::input::{Command, CommandGiven, IdempotencyKey};
+use watchbell::core::input::{
+    ChangeRecord, CmdbImported, Command, CommandGiven, IdempotencyKey, Input, Rebound,
+};
 use watchbell::core::reason::Reason;
 use watchbell::core::severity::Severity;
 use watchbell::core::time::Span;
@@ -20,6 +25,8 @@ fn every_reason_is_met() {
     for tour in [
         episodes,
         late_messages,
+        correlation,
+        cmdb,
         time_alone,
         polls,
         people,
@@ -51,6 +58,46 @@ fn episodes() -> Bench {
     bench.at("10:15").resolved("F", "10:14", "10:15");
     bench.at("10:40").firing("F", "10:40");
     bench.resolved("G", "10:00", "10:01");
+    bench
+}
+
+fn cmdb() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").firing("F", "10:00");
+    let picture = Picture {
+        cis: vec![CiRecord {
+            id: "vm1".into(),
+            ..CiRecord::default()
+        }],
+        ..Picture::default()
+    };
+    let mut difference = first_difference(&picture);
+    difference.version = 1;
+    let difference = Arc::new(difference);
+    let import = |base| {
+        let difference = Arc::clone(&difference);
+        Input::CmdbImported(CmdbImported { base, difference })
+    };
+    bench.happen(&import(0));
+    bench.happen(&import(0));
+    bench.happen(&Input::AlertsRebound(vec![Rebound {
+        alert: bench.alert("F").id,
+        source: "am".into(),
+        labels: vec![("host".into(), "vm1".into())],
+        annotations: Vec::new(),
+        hint: None,
+        reason: None,
+    }]));
+    bench
+}
+
+fn correlation() -> Bench {
+    let mut bench = Bench::new();
+    bench.happen(&Input::ChangeRecorded(ChangeRecord {
+        id: "CHG-1".into(),
+        ci: "sw1".into(),
+        summary: "New firmware".into(),
+    }));
     bench
 }
 
@@ -159,6 +206,7 @@ fn refusals() -> Bench {
         actor: "ana".into(),
         expected_version: Some(1),
         idempotency: None,
+        past: None,
     };
     bench.give(given.clone());
     given.expected_version = None;

@@ -9,6 +9,7 @@ pub mod cmdb;
 pub mod dead_letters;
 pub mod incidents;
 mod select;
+pub mod sources;
 pub mod timeline;
 
 /// Where a row stands in its list: the value it is sorted by, and its id.

@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use watchbell::api::auth::{AuthSetup, TokenKey};
-use watchbell::api::sources::SourceStatus;
+use watchbell::api::sources::{SourceStatus, Trial, Tried};
 use watchbell::api::{ApiSetup, ApiState, router};
 use watchbell::api_token::{Role, mint, public_id};
 use watchbell::core::identity::AlertKey;
@@ -93,6 +93,14 @@ impl Answer {
     }
 }
 
+/// Only the source `am` can be tried.
+fn tried(trial: Trial) -> Option<Tried> {
+    (trial.source == "am").then(|| Tried {
+        source: trial.source,
+        ..Tried::default()
+    })
+}
+
 /// A claim about an alert of the source `am`.
 pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp) -> Observation {
     let text = AlertText {
@@ -165,12 +173,14 @@ impl World {
         let (commands, ready) = (engine_handle.clone(), engine_handle.clone());
         let setup = ApiSetup {
             db: db.clone(),
+            engine: engine_handle.clone(),
             submit: Arc::new(move |given| {
                 let engine = commands.clone();
                 Box::pin(async move { engine.command(given).await })
             }),
             unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
             sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
+            try_source: Arc::new(tried),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
             clock: clock.clone(),
             stage,
@@ -220,6 +230,7 @@ impl World {
             kind: InputKind::Message,
             source: Some("am".to_owned()),
             content_type: Some("application/json".to_owned()),
+            envelope: None,
             body: StoredBody::new("{}".into()),
         };
         let writer = self.engine.writer();

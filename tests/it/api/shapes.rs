@@ -126,6 +126,7 @@ async fn incident_is_suppressed_only_when_every_firing_alert_is_muted() {
         kind: InputKind::Poll,
         source: Some("am".to_owned()),
         content_type: None,
+        envelope: None,
         body: StoredBody::new(serde_json::to_vec(&difference).unwrap().into()),
     };
     let writer = world.engine.writer();
@@ -242,6 +243,7 @@ async fn dead_letters_show_their_body_one_by_one() {
             reason: "bad_request",
             detail: format!("line {n} is not JSON"),
             content_type: Some("text/plain".to_owned()),
+            envelope: None,
             body: bytes::Bytes::from_static(b"\xff{"),
         };
         world.engine.writer().dead_letter(letter).await.unwrap();
@@ -316,7 +318,9 @@ async fn sources_are_listed_as_configured() {
         list["items"][0],
         json!({
             "name": "am", "kind": "alertmanager", "path": "/ingest/am", "open": false, "reconciled": false,
-            "last_message_at": null, "messages": {}, "skew_s": null,
+            "last_message_at": null, "silent_s": null, "last_test_at": null, "last_test": null, "tests": 0, "rate": 0.0,
+            "messages": {}, "errors": {"count": 0, "last_at": null, "last_reason": null}, "skew_s": null,
+            "volatile_labels": [], "warnings": [],
         })
     );
     assert_eq!(list["items"].as_array().unwrap().len(), 2);
@@ -328,6 +332,25 @@ async fn sources_are_listed_as_configured() {
         .ok();
     assert_eq!(second["items"][0]["name"], "pd");
     assert_eq!(second["next_cursor"], Value::Null);
+}
+
+#[tokio::test]
+async fn messages_are_tried_on_sources_that_exist() {
+    let world = World::open().await;
+    let tried = world.post("/api/v1/sources/am/try", "{}").await.ok();
+    let expected = json!({
+        "source": "am", "kind": "", "understood": false, "error": null, "observed": 0, "rejected": 0, "skipped": 0,
+        "tests": 0, "items": [], "notes": [], "advice": [],
+    });
+    assert_eq!(tried, expected);
+    let unknown = world.post("/api/v1/sources/an/try", "{}").await;
+    let problem = unknown.problem(404, "not-found");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("did you mean am?")
+    );
 }
 
 /// The same episode again, which started so long ago.

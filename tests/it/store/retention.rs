@@ -61,6 +61,7 @@ async fn inputs_go_in_steps_and_never_before_they_are_decided(store: TestStore) 
         reason: "bad_items",
         detail: String::new(),
         content_type: None,
+        envelope: None,
         body: Bytes::new(),
     };
     rig.handle.dead_letter(letter()).await.unwrap();
@@ -212,6 +213,7 @@ async fn alerts_without_an_incident_and_old_answers_go_too(store: TestStore) {
         actor: "ana".into(),
         expected_version: None,
         idempotency: Some(IdempotencyKey { key: 1, command: 1 }),
+        past: None,
     });
     bench.after(Span::from_days(8));
     bench.firing("F", "00:00");
