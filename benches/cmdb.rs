@@ -61,10 +61,14 @@ fn ci(number: u64) -> CiRecord {
                 format_smolstr!("{}.corp.example", id(number)),
             ),
         ],
-        attributes: [("vendor", "acme"), ("contract", "C-1234"), ("warranty", "2029-01-01")]
-            .into_iter()
-            .map(|(key, value)| (key.into(), value.into()))
-            .collect(),
+        attributes: [
+            ("vendor", "acme"),
+            ("contract", "C-1234"),
+            ("warranty", "2029-01-01"),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect(),
         ..CiRecord::default()
     }
 }
@@ -102,7 +106,10 @@ fn picture(count: u64) -> Picture {
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let done = work();
-    println!("{what:<34} {:>10.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "{what:<34} {:>10.1} ms",
+        start.elapsed().as_secs_f64() * 1e3
+    );
     done
 }
 
@@ -121,10 +128,17 @@ fn spread(what: &str, mut calls: impl FnMut(u64), count: u64) {
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|it| !it.starts_with("--"));
-    let count = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let count = arguments
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(100_000);
     let file = arguments.next();
     let picture = picture(count);
-    println!("{} items, {} relations", picture.cis.len(), picture.relations.len());
+    println!(
+        "{} items, {} relations",
+        picture.cis.len(),
+        picture.relations.len()
+    );
     if let Some(file) = file {
         std::fs::write(file, native::write(&picture)).expect("the file can be written");
     }
@@ -141,7 +155,12 @@ fn main() {
             .map(|number| {
                 let number = scatter(number) % count;
                 let text = match value {
-                    "ip" => format_smolstr!("10.{}.{}.{}:9100", number >> 16 & 255, number >> 8 & 255, number & 255),
+                    "ip" => format_smolstr!(
+                        "10.{}.{}.{}:9100",
+                        number >> 16 & 255,
+                        number >> 8 & 255,
+                        number & 255
+                    ),
                     "fqdn" => format_smolstr!("{}.CORP.EXAMPLE", id(number).to_uppercase()),
                     _ => format_smolstr!("nobody{number}.example"),
                 };

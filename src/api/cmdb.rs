@@ -69,6 +69,8 @@ pub struct ImportResult {
     format: String,
     /// Whether only the difference was wanted.
     dry_run: bool,
+    /// Whether it would be held because it deletes too much; only of a dry run.
+    held: bool,
     /// Whether it said nothing new.
     unchanged: bool,
     /// The version of the CMDB that holds now.
@@ -266,6 +268,7 @@ impl ImportResult {
             name,
             format: format.to_owned(),
             dry_run: outcome.is_dry_run,
+            held: outcome.is_held,
             unchanged: outcome.is_unchanged,
             version: outcome.version,
             counts: ImportCounts {

@@ -102,6 +102,8 @@ pub struct ImportOutcome {
     pub is_unchanged: bool,
     /// Whether only the difference was wanted.
     pub is_dry_run: bool,
+    /// Whether it would be held because it deletes too much; only of a dry run.
+    pub is_held: bool,
     /// How many of each.
     pub counts: ImportCounts,
     /// Ids of the first new CIs.
@@ -245,7 +247,10 @@ impl EngineHandle {
             let share = self.share(before.version, &picture).await?;
             if is_held(share) && !request.confirm_deletes {
                 let (gone, all) = share;
-                return Err(ImportRefused::Held { gone, all });
+                if !request.is_dry_run {
+                    return Err(ImportRefused::Held { gone, all });
+                }
+                outcome.is_held = true;
             }
         }
         let mut pictures = vec![(SmolStr::new(&request.name), picture)];
