@@ -436,7 +436,7 @@ impl From<IncidentView> for Incident {
                 .and_then(|owner| owner.assignee.as_ref())
                 .map(ToString::to_string),
             opened_at: incident.opened_at.into(),
-            announced_at: None,
+            announced_at: incident.announced_at.map(Into::into),
             acknowledged_at: incident.acknowledged_at.map(Time),
             resolved_at: incident.resolved_at.map(Time),
             closed_at: incident.closed_at.map(Time),

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod check;
 pub mod client;
 pub mod cmdb;
+pub mod correlate;
 pub mod dead_letters;
 pub mod doctor;
 pub mod explain;
@@ -120,7 +121,7 @@ enum Command {
     /// Play a file of timed alerts and changes in virtual time and tell which incidents they become
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::SimulateArgs),
-    /// Measure how fast alerts are acknowledged
+    /// Measure how fast alerts are acknowledged, and how well they are correlated
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     /// Print a completion script for a shell
