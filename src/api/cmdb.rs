@@ -232,6 +232,7 @@ impl From<ImportRefused> for Problem {
                 .with("reason", "import_held")
                 .with("would_delete", gone)
                 .with("of", all),
+            ImportRefused::TooLarge { .. } => Self::new(Kind::TooLarge, text),
             ImportRefused::Strict(problems) => {
                 let problems = problems.into_iter().map(RowTrouble::from);
                 let problems: Vec<_> = problems.collect();

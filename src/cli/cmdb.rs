@@ -314,7 +314,10 @@ fn told(outcome: &Outcome) -> String {
         }
     }
     if outcome.held {
-        lines.push("it deletes so much that it would be held; --confirm-deletes says that it is meant".to_owned());
+        lines.push(
+            "it deletes so much that it would be held; --confirm-deletes says that it is meant"
+                .to_owned(),
+        );
     }
     if counts.problems > 0 {
         lines.push(format!("{} rows could not be used", counts.problems));

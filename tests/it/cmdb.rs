@@ -216,8 +216,13 @@ async fn imports_replace_what_they_said_and_are_held_when_they_delete_much(store
         (&json!(1), &json!(true))
     );
 
-    let shown = import(&daemon, "name=sheet&dry_run=true", hosts(1..8)).await.ok();
-    assert_eq!((&shown["held"], &shown["counts"]["cis_removed"]), (&json!(true), &json!(3)));
+    let shown = import(&daemon, "name=sheet&dry_run=true", hosts(1..8))
+        .await
+        .ok();
+    assert_eq!(
+        (&shown["held"], &shown["counts"]["cis_removed"]),
+        (&json!(true), &json!(3))
+    );
     let held = import(&daemon, "name=sheet", hosts(1..8)).await;
     let held = held.problem(409, "import-held");
     assert_eq!(
