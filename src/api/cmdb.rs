@@ -71,6 +71,8 @@ pub struct ImportResult {
     format: String,
     /// Whether only the difference was wanted.
     dry_run: bool,
+    /// Whether it would be held because it deletes too much; only of a dry run.
+    held: bool,
     /// Whether it said nothing new.
     unchanged: bool,
     /// The version of the CMDB that holds now.
@@ -238,6 +240,7 @@ impl From<ImportRefused> for Problem {
                 .with("reason", "import_held")
                 .with("would_delete", gone)
                 .with("of", all),
+            ImportRefused::TooLarge { .. } => Self::new(Kind::TooLarge, text),
             ImportRefused::Strict(problems) => {
                 let problems = problems.into_iter().map(RowTrouble::from);
                 let problems: Vec<_> = problems.collect();
@@ -274,6 +277,7 @@ impl ImportResult {
             name,
             format: format.to_owned(),
             dry_run: outcome.is_dry_run,
+            held: outcome.is_held,
             unchanged: outcome.is_unchanged,
             version: outcome.version,
             counts: ImportCounts {

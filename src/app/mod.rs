@@ -316,8 +316,14 @@ fn start_core(
 ) -> Core {
     let store_stage = supervisor.stage("store", STAGE_DEADLINE);
     let engine_stage = supervisor.stage("engine", STAGE_DEADLINE);
+    let way_in = handle.clone();
     supervisor.spawn(&store_stage, "writer", |stop| {
-        on_own_thread("writer", writer.run(stop))
+        on_own_thread("writer", async move {
+            let ended = writer.run(stop).await;
+            // Were it dropped with the engine, whose state takes a moment to go, the writer would end unasked.
+            drop(way_in);
+            ended
+        })
     });
     let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();

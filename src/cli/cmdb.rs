@@ -196,6 +196,7 @@ fn upload(args: &ImportArgs, out: &Out) -> Result<Upload, Failure> {
 struct Outcome {
     name: String,
     dry_run: bool,
+    held: bool,
     unchanged: bool,
     version: u64,
     counts: Counts,
@@ -318,6 +319,12 @@ fn told(outcome: &Outcome) -> String {
                 lines.push(format!("  {sign} ..."));
             }
         }
+    }
+    if outcome.held {
+        lines.push(
+            "it deletes so much that it would be held; --confirm-deletes says that it is meant"
+                .to_owned(),
+        );
     }
     if counts.problems > 0 {
         lines.push(format!("{} rows could not be used", counts.problems));

@@ -44,11 +44,16 @@ fn attributes(spot: &Spot<'_>) -> Result<BTreeMap<SmolStr, Vec<SmolStr>>, Compla
     };
     let entries = table.iter();
     entries
-        .map(|(name, (_, node))| Ok((SmolStr::new(name), names(node, hint)?)))
+        .map(|(name, (_, node))| {
+            let names = names(node).map_err(|Complaint { message, .. }| {
+                Complaint::new(format!("`{name}`: {message}")).hint(hint)
+            });
+            Ok((SmolStr::new(name), names?))
+        })
         .collect()
 }
 
-fn names(node: &Node, hint: &str) -> Result<Vec<SmolStr>, Complaint> {
+fn names(node: &Node) -> Result<Vec<SmolStr>, Complaint> {
     let text = |node: &Node| match &node.value {
         Value::Text(text) => Ok(SmolStr::new(text.as_str())),
         other @ (Value::Integer(_)
@@ -56,7 +61,7 @@ fn names(node: &Node, hint: &str) -> Result<Vec<SmolStr>, Complaint> {
         | Value::Flag(_)
         | Value::Date
         | Value::List(_)
-        | Value::Table(_)) => Err(expected("the name of an import", other).hint(hint)),
+        | Value::Table(_)) => Err(expected("the name of an import", other)),
     };
     match &node.value {
         Value::List(items) => items.iter().map(text).collect(),

@@ -447,6 +447,7 @@ mod tests {
         metrics.incidents_open("P2", "on_hold").set(1);
         metrics.incidents_opened("P2").inc();
         metrics.heartbeat_up("backup").set(1);
+        metrics.bindings("bound").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.leader.set(1);

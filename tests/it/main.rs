@@ -13,6 +13,8 @@ mod bench;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod cmdb;
+#[cfg(test)]
 mod cmdb_laws;
 #[cfg(test)]
 mod config;

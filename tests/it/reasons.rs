@@ -3,10 +3,15 @@
 //! Must not list exceptions; a reason that cannot be met is no reason.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use watchbell::core::cmdb::reconcile::first_difference;
+use watchbell::core::cmdb::record::{CiRecord, Picture};
 use watchbell::core::decision::Decision;
 use watchbell::core::ids::{IncidentId, SilenceId};
-use watchbell::core::input::{ChangeRecord, Command, CommandGiven, IdempotencyKey, Input};
+use watchbell::core::input::{
+    ChangeRecord, CmdbImported, Command, CommandGiven, IdempotencyKey, Input, Rebound,
+};
 use watchbell::core::reason::Reason;
 use watchbell::core::severity::Severity;
 use watchbell::core::silence::SILENCES_MAX;
@@ -23,6 +28,7 @@ fn every_reason_is_met() {
         episodes,
         late_messages,
         correlation,
+        cmdb,
         time_alone,
         polls,
         people,
@@ -56,6 +62,36 @@ fn episodes() -> Bench {
     bench.at("10:15").resolved("F", "10:14", "10:15");
     bench.at("10:40").firing("F", "10:40");
     bench.resolved("G", "10:00", "10:01");
+    bench
+}
+
+fn cmdb() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").firing("F", "10:00");
+    let picture = Picture {
+        cis: vec![CiRecord {
+            id: "vm1".into(),
+            ..CiRecord::default()
+        }],
+        ..Picture::default()
+    };
+    let mut difference = first_difference(&picture);
+    difference.version = 1;
+    let difference = Arc::new(difference);
+    let import = |base| {
+        let difference = Arc::clone(&difference);
+        Input::CmdbImported(CmdbImported { base, difference })
+    };
+    bench.happen(&import(0));
+    bench.happen(&import(0));
+    bench.happen(&Input::AlertsRebound(vec![Rebound {
+        alert: bench.alert("F").id,
+        source: "am".into(),
+        labels: vec![("host".into(), "vm1".into())],
+        annotations: Vec::new(),
+        hint: None,
+        reason: None,
+    }]));
     bench
 }
 
