@@ -76,6 +76,8 @@ pub struct Alert {
     expires_at: Option<Time>,
     /// Link to where it was made, or empty.
     generator_url: String,
+    /// What the source itself says about which CI it is about: an id, a name or an address.
+    ci_hint: Option<String>,
     /// Whether something of it was too long and has been cut.
     is_cut: bool,
     /// Alerts of the same group that the source left out of its last message.
@@ -321,6 +323,7 @@ impl From<AlertView> for Alert {
             episode: alert.episode,
             expires_at: alert.is_firing().then_some(Time(alert.lease_at)),
             generator_url: view.generator_url,
+            ci_hint: view.ci_hint,
             is_cut: view.is_cut,
             undelivered: alert.undelivered,
             late: match alert.late {

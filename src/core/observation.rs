@@ -55,6 +55,8 @@ pub struct AlertText {
     pub annotations: Vec<(SmolStr, SmolStr)>,
     /// Link to where the alert was made, or empty.
     pub generator_url: SmolStr,
+    /// What the source itself says about which CI it is about: an id, a name or an address; never empty.
+    pub ci_hint: Option<SmolStr>,
     /// Whether something was too long or too many and has been cut.
     pub is_cut: bool,
 }
@@ -63,6 +65,18 @@ impl AlertText {
     /// Whether it says nothing at all, like the text of a resolve that only names its alert; what is known stays then.
     pub fn is_blank(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Takes the first hint that says something; cut like a label.
+    pub fn hint(&mut self, hints: impl IntoIterator<Item = SmolStr>) {
+        let mut hints = hints.into_iter().map(|hint| match hint.trim() {
+            whole if whole.len() == hint.len() => hint,
+            trimmed => SmolStr::new(trimmed),
+        });
+        self.ci_hint = hints.find(|hint| !hint.is_empty()).map(|mut hint| {
+            self.is_cut |= clean(&mut hint, limits::LABEL_BYTES_MAX);
+            hint
+        });
     }
 
     /// The value of a label.

@@ -153,6 +153,7 @@ impl EngineHandle {
             kind: InputKind::Command,
             source: None,
             content_type: None,
+            envelope: None,
             body: StoredBody::new(Bytes::from(body)),
         };
         let (waiter, answer) = oneshot::channel();
@@ -179,6 +180,7 @@ impl EngineHandle {
                 kind: InputKind::Poll,
                 source: Some(source.to_owned()),
                 content_type: None,
+                envelope: None,
                 body: StoredBody::new(Bytes::from(body)),
             };
             let receipt = self.writer.append(input, None, None).await?;

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::core::limits;
 use crate::core::observation::Observation;
 use crate::core::time::{Span, Timestamp};
-use crate::sources::{DecodeError, Decoded, Source};
+use crate::sources::{DecodeError, Decoded, Envelope, Message, Source};
 use crate::telemetry::metrics::SourceMetrics;
 
 /// A byte-identical message inside this time counts as a duplicate delivery; its claims count all the same.
@@ -115,6 +115,15 @@ impl KeyDigest {
     }
 }
 
+/// What is known of a message besides its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// The declared type of the body.
+    pub content_type: Option<&'a str>,
+    /// What came around it.
+    pub envelope: &'a Envelope,
+}
+
 /// One source.
 pub struct Door {
     /// Its name.
@@ -191,11 +200,40 @@ impl Door {
     pub fn decode(
         &self,
         body: &[u8],
-        content_type: Option<&str>,
+        around: Around<'_>,
         at: Timestamp,
     ) -> Result<Decoded, DecodeError> {
-        self.decoder
-            .decode(&super::message(&self.name, body, content_type, at))
+        self.decoder.decode(&self.message(body, around, at))
+    }
+
+    fn message<'a>(&'a self, body: &'a [u8], around: Around<'a>, at: Timestamp) -> Message<'a> {
+        Message {
+            content_type: around.content_type,
+            envelope: around.envelope,
+            ..Message::new(&self.name, body, at)
+        }
+    }
+
+    /// What has to be kept of a request besides its body.
+    pub fn envelope(&self, headers: &HeaderMap, query: Option<&str>) -> Envelope {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .filter(|(name, _)| self.decoder.reads_header(name));
+        Envelope::of_request(headers, query.filter(|_| self.decoder.reads_query()))
+    }
+
+    /// Whether a request without a body is a message too.
+    pub fn takes_query(&self) -> bool {
+        self.decoder.takes_query()
+    }
+
+    /// The form in which an envelope is stored; nothing when the decoder would not look at it.
+    pub(super) fn stored(&self, envelope: &Envelope) -> Option<String> {
+        if envelope.is_empty() || !self.decoder.reads_envelope() {
+            return None;
+        }
+        serde_json::to_string(envelope).ok()
     }
 
     pub(super) fn show_silence(&self, now: Timestamp) {

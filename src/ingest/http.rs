@@ -1,4 +1,4 @@
-//! `POST /ingest/{source}`: 202 after commit, 503 with `Retry-After` when it cannot be stored, 4xx for what never can.
+//! `POST /ingest/{source}`, and GET where a query is a message: 202 after commit, 503 with `Retry-After` when it cannot be stored, 4xx for what never can.
 //!
 //! Never 429: Alertmanager drops a message for good on any 4xx (its `notify/util.go`). Every message that comes to a
 //! known source is counted as received and then once more, as stored, duplicate or rejected, also when its sender
@@ -16,21 +16,25 @@ use axum::http::header::{
     ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
+use bytes::Bytes;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::runtime::problem::Problem;
+use crate::sources::Envelope;
 use crate::store::writer::WriteError;
 
 use super::body::{self, BodyError, Held};
 use super::door::Door;
-use super::{Accepted, Ingest, Refusal};
+use super::{Accepted, Incoming, Ingest, Refusal};
 
 /// Seconds after which a refused sender may try again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
+/// The type of a query that stands in for a body.
+const FORM: &str = "application/x-www-form-urlencoded";
 /// Characters of what a sender wrote that are repeated in an answer.
 const SHOWN_CHARS: usize = 40;
 
@@ -40,7 +44,10 @@ pub fn router(ingest: Ingest) -> Router {
         .gzip(true)
         .pass_through_unaccepted(true);
     Router::new()
-        .route("/ingest/{source}", post(receive).fallback(wrong_method))
+        .route(
+            "/ingest/{source}",
+            post(receive).get(receive).fallback(wrong_method),
+        )
         .layer(gzip)
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(ingest)
@@ -59,6 +66,10 @@ async fn receive(
     if door.has_keys() {
         body::drain(&mut body).await;
         return elsewhere(&door).into_response();
+    }
+    if parts.method != Method::POST && !(parts.method == Method::GET && door.takes_query()) {
+        body::drain(&mut body).await;
+        return not_allowed(&door.name, door.takes_query());
     }
     let tally = Tally::begin(&door);
     match accept(&ingest, &door, &parts, &mut body).await {
@@ -150,14 +161,39 @@ async fn accept(
     }
     let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
     let held = read_body(ingest, parts, body, bytes_max).await?;
-    let content_type = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let taken = ingest
-        .take(door, held.body.clone(), content_type.map(ToOwned::to_owned))
-        .await;
+    let message = incoming(door, parts, held.body.clone())?;
+    let taken = ingest.take(door, message).await;
     taken.map_err(|refusal| refused(&refusal))
+}
+
+/// The message of a request: its body, or its query where that is all there is.
+fn incoming(door: &Door, parts: &Parts, body: Bytes) -> Result<Incoming, Problem> {
+    let query = parts.uri.query();
+    let envelope = door.envelope(&parts.headers, query);
+    let content_type = parts.headers.get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    if !body.is_empty() || !door.takes_query() {
+        return Ok(Incoming {
+            body,
+            content_type: content_type.map(ToOwned::to_owned),
+            envelope,
+        });
+    }
+    let form = Envelope::query_as_form(query.unwrap_or_default());
+    if form.is_empty() && parts.method == Method::GET {
+        let detail = "the request has neither a body nor a query; send the alert as query parameters, or with POST";
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "not-understood",
+            "Message not understood",
+            detail,
+        ));
+    }
+    Ok(Incoming {
+        content_type: (!form.is_empty()).then(|| FORM.to_owned()),
+        body: form.into(),
+        envelope,
+    })
 }
 
 /// Reads a body whole, if it could be stored now.
@@ -280,7 +316,13 @@ fn elsewhere(door: &Door) -> Problem {
     )
 }
 
-async fn wrong_method(Path(source): Path<String>) -> Response<Body> {
+async fn wrong_method(State(ingest): State<Ingest>, Path(source): Path<String>) -> Response<Body> {
+    let takes_query = ingest.door(&source).is_some_and(|door| door.takes_query());
+    not_allowed(&source, takes_query)
+}
+
+fn not_allowed(source: &str, takes_query: bool) -> Response<Body> {
+    let source: String = source.chars().take(SHOWN_CHARS).collect();
     let detail = format!("send a POST request to /ingest/{source}");
     let problem = Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -288,9 +330,10 @@ async fn wrong_method(Path(source): Path<String>) -> Response<Body> {
         "Method not allowed",
         detail,
     );
+    let allow = if takes_query { "GET, POST" } else { "POST" };
     let mut response = problem.into_response();
     response
         .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static("POST"));
+        .insert(ALLOW, HeaderValue::from_static(allow));
     response
 }

@@ -26,14 +26,14 @@ use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
-use crate::sources::{DecodeError, Decoded, Message, Reject};
+use crate::sources::{DecodeError, Decoded, Envelope, Reject};
 use crate::store::dead_letters::NewDeadLetter;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{Receipt, WriteError};
 use crate::telemetry::metrics::Metrics;
 
 use body::Budget;
-use door::{Door, KeyDigest, SourceSetup};
+use door::{Around, Door, KeyDigest, SourceSetup};
 
 /// Bodies above this are decoded on a thread that may block: parsing takes a microsecond and a half per alert.
 const BLOCKING_BYTES: usize = 256 * 1024;
@@ -91,6 +91,35 @@ pub enum Refusal {
     /// It could not be stored.
     #[error(transparent)]
     NotStored(#[from] WriteError),
+}
+
+/// A message on its way in.
+#[derive(Clone, Debug, Default)]
+pub struct Incoming {
+    /// The body, after transport compression was undone.
+    pub body: Bytes,
+    /// The declared type of the body.
+    pub content_type: Option<String>,
+    /// What came around the body, as far as the decoder reads it.
+    pub envelope: Envelope,
+}
+
+impl Incoming {
+    /// JSON that was made here out of a request of another service's API.
+    pub fn json(body: impl Into<Bytes>) -> Self {
+        Self {
+            body: body.into(),
+            content_type: Some("application/json".to_owned()),
+            envelope: Envelope::EMPTY,
+        }
+    }
+
+    fn around(&self) -> Around<'_> {
+        Around {
+            content_type: self.content_type.as_deref(),
+            envelope: &self.envelope,
+        }
+    }
 }
 
 /// What the sender of a stored message is told.
@@ -268,7 +297,19 @@ impl Ingest {
                 return Vec::new();
             }
         };
-        match door.decode(&body, input.content_type.as_deref(), at) {
+        let envelope = match input.envelope.as_deref().map(serde_json::from_str) {
+            Some(Ok(envelope)) => envelope,
+            Some(Err(error)) => {
+                told(&error);
+                return Vec::new();
+            }
+            None => Envelope::EMPTY,
+        };
+        let around = Around {
+            content_type: input.content_type.as_deref(),
+            envelope: &envelope,
+        };
+        match door.decode(&body, around, at) {
             Ok(decoded) => decoded.observations,
             Err(error) => {
                 told(&error);
@@ -291,18 +332,13 @@ impl Ingest {
     }
 
     /// Takes a message whose sender was checked: decodes, stores, and returns after the commit.
-    async fn take(
-        &self,
-        door: &Door,
-        body: Bytes,
-        content_type: Option<String>,
-    ) -> Result<Accepted, Refusal> {
+    async fn take(&self, door: &Door, message: Incoming) -> Result<Accepted, Refusal> {
         let now = self.0.clock.now();
-        let decoded = match self.read(door, &body, content_type.as_deref(), now) {
+        let decoded = match self.read(door, &message, now) {
             Ok(decoded) => decoded,
             Err(error) => {
                 let detail = error.to_string();
-                self.put_aside(door, "not_understood", detail, content_type, body)
+                self.put_aside(door, "not_understood", detail, message)
                     .await?;
                 return Err(error.into());
             }
@@ -320,7 +356,7 @@ impl Ingest {
         if let (true, Some(first)) = (observations.is_empty(), rejects.first.first()) {
             let (path, problem) = (first.path.clone(), first.problem.clone());
             let refusal = Refusal::NothingUsable { path, problem };
-            self.put_aside(door, "bad_items", refusal.to_string(), content_type, body)
+            self.put_aside(door, "bad_items", refusal.to_string(), message)
                 .await?;
             return Err(refusal);
         }
@@ -330,8 +366,9 @@ impl Ingest {
         let input = NewInput {
             kind: InputKind::Message,
             source: Some(door.name.clone()),
-            content_type: content_type.clone(),
-            body: StoredBody::new(body.clone()),
+            content_type: message.content_type.clone(),
+            envelope: door.stored(&message.envelope),
+            body: StoredBody::new(message.body.clone()),
         };
         let receipt = self
             .0
@@ -340,9 +377,9 @@ impl Ingest {
             .append(input, Some(observations), None)
             .await?;
         // Only now: a message that is sent again because it was not stored is no duplicate.
-        let is_duplicate = door.seen.is_duplicate(&body, now);
+        let is_duplicate = door.seen.is_duplicate(&message.body, now);
         if rejects.count > 0 {
-            self.put_aside(door, "bad_items", rejects.detail(), content_type, body)
+            self.put_aside(door, "bad_items", rejects.detail(), message)
                 .await?;
         }
         Ok(Accepted::new(receipt, count, &rejects, is_duplicate))
@@ -351,14 +388,13 @@ impl Ingest {
     fn read(
         &self,
         door: &Door,
-        body: &Bytes,
-        content_type: Option<&str>,
+        message: &Incoming,
         now: Timestamp,
     ) -> Result<Decoded, DecodeError> {
-        if body.len() > BLOCKING_BYTES {
-            tokio::task::block_in_place(|| door.decode(body, content_type, now))
+        if message.body.len() > BLOCKING_BYTES {
+            tokio::task::block_in_place(|| door.decode(&message.body, message.around(), now))
         } else {
-            door.decode(body, content_type, now)
+            door.decode(&message.body, message.around(), now)
         }
     }
 
@@ -368,8 +404,7 @@ impl Ingest {
         door: &Door,
         reason: &'static str,
         detail: String,
-        content_type: Option<String>,
-        body: Bytes,
+        message: Incoming,
     ) -> Result<(), WriteError> {
         door.seen.note_error(&detail, self.0.clock.now());
         let source = door.name.clone();
@@ -377,23 +412,11 @@ impl Ingest {
             source,
             reason,
             detail,
-            content_type,
-            body,
+            content_type: message.content_type,
+            envelope: door.stored(&message.envelope),
+            body: message.body,
         };
         self.0.engine.writer().dead_letter(letter).await?;
         Ok(())
-    }
-}
-
-/// The message as a decoder sees it.
-fn message<'a>(
-    source: &'a str,
-    body: &'a [u8],
-    content_type: Option<&'a str>,
-    received_at: Timestamp,
-) -> Message<'a> {
-    Message {
-        content_type,
-        ..Message::new(source, body, received_at)
     }
 }

@@ -37,7 +37,7 @@ use super::http::{Tally, panicked, read_body};
 use super::opsgenie_answers::{
     Answer, Refused, alert_id, key_hash, request_id, request_seq, shown,
 };
-use super::{Ingest, body};
+use super::{Incoming, Ingest, body};
 
 /// What the API reads beside the doors.
 #[derive(Clone, Debug)]
@@ -219,8 +219,7 @@ impl OpsgenieApi {
             Err(error) => return Err(self.unreadable(&door, &error, held.body.clone()).await),
         };
         let wanted = opsgenie::read(&door.name, &stored)?;
-        let json = Some("application/json".to_owned());
-        let accepted = self.ingest.take(&door, stored.into(), json).await?;
+        let accepted = self.ingest.take(&door, Incoming::json(stored)).await?;
         tally.taken(accepted.is_duplicate);
         self.command(&door, wanted).await?;
         Ok(request_id(&door.name, Seq::new(accepted.seq)))
@@ -228,9 +227,13 @@ impl OpsgenieApi {
 
     /// Puts a body aside that is no JSON.
     async fn unreadable(&self, door: &Door, error: &DecodeError, body: Bytes) -> Refused {
+        let message = Incoming {
+            body,
+            ..Incoming::default()
+        };
         let aside = self
             .ingest
-            .put_aside(door, "not_understood", error.to_string(), None, body);
+            .put_aside(door, "not_understood", error.to_string(), message);
         match aside.await {
             Ok(()) => Refused::new(StatusCode::BAD_REQUEST, &error.to_string()),
             Err(error) => Refused::later(&error.to_string()),

@@ -28,7 +28,7 @@ use crate::sources::{DecodeError, Source as _, pagerduty};
 
 use super::door::KeyDigest;
 use super::http::{RETRY_AFTER_S, Tally, panicked, read_body, refused};
-use super::{Ingest, Refusal, body};
+use super::{Incoming, Ingest, Refusal, body};
 
 /// Bytes of an event; the service takes half of that.
 const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -93,8 +93,7 @@ async fn accept(
         ));
     };
     let tally = Tally::begin(&door);
-    let json = Some("application/json".to_owned());
-    let stored = ingest.take(&door, event.stored.into(), json).await?;
+    let stored = ingest.take(&door, Incoming::json(event.stored)).await?;
     tally.taken(stored.is_duplicate);
     if event.action == Some(Action::Acknowledge) {
         let key = AlertKey::new(&door.name, &event.dedup_key);

@@ -11,9 +11,24 @@ pub const PAIRS_MAX: usize = 64;
 /// Bytes of a header or a query parameter; one with more is left out.
 pub const VALUE_BYTES_MAX: usize = 8 * 1024;
 
+/// Bytes of all of them together; what goes beyond is left out, so that an envelope stays small next to its body.
+pub const BYTES_MAX: usize = 16 * 1024;
+
 /// Parts of names that carry a secret.
 const SECRET_PARTS: [&str; 8] = [
     "auth", "token", "secret", "passw", "cookie", "api-key", "api_key", "apikey",
+];
+
+/// Headers of one connection, which say nothing about a message.
+const OF_TRANSPORT: [&str; 8] = [
+    "host",
+    "connection",
+    "keep-alive",
+    "content-length",
+    "transfer-encoding",
+    "accept",
+    "accept-encoding",
+    "expect",
 ];
 
 /// The envelope of a message around which nothing came.
@@ -56,7 +71,8 @@ impl Envelope {
     ) -> Self {
         let headers = headers.into_iter().filter_map(|(name, value)| {
             let value = str::from_utf8(value).ok()?;
-            Some((name.to_lowercase_smolstr(), SmolStr::new(value)))
+            let name = name.to_lowercase_smolstr();
+            (!OF_TRANSPORT.contains(&name.as_str())).then(|| (name, SmolStr::new(value)))
         });
         let query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Self {
@@ -64,6 +80,14 @@ impl Envelope {
             query: kept(query.map(|(name, value)| (SmolStr::new(name), SmolStr::new(value)))),
             ..Self::EMPTY
         }
+    }
+
+    /// The query of a request that has no body, as the body of a form; what carries a secret is left out.
+    pub fn query_as_form(query: &str) -> String {
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        let pairs = pairs.filter(|(name, _)| !is_secret(name));
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(pairs).finish()
     }
 
     /// The envelope of a publish.
@@ -88,16 +112,47 @@ impl Envelope {
 }
 
 fn kept(pairs: impl Iterator<Item = (SmolStr, SmolStr)>) -> Vec<(SmolStr, SmolStr)> {
-    let is_kept = |(name, value): &(SmolStr, SmolStr)| {
-        let name = name.to_lowercase_smolstr();
-        value.len() <= VALUE_BYTES_MAX && !SECRET_PARTS.iter().any(|part| name.contains(part))
+    let is_kept =
+        |(name, value): &(SmolStr, SmolStr)| value.len() <= VALUE_BYTES_MAX && !is_secret(name);
+    let mut bytes = 0_usize;
+    let fits = |(name, value): &(SmolStr, SmolStr)| {
+        bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+        bytes <= BYTES_MAX
     };
-    pairs.filter(is_kept).take(PAIRS_MAX).collect()
+    let kept = pairs.filter(is_kept).take(PAIRS_MAX);
+    kept.take_while(fits).collect()
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase_smolstr();
+    SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn envelopes_stay_small() {
+        let value = "x".repeat(VALUE_BYTES_MAX);
+        let query = |count: usize| {
+            let query: Vec<_> = (0..count).map(|n| format!("a{n}={value}")).collect();
+            Envelope::of_request([], Some(&query.join("&"))).query.len()
+        };
+        assert_eq!(query(1), 1);
+        assert_eq!(query(5), 1);
+        let many: Vec<_> = (0..100).map(|n| format!("a{n}=1")).collect();
+        let kept = Envelope::of_request([], Some(&many.join("&")));
+        assert_eq!(kept.query.len(), PAIRS_MAX);
+    }
+
+    #[test]
+    fn a_query_in_place_of_a_body_carries_no_secret_either() {
+        assert_eq!(
+            Envelope::query_as_form("host=a%20b&Token=x&flag&x=%26"),
+            "host=a+b&flag=&x=%26"
+        );
+    }
 
     #[test]
     fn secrets_are_never_kept() {

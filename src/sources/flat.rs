@@ -85,6 +85,11 @@ impl TextDraft {
         }
     }
 
+    /// Sets what tells which CI it is about.
+    pub fn hint(&mut self, hint: &str) {
+        self.text.hint([SmolStr::new(hint)]);
+    }
+
     /// The text, with the hash by which a repeat is told from a change. `time` is kept but not part of the hash.
     pub fn finish(self, summary: &str, time: &str) -> (AlertText, u64) {
         let Self { mut text, .. } = self;
@@ -129,6 +134,10 @@ fn hash_of(text: &AlertText) -> u64 {
     parts.extend_from_slice(text.summary.as_bytes());
     parts.push(0xff);
     parts.extend_from_slice(text.generator_url.as_bytes());
+    if let Some(hint) = &text.ci_hint {
+        parts.push(0xfd);
+        parts.extend_from_slice(hint.as_bytes());
+    }
     xxh3_64(&parts)
 }
 

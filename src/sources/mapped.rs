@@ -72,6 +72,26 @@ impl Source for Mapped {
         true
     }
 
+    fn reads_header(&self, name: &str) -> bool {
+        let is_of_shape = match self.shape {
+            Shape::Json => false,
+            Shape::CloudEvents => name.starts_with("ce-"),
+            Shape::Sns => name == sns::TOPIC_HEADER,
+        };
+        is_of_shape || self.mapping.reads("headers")
+    }
+
+    fn reads_query(&self) -> bool {
+        self.mapping.reads("query")
+    }
+
+    fn takes_query(&self) -> bool {
+        match self.shape {
+            Shape::Json => true,
+            Shape::CloudEvents | Shape::Sns => false,
+        }
+    }
+
     fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError> {
         self.run(message, false).map(|(decoded, _)| decoded)
     }

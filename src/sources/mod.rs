@@ -200,6 +200,21 @@ pub trait Source: Send + Sync {
         false
     }
 
+    /// Whether a header matters, by its name in lower case; others need not be kept.
+    fn reads_header(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// Whether the query of a request matters besides its body.
+    fn reads_query(&self) -> bool {
+        false
+    }
+
+    /// Whether a request without a body is a message too, with its query in place of the body.
+    fn takes_query(&self) -> bool {
+        false
+    }
+
     /// What the message says.
     ///
     /// # Errors

@@ -276,6 +276,7 @@ fn text(body: &Fields<'_>, summary: &str) -> (AlertText, u64) {
     for name in ["description", "note", "user", "actions"] {
         draft.annotation(name, &text_of(body, name));
     }
+    draft.hint(&text_of(body, "entity"));
     draft.annotation("responders", &responders(body));
     // Alertmanager and Grafana say there where the alert is shown.
     draft.link(&text_of(body, "source"));

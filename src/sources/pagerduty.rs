@@ -286,6 +286,11 @@ fn text_v2(
         draft.label(name, &text_of(&payload, name));
     }
     draft.label("severity", &word);
+    // Alertmanager and others put their own name there; that is no affected system.
+    let (place, client) = (text_of(&payload, "source"), text_of(event, "client"));
+    if place != client {
+        draft.hint(&place);
+    }
     common(&mut draft, event);
     let (text, hash) = draft.finish(&summary, &text_of(&payload, "timestamp"));
     Ok((severity.1, text, hash))

@@ -15,6 +15,9 @@ use crate::sources::mapping::value::{self, Budget};
 use crate::sources::mapping::{Observer, Origin};
 use crate::sources::{DecodeError, Message, body, json};
 
+/// Names the topic of a message of raw delivery.
+pub(super) const TOPIC_HEADER: &str = "x-amz-sns-topic-arn";
+
 /// The envelope; what is absent is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -92,7 +95,7 @@ pub(super) fn observe(
     observer: &mut Observer<'_>,
 ) -> Result<(), DecodeError> {
     let Some(envelope) = SnsEnvelope::read(json::text(message.body)?) else {
-        if let Some(topic) = message.envelope.header("x-amz-sns-topic-arn") {
+        if let Some(topic) = message.envelope.header(TOPIC_HEADER) {
             observer.set_topic(topic);
         }
         return observer.payload(&payload(message, budget)?, &Origin::default());

@@ -92,10 +92,22 @@ pub struct TriedHint {
     /// What the mapping calls it, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Where it is looked for.
+    /// Where it is looked for; nothing where the kind itself knows.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub expression: String,
     /// The value found; `null` for nothing.
     pub value: Option<String>,
+}
+
+impl TriedHint {
+    /// A hint that the kind's own format has a field for.
+    fn given(hint: &smol_str::SmolStr) -> Self {
+        Self {
+            name: None,
+            expression: String::new(),
+            value: Some(hint.to_string()),
+        }
+    }
 }
 
 /// Something that a field looks for in vain.
@@ -140,6 +152,7 @@ impl TriedItem {
             labels: table(&it.text.labels),
             annotations: table(&it.text.annotations),
             url: Some(it.text.generator_url.to_string()).filter(|url| !url.is_empty()),
+            ci_hints: it.text.ci_hint.iter().map(TriedHint::given).collect(),
             is_cut: it.text.is_cut,
             ..Self::default()
         }

@@ -304,7 +304,7 @@ async fn upsert_texts(
 ) -> Result<(), StoreError> {
     on!(conn, c => {
         let mut query = QueryBuilder::new(
-            "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut) ",
+            "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut, ci_hint) ",
         );
         query.push_values(rows, |mut row, text| {
             row.push_bind(text.id)
@@ -313,11 +313,13 @@ async fn upsert_texts(
                 .push_bind(text.labels.as_str())
                 .push_bind(text.annotations.as_str())
                 .push_bind(text.text.generator_url.as_str())
-                .push_bind(text.text.is_cut);
+                .push_bind(text.text.is_cut)
+                .push_bind(text.text.ci_hint.as_deref());
         });
         query.push(
             " ON CONFLICT (id) DO UPDATE SET summary = excluded.summary, labels = excluded.labels, \
-             annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut",
+             annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut, \
+             ci_hint = excluded.ci_hint",
         );
         query.build().execute(c).await?;
     });

@@ -23,6 +23,8 @@ pub struct NewDeadLetter {
     pub detail: String,
     /// The declared type of the body.
     pub content_type: Option<String>,
+    /// What came around the body, as JSON, for sources that read it.
+    pub envelope: Option<String>,
     /// The body as it came.
     pub body: Bytes,
 }
@@ -46,6 +48,8 @@ row! {
         body_bytes: i64,
         /// The body, cut at [`BODY_BYTES_MAX`].
         body: Vec<u8>,
+        /// What came around the body, as JSON, for sources that read it.
+        envelope: Option<String>,
     }
 }
 
@@ -59,8 +63,8 @@ pub(super) async fn insert(
     let kept = letter.body.get(..BODY_BYTES_MAX).unwrap_or(&letter.body);
     let body_bytes = i64::try_from(letter.body.len()).unwrap_or(i64::MAX);
     on!(tx.lend(), c => sqlx::query(
-        "INSERT INTO dead_letter (id, partition, at, source, reason, detail, content_type, body_bytes, body) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        "INSERT INTO dead_letter (id, partition, at, source, reason, detail, content_type, body_bytes, body, envelope) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
     )
     .bind(id)
     .bind(partition)
@@ -72,6 +76,7 @@ pub(super) async fn insert(
     .bind(letter.content_type.as_deref())
     .bind(body_bytes)
     .bind(kept)
+    .bind(letter.envelope.as_deref())
     .execute(c)
     .await
     .map(drop))?;
@@ -95,7 +100,7 @@ pub async fn list(
     at_most: i64,
 ) -> Result<Vec<DeadLetter>, StoreError> {
     Ok(on!(conn, c => sqlx::query_as(
-        "SELECT id, at, source, reason, detail, content_type, body_bytes, body FROM dead_letter \
+        "SELECT id, at, source, reason, detail, content_type, body_bytes, body, envelope FROM dead_letter \
          WHERE id < $1 AND (CAST($2 AS TEXT) IS NULL OR source = $2) ORDER BY id DESC LIMIT $3"
     ).bind(before).bind(source).bind(at_most).fetch_all(c).await?))
 }
@@ -106,6 +111,6 @@ pub async fn list(
 /// The database cannot be read.
 pub async fn find(conn: Conn<'_>, id: i64) -> Result<Option<DeadLetter>, StoreError> {
     Ok(on!(conn, c => sqlx::query_as(
-        "SELECT id, at, source, reason, detail, content_type, body_bytes, body FROM dead_letter WHERE id = $1"
+        "SELECT id, at, source, reason, detail, content_type, body_bytes, body, envelope FROM dead_letter WHERE id = $1"
     ).bind(id).fetch_optional(c).await?))
 }

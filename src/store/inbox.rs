@@ -111,6 +111,8 @@ pub struct NewInput {
     pub source: Option<String>,
     /// The declared type of the body.
     pub content_type: Option<String>,
+    /// What came around the body, as JSON, for sources that read it.
+    pub envelope: Option<String>,
     /// The body as it came, or JSON.
     pub body: StoredBody,
 }
@@ -157,7 +159,7 @@ async fn insert(
     inputs: &[&NewInput],
 ) -> Result<(), StoreError> {
     on!(conn, c => {
-        let mut query = QueryBuilder::new("INSERT INTO input (partition, seq, at, kind, source, content_type, is_packed, body) ");
+        let mut query = QueryBuilder::new("INSERT INTO input (partition, seq, at, kind, source, content_type, is_packed, body, envelope) ");
         query.push_values(inputs.iter().zip(first.get()..), |mut row, (input, seq)| {
             row.push_bind(partition)
                 .push_bind(seq)
@@ -166,7 +168,8 @@ async fn insert(
                 .push_bind(input.source.as_deref())
                 .push_bind(input.content_type.as_deref())
                 .push_bind(input.body.is_packed)
-                .push_bind(&input.body.bytes[..]);
+                .push_bind(&input.body.bytes[..])
+                .push_bind(input.envelope.as_deref());
         });
         query.build().execute(c).await?;
     });
@@ -182,6 +185,7 @@ row! {
         content_type: Option<String>,
         is_packed: bool,
         body: Vec<u8>,
+        envelope: Option<String>,
     }
 }
 
@@ -196,7 +200,7 @@ pub async fn list_after(
     at_most: i64,
 ) -> Result<Vec<StoredInput>, StoreError> {
     let rows: Vec<InputRow> = on!(conn, c => sqlx::query_as(
-        "SELECT seq, at, kind, source, content_type, is_packed, body FROM input WHERE partition = $1 AND seq > $2 \
+        "SELECT seq, at, kind, source, content_type, is_packed, body, envelope FROM input WHERE partition = $1 AND seq > $2 \
          ORDER BY seq LIMIT $3"
     ).bind(partition).bind(after.get()).bind(at_most).fetch_all(c).await?);
     rows.into_iter()
@@ -211,6 +215,7 @@ pub async fn list_after(
                     kind: kind.ok_or_else(|| StoreError::corrupt("input", "kind", &row.kind))?,
                     source: row.source,
                     content_type: row.content_type,
+                    envelope: row.envelope,
                     body: StoredBody {
                         len: row.body.len(),
                         bytes: row.body.into(),

@@ -218,7 +218,14 @@ impl Db {
 }
 
 /// The schema's steps, oldest first. A step that was released is never edited: its checksum is stored.
-pub const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("schema/0001_first.sql"))];
+pub const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("schema/0001_first.sql")),
+    (
+        2,
+        "envelope_and_hint",
+        include_str!("schema/0002_envelope_and_hint.sql"),
+    ),
+];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
     let steps = MIGRATIONS

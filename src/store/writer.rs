@@ -450,6 +450,7 @@ pub fn marker(kind: InputKind) -> NewInput {
         kind,
         source: None,
         content_type: None,
+        envelope: None,
         body: StoredBody::default(),
     }
 }

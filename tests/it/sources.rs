@@ -76,6 +76,7 @@ fn observation(it: &Observation) -> Value {
         "labels": pairs(&it.text.labels),
         "annotations": pairs(&it.text.annotations),
         "generator_url": it.text.generator_url.as_str(),
+        "ci_hint": it.text.ci_hint.as_deref(),
         "is_cut": it.text.is_cut,
         "undelivered": it.undelivered,
     })

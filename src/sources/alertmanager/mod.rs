@@ -209,6 +209,7 @@ fn text_of(item: Item<'_>, key: &AlertKey) -> AlertText {
         annotations: item.annotations,
         generator_url: SmolStr::from(item.generator_url),
         is_cut: false,
+        ci_hint: None,
     };
     text.is_cut |= clean_pairs(&mut text.labels, limits::LABEL_BYTES_MAX);
     text.is_cut |= clean_pairs(&mut text.annotations, limits::TEXT_BYTES_MAX);

@@ -18,6 +18,8 @@ mod texts;
 mod trace;
 pub mod value;
 
+use std::collections::BTreeSet;
+
 use smol_str::SmolStr;
 
 pub use self::compile::MappingError;
@@ -35,6 +37,8 @@ pub struct Mapping {
     text: MappingText,
     example: String,
     fields: Fields,
+    /// The variables that any of the fields reads.
+    read: BTreeSet<String>,
 }
 
 impl PartialEq for Mapping {
@@ -51,8 +55,10 @@ impl Mapping {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn compile(text: &MappingText) -> Result<Self, Vec<MappingError>> {
+        let fields = compile::compile(text)?;
         Ok(Self {
-            fields: compile::compile(text)?,
+            read: fields.variables(),
+            fields,
             text: text.clone(),
             example: String::new(),
         })
@@ -63,6 +69,11 @@ impl Mapping {
     pub fn with_example(mut self, example: &str) -> Self {
         example.clone_into(&mut self.example);
         self
+    }
+
+    /// Whether any field reads the variable.
+    pub fn reads(&self, variable: &str) -> bool {
+        self.read.contains(variable)
     }
 
     /// What it was compiled from.

@@ -37,6 +37,8 @@ impl Observer<'_> {
             (scope, place),
             &mut text.annotations,
         );
+        let hints = self.hints(scope, place);
+        text.hint(hints);
         text.is_cut |= clean_pairs(&mut text.labels, limits::LABEL_BYTES_MAX);
         text.is_cut |= clean_pairs(&mut text.annotations, limits::TEXT_BYTES_MAX);
         text.is_cut |= clean(&mut text.generator_url, limits::TEXT_BYTES_MAX);
@@ -91,6 +93,15 @@ impl Observer<'_> {
         }
     }
 
+    /// What tells which CI it is about, the best first; nothing from where there is nothing.
+    fn hints(&mut self, scope: &Scope, place: &Place<'_>) -> Option<SmolStr> {
+        let mapping = self.mapping;
+        mapping.fields.ci.iter().find_map(|hint| {
+            let found = self.text(Some(&hint.expr), "ci", scope, place);
+            (!found.trim().is_empty()).then_some(found)
+        })
+    }
+
     pub(super) fn text(
         &mut self,
         expr: Option<&Expr>,
@@ -138,5 +149,9 @@ pub(super) fn hash_of(text: &AlertText, scratch: &mut Vec<u8>) -> u64 {
     scratch.extend_from_slice(text.summary.as_bytes());
     scratch.push(0xff);
     scratch.extend_from_slice(text.generator_url.as_bytes());
+    if let Some(hint) = &text.ci_hint {
+        scratch.push(0xfd);
+        scratch.extend_from_slice(hint.as_bytes());
+    }
     xxh3_64(scratch)
 }

@@ -2,7 +2,7 @@
 //!
 //! Must not decide anything: the outcome is handed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::engine::{Expr, Scope};
 use super::observe::Outcome;
@@ -124,6 +124,17 @@ impl Fields {
         }
         all.extend(self.ci.iter().map(|hint| ("ci".to_owned(), &hint.expr)));
         all
+    }
+
+    /// The variables that any field reads.
+    pub(super) fn variables(&self) -> BTreeSet<String> {
+        let gates = [&self.alerts, &self.when, &self.test, &self.acknowledge];
+        let gates = gates.into_iter().flatten().chain([&self.key]);
+        let fields = self.all().into_iter().map(|(_, expr)| expr);
+        let paths = gates.chain(fields).flat_map(Expr::inputs);
+        paths
+            .map(|path| path.split('.').next().unwrap_or_default().to_owned())
+            .collect()
     }
 
     fn missing(&self, scope: &Scope) -> Vec<TriedMissing> {

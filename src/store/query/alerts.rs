@@ -55,6 +55,8 @@ pub struct AlertView {
     pub generator_url: String,
     /// Whether something of it was too long and has been cut.
     pub is_cut: bool,
+    /// What the source says about which CI it is about.
+    pub ci_hint: Option<String>,
 }
 
 row! {
@@ -66,6 +68,7 @@ row! {
         annotations: String,
         generator_url: String,
         is_cut: bool,
+        ci_hint: Option<String>,
     }
 }
 
@@ -161,7 +164,7 @@ fn start() -> Select {
     select
         .sql(ALERT_COLUMNS)
         .sql(", source.name, COALESCE(t.summary, ''), COALESCE(t.labels, '{}'), COALESCE(t.annotations, '{}'), ")
-        .sql("COALESCE(t.generator_url, ''), COALESCE(t.is_cut, FALSE) FROM alert_key k ")
+        .sql("COALESCE(t.generator_url, ''), COALESCE(t.is_cut, FALSE), t.ci_hint FROM alert_key k ")
         .sql("JOIN alert_state s ON s.id = k.id ")
         .sql("JOIN source ON source.partition = k.partition AND source.id = k.source ")
         .sql("LEFT JOIN alert_text t ON t.id = k.id");
@@ -182,6 +185,7 @@ impl ViewRow {
             annotations: pairs("annotations", &self.annotations)?,
             generator_url: self.generator_url,
             is_cut: self.is_cut,
+            ci_hint: self.ci_hint,
         })
     }
 }

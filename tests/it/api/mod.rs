@@ -100,6 +100,7 @@ pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp
         labels: vec![("alertname".into(), name.into())],
         annotations: vec![("runbook".into(), "turn it off and on".into())],
         generator_url: "http://prometheus.example/graph".into(),
+        ci_hint: Some("sw1".into()),
         is_cut: false,
     };
     Observation {
@@ -219,6 +220,7 @@ impl World {
             kind: InputKind::Message,
             source: Some("am".to_owned()),
             content_type: Some("application/json".to_owned()),
+            envelope: None,
             body: StoredBody::new("{}".into()),
         };
         let writer = self.engine.writer();

@@ -23,7 +23,7 @@ async fn alert_has_the_fields_of_the_contract() {
         "first_seen_at": "2026-11-20T12:00:00.000Z", "last_seen_at": "2026-11-20T12:01:00.000Z",
         "count": 2, "flapping": false, "suppressed_by": [],
         "episode": 2, "expires_at": "2026-11-20T21:01:00.000Z",
-        "generator_url": "http://prometheus.example/graph", "is_cut": false, "undelivered": 0, "late": null,
+        "generator_url": "http://prometheus.example/graph", "ci_hint": "sw1", "is_cut": false, "undelivered": 0, "late": null,
     });
     for path in ["A-1", "a-1", "1"] {
         assert_eq!(
@@ -126,6 +126,7 @@ async fn incident_is_suppressed_only_when_every_firing_alert_is_muted() {
         kind: InputKind::Poll,
         source: Some("am".to_owned()),
         content_type: None,
+        envelope: None,
         body: StoredBody::new(serde_json::to_vec(&difference).unwrap().into()),
     };
     let writer = world.engine.writer();
@@ -242,6 +243,7 @@ async fn dead_letters_show_their_body_one_by_one() {
             reason: "bad_request",
             detail: format!("line {n} is not JSON"),
             content_type: Some("text/plain".to_owned()),
+            envelope: None,
             body: bytes::Bytes::from_static(b"\xff{"),
         };
         world.engine.writer().dead_letter(letter).await.unwrap();

@@ -48,6 +48,7 @@ async fn inputs_come_back_in_order_as_they_came(store: TestStore) {
         kind: InputKind::Poll,
         source: Some("am".to_owned()),
         content_type: None,
+        envelope: None,
         body: StoredBody::new(Bytes::from_static(b"{\"gone\":[1]}")),
     };
     let sent = [
@@ -216,6 +217,7 @@ fn letter(detail: &str, body: Bytes) -> NewDeadLetter {
         reason: "not_understood",
         detail: detail.to_owned(),
         content_type: None,
+        envelope: None,
         body,
     }
 }

@@ -436,6 +436,7 @@ async fn dead_letters_are_listed_without_bodies(store: TestStore) {
             reason,
             detail: "d".to_owned(),
             content_type: Some("text/plain".to_owned()),
+            envelope: None,
             body: "body".into(),
         };
         rig.handle.dead_letter(letter).await.unwrap();

@@ -237,6 +237,7 @@ async fn looks_from_outside_change_nothing(store: TestStore) {
         reason: "bad_items",
         detail: String::new(),
         content_type: None,
+        envelope: None,
         body: Bytes::new(),
     };
     rig.handle.dead_letter(letter).await.unwrap();

@@ -61,6 +61,7 @@ async fn inputs_go_in_steps_and_never_before_they_are_decided(store: TestStore) 
         reason: "bad_items",
         detail: String::new(),
         content_type: None,
+        envelope: None,
         body: Bytes::new(),
     };
     rig.handle.dead_letter(letter()).await.unwrap();

@@ -117,6 +117,7 @@ pub(crate) fn message(body: impl Into<Bytes>) -> NewInput {
         kind: InputKind::Message,
         source: Some("am".to_owned()),
         content_type: Some("application/json".to_owned()),
+        envelope: None,
         body: StoredBody::new(body.into()),
     }
 }
