@@ -2,6 +2,7 @@
 //!
 //! Must not hold labels or texts (they live in the store) and must not decide; `episode` does.
 
+use crate::core::cmdb::ci::CiNumber;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::limits;
@@ -100,6 +101,8 @@ pub struct Alert {
     pub text_hash: u64,
     /// The incident it belongs or last belonged to.
     pub incident: Option<IncidentId>,
+    /// The CI that it is about, as its text and the CMDB say; see [`crate::core::bind`].
+    pub ci: Option<CiNumber>,
     /// A firing message that came too late.
     pub late: Late,
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::bind::Binding;
+use crate::core::cmdb::graph::Difference;
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
@@ -71,6 +73,15 @@ pub enum Change {
         /// The text.
         text: Arc<AlertText>,
     },
+    /// It was decided which CI an alert is about; the alert's own record carries the number.
+    AlertBound {
+        /// The alert.
+        alert: AlertId,
+        /// Which, and why.
+        binding: Arc<Binding>,
+    },
+    /// The CMDB has a new version.
+    GraphChanged(Arc<Difference>),
     /// An alert is no longer held in memory.
     AlertForgotten(AlertId),
     /// An incident was opened or changed.

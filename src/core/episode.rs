@@ -10,6 +10,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
+use crate::core::bind::bind;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
@@ -109,8 +110,10 @@ impl Turn<'_> {
             count_before: 0,
             text_hash: self.observation.text_hash,
             incident: None,
+            ci: None,
             late: Late::None,
         };
+        self.bind(draft, &mut alert);
         let reason = if is_firing {
             draft.attach(&mut alert, Some(&self.observation.text.summary));
             Reason::AlertOpened
@@ -311,7 +314,22 @@ impl Turn<'_> {
             alert: alert.id,
             text,
         });
+        self.bind(draft, alert);
         true
+    }
+
+    /// Looks for the CI that the alert is about; without a CMDB there is nothing to say.
+    fn bind(&self, draft: &mut Draft<'_>, alert: &mut Alert) {
+        let graph = draft.world.state.graph();
+        if graph.is_empty() {
+            return;
+        }
+        let binding = bind(graph, &self.observation.text);
+        alert.ci = binding.ci;
+        draft.decision.change(Change::AlertBound {
+            alert: alert.id,
+            binding: Arc::new(binding),
+        });
     }
 
     fn start(&self, alert: &Alert) -> Start {

@@ -10,6 +10,8 @@
 
 pub mod alert;
 mod answers;
+pub mod bind;
+pub mod cmdb;
 mod command;
 mod deadline;
 pub mod decide;

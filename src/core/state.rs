@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 use crate::core::alert::Alert;
 use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
+use crate::core::cmdb::graph::{Difference, Graph};
 use crate::core::decision::{Change, Decision};
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
@@ -31,6 +32,7 @@ pub struct State {
     sources: Vec<SmolStr>,
     deadlines: Deadlines,
     answers: Answers,
+    graph: Graph,
     started_at: Option<Timestamp>,
     counts: Counts,
 }
@@ -144,6 +146,11 @@ impl State {
         self.answers.get(key.key)
     }
 
+    /// The CMDB.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
     /// Since when the daemon listens.
     pub fn started_at(&self) -> Option<Timestamp> {
         self.started_at
@@ -197,8 +204,10 @@ impl State {
                     self.put_alert(alert.clone());
                 }
                 Change::AlertTextChanged { .. }
+                | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
                 | Change::AlertLeft { .. } => {}
+                Change::GraphChanged(difference) => self.change_graph(difference),
                 Change::AlertForgotten(id) => self.forget_alert(*id),
                 Change::IncidentChanged(incident) => self.put_incident(incident.clone()),
                 Change::AlertJoined {
@@ -289,6 +298,11 @@ impl State {
         if usize::from(id.0) == self.sources.len() {
             self.sources.push(name);
         }
+    }
+
+    /// Changes the CMDB, as [`State::apply`] does; also used to load.
+    pub fn change_graph(&mut self, difference: &Difference) {
+        self.graph.apply(difference);
     }
 
     /// Notes the answer to a command, as [`State::apply`] does; also used to load.
@@ -390,6 +404,7 @@ impl PartialEq for State {
             && self.sources == other.sources
             && self.counts == other.counts
             && self.answers == other.answers
+            && self.graph == other.graph
     }
 }
 

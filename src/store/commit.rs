@@ -66,6 +66,8 @@ impl Batch {
                 Change::AlertTextChanged { alert, text } => {
                     self.texts.insert(alert, text);
                 }
+                // Bindings and the CMDB are not stored yet: nothing makes these changes before they are.
+                Change::AlertBound { .. } | Change::GraphChanged(_) => {}
                 Change::AlertForgotten(id) => self.forgotten_alerts.push(id),
                 Change::IncidentChanged(incident) => {
                     let title = self.titles.remove(&incident.id);

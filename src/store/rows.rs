@@ -143,6 +143,7 @@ impl AlertRow {
             count_before: self.count_before,
             text_hash: self.text_hash.cast_unsigned(),
             incident: self.incident.map(incident_id).transpose()?,
+            ci: None,
             late,
         })
     }

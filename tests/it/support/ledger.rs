@@ -3,9 +3,11 @@
 //! What memory holds must equal what a restart would load. Must not look at the state that it is compared with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 use watchbell::core::alert::Alert;
+use watchbell::core::cmdb::graph::Difference;
 use watchbell::core::decision::{Change, Decision};
 use watchbell::core::ids::{AlertId, IncidentId, SourceId};
 use watchbell::core::incident::Incident;
@@ -30,6 +32,7 @@ pub(crate) struct Ledger {
     incidents: BTreeMap<IncidentId, Incident>,
     joined: Vec<(IncidentId, AlertId)>,
     answers: Vec<(u64, Remembered)>,
+    graph: Vec<Arc<Difference>>,
 }
 
 impl Ledger {
@@ -101,6 +104,9 @@ impl Ledger {
                 };
                 self.answers.push((key.key, remembered));
             }
+            Change::GraphChanged(difference) => self.graph.push(difference),
+            // The alert's own record carries the number.
+            Change::AlertBound { .. } => {}
             Change::AlertTextChanged { .. } | Change::DeadlinesTaken(_) | Change::Started(_) => {}
         }
     }
@@ -108,6 +114,9 @@ impl Ledger {
     /// The state that a restart would load.
     pub(crate) fn load(&self) -> State {
         let mut state = State::default();
+        for difference in &self.graph {
+            state.change_graph(difference);
+        }
         for (id, name) in &self.sources {
             state.add_source(*id, name.clone());
         }

@@ -1,0 +1,309 @@
+//! The dependency graph in memory: adjacency by CI number in both directions, changed by differences.
+//!
+//! A walk costs what it visits: neighbours lie in one vector per CI, sorted, so that iteration is deterministic.
+//! Cycles are normal. Must not walk by itself, and must not fail: relations to unknown CIs and to oneself are
+//! dropped and counted by [`Graph::apply`].
+
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::core::cmdb::ci::{Ci, CiNumber};
+use crate::core::cmdb::relation::{Relation, RelationKind, Role};
+
+/// One end of a relation, as seen from the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edge {
+    /// The CI at the other end.
+    pub ci: CiNumber,
+    /// How.
+    pub kind: RelationKind,
+    /// In more detail.
+    pub role: Role,
+    /// Redundancy group among the relations of the dependent.
+    pub group: Option<u32>,
+    /// How sure the CMDB is, in 1/10,000.
+    pub confidence: u16,
+}
+
+/// What changes from one version of the graph to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Relations that are gone, compared in full.
+    #[serde(default)]
+    pub unlinked: Vec<Relation>,
+    /// CIs that are gone; their relations go with them.
+    #[serde(default)]
+    pub removed: Vec<CiNumber>,
+    /// CIs that are new or changed, whole.
+    #[serde(default)]
+    pub put: Vec<Ci>,
+    /// Relations that are new.
+    #[serde(default)]
+    pub linked: Vec<Relation>,
+}
+
+/// CIs and the relations between them.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    slots: Vec<Option<Slot>>,
+    by_id: HashMap<SmolStr, CiNumber, foldhash::fast::FixedState>,
+    relation_count: usize,
+    version: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    ci: Ci,
+    providers: Vec<Edge>,
+    dependents: Vec<Edge>,
+}
+
+impl Graph {
+    /// The CI with that number.
+    pub fn ci(&self, number: CiNumber) -> Option<&Ci> {
+        Some(&self.slot(number)?.ci)
+    }
+
+    /// The number of the CI with exactly that id.
+    pub fn find(&self, id: &str) -> Option<CiNumber> {
+        self.by_id.get(id).copied()
+    }
+
+    /// Every CI, by number.
+    pub fn cis(&self) -> impl Iterator<Item = &Ci> {
+        self.slots.iter().flatten().map(|slot| &slot.ci)
+    }
+
+    /// What a CI depends on, by number.
+    pub fn providers(&self, number: CiNumber) -> &[Edge] {
+        self.slot(number).map_or(&[], |slot| &slot.providers)
+    }
+
+    /// What depends on a CI, by number.
+    pub fn dependents(&self, number: CiNumber) -> &[Edge] {
+        self.slot(number).map_or(&[], |slot| &slot.dependents)
+    }
+
+    /// How many CIs there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// How many relations there are.
+    pub fn relation_count(&self) -> usize {
+        self.relation_count
+    }
+
+    /// Counts the differences applied; what is derived from the graph is good for one version.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Makes a difference true; returns how many relations were dropped because an end is unknown or both are one.
+    pub fn apply(&mut self, difference: &Difference) -> usize {
+        self.version = self.version.saturating_add(1);
+        for relation in &difference.unlinked {
+            self.unlink(relation);
+        }
+        for &number in &difference.removed {
+            self.remove(number);
+        }
+        for ci in &difference.put {
+            self.put(ci.clone());
+        }
+        let linked = difference.linked.iter();
+        linked.filter(|relation| !self.link(relation)).count()
+    }
+
+    fn slot(&self, number: CiNumber) -> Option<&Slot> {
+        self.slots.get(number.index())?.as_ref()
+    }
+
+    fn slot_mut(&mut self, number: CiNumber) -> Option<&mut Slot> {
+        self.slots.get_mut(number.index())?.as_mut()
+    }
+
+    fn put(&mut self, ci: Ci) {
+        let (number, index) = (ci.number, ci.number.index());
+        if self.slots.len() <= index {
+            self.slots.resize_with(index.saturating_add(1), || None);
+        }
+        let Some(place) = self.slots.get_mut(index) else {
+            return;
+        };
+        let id = ci.id.clone();
+        match place {
+            Some(slot) => {
+                let before = std::mem::replace(&mut slot.ci, ci);
+                if before.id != id {
+                    self.by_id.remove(&before.id);
+                }
+            }
+            None => {
+                *place = Some(Slot {
+                    ci,
+                    providers: Vec::new(),
+                    dependents: Vec::new(),
+                });
+            }
+        }
+        self.by_id.insert(id, number);
+    }
+
+    fn remove(&mut self, number: CiNumber) {
+        let Some(slot) = self.slots.get_mut(number.index()).and_then(Option::take) else {
+            return;
+        };
+        self.by_id.remove(&slot.ci.id);
+        for edge in &slot.providers {
+            if let Some(other) = self.slot_mut(edge.ci) {
+                other.dependents.retain(|back| back.ci != number);
+            }
+        }
+        for edge in &slot.dependents {
+            if let Some(other) = self.slot_mut(edge.ci) {
+                other.providers.retain(|forth| forth.ci != number);
+            }
+        }
+        let gone = slot.providers.len().saturating_add(slot.dependents.len());
+        self.relation_count = self.relation_count.saturating_sub(gone);
+    }
+
+    fn link(&mut self, relation: &Relation) -> bool {
+        let (from, to) = (relation.from, relation.to);
+        if from == to || self.slot(from).is_none() || self.slot(to).is_none() {
+            return false;
+        }
+        let is_new = self
+            .slot_mut(from)
+            .is_some_and(|slot| insert(&mut slot.providers, edge(relation, to)));
+        if is_new {
+            if let Some(slot) = self.slot_mut(to) {
+                insert(&mut slot.dependents, edge(relation, from));
+            }
+            self.relation_count = self.relation_count.saturating_add(1);
+        }
+        true
+    }
+
+    fn unlink(&mut self, relation: &Relation) {
+        let (from, to) = (relation.from, relation.to);
+        let is_gone = self
+            .slot_mut(from)
+            .is_some_and(|slot| take(&mut slot.providers, edge(relation, to)));
+        if is_gone {
+            if let Some(slot) = self.slot_mut(to) {
+                take(&mut slot.dependents, edge(relation, from));
+            }
+            self.relation_count = self.relation_count.saturating_sub(1);
+        }
+    }
+}
+
+fn edge(relation: &Relation, ci: CiNumber) -> Edge {
+    Edge {
+        ci,
+        kind: relation.kind,
+        role: relation.role,
+        group: relation.group,
+        confidence: relation.confidence,
+    }
+}
+
+/// Adds an edge in its place; `false` when it is there already.
+fn insert(edges: &mut Vec<Edge>, edge: Edge) -> bool {
+    match edges.binary_search(&edge) {
+        Ok(_) => false,
+        Err(place) => {
+            edges.insert(place, edge);
+            true
+        }
+    }
+}
+
+/// Takes an edge out; `false` when it is not there.
+fn take(edges: &mut Vec<Edge>, edge: Edge) -> bool {
+    edges
+        .binary_search(&edge)
+        .is_ok_and(|place| edges.remove(place) == edge)
+}
+
+/// Two graphs are equal when they hold the same CIs and relations.
+impl PartialEq for Graph {
+    fn eq(&self, other: &Self) -> bool {
+        self.cis().eq(other.cis())
+            && self
+                .cis()
+                .all(|ci| self.providers(ci.number) == other.providers(ci.number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ci(number: u32, id: &str) -> Ci {
+        Ci {
+            number: CiNumber::new(number).unwrap(),
+            id: id.into(),
+            name: id.into(),
+            class: "host".into(),
+            site: None,
+            rack: None,
+            environment: None,
+            criticality: None,
+            owner: None,
+            is_retired: false,
+            identifiers: Vec::new(),
+        }
+    }
+
+    fn relation(from: u32, to: u32) -> Relation {
+        Relation {
+            from: CiNumber::new(from).unwrap(),
+            to: CiNumber::new(to).unwrap(),
+            kind: RelationKind::RunsOn,
+            role: Role::Host,
+            group: None,
+            confidence: Relation::SURE,
+        }
+    }
+
+    #[test]
+    fn differences_keep_both_directions_and_counts_in_step() {
+        let mut graph = Graph::default();
+        let first = Difference {
+            put: vec![ci(1, "a"), ci(2, "b"), ci(3, "c")],
+            linked: vec![
+                relation(1, 2),
+                relation(2, 3),
+                relation(3, 1),
+                relation(1, 1),
+                relation(1, 9),
+                relation(1, 2),
+            ],
+            ..Difference::default()
+        };
+        assert_eq!(graph.apply(&first), 2, "to itself, and to an unknown one");
+        assert_eq!((graph.len(), graph.relation_count()), (3, 3));
+        let two = CiNumber::new(2).unwrap();
+        assert_eq!(graph.dependents(two).len(), 1);
+        let second = Difference {
+            unlinked: vec![relation(2, 3)],
+            removed: vec![CiNumber::new(1).unwrap()],
+            put: vec![ci(2, "bb")],
+            ..Difference::default()
+        };
+        assert_eq!(graph.apply(&second), 0);
+        assert_eq!((graph.len(), graph.relation_count()), (2, 0));
+        assert_eq!((graph.find("b"), graph.find("bb")), (None, Some(two)));
+        assert!(graph.dependents(two).is_empty() && graph.providers(two).is_empty());
+        assert_eq!(graph.version(), 2);
+    }
+}

@@ -1,0 +1,89 @@
+//! What an importer says: neutral records, by the ids of the import, before they are merged and numbered.
+//!
+//! Must not interpret any format; each importer does that for its own.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::core::cmdb::ci::Identifier;
+
+/// One CI as one import describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CiRecord {
+    /// The id within the import; also the id that people and API use.
+    pub id: SmolStr,
+    /// Class in lower case, or empty.
+    #[serde(default)]
+    pub class: SmolStr,
+    /// Name for people; the id when the import has none.
+    #[serde(default)]
+    pub name: SmolStr,
+    /// Aliases, names, addresses and serials.
+    #[serde(default)]
+    pub identifiers: Vec<Identifier>,
+    /// Where it stands.
+    #[serde(default)]
+    pub site: Option<SmolStr>,
+    /// The rack within the site.
+    #[serde(default)]
+    pub rack: Option<SmolStr>,
+    /// Production, test, ...
+    #[serde(default)]
+    pub environment: Option<SmolStr>,
+    /// 1 (most critical) to 5.
+    #[serde(default)]
+    pub criticality: Option<u8>,
+    /// The team that owns it.
+    #[serde(default)]
+    pub owner: Option<SmolStr>,
+    /// Whether the import says that it is out of use.
+    #[serde(default)]
+    pub is_retired: bool,
+    /// Everything else, as text; what is not a text in the import is its JSON.
+    #[serde(default)]
+    pub attributes: BTreeMap<SmolStr, SmolStr>,
+}
+
+/// One relation as one import describes it: `from` depends on `to`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RelationRecord {
+    /// Id of the dependent.
+    pub from: SmolStr,
+    /// Id of the provider.
+    pub to: SmolStr,
+    /// The type's word as imported.
+    #[serde(rename = "type")]
+    pub kind: SmolStr,
+    /// The role's word as imported.
+    #[serde(default)]
+    pub role: Option<SmolStr>,
+    /// Relations of one `from` with the same group are redundant to each other.
+    #[serde(default)]
+    pub group: Option<SmolStr>,
+    /// How sure the import is, in 1/10,000; `None` is full confidence.
+    #[serde(default)]
+    pub confidence: Option<u16>,
+}
+
+/// Everything that one import says at one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// CIs, each id once.
+    pub cis: Vec<CiRecord>,
+    /// Relations; their ends may lie in another import.
+    pub relations: Vec<RelationRecord>,
+    /// What was wrong with single rows, which were left out.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is wrong with an import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Where: line, path or id.
+    pub place: SmolStr,
+    /// What is wrong and what to do about it.
+    pub text: SmolStr,
+}

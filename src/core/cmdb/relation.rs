@@ -1,0 +1,124 @@
+//! Typed, directed relations: the dependent points at its provider.
+//!
+//! Words that nobody knows are kept by the store and become `Other` here, which means a plain dependency. Must not
+//! hold weights; correlation has those.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::cmdb::ci::CiNumber;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name {
+            $($(#[$member_doc])* $member,)+
+            /// A word that has no meaning of its own here, or none.
+            #[default]
+            Other,
+        }
+
+        impl $name {
+            /// The word of the contract; `other` for words without a meaning of their own.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$member => $word,)+ Self::Other => "other" }
+            }
+
+            /// Reads a word, in any case; what is unknown is `Other`.
+            pub fn from_word(word: &str) -> Self {
+                $(if word.eq_ignore_ascii_case($word) { return Self::$member; })+
+                Self::Other
+            }
+        }
+    };
+}
+
+words! {
+    /// How one CI depends on another.
+    RelationKind {
+        /// Network.
+        ConnectsTo = "connects_to",
+        /// Software on a machine.
+        RunsOn = "runs_on",
+        /// A machine on a machine.
+        HostedOn = "hosted_on",
+        /// Power.
+        PoweredBy = "powered_by",
+        /// A service of another.
+        Uses = "uses",
+        /// The whole points at its member: a service at its instances, a cluster at its nodes.
+        MemberOf = "member_of",
+        /// Anything else.
+        DependsOn = "depends_on",
+    }
+}
+
+words! {
+    /// What a relation carries, in more detail than its kind.
+    Role {
+        /// Network uplink.
+        Net = "net",
+        /// Machine under a machine or program.
+        Host = "host",
+        /// Storage.
+        Storage = "storage",
+        /// Database.
+        Database = "database",
+        /// Request to another service.
+        Call = "call",
+        /// Name resolution.
+        Dns = "dns",
+        /// Directory or login.
+        Auth = "auth",
+        /// Certificate.
+        Cert = "cert",
+        /// A part of a whole.
+        Part = "part",
+        /// The only feed.
+        Single = "single",
+        /// One of two feeds.
+        Dual = "dual",
+        /// The one that writes.
+        Primary = "primary",
+        /// One that stands by.
+        Replica = "replica",
+        /// One of many alike.
+        Member = "member",
+    }
+}
+
+/// One relation of the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Relation {
+    /// The dependent.
+    pub from: CiNumber,
+    /// The provider.
+    pub to: CiNumber,
+    /// How.
+    pub kind: RelationKind,
+    /// In more detail.
+    pub role: Role,
+    /// Relations of one `from` with the same group are redundant to each other; a hash of the imported text.
+    pub group: Option<u32>,
+    /// How sure the CMDB is, in 1/10,000.
+    pub confidence: u16,
+}
+
+impl Relation {
+    /// Full confidence.
+    pub const SURE: u16 = 10_000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_in_any_case_and_unknown_ones_are_kept_apart() {
+        assert_eq!(RelationKind::from_word("Runs_On"), RelationKind::RunsOn);
+        assert_eq!(RelationKind::from_word("sits next to"), RelationKind::Other);
+        assert_eq!(Role::from_word("DNS"), Role::Dns);
+        assert_eq!(Role::from_word(Role::Primary.word()), Role::Primary);
+    }
+}
