@@ -24,6 +24,12 @@ pub struct SourceStatus {
     /// Where its messages are sent to; null when it is not sent to over HTTP.
     #[schema(example = "/ingest/alertmanager")]
     pub path: Option<String>,
+    /// The connection to its broker; null when it is no MQTT source.
+    pub connection: Option<SourceConnection>,
+    /// What was wrong with the last message that could not be used since the daemon started.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<Time>,
     /// Whether messages are taken without a secret.
     pub open: bool,
     /// Whether its own list of alerts is asked for.
@@ -34,6 +40,26 @@ pub struct SourceStatus {
     pub messages: BTreeMap<String, u64>,
     /// How far its clock is ahead of ours; null when not known.
     pub skew_s: Option<f64>,
+}
+
+/// The connection of a source to its broker.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct SourceConnection {
+    /// The broker.
+    #[schema(example = "mqtts://broker.example:8883")]
+    pub broker: String,
+    /// Whether the broker has accepted us and the connection stands.
+    pub connected: bool,
+    /// Since when that is so.
+    pub since: Option<Time>,
+    /// Whether the broker had kept our session, with what came meanwhile, at the last connect.
+    pub session_kept: bool,
+    /// Whether messages wait at the broker because they cannot be stored.
+    pub waiting: bool,
+    /// What went wrong last; kept when it is over.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<Time>,
 }
 
 const SORTING: Sorting = Sorting {

@@ -3,6 +3,7 @@
 //! Stages start bottom-up (store, engine, api with ingest) and stop top-down, each with a deadline; their sum stays
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
+mod brokers;
 mod janitor;
 mod listeners;
 mod lock;
@@ -40,6 +41,7 @@ use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
 
+use brokers::Brokers;
 use janitor::Janitor;
 use lock::{FileLock, Instance};
 use polls::Polls;
@@ -162,6 +164,7 @@ async fn run(
         logs: shell.logs,
         clock: shell.clock,
         reload: shell.reload,
+        instance: instance.name().to_owned(),
     };
     start_side(&mut supervisor, &side_stage, side, core);
 
@@ -236,11 +239,15 @@ struct Side {
     logs: LogHandle,
     clock: Clock,
     reload: ReloadRequest,
+    instance: String,
 }
 
-/// Starts polls, deleting, reloading and the notice of readiness.
+/// Starts polls, brokers, deleting, reloading and the notice of readiness.
 fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core) {
     let (polls_in, polls) = watch::channel(wiring::poll_setups(&side.settings));
+    let (brokers_in, brokers) =
+        watch::channel(wiring::broker_setups(&side.settings, &side.instance));
+    let brokers = Brokers::new(brokers, core.ingest.clone());
     let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
     let clock = side.clock;
     let poller = Polls::new(polls, core.engine.clone(), clock.clone());
@@ -251,6 +258,8 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         logs: side.logs,
         rules: core.rules,
         polls: polls_in,
+        brokers: brokers_in,
+        instance: side.instance,
         settings: settings_in,
         ingest: core.ingest,
         tls: side.tls,
@@ -259,6 +268,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let reload = side.reload;
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
+    supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
     supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
     supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));

@@ -12,20 +12,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::api::auth::{AuthSetup, TokenKey};
-use crate::api::sources::SourceStatus;
+use crate::api::sources::{SourceConnection, SourceStatus};
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
-use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
+use crate::config::mqtt::{MqttSettings, MqttVersion, Retained};
+use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings};
 use crate::core::time::Span;
 use crate::engine::handle::EngineHandle;
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
+use crate::ingest::mqtt::{BrokerSetup, Hello, LinkState, RECEIVE_MAX, Version};
 use crate::ingest::reconcile::PollSetup;
 use crate::ingest::{Ingest, IngestSetup};
 use crate::runtime::clock::Clock;
 use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::Limits;
 use crate::runtime::supervise::Stage;
-use crate::runtime::tls::{TlsHolder, TlsPaths};
+use crate::runtime::tls::{ClientTlsPaths, TlsHolder, TlsPaths};
 use crate::store::Db;
 use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
@@ -142,6 +144,57 @@ pub(super) fn poll_setups(settings: &Settings) -> Vec<PollSetup> {
         .collect()
 }
 
+/// The brokers, each with the client id of this installation unless the operator chose one.
+pub(crate) fn broker_setups(settings: &Settings, instance: &str) -> Vec<BrokerSetup> {
+    let sources = settings.sources.iter();
+    sources
+        .filter_map(|source| Some(broker_setup(source, source.mqtt.as_ref()?, instance)))
+        .collect()
+}
+
+fn broker_setup(source: &SourceSettings, mqtt: &MqttSettings, instance: &str) -> BrokerSetup {
+    let seconds = |span: Span| span.as_millis() / 1000;
+    let login = mqtt.user.clone().map(|user| {
+        let password = mqtt
+            .password
+            .as_ref()
+            .map(|password| password.expose().to_owned());
+        (user, password.unwrap_or_default())
+    });
+    let hello = Hello {
+        version: match mqtt.version {
+            MqttVersion::V3 => Version::V3,
+            MqttVersion::V5 => Version::V5,
+        },
+        client_id: mqtt
+            .client_id
+            .clone()
+            .unwrap_or_else(|| format!("watchbell-{}-{instance}", source.name)),
+        keep_alive: u16::try_from(seconds(mqtt.keep_alive)).unwrap_or(u16::MAX),
+        login,
+        session_expiry: u32::try_from(seconds(mqtt.session_expiry)).unwrap_or(u32::MAX),
+        packet_max: u32::try_from(mqtt.packet_max).unwrap_or(u32::MAX),
+        receive_max: RECEIVE_MAX,
+    };
+    BrokerSetup {
+        source: source.name.clone(),
+        host: mqtt.host.clone(),
+        port: mqtt.port,
+        shown: mqtt.shown(),
+        tls: mqtt.is_tls.then(|| ClientTlsPaths {
+            ca: mqtt.ca.clone(),
+            identity: mqtt.identity.clone(),
+        }),
+        hello,
+        filters: mqtt.subscribe.clone(),
+        shared_group: mqtt.shared_group.clone(),
+        ignores_retained: mqtt.retained == Retained::Ignore,
+        is_sparkplug: source.kind == SourceKind::Sparkplug,
+        is_mapped: source.mapping.is_some(),
+        asks_rebirth: mqtt.rebirth,
+    }
+}
+
 /// A span as the runtime takes it; negative ones are none.
 pub(super) fn duration(span: Span) -> Duration {
     Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(0))
@@ -226,7 +279,10 @@ fn source_status(door: &Door) -> SourceStatus {
     SourceStatus {
         name: door.name.clone(),
         kind: door.kind().to_owned(),
-        path: Some(door.path.clone()),
+        path: (!door.is_remote()).then(|| door.path.clone()),
+        connection: door.is_remote().then(|| connection(door.link.state())),
+        last_error: seen.last_error,
+        last_error_at: seen.last_error_at.map(Into::into),
         open: !door.is_guarded(),
         reconciled: door.is_reconciled,
         last_message_at: seen.last_message_at.map(Into::into),
@@ -234,6 +290,18 @@ fn source_status(door: &Door) -> SourceStatus {
             .map(|(outcome, counter)| (outcome.to_owned(), counter.get()))
             .into(),
         skew_s: seen.skew.map(duration_s),
+    }
+}
+
+fn connection(state: LinkState) -> SourceConnection {
+    SourceConnection {
+        broker: state.broker,
+        connected: state.is_connected,
+        since: state.since.map(Into::into),
+        session_kept: state.is_session_kept,
+        waiting: state.is_waiting,
+        last_error: state.last_error,
+        last_error_at: state.last_error_at.map(Into::into),
     }
 }
 

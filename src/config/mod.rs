@@ -12,6 +12,7 @@ pub mod error;
 mod files;
 mod keys;
 mod mapping;
+pub mod mqtt;
 pub mod presets;
 mod reader;
 pub mod rules;

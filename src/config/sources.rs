@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use crate::config::error::Complaint;
 use crate::config::keys::Keys;
 use crate::config::mapping;
+use crate::config::mqtt;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
@@ -22,13 +23,13 @@ use crate::core::time::Span;
 const KINDS: &[(&str, Option<SourceKind>)] = &[
     ("alertmanager", Some(SourceKind::Alertmanager)),
     ("json", Some(SourceKind::Json)),
-    ("mqtt", None),
+    ("mqtt", Some(SourceKind::Mqtt)),
     ("pagerduty", Some(SourceKind::PagerDuty)),
     ("opsgenie", Some(SourceKind::Opsgenie)),
     ("cloudevents", Some(SourceKind::CloudEvents)),
     ("sns", Some(SourceKind::Sns)),
     ("heartbeat", None),
-    ("sparkplug", None),
+    ("sparkplug", Some(SourceKind::Sparkplug)),
 ];
 /// Bytes of a source name, which is part of every alert key.
 const NAME_BYTES_MAX: usize = 64;
@@ -86,7 +87,7 @@ fn refuse_kind(table: &TableReader<'_>) {
 
 fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
     let mut defaults = SourceRules::default();
-    if kind.keys_word().is_some() {
+    if kind.is_unrepeated() {
         defaults.expire_after = EXPIRE_AFTER_UNREPEATED;
     }
     let (preset, mapping) = mapping::read(table, kind);
@@ -108,6 +109,7 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
             .unwrap_or(defaults.reorder_window),
         reconcile: table.table("reconcile").and_then(reconcile),
         api: false,
+        mqtt: mqtt::read(table, kind, mapping.is_some()),
         preset,
         mapping,
     }
@@ -185,7 +187,7 @@ fn check_open(table: &TableReader<'_>, source: &SourceSettings, exposed: Option<
         let complaint = Complaint::new("the source is open to everybody and has a secret");
         table.refuse(Some("open"), complaint.hint("remove one of the two"));
     }
-    let has_secret = has_secret || source.kind.keys_word().is_some();
+    let has_secret = has_secret || source.kind.keys_word().is_some() || source.kind.has_broker();
     let (Some(address), false, false) = (exposed, has_secret, source.is_open) else {
         return;
     };

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::Incoming;
+use super::mqtt::Link;
 use crate::core::limits;
 use crate::core::observation::Observation;
 use crate::core::time::{Span, Timestamp};
@@ -28,7 +30,7 @@ const SKEW_MESSAGES: usize = 20;
 pub struct SourceSetup {
     /// Its name, which is in the path.
     pub name: String,
-    /// The path that its senders are given.
+    /// The path that its senders are given; empty when they publish to a broker.
     pub path: String,
     /// Its decoder.
     pub decoder: Arc<dyn Source>,
@@ -134,6 +136,8 @@ pub struct Door {
     pub series: SourceMetrics,
     /// What was seen there.
     pub seen: Arc<Seen>,
+    /// The connection to its broker, if it has one.
+    pub link: Arc<Link>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
     decoder: Arc<dyn Source>,
@@ -150,12 +154,18 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
-    pub(super) fn new(setup: SourceSetup, series: SourceMetrics, seen: Option<Arc<Seen>>) -> Self {
+    /// A door; what is known of the one before it of the same name is kept.
+    pub(super) fn new(setup: SourceSetup, series: SourceMetrics, before: Option<&Self>) -> Self {
         Self {
             name: setup.name,
             path: setup.path,
             series,
-            seen: seen.unwrap_or_default(),
+            seen: before
+                .map(|door| Arc::clone(&door.seen))
+                .unwrap_or_default(),
+            link: before
+                .map(|door| Arc::clone(&door.link))
+                .unwrap_or_default(),
             decoder: setup.decoder,
             credentials: setup.credentials,
             keys: setup.keys,
@@ -170,7 +180,17 @@ impl Door {
 
     /// Whether a sender has to prove who it is.
     pub fn is_guarded(&self) -> bool {
-        !self.credentials.is_empty() || self.has_keys()
+        !self.credentials.is_empty() || self.has_keys() || self.is_remote()
+    }
+
+    /// Whether its senders publish to a broker instead of coming to us.
+    pub fn is_remote(&self) -> bool {
+        self.path.is_empty()
+    }
+
+    /// Whether its decoder looks at a header.
+    pub(super) fn reads_header(&self, name: &str) -> bool {
+        self.decoder.reads_header(name)
     }
 
     /// Whether it is found by a key and has paths of its own.
@@ -190,7 +210,7 @@ impl Door {
             .credentials
             .iter()
             .fold(false, |fits, credential| credential.opens(headers) | fits);
-        fits || (self.credentials.is_empty() && !self.has_keys())
+        fits || (self.credentials.is_empty() && !self.has_keys() && !self.is_remote())
     }
 
     /// What a message says.
@@ -320,8 +340,10 @@ impl Seen {
     }
 
     /// Whether the very same bytes came a short while ago.
-    pub(super) fn is_duplicate(&self, body: &[u8], now: Timestamp) -> bool {
-        let hash = xxh3_128(body);
+    pub(super) fn is_duplicate(&self, message: &Incoming, now: Timestamp) -> bool {
+        // Plain payloads of two topics are often the same.
+        let topic = message.envelope.topic.as_bytes();
+        let hash = xxh3_128(&message.body) ^ xxh3_128(topic).rotate_left(1);
         let mut facts = self.lock();
         let known = facts
             .hashes

@@ -63,7 +63,7 @@ async fn receive(
         body::drain(&mut body).await;
         return unknown(&ingest, &source).into_response();
     };
-    if door.has_keys() {
+    if door.has_keys() || door.is_remote() {
         body::drain(&mut body).await;
         return elsewhere(&door).into_response();
     }
@@ -308,11 +308,16 @@ fn unknown(ingest: &Ingest, source: &str) -> Problem {
 
 fn elsewhere(door: &Door) -> Problem {
     let (name, path) = (&door.name, &door.path);
+    let how = if door.is_remote() {
+        "by its broker, not over HTTP; publish there".to_owned()
+    } else {
+        format!("at {path}, with one of its keys")
+    };
     Problem::new(
         StatusCode::NOT_FOUND,
         "unknown-source",
         "Unknown source",
-        format!("source {name:?} is fed at {path}, with one of its keys"),
+        format!("source {name:?} is fed {how}"),
     )
 }
 

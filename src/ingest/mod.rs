@@ -6,6 +6,7 @@
 pub mod body;
 pub mod door;
 pub mod http;
+pub mod mqtt;
 pub mod opsgenie;
 mod opsgenie_answers;
 pub mod pagerduty;
@@ -205,8 +206,8 @@ impl Ingest {
             .sources
             .into_iter()
             .map(|source| {
-                let known = before.get(&source.name).map(|door| Arc::clone(&door.seen));
                 let series = self.0.metrics.source(&source.name);
+                let known = before.get(&source.name).map(AsRef::as_ref);
                 let door = Door::new(source, series, known);
                 (door.name.clone(), Arc::new(door))
             })
@@ -217,6 +218,11 @@ impl Ingest {
         self.0.doors.store(Arc::new(doors));
         self.0.body_max.store(setup.body_max, Ordering::Relaxed);
         self.0.inbox_rows.store(setup.inbox_rows, Ordering::Relaxed);
+    }
+
+    /// Our time.
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     /// The door of a source.
@@ -377,7 +383,7 @@ impl Ingest {
             .append(input, Some(observations), None)
             .await?;
         // Only now: a message that is sent again because it was not stored is no duplicate.
-        let is_duplicate = door.seen.is_duplicate(&message.body, now);
+        let is_duplicate = door.seen.is_duplicate(&message, now);
         if rejects.count > 0 {
             self.put_aside(door, "bad_items", rejects.detail(), message)
                 .await?;

@@ -96,6 +96,7 @@ fn claim(payload: &str, claim: Claim) -> Said {
                 ..AlertText::default()
             }),
             undelivered: 0,
+            is_retained: false,
         },
     }
 }
