@@ -46,6 +46,7 @@ use janitor::Janitor;
 use lock::{FileLock, Instance};
 use polls::Polls;
 use reload::Reloader;
+pub(crate) use wiring::broker_setups;
 
 /// The partition of a daemon that has only one.
 const PARTITION: i64 = 0;
@@ -121,10 +122,7 @@ async fn run(
     metrics.leader.set(1);
     // Before anything runs that would have to be stopped when an address is taken.
     let listeners = listeners::open(&settings, inherited, tls.as_ref()).await?;
-    let addresses = listeners
-        .iter()
-        .map(Listener::local_addr)
-        .collect::<Result<_, _>>()?;
+    let addresses = listeners::addresses(&listeners)?;
 
     let mut supervisor = Supervisor::new();
     let inside = Inside {
@@ -245,8 +243,7 @@ struct Side {
 /// Starts polls, brokers, deleting, reloading and the notice of readiness.
 fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core) {
     let (polls_in, polls) = watch::channel(wiring::poll_setups(&side.settings));
-    let (brokers_in, brokers) =
-        watch::channel(wiring::broker_setups(&side.settings, &side.instance));
+    let (brokers_in, brokers) = watch::channel(broker_setups(&side.settings, &side.instance));
     let brokers = Brokers::new(brokers, core.ingest.clone());
     let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
     let clock = side.clock;

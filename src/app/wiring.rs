@@ -20,7 +20,7 @@ use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettin
 use crate::core::time::Span;
 use crate::engine::handle::EngineHandle;
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
-use crate::ingest::mqtt::{BrokerSetup, Hello, LinkState, RECEIVE_MAX, Version};
+use crate::ingest::mqtt::{BrokerSetup, Hello, LinkState, RECEIVE_MAX, SparkplugSetup, Version};
 use crate::ingest::reconcile::PollSetup;
 use crate::ingest::{Ingest, IngestSetup};
 use crate::runtime::clock::Clock;
@@ -189,9 +189,10 @@ fn broker_setup(source: &SourceSettings, mqtt: &MqttSettings, instance: &str) ->
         filters: mqtt.subscribe.clone(),
         shared_group: mqtt.shared_group.clone(),
         ignores_retained: mqtt.retained == Retained::Ignore,
-        is_sparkplug: source.kind == SourceKind::Sparkplug,
-        is_mapped: source.mapping.is_some(),
-        asks_rebirth: mqtt.rebirth,
+        sparkplug: (source.kind == SourceKind::Sparkplug).then(|| SparkplugSetup {
+            is_mapped: source.mapping.is_some(),
+            asks_rebirth: mqtt.rebirth,
+        }),
     }
 }
 

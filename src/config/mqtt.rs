@@ -119,23 +119,9 @@ pub(super) fn read(
     kind: SourceKind,
     is_mapped: bool,
 ) -> Option<Arc<MqttSettings>> {
+    refuse_others(table, kind);
     if !kind.has_broker() {
-        // Asked for, so that the complaint is about the kind and not about an unknown key.
-        for key in KEYS {
-            if !table.has(key) {
-                continue;
-            }
-            table.skip(key);
-            let message = format!("kind {:?} has no {key}", kind.word());
-            let hint = "remove it, or write kind = \"mqtt\"";
-            table.refuse(Some(key), Complaint::new(message).hint(hint));
-        }
         return None;
-    }
-    for key in OTHERS.into_iter().filter(|key| table.has(key)) {
-        let message = format!("kind {:?} does not take {key}", kind.word());
-        let hint = "remove it; the broker decides who may publish";
-        table.refuse(Some(key), Complaint::new(message).hint(hint));
     }
     let url = table.required("url", broker_url);
     let subscribe = subscriptions(table, kind, is_mapped);
@@ -155,18 +141,17 @@ pub(super) fn read(
         );
     }
     let tls = table.table("tls").map(tls).unwrap_or_default();
-    let (host, port, is_tls) = url?;
-    if table.has("tls") && !is_tls {
+    if table.has("tls") && url.as_ref().is_some_and(|(_, _, is_tls)| !is_tls) {
         let complaint = Complaint::new("tls is set, but the url begins with mqtt://");
         table.refuse(
             Some("tls"),
             complaint.hint("write mqtts:// in the url, or remove tls"),
         );
     }
-    Some(Arc::new(MqttSettings {
-        host,
-        port,
-        is_tls,
+    let mut settings = MqttSettings {
+        host: String::new(),
+        port: 0,
+        is_tls: false,
         version: table.optional("version", version).unwrap_or_default(),
         subscribe,
         shared_group,
@@ -194,7 +179,31 @@ pub(super) fn read(
             )
             .unwrap_or_default(),
         rebirth: table.optional("rebirth", values::flag).unwrap_or_default(),
-    }))
+    };
+    (settings.host, settings.port, settings.is_tls) = url?;
+    Some(Arc::new(settings))
+}
+
+/// Complains about keys of a broker where there is none, and about those of senders that come to us where there is one.
+fn refuse_others(table: &mut TableReader<'_>, kind: SourceKind) {
+    if !kind.has_broker() {
+        // Asked for, so that the complaint is about the kind and not about an unknown key.
+        for key in KEYS {
+            if !table.has(key) {
+                continue;
+            }
+            table.skip(key);
+            let message = format!("kind {:?} has no {key}", kind.word());
+            let hint = "remove it, or write kind = \"mqtt\"";
+            table.refuse(Some(key), Complaint::new(message).hint(hint));
+        }
+        return;
+    }
+    for key in OTHERS.into_iter().filter(|key| table.has(key)) {
+        let message = format!("kind {:?} does not take {key}", kind.word());
+        let hint = "remove it; the broker decides who may publish";
+        table.refuse(Some(key), Complaint::new(message).hint(hint));
+    }
 }
 
 fn subscriptions(

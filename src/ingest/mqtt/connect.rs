@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::BrokerSetup;
-use super::session::Stream;
+use super::line::Stream;
 use crate::runtime::tls::client_config;
 
 /// Time for a connection, with TLS.
@@ -18,11 +18,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects; the error says what failed and what to look at.
 pub(super) async fn connect(setup: &BrokerSetup) -> Result<Box<dyn Stream>, String> {
-    let shown = &setup.shown;
     match timeout(CONNECT_TIMEOUT, connected(setup)).await {
-        Ok(connected) => connected.map_err(|error| format!("{shown}: {error}")),
+        Ok(connected) => connected,
         Err(_) => Err(format!(
-            "{shown} does not answer in {} s",
+            "does not answer in {} s",
             CONNECT_TIMEOUT.as_secs()
         )),
     }
@@ -39,7 +38,9 @@ async fn connected(setup: &BrokerSetup) -> Result<Box<dyn Stream>, String> {
         return Ok(Box::new(tcp));
     };
     // Read for each connection, so that renewed certificates are used.
-    let config = tokio::task::block_in_place(|| client_config(paths));
+    let paths = paths.clone();
+    let config = tokio::task::spawn_blocking(move || client_config(&paths)).await;
+    let config = config.map_err(|error| error.to_string())?;
     let config = config.map_err(|error| error.to_string())?;
     let name = ServerName::try_from(setup.host.clone())
         .map_err(|_| format!("{:?} is no name for a certificate", setup.host))?;

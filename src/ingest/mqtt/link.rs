@@ -8,7 +8,11 @@ use crate::core::time::Timestamp;
 
 /// The connection of one source. Shared by the task that holds it and those who show it.
 #[derive(Debug, Default)]
-pub struct Link(Mutex<LinkState>);
+pub struct Link {
+    state: Mutex<LinkState>,
+    /// What was subscribed last and under which client id, so that a reload can take it back.
+    subscribed: Mutex<(String, Vec<String>)>,
+}
 
 /// What is shown of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,11 +72,26 @@ impl Link {
         state.last_error_at = Some(now);
     }
 
+    /// Notes what is subscribed from now on; returns what no longer is.
+    pub(super) fn subscribes(&self, client_id: &str, filters: Vec<String>) -> Vec<String> {
+        let mut subscribed = self
+            .subscribed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *subscribed, (client_id.to_owned(), filters));
+        if before.0 != client_id {
+            return Vec::new();
+        }
+        let mut gone = before.1;
+        gone.retain(|filter| !subscribed.1.contains(filter));
+        gone
+    }
+
     pub(super) fn waits(&self, is_waiting: bool) {
         self.lock().is_waiting = is_waiting;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, LinkState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::packets::Publish;
 use super::window::Entry;
-use super::write::Wanted;
 use crate::sources::Envelope;
 use crate::sources::sparkplug::{self, Nodes, Topic};
 
@@ -23,7 +22,6 @@ const ASKED_MAX: usize = 10_000;
 pub(super) struct Memory {
     /// The last message that was committed under each packet id.
     committed: BTreeMap<u16, u128>,
-    subscribed: Vec<String>,
     nodes: Nodes,
     asked: BTreeMap<String, Instant>,
 }
@@ -40,14 +38,6 @@ impl Memory {
     /// The broker has no session of ours: packet ids begin anew.
     pub(super) fn forget_packets(&mut self) {
         self.committed.clear();
-    }
-
-    /// Notes what is subscribed from now on; returns what no longer is.
-    pub(super) fn subscribes(&mut self, wanted: &[Wanted]) -> Vec<String> {
-        let now: Vec<String> = wanted.iter().map(|wanted| wanted.filter.clone()).collect();
-        let mut before = std::mem::replace(&mut self.subscribed, now);
-        before.retain(|filter| !self.subscribed.contains(filter));
-        before
     }
 
     /// Notes that a message is committed.

@@ -4,6 +4,7 @@
 //! the broker is kept while we are away. Must not decide what a message means.
 
 mod connect;
+mod line;
 mod link;
 mod memory;
 mod packets;
@@ -64,11 +65,16 @@ pub struct BrokerSetup {
     pub shared_group: Option<String>,
     /// Whether messages that the broker kept are passed over.
     pub ignores_retained: bool,
-    /// Whether messages are of Sparkplug B.
-    pub is_sparkplug: bool,
-    /// Whether metrics of Sparkplug matter.
+    /// How Sparkplug B is read, if messages are of it.
+    pub sparkplug: Option<SparkplugSetup>,
+}
+
+/// How Sparkplug B is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SparkplugSetup {
+    /// Whether metrics matter.
     pub is_mapped: bool,
-    /// Whether nodes of Sparkplug are asked for new births.
+    /// Whether nodes are asked for new births.
     pub asks_rebirth: bool,
 }
 

@@ -348,3 +348,94 @@ fn advised(code: &str) -> String {
         spaced(code)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
+
+    /// A packet PUBLISH of quality 1.
+    fn publish(topic: &str, pkid: u16, payload: &[u8], version: Version) -> BytesMut {
+        let mut body = BytesMut::new();
+        body.extend_from_slice(&u16::try_from(topic.len()).unwrap().to_be_bytes());
+        body.extend_from_slice(topic.as_bytes());
+        body.extend_from_slice(&pkid.to_be_bytes());
+        if version == Version::V5 {
+            body.extend_from_slice(&[0]);
+        }
+        body.extend_from_slice(payload);
+        let mut packet = BytesMut::from(&[0x32][..]);
+        let mut rest = body.len();
+        loop {
+            let [low, ..] = (rest % 128).to_le_bytes();
+            rest /= 128;
+            packet.extend_from_slice(&[if rest > 0 { low | 0x80 } else { low }]);
+            if rest == 0 {
+                break;
+            }
+        }
+        packet.extend_from_slice(&body);
+        packet
+    }
+
+    #[test]
+    fn what_is_too_large_is_passed_over_in_any_pieces() {
+        for (version, piece) in [(Version::V3, 1), (Version::V5, 7), (Version::V3, 100_000)] {
+            let mut stream = publish("a/large", 7, &[b'x'; 5_000], version);
+            stream.extend_from_slice(&publish("a/small", 8, b"ON", version));
+            let mut frames = Frames::new(version, 1_000);
+            let mut got = Vec::new();
+            for piece in stream.chunks(piece) {
+                frames.buffer.extend_from_slice(piece);
+                while let Some(packet) = frames.next().unwrap() {
+                    got.push(packet);
+                }
+            }
+            let [
+                Packet::TooLarge {
+                    publish: large,
+                    size,
+                },
+                Packet::Publish(small),
+            ] = &got[..]
+            else {
+                panic!("{got:?}");
+            };
+            assert_eq!(
+                (large.topic.as_str(), large.pkid, large.qos),
+                ("a/large", 7, 1)
+            );
+            assert!(*size > 5_000);
+            assert_eq!(
+                (small.topic.as_str(), small.pkid, &small.payload[..]),
+                ("a/small", 8, &b"ON"[..])
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), is_five in any::<bool>()) {
+            let version = if is_five { Version::V5 } else { Version::V3 };
+            let mut frames = Frames::new(version, 64);
+            frames.buffer.extend_from_slice(&bytes);
+            let mut count = 0;
+            while let Ok(Some(_)) = frames.next() {
+                count += 1;
+                prop_assert!(count <= bytes.len(), "each packet takes bytes");
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read(topic in "[a-zä/]{1,20}", pkid in 1..=u16::MAX, payload in prop::collection::vec(any::<u8>(), 0..50)) {
+            for version in [Version::V3, Version::V5] {
+                let mut frames = Frames::new(version, 1_000);
+                frames.buffer = publish(&topic, pkid, &payload, version);
+                let Ok(Some(Packet::Publish(got))) = frames.next() else {
+                    return Err(proptest::test_runner::TestCaseError::fail("no publish"));
+                };
+                prop_assert_eq!((got.topic.as_str(), got.pkid, &got.payload[..]), (topic.as_str(), pkid, &payload[..]));
+            }
+        }
+    }
+}

@@ -6,26 +6,23 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use smol_str::SmolStr;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::line::{ANSWER_TIMEOUT, Line};
 use super::link::Link;
 use super::memory::{Memory, Rebirth};
-use super::packets::{Connected, Frames, Malformed, Packet, Publish};
+use super::packets::{Malformed, Packet, Publish};
 use super::window::{Entry, Outcome, Trouble, Window, Work};
-use super::write::{Hello, Wanted, Writer};
-use super::{BrokerSetup, connect};
+use super::write::{Hello, Wanted};
+use super::{BrokerSetup, SparkplugSetup, connect};
 use crate::ingest::door::Door;
 use crate::ingest::{Incoming, Ingest};
 use crate::sources::Envelope;
 
-/// Time for the answer to a CONNECT, and for each write.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for what is under way to be committed when we stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Waits between attempts at a store that takes nothing.
@@ -47,24 +44,15 @@ impl From<Malformed> for Ended {
     }
 }
 
-/// Anything that carries bytes both ways.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// One connection.
 pub(super) struct Session<'a> {
     setup: &'a BrokerSetup,
     ingest: &'a Ingest,
     memory: &'a mut Memory,
     link: &'a Link,
-    stream: Box<dyn Stream>,
-    writer: Writer,
-    frames: Frames,
-    out: BytesMut,
+    line: Line,
     window: Window,
     keep_alive: Duration,
-    read_at: Instant,
     retry: Option<Retry>,
 }
 
@@ -82,69 +70,41 @@ impl<'a> Session<'a> {
         ingest: &'a Ingest,
         (memory, link): (&'a mut Memory, &'a Link),
     ) -> Result<Self, Ended> {
-        let stream = connect::connect(setup).await.map_err(Ended::Lost)?;
-        let packet_max = usize::try_from(setup.hello.packet_max).unwrap_or(usize::MAX);
+        let lost = |error| Ended::Lost(format!("{} {error}", setup.shown));
+        let stream = connect::connect(setup).await.map_err(lost)?;
+        let (line, connected) = Line::open(stream, &setup.hello, false).await?;
+        let seconds = connected.keep_alive.filter(|seconds| *seconds > 0);
+        let seconds = seconds.unwrap_or(setup.hello.keep_alive);
         let mut session = Self {
             setup,
             ingest,
             memory,
             link,
-            stream,
-            writer: Writer(setup.hello.version),
-            frames: Frames::new(setup.hello.version, packet_max),
-            out: BytesMut::new(),
+            line,
             window: Window::new(ingest.clone(), &setup.source),
-            keep_alive: Duration::from_secs(setup.hello.keep_alive.into()),
-            read_at: Instant::now(),
+            keep_alive: Duration::from_secs(seconds.into()),
             retry: None,
         };
-        session
-            .writer
-            .connect(&setup.hello, false, &mut session.out)?;
-        session.flush().await?;
-        let connected = match timeout(ANSWER_TIMEOUT, session.first_packet()).await {
-            Ok(connected) => connected?,
-            Err(_) => {
-                let text = "the broker does not answer; is this its MQTT port, and with or without TLS as the url says?";
-                return Err(Ended::Lost(text.to_owned()));
-            }
-        };
-        session.connected(connected)?;
-        session.flush().await?;
+        session.subscribe(connected.is_present)?;
+        session.line.flush().await?;
         Ok(session)
     }
 
-    async fn first_packet(&mut self) -> Result<Connected, Ended> {
-        loop {
-            match self.frames.next()? {
-                Some(Packet::Connected(connected)) => return Ok(connected),
-                Some(_) => {
-                    let text = "the broker answers a connect with something else";
-                    return Err(Ended::Lost(text.to_owned()));
-                }
-                None => self.read().await?,
-            }
-        }
-    }
-
-    fn connected(&mut self, connected: Connected) -> Result<(), Ended> {
-        if let Some(refusal) = connected.refusal {
-            return Err(Ended::Lost(refusal));
-        }
-        if let Some(seconds) = connected.keep_alive.filter(|seconds| *seconds > 0) {
-            self.keep_alive = Duration::from_secs(seconds.into());
-        }
-        if !connected.is_present {
+    fn subscribe(&mut self, is_session_kept: bool) -> Result<(), Ended> {
+        if !is_session_kept {
             self.memory.forget_packets();
         }
         let wanted = wanted(self.setup);
-        let gone = self.memory.subscribes(&wanted);
+        let filters = wanted.iter().map(|wanted| wanted.filter.clone());
+        let gone = self
+            .link
+            .subscribes(&self.setup.hello.client_id, filters.collect());
         if !gone.is_empty() {
-            self.writer.unsubscribe(&gone, &mut self.out)?;
+            self.line.writer.unsubscribe(&gone, &mut self.line.out)?;
         }
         // Also when the session is there: what it is subscribed to may be from another configuration.
-        self.writer.subscribe(&wanted, &mut self.out)?;
-        self.link.connected(self.ingest.now(), connected.is_present);
+        self.line.writer.subscribe(&wanted, &mut self.line.out)?;
+        self.link.connected(self.ingest.now(), is_session_kept);
         Ok(())
     }
 
@@ -179,12 +139,12 @@ impl<'a> Session<'a> {
         stop: &CancellationToken,
     ) -> Result<(), Ended> {
         while self.window.has_room() {
-            match self.frames.next()? {
+            match self.line.frames.next()? {
                 Some(packet) => self.take(packet)?,
                 None => break,
             }
         }
-        self.flush().await?;
+        self.line.flush().await?;
         let has_room = self.window.has_room();
         let retry_at = self.retry.and_then(|retry| retry.at);
         tokio::select! {
@@ -197,7 +157,7 @@ impl<'a> Session<'a> {
                 }
                 self.window.start();
             }
-            read = read_into(&mut self.stream, &mut self.frames.buffer), if has_room => self.was_read(read)?,
+            read = self.line.read(), if has_room => read?,
             _ = pings.tick() => self.ping(has_room)?,
         }
         // All others that are done too, so that their acknowledgements are written together.
@@ -219,8 +179,9 @@ impl<'a> Session<'a> {
                     };
                     counter.inc();
                 }
-                self.writer
-                    .acknowledge(entry.qos, entry.pkid, &mut self.out);
+                self.line
+                    .writer
+                    .acknowledge(entry.qos, entry.pkid, &mut self.line.out);
                 if self.retry.take().is_some() {
                     log::info!(source = self.setup.source.as_str(); "messages of {} are stored again", self.setup.source);
                     self.link.waits(false);
@@ -249,7 +210,7 @@ impl<'a> Session<'a> {
 
     fn take(&mut self, packet: Packet) -> Result<(), Ended> {
         match packet {
-            Packet::Publish(publish) => self.publish(publish),
+            Packet::Publish(publish) => self.publish(&publish),
             Packet::TooLarge { publish, size } => {
                 let limit = self.setup.hello.packet_max;
                 let detail = format!(
@@ -269,7 +230,7 @@ impl<'a> Session<'a> {
             }
             Packet::Release(pkid) => {
                 self.memory.released(pkid);
-                self.writer.complete(pkid, &mut self.out);
+                self.line.writer.complete(pkid, &mut self.line.out);
             }
             Packet::Subscribed(each) => self.subscribed(&each),
             Packet::Disconnect(why) => {
@@ -284,12 +245,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn publish(&mut self, publish: Publish) {
-        let hash = hash(&publish);
-        if self.memory.is_known(&publish, hash)
+    fn publish(&mut self, publish: &Publish) {
+        let hash = hash(publish);
+        if self.memory.is_known(publish, hash)
             || (publish.is_retained && self.setup.ignores_retained)
         {
-            return self.push(&publish, hash, Work::Nothing);
+            return self.push(publish, hash, Work::Nothing);
         }
         let filters = self.setup.filters.iter();
         let captures = filters
@@ -302,8 +263,8 @@ impl<'a> Session<'a> {
         let reads = |name: &SmolStr| door.as_ref().is_some_and(|door| door.reads_header(name));
         let properties = publish.properties.iter().filter(|(name, _)| reads(name));
         envelope.set_headers(properties.cloned());
-        if self.setup.is_sparkplug {
-            self.note_sparkplug(&publish, &mut envelope);
+        if let Some(sparkplug) = self.setup.sparkplug {
+            self.note_sparkplug(publish, &mut envelope, sparkplug);
         }
         let message = Incoming {
             body: publish.payload.clone(),
@@ -323,21 +284,28 @@ impl<'a> Session<'a> {
                 message,
             }
         };
-        self.push(&publish, hash, work);
+        self.push(publish, hash, work);
     }
 
-    fn note_sparkplug(&mut self, publish: &Publish, envelope: &mut Envelope) {
-        let setup = self.setup;
-        let rebirth = self
-            .memory
-            .note_sparkplug(publish, envelope, setup.is_mapped);
+    fn note_sparkplug(
+        &mut self,
+        publish: &Publish,
+        envelope: &mut Envelope,
+        setup: SparkplugSetup,
+    ) {
+        let memory = &mut self.memory;
+        let rebirth = memory.note_sparkplug(publish, envelope, setup.is_mapped);
         let Some(Rebirth { topic, is_due }) = rebirth else {
             return;
         };
         if setup.asks_rebirth && is_due {
             let payload = crate::sources::sparkplug::rebirth(self.ingest.now());
             // Only a wish: a node that cannot be asked is asked again later.
-            drop(self.writer.publish(&topic, &payload, &mut self.out));
+            drop(
+                self.line
+                    .writer
+                    .publish(&topic, &payload, &mut self.line.out),
+            );
         }
     }
 
@@ -375,47 +343,13 @@ impl<'a> Session<'a> {
 
     fn ping(&mut self, is_reading: bool) -> Result<(), Ended> {
         // Without room nothing is read, so silence says nothing.
-        if is_reading && self.read_at.elapsed() > self.keep_alive + ANSWER_TIMEOUT {
+        if is_reading && self.line.read_at.elapsed() > self.keep_alive + ANSWER_TIMEOUT {
             return Err(Ended::Lost(
                 "the broker does not answer any more".to_owned(),
             ));
         }
-        self.writer.ping(&mut self.out);
+        self.line.writer.ping(&mut self.line.out);
         Ok(())
-    }
-
-    fn was_read(&mut self, read: std::io::Result<usize>) -> Result<(), Ended> {
-        self.read_at = Instant::now();
-        match read {
-            Ok(0) => Err(Ended::Lost(
-                "the broker has closed the connection".to_owned(),
-            )),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Ended::Lost(format!("the connection broke: {error}"))),
-        }
-    }
-
-    async fn read(&mut self) -> Result<(), Ended> {
-        let read = read_into(&mut self.stream, &mut self.frames.buffer).await;
-        self.was_read(read)
-    }
-
-    async fn flush(&mut self) -> Result<(), Ended> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        let written = timeout(ANSWER_TIMEOUT, async {
-            self.stream.write_all(&self.out).await?;
-            self.stream.flush().await
-        });
-        match written.await {
-            Ok(Ok(())) => {
-                self.out.clear();
-                Ok(())
-            }
-            Ok(Err(error)) => Err(Ended::Lost(format!("the connection broke: {error}"))),
-            Err(_) => Err(Ended::Lost("the broker takes nothing any more".to_owned())),
-        }
     }
 
     /// Acknowledges what is still being stored, and says goodbye.
@@ -426,19 +360,12 @@ impl<'a> Session<'a> {
                 break;
             }
         }
-        self.writer.disconnect(&mut self.out);
-        // The connection ends either way.
-        drop(self.flush().await);
+        self.line.close().await;
     }
 
     fn door(&self) -> Option<std::sync::Arc<Door>> {
         self.ingest.door(&self.setup.source)
     }
-}
-
-async fn read_into(stream: &mut Box<dyn Stream>, buffer: &mut BytesMut) -> std::io::Result<usize> {
-    buffer.reserve(16 * 1024);
-    stream.read_buf(buffer).await
 }
 
 async fn until(at: Option<Instant>) {
@@ -474,42 +401,17 @@ fn hash(publish: &Publish) -> u128 {
 
 /// Introduces us under another client id, without a session, and says goodbye.
 pub(super) async fn probe(setup: &BrokerSetup) -> Result<(), String> {
-    let mut stream = connect::connect(setup).await?;
+    let stream = connect::connect(setup).await?;
     let hello = Hello {
         client_id: format!("{}-probe", setup.hello.client_id),
         ..setup.hello.clone()
     };
-    let writer = Writer(hello.version);
-    let mut frames = Frames::new(hello.version, usize::MAX);
-    let mut out = BytesMut::new();
-    let told = |error: Malformed| error.to_string();
-    writer.connect(&hello, true, &mut out).map_err(told)?;
-    let asked = timeout(ANSWER_TIMEOUT, async {
-        stream
-            .write_all(&out)
-            .await
-            .map_err(|error| error.to_string())?;
-        loop {
-            match frames.next().map_err(told)? {
-                Some(Packet::Connected(Connected { refusal: None, .. })) => return Ok(()),
-                Some(Packet::Connected(Connected {
-                    refusal: Some(why), ..
-                })) => return Err(why),
-                Some(_) => return Err("it answers a connect with something else".to_owned()),
-                None => match read_into(&mut stream, &mut frames.buffer).await {
-                    Ok(0) => return Err("it closes the connection".to_owned()),
-                    Ok(_) => {}
-                    Err(error) => return Err(format!("the connection broke: {error}")),
-                },
-            }
+    match Line::open(stream, &hello, true).await {
+        Ok((mut line, _)) => {
+            line.close().await;
+            Ok(())
         }
-    });
-    let answered = asked
-        .await
-        .unwrap_or_else(|_| Err("it does not answer a connect".to_owned()));
-    out.clear();
-    writer.disconnect(&mut out);
-    // The answer is known; how the connection ends does not matter.
-    drop(stream.write_all(&out).await);
-    answered
+        Err(Ended::Lost(why)) => Err(why),
+        Err(Ended::Stopped) => Ok(()),
+    }
 }

@@ -376,3 +376,6 @@ fn note(decoded: &mut Decoded, path: &str, problem: &str) {
         problem: problem.to_owned(),
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! same again by itself. Must not grow without bound, and must not read a clock.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use smol_str::{SmolStr, format_smolstr};
 
@@ -108,12 +109,16 @@ impl Nodes {
                 continue;
             };
             let entry = (SmolStr::new(name), metric.datatype.unwrap_or_default());
-            if node.aliases.contains_key(&alias) {
-                node.aliases.insert(alias, entry);
-            } else if room > 0 {
-                node.aliases.insert(alias, entry);
-                room = room.saturating_sub(1);
-                learned = learned.saturating_add(1);
+            match node.aliases.entry(alias) {
+                Entry::Occupied(mut known) => {
+                    known.insert(entry);
+                }
+                Entry::Vacant(free) if room > 0 => {
+                    free.insert(entry);
+                    room = room.saturating_sub(1);
+                    learned = learned.saturating_add(1);
+                }
+                Entry::Vacant(_) => {}
             }
         }
         self.aliases = self.aliases.saturating_add(learned);

@@ -319,6 +319,7 @@ async fn sources_are_listed_as_configured() {
         json!({
             "name": "am", "kind": "alertmanager", "path": "/ingest/am", "open": false, "reconciled": false,
             "last_message_at": null, "messages": {}, "skew_s": null,
+            "connection": null, "last_error": null, "last_error_at": null,
         })
     );
     assert_eq!(list["items"].as_array().unwrap().len(), 2);

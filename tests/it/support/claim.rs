@@ -102,6 +102,12 @@ fn claim(payload: &str, claim: Claim) -> Said {
 }
 
 impl Said {
+    /// A broker had kept it.
+    pub(crate) fn retained(mut self) -> Self {
+        self.observation.is_retained = true;
+        self
+    }
+
     pub(crate) fn start(self, at: &str) -> Self {
         self.start_at(Some(t(at)))
     }
