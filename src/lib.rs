@@ -27,9 +27,12 @@
 //! | [`runtime`] | clock, entropy, tasks, signals, sockets, TLS | telemetry, `core::time` |
 //! | [`config`] | files in, checked settings out | core |
 //! | [`sources`] | bytes of a sender in, observations out | core |
+//! | [`importers`] | bytes of a CMDB export in, one neutral picture out | core |
 //! | [`store`] | durable state: one SQL text for SQLite and PostgreSQL | core, telemetry |
 //! | [`engine`] | the only one who decides; recovery is start-up | core, store, runtime, telemetry |
 //! | [`ingest`] | who may send, how much, and the answer after commit | core, sources, store (inbox), engine handle, runtime, telemetry |
+//! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |
+//! | [`simulate`] | histories from files through the core on virtual time | core, lab, sources (words) |
 //! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry |
 //! | [`app`] | who knows whom; start and stop | all |
 //! | [`cli`] | every command of the program | all |
@@ -63,8 +66,11 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod engine;
+pub mod importers;
 pub mod ingest;
+pub mod lab;
 pub mod runtime;
+pub mod simulate;
 pub mod sources;
 pub mod store;
 pub mod telemetry;

@@ -4,6 +4,11 @@
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     // With no default, or two, the first TLS handshake would panic. It fails only when there is one already.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());

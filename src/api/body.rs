@@ -21,7 +21,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a body as JSON; an empty one counts as `{}`.
 pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let bytes = collect(body).await?;
+    let bytes = collect(body, BODY_BYTES_MAX).await?;
     let text = bytes.trim_ascii();
     let text = if text.is_empty() { b"{}" } else { text };
     if text.first() != Some(&b'{') {
@@ -31,15 +31,16 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> 
         .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))
 }
 
-async fn collect(mut body: Body) -> Result<BytesMut, Problem> {
+/// Reads a body of at most so many bytes.
+pub(super) async fn collect(mut body: Body, bytes_max: usize) -> Result<BytesMut, Problem> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame.map_err(|error| failure(&error))?.into_data() else {
             continue;
         };
-        if bytes.len().saturating_add(chunk.len()) > BODY_BYTES_MAX {
+        if bytes.len().saturating_add(chunk.len()) > bytes_max {
             drain(body).await;
-            let detail = format!("the body of a command has at most {BODY_BYTES_MAX} bytes");
+            let detail = format!("the body of this request has at most {bytes_max} bytes");
             return Err(Problem::new(Kind::TooLarge, detail));
         }
         bytes.extend_from_slice(&chunk);

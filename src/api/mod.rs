@@ -41,7 +41,7 @@ use crate::runtime::supervise::Stage;
 use crate::store::{Db, StoreError};
 use auth::{Auth, AuthSetup, Entropy};
 use problem::{Kind, Problem};
-use sources::SourceStatus;
+use sources::{SourceStatus, Trial, Tried};
 
 /// What the engine will answer to a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
@@ -59,6 +59,8 @@ pub struct ApiSetup {
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
+    /// What a source would make of a message; nothing when there is no such source.
+    pub try_source: Arc<dyn Fn(Trial) -> Option<Tried> + Send + Sync>,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

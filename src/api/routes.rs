@@ -83,7 +83,8 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::resolve))
         .routes(routes!(commands::close))
         .routes(routes!(commands::reopen))
-        .routes(routes!(commands::add_note));
+        .routes(routes!(commands::add_note))
+        .routes(routes!(sources::try_message));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke));

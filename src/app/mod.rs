@@ -25,7 +25,7 @@ use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::engine::handle::EngineHandle;
-use crate::engine::{Decode, Engine, EngineSetup};
+use crate::engine::{Decode, Engine, EngineSetup, rebind};
 use crate::ingest::opsgenie::OpsgenieApi;
 use crate::ingest::{self, Ingest};
 use crate::runtime::clock::Clock;
@@ -36,6 +36,7 @@ use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError};
 use crate::runtime::thread::on_own_thread;
 use crate::runtime::tls::TlsHolder;
 use crate::store::inbox::NewInput;
+use crate::store::query::sources::list_last_heard;
 use crate::store::writer::{Writer, WriterSetup};
 use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -52,6 +53,8 @@ pub(crate) use wiring::broker_setups;
 const PARTITION: i64 = 0;
 /// How often a standby looks whether the lease is free.
 const STANDBY_LOOK: Duration = Duration::from_secs(2);
+/// How long the start waits to learn when sources were last heard of.
+const RESTORE_TIME: Duration = Duration::from_secs(10);
 /// How long each stage may take to stop; the http stage has its drain time besides.
 const STAGE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -132,9 +135,9 @@ async fn run(
         heartbeats: heartbeats.clone(),
     };
     let core = start_core(&mut supervisor, &settings, claimed, inside);
+    restore_heard(&db, &core.ingest).await;
     let side_stage = supervisor.stage("side", STAGE_DEADLINE);
-    let drain = wiring::duration(settings.server.drain_timeout);
-    let http_stage = supervisor.stage("http", drain.saturating_add(STAGE_DEADLINE));
+    let http_stage = supervisor.stage("http", http_deadline(&settings));
 
     let state = wiring::api_state(wiring::ApiParts {
         settings: &settings,
@@ -263,6 +266,8 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         addresses: side.addresses,
     };
     let reload = side.reload;
+    let rebinding = core.engine.clone();
+    supervisor.spawn(stage, "rebind", |stop| done(rebind::run(rebinding, stop)));
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
@@ -328,6 +333,28 @@ fn start_core(
         engine: engine_handle,
         ingest,
         rules: rules_in,
+    }
+}
+
+/// How long the answers in flight may take at the end.
+fn http_deadline(settings: &Settings) -> Duration {
+    wiring::duration(settings.server.drain_timeout).saturating_add(STAGE_DEADLINE)
+}
+
+/// Tells the doors when each source was last heard of, so that a restart does not count as a sign of life.
+async fn restore_heard(db: &Db, ingest: &Ingest) {
+    let heard = async {
+        let mut conn = db.reader().await?;
+        list_last_heard(conn.lend(), PARTITION).await
+    };
+    match tokio::time::timeout(RESTORE_TIME, heard).await {
+        Ok(Ok(heard)) => ingest.restore(heard),
+        Ok(Err(error)) => {
+            log::warn!(error:% = error; "it is not known when sources were last heard of: {error}");
+        }
+        Err(_) => log::warn!(
+            "it is not known when sources were last heard of: the store takes too long to say"
+        ),
     }
 }
 

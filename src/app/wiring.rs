@@ -12,17 +12,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::api::auth::{AuthSetup, TokenKey};
-use crate::api::sources::{SourceConnection, SourceStatus};
+use crate::api::sources::{
+    SourceConnection, SourceErrors, SourceStatus, Trial, Tried, VolatileLabels,
+};
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
 use crate::config::mqtt::{MqttSettings, MqttVersion, Retained};
 use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings};
-use crate::core::time::Span;
+use crate::core::limits;
+use crate::core::time::{Span, Timestamp};
 use crate::engine::handle::EngineHandle;
+use crate::ingest::churn::Volatile;
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
 use crate::ingest::mqtt::{BrokerSetup, Hello, LinkState, RECEIVE_MAX, SparkplugSetup, Version};
 use crate::ingest::reconcile::PollSetup;
-use crate::ingest::{Ingest, IngestSetup};
+use crate::ingest::seen::Summary;
+use crate::ingest::{Incoming, Ingest, IngestSetup};
 use crate::runtime::clock::Clock;
 use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::Limits;
@@ -239,7 +244,8 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         stage,
     } = parts;
     let (submit, readiness) = (engine.clone(), engine);
-    let (figures, doors) = (ingest.clone(), ingest);
+    let (figures, doors, tried_at) = (ingest.clone(), ingest.clone(), ingest);
+    let (now, shown_at) = (clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
         db,
         submit: Arc::new(move |given| {
@@ -251,9 +257,10 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             doors
                 .doors()
                 .iter()
-                .map(|door| source_status(door))
+                .map(|door| source_status(door, shown_at.now()))
                 .collect()
         }),
+        try_source: Arc::new(move |trial| try_source(&tried_at, &now, trial)),
         metrics: Arc::new(move || {
             figures.refresh_figures();
             metrics.encode()
@@ -269,8 +276,31 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     })
 }
 
-fn source_status(door: &Door) -> SourceStatus {
-    let seen = door.seen.summary();
+/// What a source makes of a message, in the form of the API.
+fn try_source(ingest: &Ingest, clock: &Clock, trial: Trial) -> Option<Tried> {
+    let door = ingest.door(&trial.source)?;
+    let query = trial.query.as_deref();
+    let mut message = Incoming::of_request(door.decoder(), &trial.headers, query, trial.body);
+    message.envelope.topic = trial.topic.into();
+    let tried = message.tried(door.decoder(), &door.name, clock.now());
+    let items = tried.items.iter().map(serde_json::to_value);
+    Some(Tried {
+        items: items.filter_map(Result::ok).collect(),
+        source: tried.source,
+        kind: tried.kind,
+        understood: tried.understood,
+        error: tried.error,
+        observed: tried.observed,
+        rejected: tried.rejected,
+        skipped: tried.skipped,
+        tests: tried.tests,
+        notes: tried.notes,
+        advice: tried.advice,
+    })
+}
+
+fn source_status(door: &Door, now: Timestamp) -> SourceStatus {
+    let seen = door.seen.summary(now);
     let counts = [
         ("received", &door.series.received),
         ("stored", &door.series.stored),
@@ -278,19 +308,37 @@ fn source_status(door: &Door) -> SourceStatus {
         ("rejected", &door.series.rejected),
     ];
     SourceStatus {
+        warnings: warnings(&seen),
         name: door.name.clone(),
         kind: door.kind().to_owned(),
         path: (!door.is_remote()).then(|| door.path.clone()),
         connection: door.is_remote().then(|| connection(door.link.state())),
-        last_error: seen.last_error,
-        last_error_at: seen.last_error_at.map(Into::into),
         open: !door.is_guarded(),
         reconciled: door.is_reconciled,
         last_message_at: seen.last_message_at.map(Into::into),
+        silent_s: seen.last_message_at.map(|at| duration_s(now.since(at))),
+        last_test_at: seen.last_test_at.map(Into::into),
+        last_test: seen.last_test,
+        tests: seen.tests,
+        rate: (seen.rate * 1000.0).round() / 1000.0,
         messages: counts
             .map(|(outcome, counter)| (outcome.to_owned(), counter.get()))
             .into(),
+        errors: SourceErrors {
+            count: seen.errors,
+            last_at: seen.last_error_at.map(Into::into),
+            last_reason: seen.last_error,
+        },
         skew_s: seen.skew.map(duration_s),
+        volatile_labels: seen
+            .volatile
+            .into_iter()
+            .map(|found| VolatileLabels {
+                alertname: found.alertname,
+                labels: found.labels,
+                variants: found.variants,
+            })
+            .collect(),
     }
 }
 
@@ -304,6 +352,16 @@ fn connection(state: LinkState) -> SourceConnection {
         last_error: state.last_error,
         last_error_at: state.last_error_at.map(Into::into),
     }
+}
+
+fn warnings(seen: &Summary) -> Vec<String> {
+    let skew = seen.skew.filter(|skew| *skew > limits::SKEW_WARN);
+    let skew = skew.map(|skew| {
+        let ahead_s = skew.as_millis() / 1000;
+        format!("its clock is {ahead_s} s ahead of ours")
+    });
+    let volatile = seen.volatile.iter().map(Volatile::warning);
+    skew.into_iter().chain(volatile).collect()
 }
 
 fn duration_s(span: Span) -> f64 {

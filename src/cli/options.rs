@@ -62,6 +62,14 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// Everything.
+    pub fn all() -> Self {
+        Self {
+            limit: 0,
+            all: true,
+        }
+    }
+
     /// The most entries; `None` for all.
     pub fn at_most(self) -> Option<u64> {
         (!self.all).then_some(self.limit)

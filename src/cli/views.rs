@@ -166,6 +166,40 @@ pub struct DeadLetter {
     pub body: String,
 }
 
+/// A source.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// When its last message came.
+    pub last_message_at: Option<Rfc3339>,
+    /// When the last test message came.
+    pub last_test_at: Option<Rfc3339>,
+    /// Messages a second over the last minutes.
+    pub rate: f64,
+    /// Seconds by which its clock is ahead.
+    pub skew_s: Option<f64>,
+    /// What was wrong.
+    pub errors: SourceErrors,
+    /// What somebody should look at.
+    pub warnings: Vec<String>,
+}
+
+/// What was wrong with messages of a source.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SourceErrors {
+    /// How many messages could not be used in whole.
+    pub count: u64,
+    /// When the last one came.
+    pub last_at: Option<Rfc3339>,
+    /// What was wrong with it.
+    pub last_reason: Option<String>,
+}
+
 /// A time of the API as a value.
 pub fn time(at: Rfc3339) -> Timestamp {
     Timestamp::from_millis(at.as_millisecond())

@@ -20,6 +20,10 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
     if due.pages > 0 {
         draft.decision.change(Change::DeadlinesTaken(due.pages));
     }
+    if due.pages == 0 {
+        // In a decision of their own, so that no record is changed by two hands.
+        draft.look_at_due();
+    }
     for alert in due.alerts.iter().filter_map(|&id| world.state.alert(id)) {
         alert_is_due(&mut draft, alert.clone());
     }
@@ -34,18 +38,18 @@ fn alert_is_due(draft: &mut Draft<'_>, mut alert: Alert) {
         (AlertStatus::Firing, _) => {
             let now = draft.now;
             draft.end(&mut alert, EndedBy::Expired, now, Reason::AlertExpired);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
         (AlertStatus::Ended(_), Late::Parked(_)) => {
             alert.late = Late::Discarded;
             draft.say(alert.incident, Some(alert.id), Reason::LateFiringDiscarded);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
         (AlertStatus::Ended(_), Late::None | Late::Discarded) => {
             // Its next firing must find the incident again, or one identity would have two open ones.
             if alert.incident.is_some_and(|id| draft.may_return_to(id)) {
                 alert.lease_at = draft.now;
-                draft.decision.change(Change::AlertChanged(alert));
+                draft.put_alert(alert);
                 return;
             }
             draft.say(alert.incident, Some(alert.id), Reason::AlertForgotten);
@@ -67,7 +71,11 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
         draft.decision.change(Change::IncidentForgotten(id));
         return;
     }
-    let is_recovered = incident.recovers_at.is_some_and(|at| at <= now) && incident.firing == 0;
+    let has_waited = incident.recovers_at.is_some_and(|at| at <= now);
+    let is_recovered = has_waited && draft.is_nearly_over(id);
+    if is_recovered {
+        draft.evict_stragglers(id);
+    }
     let Some(incident) = draft.touch(id) else {
         return;
     };

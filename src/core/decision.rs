@@ -9,7 +9,11 @@ use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
 use crate::core::bind::Binding;
+use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Difference;
+use crate::core::correlate::cause::Cause;
+use crate::core::correlate::forest::RecentChange;
+use crate::core::correlate::node::{Node, NodeId};
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
@@ -110,6 +114,33 @@ pub enum Change {
         alert: AlertId,
         /// Messages received about it while it belonged there.
         events: i64,
+    },
+    /// An alert was regrouped: it belongs to another incident than was thought, as if it had never been here.
+    AlertMoved {
+        /// The incident that it leaves.
+        incident: IncidentId,
+        /// The alert.
+        alert: AlertId,
+    },
+    /// A condition came up or changed.
+    NodeChanged(Box<Node>),
+    /// A condition is no longer followed.
+    NodeForgotten(NodeId),
+    /// A CI was changed by somebody.
+    ChangeNoted {
+        /// The CI.
+        ci: CiNumber,
+        /// When, and which.
+        change: RecentChange,
+        /// One line for people.
+        summary: SmolStr,
+    },
+    /// What an incident is about was judged anew.
+    CauseChanged {
+        /// The incident.
+        incident: IncidentId,
+        /// The judgement.
+        cause: Arc<Cause>,
     },
     /// A closed incident is no longer held in memory.
     IncidentForgotten(IncidentId),

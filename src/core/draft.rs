@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
+use crate::core::correlate::grove::Grove;
+use crate::core::correlate::priority_of;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
+use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
-use crate::core::severity::{Grade, Priority, Severity};
+use crate::core::severity::{Priority, Severity};
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -22,8 +25,14 @@ pub(super) struct Draft<'a> {
     pub(super) now: Timestamp,
     pub(super) ids: &'a mut IdFeed,
     pub(super) decision: Decision,
+    /// The active conditions as this decision leaves them.
+    pub(super) grove: Grove<'a>,
+    /// The number that a new incident would get, while it is open whether one is needed.
+    pub(super) provisional: Option<IncidentId>,
+    /// The alerts that this decision has changed, as far as conditions are followed.
+    pub(super) alerts: BTreeMap<AlertId, Alert>,
     touched: BTreeMap<IncidentId, Incident>,
-    joins: Vec<Change>,
+    pub(super) joins: Vec<Change>,
 }
 
 impl<'a> Draft<'a> {
@@ -38,18 +47,31 @@ impl<'a> Draft<'a> {
             now,
             ids,
             decision: Decision::because(reason),
+            grove: Grove::new(world.state),
+            provisional: None,
+            alerts: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
         }
     }
 
+    /// Adds an alert's record as it is now.
+    pub(super) fn put_alert(&mut self, alert: Alert) {
+        if self.correlates() {
+            self.alerts.insert(alert.id, alert.clone());
+        }
+        self.decision.change(Change::AlertChanged(alert));
+    }
+
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
+        self.settle();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
         }
         self.decision.changes.append(&mut self.joins);
+        self.decision.changes.extend(self.grove.into_changes());
         self.decision
     }
 
@@ -94,17 +116,36 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Brings an alert that fires (again) to an incident: its own open one, its last one inside the reopen
-    /// window, or a new one.
-    pub(super) fn attach(&mut self, alert: &mut Alert, title: Option<&SmolStr>) {
+    /// Brings an alert that fires (again) to an incident: the one that explains it, its own open one, its last one
+    /// inside the reopen window, or a new one.
+    pub(super) fn attach(&mut self, alert: &mut Alert, text: Option<&AlertText>) {
+        let title = text.map(|text| &text.summary);
+        let last = alert.incident.map(|id| self.survivor(id));
+        let last = last.filter(|id| self.may_return_to(*id));
+        if !self.correlates() {
+            match last {
+                Some(last) => self.enter(alert, last, title),
+                None => self.open(alert, title),
+            }
+            return;
+        }
+        let id = self.place(alert, text, last);
+        if self.provisional.take() == Some(id) {
+            self.open(alert, title);
+        } else {
+            self.enter(alert, id, title);
+        }
+    }
+
+    /// Lets an alert fire in an incident that is there already.
+    fn enter(&mut self, alert: &mut Alert, id: IncidentId, title: Option<&SmolStr>) {
         let (now, severity) = (self.now, alert.severity);
-        let last = alert.incident.filter(|id| self.may_return_to(*id));
-        let Some(incident) = last.and_then(|id| self.touch(id)) else {
-            let previous = alert.incident;
-            self.open(alert, previous, title);
+        if alert.incident != Some(id) {
+            self.join(alert, id);
+        }
+        let Some(incident) = self.touch(id) else {
             return;
         };
-        let id = incident.id;
         incident.firing = incident.firing.saturating_add(1);
         let was_recovering = incident.recovers_at.take().is_some();
         if incident.state.is_open() {
@@ -112,19 +153,56 @@ impl<'a> Draft<'a> {
                 self.say(Some(id), Some(alert.id), Reason::RecoveryInterrupted);
             }
             self.regrade(id, severity, alert.id);
+            self.go_on_recovering(id);
         } else {
             incident.enter(IncidentState::New, now);
             incident.reopen_count = incident.reopen_count.saturating_add(1);
             incident.severity = severity;
-            incident.priority = Priority::of(Grade::of_severity(severity));
+            self.reset_priority(id);
             self.title(id, title);
             self.say(Some(id), Some(alert.id), Reason::IncidentReopened);
         }
         self.decision.incident = Some(id);
     }
 
+    /// An incident that is over but for stragglers does not stay open for one more of them.
+    fn go_on_recovering(&mut self, id: IncidentId) {
+        let recovers_at = self.now.plus(self.world.rules.incident.recover_after);
+        if self.correlates()
+            && self.is_nearly_over(id)
+            && let Some(incident) = self.touch(id)
+        {
+            incident.recovers_at = Some(recovers_at);
+        }
+    }
+
+    /// Makes an alert a member of an incident that explains it.
+    fn join(&mut self, alert: &mut Alert, id: IncidentId) {
+        let from = alert.incident;
+        let is_open = from.is_some_and(|from| self.is_open(from));
+        let counted = alert.count.saturating_sub(1);
+        if let Some(from) = from.filter(|_| is_open) {
+            // One identity has one open incident.
+            self.decision.change(Change::AlertMoved {
+                incident: from,
+                alert: alert.id,
+            });
+            if let Some(incident) = self.touch(from) {
+                incident.total = incident.total.saturating_sub(1);
+            }
+            alert.incident = None;
+        }
+        self.move_to(alert, id, counted);
+        let node = self.grove.node_of(alert.id);
+        let node = node.and_then(|node| self.grove.node(node));
+        let why = node.and_then(|node| node.link.as_ref().map(|link| link.why.clone()));
+        self.say(Some(id), Some(alert.id), Reason::AlertCorrelated)
+            .note = why;
+    }
+
     /// Opens a new incident for an alert.
-    fn open(&mut self, alert: &mut Alert, previous: Option<IncidentId>, title: Option<&SmolStr>) {
+    fn open(&mut self, alert: &mut Alert, title: Option<&SmolStr>) {
+        let previous = alert.incident;
         let id = self.ids.incident();
         let mut incident = Incident::open(id, alert.severity, self.now);
         incident.previous = previous;
@@ -192,8 +270,12 @@ impl<'a> Draft<'a> {
         };
         let id = incident.id;
         incident.firing = incident.firing.saturating_sub(1);
-        if incident.firing == 0 && incident.state.is_open() {
-            incident.recovers_at = Some(now.plus(recover_after));
+        let (is_open, is_recovering) = (incident.state.is_open(), incident.recovers_at.is_some());
+        self.end_at_node(alert.id);
+        if is_open && !is_recovering && self.is_nearly_over(id) {
+            if let Some(incident) = self.touch(id) {
+                incident.recovers_at = Some(now.plus(recover_after));
+            }
             self.say(Some(id), None, Reason::RecoveryStarted);
         }
         self.decision.incident = Some(id);
@@ -214,15 +296,25 @@ impl<'a> Draft<'a> {
         };
         incident.severity = severity;
         let before = incident.priority;
-        incident.priority = Priority::of(Grade::of_severity(severity));
-        let after = incident.priority;
+        let after = self.reset_priority(id);
         if before != after {
             let entry = self.say(Some(id), Some(alert), Reason::PriorityChanged);
             entry.note = Some(format!("{} to {}", before.word(), after.word()).into());
         }
     }
 
-    fn title(&mut self, incident: IncidentId, title: Option<&SmolStr>) {
+    /// Sets the priority by severity and by what the incident is known to reach.
+    fn reset_priority(&mut self, id: IncidentId) -> Priority {
+        let cause = self.world.state.cause(id);
+        let is_vital = cause.is_some_and(|cause| cause.is_vital);
+        let Some(incident) = self.touch(id) else {
+            return Priority::P5;
+        };
+        incident.priority = priority_of(incident.severity, is_vital);
+        incident.priority
+    }
+
+    pub(super) fn title(&mut self, incident: IncidentId, title: Option<&SmolStr>) {
         if let Some(title) = title {
             self.decision.change(Change::TitleChanged {
                 incident,

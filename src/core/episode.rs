@@ -10,7 +10,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
-use crate::core::bind::bind;
+use crate::core::bind::{Subject, bind};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
@@ -59,11 +59,11 @@ pub(super) fn observe(
         draft.decision.reason,
         Reason::RepeatOfOpenEpisode | Reason::TextChanged
     );
-    draft.decision.change(if is_repeat {
-        Change::AlertRepeated(alert)
+    if is_repeat {
+        draft.decision.change(Change::AlertRepeated(alert));
     } else {
-        Change::AlertChanged(alert)
-    });
+        draft.put_alert(alert);
+    }
     draft.finish()
 }
 
@@ -115,7 +115,7 @@ impl Turn<'_> {
         };
         self.bind(draft, &mut alert);
         let reason = if is_firing {
-            draft.attach(&mut alert, Some(&self.observation.text.summary));
+            draft.attach(&mut alert, Some(&self.observation.text));
             Reason::AlertOpened
         } else {
             alert.status = AlertStatus::Ended(EndedBy::Resolved);
@@ -300,7 +300,7 @@ impl Turn<'_> {
         }
         self.keep_text(draft, alert);
         let said_of = alert.incident;
-        draft.attach(alert, Some(&self.observation.text.summary));
+        draft.attach(alert, Some(&self.observation.text));
         draft.say(alert.incident.or(said_of), Some(alert.id), reason);
         reason
     }
@@ -327,12 +327,23 @@ impl Turn<'_> {
         if graph.is_empty() {
             return;
         }
-        let binding = bind(graph, &self.observation.text);
+        let binding = bind(graph, &self.subject(draft));
         alert.ci = binding.ci;
         draft.decision.change(Change::AlertBound {
             alert: alert.id,
             binding: Arc::new(binding),
         });
+    }
+
+    fn subject<'a>(&'a self, draft: &Draft<'a>) -> Subject<'a> {
+        let text = &*self.observation.text;
+        Subject {
+            source: self.source,
+            labels: &text.labels,
+            annotations: &text.annotations,
+            hint: text.ci_hint.as_deref(),
+            rules: &draft.world.rules.cmdb.bind,
+        }
     }
 
     fn start(&self, alert: &Alert) -> Start {

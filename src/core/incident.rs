@@ -151,6 +151,8 @@ pub struct Incident {
     pub reopen_count: u32,
     /// The incident that it continues.
     pub previous: Option<IncidentId>,
+    /// The incident that took over its alerts, if it was merged.
+    pub merged_into: Option<IncidentId>,
     /// Who has it.
     pub owner: Option<Arc<Owner>>,
     /// Counts changes; a command may ask for the version it was based on.
@@ -174,6 +176,7 @@ impl Incident {
             recovers_at: None,
             reopen_count: 0,
             previous: None,
+            merged_into: None,
             owner: None,
             version: 0,
         }

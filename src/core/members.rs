@@ -34,6 +34,15 @@ impl Members {
             Self::One(first) => *self = Self::Many(vec![*first, alert]),
         }
     }
+
+    /// Takes an alert off the list.
+    pub(super) fn remove(&mut self, alert: AlertId) {
+        match self {
+            Self::Many(alerts) => alerts.retain(|&other| other != alert),
+            Self::One(first) if *first == alert => *self = Self::NONE,
+            Self::One(_) => {}
+        }
+    }
 }
 
 #[cfg(test)]

@@ -60,6 +60,10 @@ reasons! {
     DeadlinesChecked = "deadlines_checked", "Deadlines were reached and looked at.";
     Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
     SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
+    ChangeRecorded = "change_recorded", "A change of a CI was recorded; it is evidence for what happens there soon after.";
+    CmdbImported = "cmdb_imported", "An import changed the CMDB.";
+    AlertsRebound = "alerts_rebound", "Firing alerts were compared with the changed CMDB.";
+    BindingChanged = "binding_changed", "The CMDB changed, and with it the CI that the alert is about.";
     // What happened to incidents.
     IncidentOpened = "incident_opened", "An incident was opened for an alert that belongs to no open incident.";
     LinkedIncidentOpened = "linked_incident_opened", "The alert returned after the reopen window; a new incident was opened and linked to the last one.";
@@ -71,7 +75,13 @@ reasons! {
     AcknowledgeExpired = "acknowledge_expired", "The acknowledgement was given until now; the incident is new again.";
     HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";
     IncidentForgotten = "incident_forgotten", "The incident is closed for good.";
-    PriorityChanged = "priority_changed", "The priority follows the severity of the alerts.";
+    PriorityChanged = "priority_changed", "The priority follows the severity of the alerts and the services reached.";
+    AlertCorrelated = "alert_correlated", "The alert belongs to an open incident that explains it.";
+    AlertMoved = "alert_moved", "Another incident explains the alert better by now; it was moved there.";
+    IncidentMerged = "incident_merged", "Another incident has the same cause; it took over all alerts, and this one was closed.";
+    IncidentAbsorbed = "incident_absorbed", "The incident took over the alerts of another one that has the same cause.";
+    RootChanged = "root_changed", "Another condition explains the incident better now; the root cause changed, the number stays.";
+    StragglerLeft = "straggler_left", "The incident is over but for this alert, which now stands by itself.";
     // What people did.
     Acknowledged = "acknowledged", "A person took notice of the incident.";
     Assigned = "assigned", "The incident was given to a person or a team.";
@@ -95,6 +105,7 @@ reasons! {
     AlreadyClosed = "already_closed", "The incident is closed.";
     NotResolvedYet = "not_resolved_yet", "The incident is open; only a resolved or closed one can be reopened.";
     AlreadyContinued = "already_continued", "A later incident continues this one and is open; use that one.";
+    StaleCmdb = "stale_cmdb", "The CMDB has changed since the import was compared with it; it is compared again.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
 }
 

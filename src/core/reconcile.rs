@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
 use crate::core::decide::World;
-use crate::core::decision::{Change, Decision};
+use crate::core::decision::Decision;
 use crate::core::draft::Draft;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IdFeed, SourceId};
@@ -90,7 +90,7 @@ pub(super) fn decide_difference(
                 now,
                 Reason::AlertReconciled,
             );
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
     for mut alert in difference.confirmed.iter().filter_map(held) {
@@ -104,7 +104,7 @@ pub(super) fn decide_difference(
         alert.late = Late::None;
         draft.attach(&mut alert, None);
         draft.say(alert.incident, Some(alert.id), reason);
-        draft.decision.change(Change::AlertChanged(alert));
+        draft.put_alert(alert);
     }
     for mut alert in difference.denied.iter().filter_map(held) {
         if alert.late == Late::None || is_news(&alert, asked_at) {
@@ -114,12 +114,12 @@ pub(super) fn decide_difference(
             draft.say(alert.incident, Some(alert.id), Reason::LateFiringDiscarded);
         }
         alert.late = Late::None;
-        draft.decision.change(Change::AlertChanged(alert));
+        draft.put_alert(alert);
     }
     for mut alert in difference.renewed.iter().filter_map(held) {
         if alert.is_firing() && expires_soon(world.state, &alert, asked_at) {
             alert.lease_at = lease(&alert);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
     let muted = difference.muted.iter().map(|id| (id, true));
@@ -135,7 +135,7 @@ pub(super) fn decide_difference(
                 Reason::UnmutedUpstream
             };
             draft.say(alert.incident, Some(alert.id), reason);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
     draft.finish()

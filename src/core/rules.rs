@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
+use crate::core::bind::rule::BindRule;
+use crate::core::cmdb::merge::Precedence;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -16,6 +18,10 @@ pub struct Rules {
     pub sources: BTreeMap<SmolStr, SourceRules>,
     /// How incidents recover, reopen and close.
     pub incident: IncidentRules,
+    /// What belongs together.
+    pub correlation: CorrelationRules,
+    /// How imports are merged and alerts are bound.
+    pub cmdb: CmdbRules,
 }
 
 impl Rules {
@@ -23,6 +29,15 @@ impl Rules {
     pub fn source(&self, name: &str) -> SourceRules {
         self.sources.get(name).copied().unwrap_or_default()
     }
+}
+
+/// How imports are merged and alerts are bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CmdbRules {
+    /// Whose word counts when imports disagree.
+    pub precedence: Precedence,
+    /// What is tried for alerts that nothing else binds, in order.
+    pub bind: Vec<BindRule>,
 }
 
 /// Policy of one source.
@@ -63,6 +78,27 @@ impl Default for IncidentRules {
             recover_after: Span::from_mins(5),
             reopen_window: Span::from_mins(15),
             close_after: Span::from_days(7),
+        }
+    }
+}
+
+/// What belongs together, as far as an operator wants to say; with the defaults it is judged from the CMDB alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorrelationRules {
+    /// An explanation must be at least this good, in 1/10,000.
+    pub threshold: u32,
+    /// Whether CIs of different environments never share an incident.
+    pub keeps_environments_apart: bool,
+    /// Labels whose different values never share an incident.
+    pub separate_by: Vec<SmolStr>,
+}
+
+impl Default for CorrelationRules {
+    fn default() -> Self {
+        Self {
+            threshold: 2_000,
+            keeps_environments_apart: false,
+            separate_by: vec![SmolStr::new_static("tenant")],
         }
     }
 }

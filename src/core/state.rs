@@ -5,6 +5,7 @@
 //! not decide and cannot fail: a change carries the whole record as it is afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use smol_str::SmolStr;
@@ -12,7 +13,11 @@ use smol_str::SmolStr;
 use crate::core::alert::Alert;
 use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
+use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
+use crate::core::correlate::cause::Cause;
+use crate::core::correlate::forest::{Forest, RecentChange};
+use crate::core::correlate::node::Node;
 use crate::core::decision::{Change, Decision};
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
@@ -33,6 +38,8 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     graph: Graph,
+    causes: BTreeMap<IncidentId, Arc<Cause>>,
+    forest: Forest,
     started_at: Option<Timestamp>,
     counts: Counts,
 }
@@ -47,6 +54,8 @@ pub enum DeadlineKey {
     Alerts(i64),
     /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
     Incidents(i64),
+    /// Conditions: one is looked at again.
+    Conditions,
 }
 
 /// What is due, in order of number within a page.
@@ -151,6 +160,16 @@ impl State {
         &self.graph
     }
 
+    /// The active conditions.
+    pub fn forest(&self) -> &Forest {
+        &self.forest
+    }
+
+    /// What an incident is about; `None` when only its own alert is known about it.
+    pub fn cause(&self, incident: IncidentId) -> Option<&Cause> {
+        self.causes.get(&incident).map(|cause| &**cause)
+    }
+
     /// Since when the daemon listens.
     pub fn started_at(&self) -> Option<Timestamp> {
         self.started_at
@@ -163,7 +182,13 @@ impl State {
 
     /// When to call with [`crate::core::input::Input::DeadlineReached`] next; it may find nothing to do then.
     pub fn next_deadline(&self) -> Option<(Timestamp, DeadlineKey)> {
-        self.deadlines.first().copied()
+        let records = self.deadlines.first().copied();
+        let conditions = self.forest.next_due();
+        let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
+        match (records, conditions) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
     /// What is due by `now`, at most so many records.
@@ -187,6 +212,7 @@ impl State {
                     due.incidents
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
+                DeadlineKey::Conditions => {}
             }
         }
         due
@@ -213,6 +239,13 @@ impl State {
                 Change::AlertJoined {
                     incident, alert, ..
                 } => self.join(*incident, *alert),
+                Change::AlertMoved { incident, alert } => self.leave(*incident, *alert),
+                Change::NodeChanged(node) => self.put_node((**node).clone()),
+                Change::NodeForgotten(id) => self.forest.forget(*id),
+                Change::ChangeNoted { ci, change, .. } => self.put_change(*ci, change.clone()),
+                Change::CauseChanged { incident, cause } => {
+                    self.put_cause(*incident, Arc::clone(cause));
+                }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
                 Change::CommandRemembered {
@@ -300,9 +333,31 @@ impl State {
         }
     }
 
+    /// Puts in place what an incident is about, as [`State::apply`] does; also used to load.
+    pub fn put_cause(&mut self, incident: IncidentId, cause: Arc<Cause>) {
+        self.causes.insert(incident, cause);
+    }
+
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
     pub fn change_graph(&mut self, difference: &Difference) {
         self.graph.apply(difference);
+        self.forest.regraph(&self.graph);
+    }
+
+    /// Puts a condition in place, as [`State::apply`] does; also used to load, after the CMDB.
+    pub fn put_node(&mut self, node: Node) {
+        self.forest.put(&self.graph, node);
+    }
+
+    /// Notes a change of a CI, as [`State::apply`] does; also used to load, the oldest first.
+    pub fn put_change(&mut self, ci: CiNumber, change: RecentChange) {
+        self.forest.put_change(ci, change);
+    }
+
+    fn leave(&mut self, incident: IncidentId, alert: AlertId) {
+        if let Some((slot, _)) = self.incidents.get_mut(incident.get()) {
+            slot.members.remove(alert);
+        }
     }
 
     /// Notes the answer to a command, as [`State::apply`] does; also used to load.
@@ -327,6 +382,7 @@ impl State {
     }
 
     fn forget_incident(&mut self, id: IncidentId) {
+        self.causes.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -348,6 +404,7 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
+                DeadlineKey::Conditions => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -370,6 +427,7 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
+            DeadlineKey::Conditions => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -405,6 +463,8 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.graph == other.graph
+            && self.causes == other.causes
+            && self.forest == other.forest
     }
 }
 

@@ -2,29 +2,19 @@
 //!
 //! Must not hold a secret in the clear: only digests are compared, in constant time.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
-use xxhash_rust::xxh3::xxh3_128;
 
-use super::Incoming;
 use super::mqtt::Link;
-use crate::core::limits;
-use crate::core::observation::Observation;
-use crate::core::time::{Span, Timestamp};
+use crate::core::time::Timestamp;
 use crate::sources::{DecodeError, Decoded, Envelope, Message, Source};
 use crate::telemetry::metrics::SourceMetrics;
 
-/// A byte-identical message inside this time counts as a duplicate delivery; its claims count all the same.
-const DUPLICATE_WINDOW: Span = Span::from_mins(5);
-/// Hashes of messages remembered per source; the oldest is forgotten first.
-const REMEMBERED: usize = 256;
-/// Messages over which the least delay is taken as the source's skew.
-const SKEW_MESSAGES: usize = 20;
+use super::seen::{Seen, seconds};
 
 /// What a source needs to be a door.
 pub struct SourceSetup {
@@ -155,17 +145,17 @@ impl std::fmt::Debug for Door {
 
 impl Door {
     /// A door; what is known of the one before it of the same name is kept.
-    pub(super) fn new(setup: SourceSetup, series: SourceMetrics, before: Option<&Self>) -> Self {
+    pub(super) fn new(
+        setup: SourceSetup,
+        series: SourceMetrics,
+        (seen, link): (Arc<Seen>, Arc<Link>),
+    ) -> Self {
         Self {
             name: setup.name,
             path: setup.path,
             series,
-            seen: before
-                .map(|door| Arc::clone(&door.seen))
-                .unwrap_or_default(),
-            link: before
-                .map(|door| Arc::clone(&door.link))
-                .unwrap_or_default(),
+            seen,
+            link,
             decoder: setup.decoder,
             credentials: setup.credentials,
             keys: setup.keys,
@@ -234,13 +224,9 @@ impl Door {
         }
     }
 
-    /// What has to be kept of a request besides its body.
-    pub fn envelope(&self, headers: &HeaderMap, query: Option<&str>) -> Envelope {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-            .filter(|(name, _)| self.decoder.reads_header(name));
-        Envelope::of_request(headers, query.filter(|_| self.decoder.reads_query()))
+    /// The decoder.
+    pub fn decoder(&self) -> &dyn Source {
+        &*self.decoder
     }
 
     /// Whether a request without a body is a message too.
@@ -257,117 +243,7 @@ impl Door {
     }
 
     pub(super) fn show_silence(&self, now: Timestamp) {
-        if let Some(last) = self.seen.summary().last_message_at {
-            self.series.silent_seconds.set(seconds(now.since(last)));
-        }
-    }
-}
-
-/// What was seen of a source since the start.
-#[derive(Debug, Default)]
-pub struct Seen(Mutex<Facts>);
-
-#[derive(Debug, Default)]
-struct Facts {
-    summary: Summary,
-    hashes: VecDeque<(u128, Timestamp)>,
-    delays: VecDeque<Span>,
-    is_skew_told: bool,
-}
-
-/// What is shown of a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// When the last message came that was understood.
-    pub last_message_at: Option<Timestamp>,
-    /// Messages understood since the start.
-    pub messages: u64,
-    /// What was wrong with the last message that was not.
-    pub last_error: Option<String>,
-    /// When that was.
-    pub last_error_at: Option<Timestamp>,
-    /// How far the source's clock is ahead of ours; negative when it is behind.
-    pub skew: Option<Span>,
-}
-
-impl Seen {
-    /// A copy of what is shown.
-    pub fn summary(&self) -> Summary {
-        self.lock().summary.clone()
-    }
-
-    /// Notes that something came that cannot be used.
-    pub fn note_error(&self, error: &str, now: Timestamp) {
-        let mut facts = self.lock();
-        facts.summary.last_error = Some(error.chars().take(500).collect());
-        facts.summary.last_error_at = Some(now);
-    }
-
-    /// Notes a message, and how its newest time compares with ours.
-    ///
-    /// Between an event and its message lies the sender's own delay, so the least of the last delays is taken: what
-    /// is left of that is the difference of the clocks.
-    pub(super) fn note_times(
-        &self,
-        observations: &[Observation],
-        now: Timestamp,
-        source: &str,
-        series: &SourceMetrics,
-    ) {
-        let past = |at: &Timestamp| *at <= now;
-        let newest = observations
-            .iter()
-            .filter_map(|observation| observation.starts_at.max(observation.ends_at.filter(past)))
-            .max();
-        let mut facts = self.lock();
-        facts.summary.last_message_at = Some(now);
-        facts.summary.messages = facts.summary.messages.saturating_add(1);
-        let Some(newest) = newest else { return };
-        if facts.delays.len() >= SKEW_MESSAGES {
-            facts.delays.pop_front();
-        }
-        facts.delays.push_back(now.since(newest));
-        let least = facts.delays.iter().min().copied().unwrap_or_default();
-        let skew = Span::from_millis(least.as_millis().saturating_neg());
-        facts.summary.skew = Some(skew);
-        series.skew_seconds.set(seconds(skew));
-        let is_far = skew > limits::SKEW_WARN;
-        if is_far && !facts.is_skew_told {
-            let ahead_s = skew.as_millis() / 1000;
-            log::warn!(source = source, ahead_s = ahead_s; "the clock of source {source} is {ahead_s} s ahead of ours; its times are shown as they are, ours decide");
-        }
-        facts.is_skew_told = is_far;
-    }
-
-    /// Whether the very same bytes came a short while ago.
-    pub(super) fn is_duplicate(&self, message: &Incoming, now: Timestamp) -> bool {
-        // Plain payloads of two topics are often the same.
-        let topic = message.envelope.topic.as_bytes();
-        let hash = xxh3_128(&message.body) ^ xxh3_128(topic).rotate_left(1);
-        let mut facts = self.lock();
-        let known = facts
-            .hashes
-            .iter()
-            .rev()
-            .find(|(known, _)| *known == hash)
-            .map(|(_, at)| *at);
-        if facts.hashes.len() >= REMEMBERED {
-            facts.hashes.pop_front();
-        }
-        facts.hashes.push_back((hash, now));
-        known.is_some_and(|at| now.since(at) <= DUPLICATE_WINDOW)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Facts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn seconds(span: Span) -> f64 {
-    let magnitude = std::time::Duration::from_millis(span.as_millis().unsigned_abs()).as_secs_f64();
-    if span < Span::ZERO {
-        -magnitude
-    } else {
-        magnitude
+        let silent = now.since(self.seen.heard_at());
+        self.series.silent_seconds.set(seconds(silent));
     }
 }

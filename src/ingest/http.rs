@@ -12,19 +12,15 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE,
-};
+use axum::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, HeaderName, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
-use bytes::Bytes;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::runtime::problem::Problem;
-use crate::sources::Envelope;
 use crate::store::writer::WriteError;
 
 use super::body::{self, BodyError, Held};
@@ -33,8 +29,6 @@ use super::{Accepted, Incoming, Ingest, Refusal};
 
 /// Seconds after which a refused sender may try again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
-/// The type of a query that stands in for a body.
-const FORM: &str = "application/x-www-form-urlencoded";
 /// Characters of what a sender wrote that are repeated in an answer.
 const SHOWN_CHARS: usize = 40;
 
@@ -161,26 +155,9 @@ async fn accept(
     }
     let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
     let held = read_body(ingest, parts, body, bytes_max).await?;
-    let message = incoming(door, parts, held.body.clone())?;
-    let taken = ingest.take(door, message).await;
-    taken.map_err(|refusal| refused(&refusal))
-}
-
-/// The message of a request: its body, or its query where that is all there is.
-fn incoming(door: &Door, parts: &Parts, body: Bytes) -> Result<Incoming, Problem> {
     let query = parts.uri.query();
-    let envelope = door.envelope(&parts.headers, query);
-    let content_type = parts.headers.get(CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok());
-    if !body.is_empty() || !door.takes_query() {
-        return Ok(Incoming {
-            body,
-            content_type: content_type.map(ToOwned::to_owned),
-            envelope,
-        });
-    }
-    let form = Envelope::query_as_form(query.unwrap_or_default());
-    if form.is_empty() && parts.method == Method::GET {
+    let message = Incoming::of_request(door.decoder(), &parts.headers, query, held.body.clone());
+    if message.body.is_empty() && parts.method == Method::GET {
         let detail = "the request has neither a body nor a query; send the alert as query parameters, or with POST";
         return Err(Problem::new(
             StatusCode::BAD_REQUEST,
@@ -189,11 +166,8 @@ fn incoming(door: &Door, parts: &Parts, body: Bytes) -> Result<Incoming, Problem
             detail,
         ));
     }
-    Ok(Incoming {
-        content_type: (!form.is_empty()).then(|| FORM.to_owned()),
-        body: form.into(),
-        envelope,
-    })
+    let taken = ingest.take(door, message).await;
+    taken.map_err(|refusal| refused(&refusal))
 }
 
 /// Reads a body whole, if it could be stored now.

@@ -4,6 +4,7 @@
 //! acknowledged. What can never be understood is put aside with its bytes. Must not decide what a claim means.
 
 pub mod body;
+pub mod churn;
 pub mod door;
 pub mod http;
 pub mod mqtt;
@@ -11,12 +12,15 @@ pub mod opsgenie;
 mod opsgenie_answers;
 pub mod pagerduty;
 pub mod reconcile;
+pub mod seen;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use serde::Serialize;
 use smol_str::format_smolstr;
@@ -27,7 +31,8 @@ use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
-use crate::sources::{DecodeError, Decoded, Envelope, Reject};
+use crate::sources::tried::Tried;
+use crate::sources::{DecodeError, Decoded, Envelope, Message, Reject, Source};
 use crate::store::dead_letters::NewDeadLetter;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{Receipt, WriteError};
@@ -35,9 +40,13 @@ use crate::telemetry::metrics::Metrics;
 
 use body::Budget;
 use door::{Around, Door, KeyDigest, SourceSetup};
+use seen::Seen;
 
 /// Bodies above this are decoded on a thread that may block: parsing takes a microsecond and a half per alert.
 const BLOCKING_BYTES: usize = 256 * 1024;
+
+/// The type of a query that stands in for a body.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// All doors with what they share. Cheap to clone.
 #[derive(Clone)]
@@ -113,6 +122,45 @@ impl Incoming {
             content_type: Some("application/json".to_owned()),
             envelope: Envelope::EMPTY,
         }
+    }
+
+    /// The message of a request: its body, or its query where that is all there is.
+    pub fn of_request(
+        decoder: &dyn Source,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        body: Bytes,
+    ) -> Self {
+        let read = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .filter(|(name, _)| decoder.reads_header(name));
+        let envelope = Envelope::of_request(read, query.filter(|_| decoder.reads_query()));
+        let content_type = headers.get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        if !body.is_empty() || !decoder.takes_query() {
+            return Self {
+                body,
+                content_type: content_type.map(ToOwned::to_owned),
+                envelope,
+            };
+        }
+        let form = Envelope::query_as_form(query.unwrap_or_default());
+        Self {
+            content_type: (!form.is_empty()).then(|| FORM.to_owned()),
+            body: form.into(),
+            envelope,
+        }
+    }
+
+    /// What a source makes of it, told to the person who sets the source up.
+    pub fn tried(&self, decoder: &dyn Source, source: &str, at: Timestamp) -> Tried {
+        let message = Message {
+            content_type: self.content_type.as_deref(),
+            envelope: &self.envelope,
+            ..Message::new(source, &self.body, at)
+        };
+        Tried::of(decoder, &message)
     }
 
     fn around(&self) -> Around<'_> {
@@ -202,13 +250,17 @@ impl Ingest {
     /// Changes the sources and limits; what is known of a source that stays is kept.
     pub fn set_up(&self, setup: IngestSetup) {
         let before = self.0.doors.load_full();
+        let now = self.0.clock.now();
         let doors: BTreeMap<_, _> = setup
             .sources
             .into_iter()
             .map(|source| {
+                let known = before.get(&source.name);
+                let seen = known.map(|door| Arc::clone(&door.seen));
+                let seen = seen.unwrap_or_else(|| Arc::new(Seen::new(now)));
+                let link = known.map(|door| Arc::clone(&door.link));
                 let series = self.0.metrics.source(&source.name);
-                let known = before.get(&source.name).map(AsRef::as_ref);
-                let door = Door::new(source, series, known);
+                let door = Door::new(source, series, (seen, link.unwrap_or_default()));
                 (door.name.clone(), Arc::new(door))
             })
             .collect();
@@ -270,12 +322,22 @@ impl Ingest {
             actor: format_smolstr!("{kind}:{source}"),
             expected_version: None,
             idempotency: None,
+            past: None,
         };
         let answer = self.0.engine.command(given).await?;
         if answer.is_refused {
             log::info!(source = source, reason = answer.reason.code(); "a command of {source} to {incident} came to nothing: {}", answer.reason.code());
         }
         Ok(())
+    }
+
+    /// Takes over when each source was last heard of before the start.
+    pub fn restore(&self, heard: Vec<(String, Timestamp)>) {
+        for (name, at) in heard {
+            if let Some(door) = self.door(&name) {
+                door.seen.restore(at);
+            }
+        }
     }
 
     /// Brings the gauges up to date that only time moves; called before they are shown.
@@ -353,6 +415,7 @@ impl Ingest {
             observations,
             rejects,
             reject_count,
+            test_count,
             ..
         } = decoded;
         let rejects = Rejects {
@@ -382,6 +445,7 @@ impl Ingest {
             .writer()
             .append(input, Some(observations), None)
             .await?;
+        door.seen.note_tests(test_count, &message.body, now);
         // Only now: a message that is sent again because it was not stored is no duplicate.
         let is_duplicate = door.seen.is_duplicate(&message, now);
         if rejects.count > 0 {

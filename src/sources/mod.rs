@@ -19,6 +19,7 @@ pub mod severity_words;
 pub mod sns;
 pub mod sparkplug;
 pub mod status_words;
+pub mod test_messages;
 pub mod time_text;
 pub mod topic;
 pub mod tried;

@@ -17,6 +17,8 @@ use crate::core::severity::Severity;
 use crate::sources::flat::{TextDraft, scalar_or_json};
 use crate::sources::json::{self, Fields};
 use crate::sources::pagerduty::{silent, text_of};
+use crate::sources::test_messages::is_test;
+use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Message, Note, Source};
 
 /// The source kind `opsgenie`.
@@ -188,6 +190,9 @@ fn split<'a>(source: &str, whole: &Fields<'a>) -> Result<(Request, Fields<'a>), 
     Ok((request, body))
 }
 
+/// What stands for the alias that is made for a request without one.
+const ALIAS_MADE: &str = "made-for-each-request";
+
 impl Source for Opsgenie {
     fn kind(&self) -> &'static str {
         "opsgenie"
@@ -199,6 +204,26 @@ impl Source for Opsgenie {
 "responders":[{"type":"team","name":"storage"}]}"#
     }
 
+    fn explain(&self, message: &Message<'_>) -> Result<Tried, DecodeError> {
+        let text = json::mend_surrogates(json::text(message.body)?);
+        if object(&text)?.get("call").is_some() {
+            return self.decode(message).map(Tried::from);
+        }
+        let alias = Target::Alias(ALIAS_MADE.to_owned());
+        let stored = store(Call::Create, &alias, message.body)?;
+        let stored = Message {
+            body: &stored,
+            ..*message
+        };
+        let mut tried = self.decode(&stored).map(Tried::from)?;
+        if text_of(&object(&text)?, "alias").is_empty() {
+            let advice = "alias is missing: every request becomes an alert of its own";
+            tried.advice.push(advice.to_owned());
+        }
+        tried.key_from(|item| vec![("alias".to_owned(), item.key_payload().to_owned())]);
+        Ok(tried)
+    }
+
     fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError> {
         let text = json::mend_surrogates(json::text(message.body)?);
         let whole = object(&text)?;
@@ -207,7 +232,11 @@ impl Source for Opsgenie {
         match (request.call, request.key) {
             (Call::Create, key) => {
                 let observation = created(key, &body, &mut decoded)?;
-                decoded.observations.push(observation);
+                if is_test(&request.alias, &observation.text) {
+                    decoded.test_count = 1;
+                } else {
+                    decoded.observations.push(observation);
+                }
             }
             (Call::Close | Call::Delete, Some(key)) => {
                 decoded.observations.push(silent(key, Claim::Resolved));

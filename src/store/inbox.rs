@@ -91,6 +91,20 @@ impl StoredBody {
             .into())
     }
 
+    /// The bytes as they are stored, and whether they are compressed.
+    pub(super) fn stored(&self) -> (&[u8], bool) {
+        (&self.bytes, self.is_packed)
+    }
+
+    /// A body that was stored before.
+    pub(super) fn from_stored(bytes: Bytes, is_packed: bool) -> Self {
+        Self {
+            len: bytes.len(),
+            bytes,
+            is_packed,
+        }
+    }
+
     /// How many bytes came.
     pub fn len(&self) -> usize {
         self.len
@@ -128,8 +142,9 @@ pub struct StoredInput {
     pub input: NewInput,
 }
 
-/// Rows of one statement: bodies are large, so the gain of more is small.
-const ROWS_PER_STATEMENT: [usize; 4] = [32, 8, 4, 1];
+/// Rows of one statement at most. Each number up to it is a statement of its own that stays prepared: to cut the rows of
+/// a commit into few sizes would cost two wake-ups for each.
+const ROWS_PER_STATEMENT: usize = 32;
 
 /// Appends inputs with the given positions and time.
 pub(super) async fn append(
@@ -139,14 +154,11 @@ pub(super) async fn append(
     at: Timestamp,
     inputs: &[&NewInput],
 ) -> Result<(), StoreError> {
-    let mut rest = inputs;
     let mut seq = first;
-    for size in ROWS_PER_STATEMENT {
-        while let Some((rows, others)) = rest.split_at_checked(size) {
-            insert(tx.lend(), partition, seq, at, rows).await?;
-            seq = Seq::new(seq.get().saturating_add(i64::try_from(size).unwrap_or(1)));
-            rest = others;
-        }
+    for rows in inputs.chunks(ROWS_PER_STATEMENT) {
+        insert(tx.lend(), partition, seq, at, rows).await?;
+        let count = i64::try_from(rows.len()).unwrap_or(1);
+        seq = Seq::new(seq.get().saturating_add(count));
     }
     Ok(())
 }

@@ -158,6 +158,7 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let odd = (source, incident).prop_map(|(source, incident)| Rules {
         sources: [(SOURCE.into(), source)].into(),
         incident,
+        ..Rules::default()
     });
     prop_oneof![Just(Rules::default()), odd]
 }

@@ -10,6 +10,8 @@ mod bench;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod cmdb_laws;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod core_laws;

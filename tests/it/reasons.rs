@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use watchbell::core::decision::Decision;
 use watchbell::core::ids::IncidentId;
-use watchbell::core::input::{Command, CommandGiven, IdempotencyKey};
+use watchbell::core::input::{ChangeRecord, Command, CommandGiven, IdempotencyKey, Input};
 use watchbell::core::reason::Reason;
 use watchbell::core::severity::Severity;
 use watchbell::core::time::Span;
@@ -20,6 +20,7 @@ fn every_reason_is_met() {
     for tour in [
         episodes,
         late_messages,
+        correlation,
         time_alone,
         polls,
         people,
@@ -51,6 +52,16 @@ fn episodes() -> Bench {
     bench.at("10:15").resolved("F", "10:14", "10:15");
     bench.at("10:40").firing("F", "10:40");
     bench.resolved("G", "10:00", "10:01");
+    bench
+}
+
+fn correlation() -> Bench {
+    let mut bench = Bench::new();
+    bench.happen(&Input::ChangeRecorded(ChangeRecord {
+        id: "CHG-1".into(),
+        ci: "sw1".into(),
+        summary: "New firmware".into(),
+    }));
     bench
 }
 
@@ -161,6 +172,7 @@ fn refusals() -> Bench {
         actor: "ana".into(),
         expected_version: Some(1),
         idempotency: None,
+        past: None,
     };
     bench.give(given.clone());
     given.expected_version = None;

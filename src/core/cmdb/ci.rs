@@ -55,6 +55,19 @@ pub enum IdentifierKind {
     Serial,
 }
 
+impl IdentifierKind {
+    /// The word used in API and store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alias => "alias",
+            Self::Fqdn => "fqdn",
+            Self::Ip => "ip",
+            Self::Mac => "mac",
+            Self::Serial => "serial",
+        }
+    }
+}
+
 /// A text that identifies a CI.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identifier {

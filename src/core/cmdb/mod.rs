@@ -6,5 +6,9 @@
 
 pub mod ci;
 pub mod graph;
+pub mod index;
+pub mod merge;
+pub mod normal;
+pub mod reconcile;
 pub mod record;
 pub mod relation;

@@ -192,6 +192,19 @@ impl Compiler {
                 });
             }
         }
+        // A table has no order of its own; names of a list have none to give.
+        hints.sort_by_key(|hint| hint.name.as_deref().map_or(0, rank));
         hints
+    }
+}
+
+/// How well a kind of hint tells which CI is meant: an id is exact, an address may have belonged to another.
+fn rank(name: &str) -> u8 {
+    match name {
+        "id" => 0,
+        "name" | "host" | "fqdn" => 1,
+        "alias" | "display" => 3,
+        "address" | "ip" => 4,
+        _ => 2,
     }
 }

@@ -5,9 +5,11 @@
 //! only. Must not decide or write anything, and must not read raw bodies in a list.
 
 pub mod alerts;
+pub mod cmdb;
 pub mod dead_letters;
 pub mod incidents;
 mod select;
+pub mod sources;
 pub mod timeline;
 
 /// Where a row stands in its list: the value it is sorted by, and its id.

@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use watchbell::api::auth::{AuthSetup, TokenKey};
-use watchbell::api::sources::SourceStatus;
+use watchbell::api::sources::{SourceStatus, Trial, Tried};
 use watchbell::api::{ApiSetup, ApiState, router};
 use watchbell::api_token::{Role, mint, public_id};
 use watchbell::core::identity::AlertKey;
@@ -91,6 +91,14 @@ impl Answer {
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
+}
+
+/// Only the source `am` can be tried.
+fn tried(trial: Trial) -> Option<Tried> {
+    (trial.source == "am").then(|| Tried {
+        source: trial.source,
+        ..Tried::default()
+    })
 }
 
 /// A claim about an alert of the source `am`.
@@ -172,6 +180,7 @@ impl World {
             }),
             unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
             sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
+            try_source: Arc::new(tried),
             metrics: Arc::new(|| "# EOF\n".to_owned()),
             clock: clock.clone(),
             stage,

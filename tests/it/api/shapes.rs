@@ -318,8 +318,9 @@ async fn sources_are_listed_as_configured() {
         list["items"][0],
         json!({
             "name": "am", "kind": "alertmanager", "path": "/ingest/am", "open": false, "reconciled": false,
-            "last_message_at": null, "messages": {}, "skew_s": null,
-            "connection": null, "last_error": null, "last_error_at": null,
+            "last_message_at": null, "silent_s": null, "last_test_at": null, "last_test": null, "tests": 0, "rate": 0.0,
+            "messages": {}, "errors": {"count": 0, "last_at": null, "last_reason": null}, "skew_s": null,
+            "volatile_labels": [], "warnings": [], "connection": null,
         })
     );
     assert_eq!(list["items"].as_array().unwrap().len(), 2);
@@ -331,6 +332,25 @@ async fn sources_are_listed_as_configured() {
         .ok();
     assert_eq!(second["items"][0]["name"], "pd");
     assert_eq!(second["next_cursor"], Value::Null);
+}
+
+#[tokio::test]
+async fn messages_are_tried_on_sources_that_exist() {
+    let world = World::open().await;
+    let tried = world.post("/api/v1/sources/am/try", "{}").await.ok();
+    let expected = json!({
+        "source": "am", "kind": "", "understood": false, "error": null, "observed": 0, "rejected": 0, "skipped": 0,
+        "tests": 0, "items": [], "notes": [], "advice": [],
+    });
+    assert_eq!(tried, expected);
+    let unknown = world.post("/api/v1/sources/an/try", "{}").await;
+    let problem = unknown.problem(404, "not-found");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("did you mean am?")
+    );
 }
 
 /// The same episode again, which started so long ago.

@@ -6,6 +6,7 @@ mod doctor;
 mod lists;
 mod local;
 mod scripted;
+mod source;
 mod tokens;
 
 use std::fs;

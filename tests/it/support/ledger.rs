@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 use watchbell::core::alert::Alert;
+use watchbell::core::cmdb::ci::CiNumber;
 use watchbell::core::cmdb::graph::Difference;
+use watchbell::core::correlate::cause::Cause;
+use watchbell::core::correlate::forest::RecentChange;
+use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
 use watchbell::core::ids::{AlertId, IncidentId, SourceId};
 use watchbell::core::incident::Incident;
@@ -33,6 +37,9 @@ pub(crate) struct Ledger {
     joined: Vec<(IncidentId, AlertId)>,
     answers: Vec<(u64, Remembered)>,
     graph: Vec<Arc<Difference>>,
+    causes: BTreeMap<IncidentId, Arc<Cause>>,
+    nodes: BTreeMap<NodeId, Node>,
+    changes: Vec<(CiNumber, RecentChange)>,
 }
 
 impl Ledger {
@@ -86,6 +93,7 @@ impl Ledger {
                 *self.left.entry(incident).or_default() += events;
             }
             Change::IncidentForgotten(id) => {
+                self.causes.remove(&id);
                 self.incidents.remove(&id);
             }
             Change::CommandRemembered {
@@ -105,10 +113,28 @@ impl Ledger {
                 self.answers.push((key.key, remembered));
             }
             Change::GraphChanged(difference) => self.graph.push(difference),
+            Change::AlertMoved { incident, alert } => {
+                self.joined.retain(|&pair| pair != (incident, alert));
+            }
+            Change::NodeChanged(node) => {
+                self.nodes.insert(node.id, *node);
+            }
+            Change::NodeForgotten(id) => {
+                self.nodes.remove(&id);
+            }
+            Change::ChangeNoted { ci, change, .. } => self.changes.push((ci, change)),
+            Change::CauseChanged { incident, cause } => {
+                self.causes.insert(incident, cause);
+            }
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
             Change::AlertTextChanged { .. } | Change::DeadlinesTaken(_) | Change::Started(_) => {}
         }
+    }
+
+    /// Notes a CMDB that was there from the start.
+    pub(crate) fn start_with(&mut self, graph: &Difference) {
+        self.graph.push(Arc::new(graph.clone()));
     }
 
     /// The state that a restart would load.
@@ -128,6 +154,15 @@ impl Ledger {
         }
         for &(incident, alert) in &self.joined {
             state.join(incident, alert);
+        }
+        for node in self.nodes.values() {
+            state.put_node(node.clone());
+        }
+        for (ci, change) in &self.changes {
+            state.put_change(*ci, change.clone());
+        }
+        for (&incident, cause) in &self.causes {
+            state.put_cause(incident, Arc::clone(cause));
         }
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);

@@ -3,6 +3,7 @@
 pub(crate) mod claim;
 pub(crate) mod daemon;
 pub(crate) mod database;
+pub(crate) mod estate;
 pub(crate) mod golden;
 pub(crate) mod http;
 pub(crate) mod invariants;

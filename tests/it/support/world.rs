@@ -137,6 +137,7 @@ impl Bench {
             actor: "ana".into(),
             expected_version: None,
             idempotency: None,
+            past: None,
         })
     }
 
@@ -203,6 +204,7 @@ impl Bench {
 
     fn reach_deadlines(&mut self) {
         let records = self.state.alert_count() + self.state.incidents().count();
+        let records = records + 5 * self.state.forest().len();
         // At one instant an alert may expire and be forgotten, its incident recover, close and be forgotten.
         let at_most = 8 * (1 + records / DEADLINES_PER_DECISION);
         for _ in 0..at_most {

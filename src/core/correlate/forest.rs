@@ -1,0 +1,331 @@
+//! Every active condition with the indexes that make looking around cheap.
+//!
+//! The indexes follow from the nodes and the graph alone, so loading the nodes rebuilds them. Must not decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use smol_str::SmolStr;
+
+use crate::core::cmdb::ci::CiNumber;
+use crate::core::cmdb::graph::Graph;
+use crate::core::correlate::family::Family;
+use crate::core::correlate::node::{Node, NodeId};
+use crate::core::correlate::upstream::Upstream;
+use crate::core::ids::{AlertId, IncidentId};
+use crate::core::time::Timestamp;
+
+/// Changes remembered per CI, the latest.
+pub const CHANGES_MAX: usize = 3;
+
+type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
+/// Where alerts of one name come in crowds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BurstKey {
+    /// The name of the alert.
+    pub name: SmolStr,
+    /// Hash of the place.
+    pub place: u64,
+}
+
+/// A change of a CI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentChange {
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The id that its source gave it.
+    pub id: SmolStr,
+}
+
+/// All nodes.
+#[derive(Clone, Debug, Default)]
+pub struct Forest {
+    nodes: BTreeMap<NodeId, Node>,
+    by_alert: Map<AlertId, NodeId>,
+    by_ci: Map<CiNumber, Vec<NodeId>>,
+    by_incident: BTreeMap<IncidentId, BTreeSet<NodeId>>,
+    children: Map<NodeId, BTreeSet<NodeId>>,
+    watchers: Map<CiNumber, BTreeMap<NodeId, u16>>,
+    unexplained: Map<CiNumber, u32>,
+    bursts: BTreeMap<BurstKey, BTreeSet<(Timestamp, NodeId)>>,
+    upstream: Map<CiNumber, Arc<Upstream>>,
+    changes: BTreeMap<CiNumber, Vec<RecentChange>>,
+    due: BTreeSet<(Timestamp, NodeId)>,
+}
+
+impl Forest {
+    /// The node.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(&id)
+    }
+
+    /// Every node, by id.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The node that an alert belongs to.
+    pub fn node_of(&self, alert: AlertId) -> Option<&Node> {
+        self.nodes.get(self.by_alert.get(&alert)?)
+    }
+
+    /// The nodes of a CI, by id.
+    pub fn nodes_at(&self, ci: CiNumber) -> &[NodeId] {
+        self.by_ci.get(&ci).map_or(&[], Vec::as_slice)
+    }
+
+    /// The nodes of an incident, by id.
+    pub fn nodes_in(&self, incident: IncidentId) -> impl DoubleEndedIterator<Item = NodeId> {
+        self.by_incident
+            .get(&incident)
+            .into_iter()
+            .flatten()
+            .copied()
+    }
+
+    /// How many nodes an incident has.
+    pub fn count_in(&self, incident: IncidentId) -> usize {
+        self.by_incident.get(&incident).map_or(0, BTreeSet::len)
+    }
+
+    /// The nodes that a node explains, by id.
+    pub fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        self.children.get(&id).into_iter().flatten().copied()
+    }
+
+    /// How many nodes a node explains.
+    pub fn child_count(&self, id: NodeId) -> usize {
+        self.children.get(&id).map_or(0, BTreeSet::len)
+    }
+
+    /// The nodes whose CI depends on this one, newest first, each with how strongly.
+    pub fn watchers(&self, ci: CiNumber) -> impl Iterator<Item = (NodeId, u16)> {
+        let watchers = self.watchers.get(&ci).into_iter().flatten();
+        watchers.rev().map(|(&id, &weight)| (id, weight))
+    }
+
+    /// How many unexplained nodes depend on this CI.
+    pub fn unexplained(&self, ci: CiNumber) -> u32 {
+        self.unexplained.get(&ci).copied().unwrap_or(0)
+    }
+
+    /// The nodes of one name and place that began from `since` on, earliest first.
+    pub fn burst(
+        &self,
+        key: &BurstKey,
+        since: Timestamp,
+    ) -> impl DoubleEndedIterator<Item = (Timestamp, NodeId)> {
+        let crowd = self.bursts.get(key).into_iter();
+        crowd.flat_map(move |crowd| crowd.range((since, NodeId::MIN)..).copied())
+    }
+
+    /// What a CI with nodes depends on.
+    pub fn upstream(&self, ci: CiNumber) -> Option<&Arc<Upstream>> {
+        self.upstream.get(&ci)
+    }
+
+    /// The latest changes of a CI.
+    pub fn changes(&self, ci: CiNumber) -> &[RecentChange] {
+        self.changes.get(&ci).map_or(&[], Vec::as_slice)
+    }
+
+    /// When the next node is to be looked at.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|&(at, _)| at)
+    }
+
+    /// The nodes that are to be looked at by `now`, earliest first.
+    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = NodeId> {
+        let due = self.due.iter().take_while(move |&&(at, _)| at <= now);
+        due.map(|&(_, id)| id)
+    }
+
+    /// Puts a node in place.
+    pub fn put(&mut self, graph: &Graph, node: Node) {
+        self.forget(node.id);
+        if let Some(ci) = node.ci {
+            let upstream = self.upstream.entry(ci);
+            upstream.or_insert_with(|| Arc::new(Upstream::of(graph, ci)));
+        }
+        self.index(&node);
+        self.nodes.insert(node.id, node);
+    }
+
+    /// Takes a node out.
+    pub fn forget(&mut self, id: NodeId) {
+        self.unindex(id);
+        let Some(node) = self.nodes.remove(&id) else {
+            return;
+        };
+        if let Some(ci) = node.ci.filter(|ci| self.nodes_at(*ci).is_empty()) {
+            self.upstream.remove(&ci);
+        }
+    }
+
+    /// Notes a change; of one CI the latest few are kept.
+    pub fn put_change(&mut self, ci: CiNumber, change: RecentChange) {
+        let changes = self.changes.entry(ci).or_default();
+        changes.push(change);
+        if changes.len() > CHANGES_MAX {
+            changes.remove(0);
+        }
+    }
+
+    /// Every CI with its latest changes.
+    pub fn all_changes(&self) -> impl Iterator<Item = (CiNumber, &[RecentChange])> {
+        self.changes
+            .iter()
+            .map(|(&ci, changes)| (ci, changes.as_slice()))
+    }
+
+    /// Builds everything anew that follows from the graph.
+    pub fn regraph(&mut self, graph: &Graph) {
+        if self.nodes.is_empty() {
+            return;
+        }
+        let nodes = std::mem::take(&mut self.nodes);
+        let changes = std::mem::take(&mut self.changes);
+        *self = Self {
+            changes,
+            ..Self::default()
+        };
+        for (_, node) in nodes {
+            self.put(graph, node);
+        }
+    }
+
+    fn index(&mut self, node: &Node) {
+        let id = node.id;
+        for &alert in &node.alerts {
+            self.by_alert.insert(alert, id);
+        }
+        self.by_incident
+            .entry(node.incident)
+            .or_default()
+            .insert(id);
+        if let Some(parent) = node.parent() {
+            self.children.entry(parent).or_default().insert(id);
+        }
+        if let Some(at) = node.due_at {
+            self.due.insert((at, id));
+        }
+        if let Some(key) = burst_key(node) {
+            self.bursts.entry(key).or_default().insert((node.onset, id));
+        }
+        let Some(ci) = node.ci else {
+            return;
+        };
+        let here = self.by_ci.entry(ci).or_default();
+        if let Err(place) = here.binary_search(&id) {
+            here.insert(place, id);
+        }
+        if let Some(upstream) = self.upstream.get(&ci) {
+            let is_open = is_unexplained(node);
+            for reach in upstream.iter() {
+                self.watchers
+                    .entry(reach.ci)
+                    .or_default()
+                    .insert(id, reach.weight);
+                if is_open {
+                    let count = self.unexplained.entry(reach.ci).or_default();
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    fn unindex(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
+        for alert in &node.alerts {
+            if self.by_alert.get(alert) == Some(&id) {
+                self.by_alert.remove(alert);
+            }
+        }
+        take(&mut self.by_incident, &node.incident, &id);
+        if let Some(parent) = node.parent()
+            && let Some(children) = self.children.get_mut(&parent)
+        {
+            children.remove(&id);
+            if children.is_empty() {
+                self.children.remove(&parent);
+            }
+        }
+        if let Some(at) = node.due_at {
+            self.due.remove(&(at, id));
+        }
+        if let Some(key) = burst_key(node) {
+            take(&mut self.bursts, &key, &(node.onset, id));
+        }
+        let Some(ci) = node.ci else {
+            return;
+        };
+        if let Some(here) = self.by_ci.get_mut(&ci) {
+            here.retain(|&other| other != id);
+            if here.is_empty() {
+                self.by_ci.remove(&ci);
+            }
+        }
+        let was_open = is_unexplained(node);
+        let Some(upstream) = self.upstream.get(&ci) else {
+            return;
+        };
+        for reach in upstream.iter() {
+            if let Some(watchers) = self.watchers.get_mut(&reach.ci) {
+                watchers.remove(&id);
+                if watchers.is_empty() {
+                    self.watchers.remove(&reach.ci);
+                }
+            }
+            if was_open && let Some(count) = self.unexplained.get_mut(&reach.ci) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.unexplained.remove(&reach.ci);
+                }
+            }
+        }
+    }
+}
+
+/// Whether nothing with an alert of its own explains the node, and something may.
+pub fn is_unexplained(node: &Node) -> bool {
+    node.link.is_none() && !node.has_ended() && node.family != Family::Config
+}
+
+/// Where a node is counted for bursts.
+pub fn burst_key(node: &Node) -> Option<BurstKey> {
+    let may = !node.name.is_empty() && node.place != 0 && node.family != Family::Config;
+    may.then(|| BurstKey {
+        name: node.name.clone(),
+        place: node.place,
+    })
+}
+
+fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+    if let Some(set) = map.get_mut(key) {
+        set.remove(value);
+        if set.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+/// Two forests are equal when they hold the same nodes and changes; the indexes follow from those.
+impl PartialEq for Forest {
+    fn eq(&self, other: &Self) -> bool {
+        self.nodes == other.nodes && self.changes == other.changes
+    }
+}

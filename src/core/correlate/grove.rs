@@ -1,0 +1,269 @@
+//! The forest as a decision in the making sees it: the nodes it has touched so far, on top of the state.
+//!
+//! Must not apply anything; [`Grove::into_changes`] says what is to be applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::core::cmdb::ci::CiNumber;
+use crate::core::cmdb::graph::Graph;
+use crate::core::correlate::forest::{BurstKey, Forest, RecentChange, burst_key, is_unexplained};
+use crate::core::correlate::node::{Node, NodeId};
+use crate::core::correlate::upstream::Upstream;
+use crate::core::decision::Change;
+use crate::core::ids::{AlertId, IncidentId};
+use crate::core::state::State;
+use crate::core::time::Timestamp;
+
+/// The forest with the changes of one decision.
+#[derive(Debug)]
+pub(crate) struct Grove<'a> {
+    state: &'a State,
+    touched: BTreeMap<NodeId, Option<Node>>,
+    upstream: BTreeMap<CiNumber, Arc<Upstream>>,
+}
+
+impl<'a> Grove<'a> {
+    pub(crate) fn new(state: &'a State) -> Self {
+        Self {
+            state,
+            touched: BTreeMap::new(),
+            upstream: BTreeMap::new(),
+        }
+    }
+
+    fn base(&self) -> &'a Forest {
+        self.state.forest()
+    }
+
+    pub(crate) fn graph(&self) -> &'a Graph {
+        self.state.graph()
+    }
+
+    pub(crate) fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// The ids of the nodes that this decision has touched.
+    pub(crate) fn touched(&self) -> Vec<NodeId> {
+        self.touched.keys().copied().collect()
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
+        match self.touched.get(&id) {
+            Some(node) => node.as_ref(),
+            None => self.base().node(id),
+        }
+    }
+
+    /// The node, to change.
+    pub(crate) fn edit(&mut self, id: NodeId) -> Option<&mut Node> {
+        if !self.touched.contains_key(&id) {
+            let node = self.base().node(id)?.clone();
+            self.touched.insert(id, Some(node));
+        }
+        self.touched.get_mut(&id)?.as_mut()
+    }
+
+    pub(crate) fn put(&mut self, node: Node) {
+        self.touched.insert(node.id, Some(node));
+    }
+
+    pub(crate) fn forget(&mut self, id: NodeId) {
+        self.touched.insert(id, None);
+    }
+
+    /// The node that an alert belongs to.
+    pub(crate) fn node_of(&self, alert: AlertId) -> Option<NodeId> {
+        let holds = |node: &&Node| node.alerts.contains(&alert);
+        let touched = self.touched.values().flatten().find(holds);
+        if let Some(node) = touched {
+            return Some(node.id);
+        }
+        let id = self.base().node_of(alert)?.id;
+        (!self.touched.contains_key(&id)).then_some(id)
+    }
+
+    /// The ids of `base` without those touched, and of the touched ones those that `is_in` says.
+    fn merged(
+        &self,
+        base: impl Iterator<Item = NodeId>,
+        is_in: impl Fn(&Node) -> bool,
+    ) -> Vec<NodeId> {
+        let mut ids: Vec<_> = base.filter(|id| !self.touched.contains_key(id)).collect();
+        let touched = self.touched.values().flatten();
+        ids.extend(touched.filter(|node| is_in(node)).map(|node| node.id));
+        ids
+    }
+
+    pub(crate) fn nodes_at(&self, ci: CiNumber) -> Vec<NodeId> {
+        let base = self.base().nodes_at(ci).iter().copied();
+        self.merged(base, |node| node.ci == Some(ci))
+    }
+
+    pub(crate) fn nodes_in(&self, incident: IncidentId) -> Vec<NodeId> {
+        let base = self.base().nodes_in(incident);
+        self.merged(base, |node| node.incident == incident)
+    }
+
+    /// How many nodes an incident has.
+    pub(crate) fn count_in(&self, incident: IncidentId) -> usize {
+        let mut count = self.base().count_in(incident);
+        for (id, node) in &self.touched {
+            let was = self
+                .base()
+                .node(*id)
+                .is_some_and(|it| it.incident == incident);
+            let is = node.as_ref().is_some_and(|it| it.incident == incident);
+            match (was, is) {
+                (true, false) => count = count.saturating_sub(1),
+                (false, true) => count = count.saturating_add(1),
+                (true, true) | (false, false) => {}
+            }
+        }
+        count
+    }
+
+    pub(crate) fn children(&self, id: NodeId) -> Vec<NodeId> {
+        self.merged(self.base().children(id), |node| node.parent() == Some(id))
+    }
+
+    /// About how many nodes a node explains: exact but for those touched by this decision.
+    pub(crate) fn child_count(&self, id: NodeId) -> usize {
+        self.base().child_count(id)
+    }
+
+    pub(crate) fn changes(&self, ci: CiNumber) -> &'a [RecentChange] {
+        self.base().changes(ci)
+    }
+
+    pub(crate) fn has_children(&self, id: NodeId) -> bool {
+        let is_child = |node: &Node| node.parent() == Some(id);
+        self.touched.values().flatten().any(is_child)
+            || self
+                .base()
+                .children(id)
+                .any(|child| !self.touched.contains_key(&child))
+    }
+
+    /// The nodes that depend on a CI, newest first, at most so many.
+    pub(crate) fn watchers(&self, ci: CiNumber, at_most: usize) -> Vec<(NodeId, u16)> {
+        let mut fresh = Vec::new();
+        for node in self.touched.values().flatten().rev() {
+            if let Some(weight) = self.reach(node, ci) {
+                fresh.push((node.id, weight));
+            }
+        }
+        let base = self.base().watchers(ci);
+        let base = base.filter(|(id, _)| !self.touched.contains_key(id));
+        fresh.into_iter().chain(base).take(at_most).collect()
+    }
+
+    fn reach(&self, node: &Node, ci: CiNumber) -> Option<u16> {
+        let own = node.ci?;
+        let upstream = self
+            .upstream
+            .get(&own)
+            .or_else(|| self.base().upstream(own))?;
+        upstream.get(ci).map(|reach| reach.weight)
+    }
+
+    /// About how many unexplained nodes depend on a CI: exact but for those touched by this decision.
+    pub(crate) fn unexplained(&self, ci: CiNumber) -> u32 {
+        let mut count = self.base().unexplained(ci);
+        for node in self.touched.values().flatten() {
+            let was = self.base().node(node.id).is_some_and(is_unexplained);
+            if is_unexplained(node) && !was && self.reach(node, ci).is_some() {
+                count = count.saturating_add(1);
+            }
+        }
+        count
+    }
+
+    /// The nodes of one name and place that began from `since` on, latest first, at most so many.
+    pub(crate) fn burst(&self, key: &BurstKey, since: Timestamp, at_most: usize) -> Vec<NodeId> {
+        let base = self.base().burst(key, since).rev().map(|(_, id)| id);
+        let is_in = |node: &Node| node.onset >= since && burst_key(node).as_ref() == Some(key);
+        let mut ids = self.merged(base.take(at_most), is_in);
+        ids.truncate(at_most);
+        ids
+    }
+
+    /// What a CI depends on.
+    pub(crate) fn upstream(&mut self, ci: CiNumber) -> Arc<Upstream> {
+        if let Some(held) = self.base().upstream(ci).or_else(|| self.upstream.get(&ci)) {
+            return Arc::clone(held);
+        }
+        let upstream = Arc::new(Upstream::of(self.graph(), ci));
+        self.upstream.insert(ci, Arc::clone(&upstream));
+        upstream
+    }
+
+    /// The CIs on the best way from one that has nodes to one that it depends on.
+    pub(crate) fn path(&self, from: CiNumber, to: CiNumber) -> Vec<CiNumber> {
+        let held = self
+            .base()
+            .upstream(from)
+            .or_else(|| self.upstream.get(&from));
+        held.map(|upstream| upstream.path(to)).unwrap_or_default()
+    }
+
+    /// The node and everything below it, at most so many; the node itself first.
+    pub(crate) fn subtree(&self, id: NodeId, at_most: usize) -> Vec<NodeId> {
+        let mut seen = BTreeSet::from([id]);
+        let mut list = vec![id];
+        let mut next = 0;
+        while let Some(&at) = list.get(next) {
+            next = next.saturating_add(1);
+            for child in self.children(at) {
+                if list.len() >= at_most {
+                    return list;
+                }
+                if seen.insert(child) {
+                    list.push(child);
+                }
+            }
+        }
+        list
+    }
+
+    /// Whether `id` is `of` or lies above it.
+    pub(crate) fn is_at_or_above(&self, id: NodeId, of: NodeId) -> bool {
+        let mut at = Some(of);
+        for _ in 0..DEPTH_MAX {
+            match at {
+                Some(here) if here == id => return true,
+                Some(here) => at = self.node(here).and_then(Node::parent),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// The root of a node's tree.
+    pub(crate) fn root_of(&self, id: NodeId) -> NodeId {
+        let mut at = id;
+        for _ in 0..DEPTH_MAX {
+            match self.node(at).and_then(Node::parent) {
+                Some(parent) if self.node(parent).is_some() => at = parent,
+                Some(_) | None => break,
+            }
+        }
+        at
+    }
+
+    /// What is to be applied and stored.
+    pub(crate) fn into_changes(self) -> impl Iterator<Item = Change> {
+        let state = self.state;
+        let touched = self.touched.into_iter();
+        touched.filter_map(move |(id, node)| match (state.forest().node(id), node) {
+            (Some(before), Some(node)) if *before == node => None,
+            (_, Some(node)) => Some(Change::NodeChanged(Box::new(node))),
+            (Some(_), None) => Some(Change::NodeForgotten(id)),
+            (None, None) => None,
+        })
+    }
+}
+
+/// Steps from a node to its root; longer chains are not made.
+pub(crate) const DEPTH_MAX: usize = 64;

@@ -1,0 +1,103 @@
+//! How well one condition explains another.
+//!
+//! A product of shares, each with a meaning of its own, so that it can be told in a sentence. Must not look further
+//! than at the two conditions, the graph around them and the policy.
+
+use crate::core::cmdb::ci::CiNumber;
+use crate::core::cmdb::graph::Graph;
+use crate::core::correlate::grove::Grove;
+use crate::core::correlate::node::{FLAP_WINDOW, Node};
+use crate::core::correlate::weight::{ONE, of_delay, of_families, of_families_at_home, times};
+use crate::core::time::Span;
+
+/// A CI on which so many others depend must earn its children.
+const HUB_FROM: usize = 25;
+/// What is left of an explanation by something that had ended clearly before.
+const ENDED_BEFORE: u32 = 2_500;
+/// What is left of an explanation for something that was itself changed shortly before.
+const CHANGED_ITSELF: u32 = 5_500;
+
+/// A judgement with its parts, all in 1/10,000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub(crate) score: u32,
+    pub(crate) weight: u32,
+    pub(crate) evidence: u32,
+    pub(crate) time: u32,
+    pub(crate) kind: u32,
+    pub(crate) rest: u32,
+}
+
+/// Judges how well `parent` explains `child`, whose CI depends on the parent's by `weight`.
+pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32) -> Judgement {
+    let is_home = child.ci.is_some() && child.ci == parent.ci;
+    let kind = if is_home {
+        of_families_at_home(child.family, parent.family)
+    } else {
+        of_families(child.family, parent.family)
+    };
+    if kind == 0 || is_apart(child, parent) {
+        return Judgement::default();
+    }
+    let time = of_delay(child.onset.since(parent.onset));
+    let mut rest = hub(grove.graph(), grove, parent);
+    if parent
+        .ended_at
+        .is_some_and(|at| at.plus(Span::from_mins(2)) < child.onset)
+    {
+        rest = times(rest, ENDED_BEFORE);
+    }
+    if child.change.is_some() && !is_home {
+        rest = times(rest, CHANGED_ITSELF);
+    }
+    // At home the question is only whether both are one condition, not whether the CI is really broken.
+    let evidence = if is_home {
+        ONE
+    } else {
+        u32::from(parent.evidence)
+    };
+    let score = [evidence, time, kind, rest].into_iter().fold(weight, times);
+    Judgement {
+        score: score.min(ONE),
+        weight,
+        evidence,
+        time,
+        kind,
+        rest,
+    }
+}
+
+/// Whether the policy keeps both apart.
+pub(crate) fn is_apart(one: &Node, other: &Node) -> bool {
+    one.scope != 0 && other.scope != 0 && one.scope != other.scope
+}
+
+/// A shared hub must earn its children by breadth; small providers are believed at once.
+fn hub(graph: &Graph, grove: &Grove<'_>, parent: &Node) -> u32 {
+    let Some(ci) = parent.ci else {
+        return ONE;
+    };
+    let fan_in = graph.dependents(ci).len();
+    if fan_in < HUB_FROM {
+        return ONE;
+    }
+    let alerting = usize::try_from(grove.unexplained(ci)).unwrap_or(0);
+    let breadth = grove.child_count(parent.id).saturating_add(alerting);
+    let coverage = breadth.saturating_mul(10_000) / fan_in.max(1);
+    let coverage = u32::try_from(coverage.min(5_000)).unwrap_or(5_000);
+    6_000 + times(14_000, coverage)
+}
+
+/// The change of a CI that may have caused a condition which began then.
+pub(crate) fn recent_change(
+    grove: &Grove<'_>,
+    ci: CiNumber,
+    onset: crate::core::time::Timestamp,
+) -> Option<smol_str::SmolStr> {
+    let changes = grove.changes(ci).iter().rev();
+    let mut fits = changes.filter(|change| {
+        let before = onset.since(change.at);
+        before <= FLAP_WINDOW && before >= Span::from_mins(-5)
+    });
+    fits.next().map(|change| change.id.clone())
+}

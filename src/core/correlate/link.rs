@@ -1,0 +1,266 @@
+//! Which upstream condition best explains a condition, and hanging it there.
+//!
+//! Of the candidates those of one incident support each other: a service with three of five machines down belongs
+//! where the three are. Moving from one explanation to another needs a clear gain, so that nothing swings to and fro.
+//! Must not look at more than the upstream set and the conditions of the CI itself.
+
+use std::collections::BTreeMap;
+
+use crate::core::correlate::grove::{DEPTH_MAX, Grove};
+use crate::core::correlate::judge::{Judgement, judge};
+use crate::core::correlate::node::{Link, Node, NodeId};
+use crate::core::correlate::weight::{ONE, either};
+use crate::core::correlate::words;
+use crate::core::draft::Draft;
+use crate::core::ids::IncidentId;
+
+/// Nodes that move to another incident with one link; a larger tree keeps its number.
+pub(crate) const MOVED_MAX: usize = 1_000;
+/// Nodes looked at when a new condition may explain what is there already; the rest finds it at its own next look.
+pub(crate) const ADOPTED_MAX: usize = 600;
+/// A better explanation must be better by this share within an incident ...
+const GAIN_INSIDE: u32 = 10_500;
+/// ... and by this share when it leads to another incident.
+const GAIN_ACROSS: u32 = 12_500;
+
+/// What explains a node best.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Best {
+    pub(crate) parent: NodeId,
+    pub(crate) judgement: Judgement,
+    /// The share of everything in its incident that explains the node.
+    pub(crate) support: u32,
+}
+
+impl Draft<'_> {
+    /// What explains a node best, if well enough; `except` names an incident that is out of the question.
+    pub(crate) fn best(&mut self, id: NodeId, except: Option<IncidentId>) -> Option<Best> {
+        let threshold = self.world.rules.correlation.threshold;
+        let child = self.grove.node(id)?.clone();
+        let mut by_incident: BTreeMap<IncidentId, Best> = BTreeMap::new();
+        for (parent, weight) in self.candidates(&child) {
+            let Some(other) = self.grove.node(parent) else {
+                continue;
+            };
+            let incident = other.incident;
+            let is_out = except == Some(incident)
+                || (child.is_pinned && incident != child.incident)
+                || self.grove.is_at_or_above(id, parent);
+            if is_out || !self.is_open(incident) {
+                continue;
+            }
+            let judgement = judge(&self.grove, &child, other, weight);
+            if judgement.score == 0 {
+                continue;
+            }
+            let found = Best {
+                parent,
+                judgement,
+                support: judgement.score,
+            };
+            by_incident
+                .entry(incident)
+                .and_modify(|best| {
+                    best.support = either(best.support, judgement.score);
+                    if judgement.score > best.judgement.score {
+                        (best.parent, best.judgement) = (parent, judgement);
+                    }
+                })
+                .or_insert(found);
+        }
+        let fitting = by_incident.into_iter();
+        let fitting = fitting.filter(|(_, best)| best.support >= threshold);
+        // Of equal ones the older incident, which comes first.
+        let best = fitting.reduce(|one, other| {
+            if other.1.support > one.1.support {
+                other
+            } else {
+                one
+            }
+        });
+        best.map(|(_, best)| best)
+    }
+
+    /// The live conditions upstream of a node and on its own CI, with the weight of the way there.
+    fn candidates(&mut self, child: &Node) -> Vec<(NodeId, u32)> {
+        let Some(ci) = child.ci else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for other in self.grove.nodes_at(ci) {
+            if other != child.id {
+                found.push((other, ONE));
+            }
+        }
+        let upstream = self.grove.upstream(ci);
+        for reach in upstream.iter() {
+            for other in self.grove.nodes_at(reach.ci) {
+                found.push((other, u32::from(reach.weight)));
+            }
+        }
+        found
+    }
+
+    /// Looks for a better explanation and takes it; says whether the node hangs somewhere afterwards.
+    pub(crate) fn relink(&mut self, id: NodeId) -> bool {
+        let Some(best) = self.best(id, None) else {
+            return self.grove.node(id).is_some_and(|node| node.link.is_some());
+        };
+        let Some(node) = self.grove.node(id) else {
+            return false;
+        };
+        if node.parent() == Some(best.parent) || self.is_gain(node, &best) {
+            self.hang(id, best.parent, best.judgement, best.support);
+        }
+        self.grove.node(id).is_some_and(|node| node.link.is_some())
+    }
+
+    /// Whether an explanation is clearly better than the one held.
+    fn is_gain(&self, node: &Node, best: &Best) -> bool {
+        let Some(held) = &node.link else {
+            return true;
+        };
+        let (Some(from), Some(to)) = (self.grove.node(held.parent), self.grove.node(best.parent))
+        else {
+            return true;
+        };
+        let factor = if from.incident == to.incident {
+            GAIN_INSIDE
+        } else {
+            GAIN_ACROSS
+        };
+        best.support.saturating_mul(ONE) > u32::from(held.score).saturating_mul(factor)
+    }
+
+    /// Lets a new or stronger condition explain what is there already.
+    pub(crate) fn adopt(&mut self, id: NodeId) {
+        let Some(parent) = self.grove.node(id).cloned() else {
+            return;
+        };
+        let Some(ci) = parent.ci else {
+            return;
+        };
+        let threshold = self.world.rules.correlation.threshold;
+        let mut children: Vec<(NodeId, u32)> = Vec::new();
+        let at_home = self.grove.nodes_at(ci).into_iter();
+        children.extend(
+            at_home
+                .filter(|&other| other != id)
+                .map(|other| (other, ONE)),
+        );
+        let watchers = self.grove.watchers(ci, ADOPTED_MAX).into_iter();
+        children.extend(watchers.map(|(other, weight)| (other, u32::from(weight))));
+        for (other, weight) in children {
+            let Some(child) = self.grove.node(other) else {
+                continue;
+            };
+            let is_taken = child.parent() == Some(id) || child.has_ended();
+            if is_taken || !self.may_move(child, &parent) {
+                continue;
+            }
+            let judgement = judge(&self.grove, child, &parent, weight);
+            if judgement.score < threshold || self.grove.is_at_or_above(other, id) {
+                continue;
+            }
+            let best = Best {
+                parent: id,
+                judgement,
+                support: judgement.score,
+            };
+            if self.is_gain(child, &best) {
+                self.hang(other, id, judgement, judgement.score);
+            }
+        }
+    }
+
+    /// Whether a rule may hang `child` below `parent`: what a person has placed stays in its incident.
+    fn may_move(&self, child: &Node, parent: &Node) -> bool {
+        child.incident == parent.incident || (!child.is_pinned && self.is_open(child.incident))
+    }
+
+    /// Hangs a node below another; its tree goes to that one's incident.
+    pub(crate) fn hang(&mut self, id: NodeId, parent: NodeId, judgement: Judgement, support: u32) {
+        let (Some(child), Some(above)) = (self.grove.node(id), self.grove.node(parent)) else {
+            return;
+        };
+        let why = words::of_link(&self.grove, child, above, judgement);
+        let link = Link {
+            parent,
+            score: u16::try_from(support.min(ONE)).unwrap_or(u16::MAX),
+            why,
+        };
+        self.hang_by(id, link);
+    }
+
+    /// Hangs a node below another by any evidence.
+    pub(crate) fn hang_by(&mut self, id: NodeId, link: Link) {
+        let parent = link.parent;
+        let (Some(child), Some(above)) = (self.grove.node(id), self.grove.node(parent)) else {
+            return;
+        };
+        let (from, to, before) = (child.incident, above.incident, child.parent());
+        if depth_of(&self.grove, parent) >= DEPTH_MAX / 2 || self.grove.is_at_or_above(id, parent) {
+            return;
+        }
+        if from != to {
+            let tree = self.grove.subtree(id, MOVED_MAX);
+            let is_held = |node: NodeId| self.grove.node(node).is_some_and(|it| it.is_pinned);
+            if tree.iter().any(|&node| is_held(node)) {
+                return;
+            }
+            if let Some(node) = self.grove.edit(id) {
+                node.link = Some(link);
+            }
+            self.unite(tree, from, to);
+        } else if let Some(node) = self.grove.edit(id) {
+            node.link = Some(link);
+        }
+        if let Some(before) = before.filter(|&before| before != parent) {
+            self.thin_out(before);
+        }
+    }
+
+    /// Brings a tree that was given a new parent into one incident with it.
+    fn unite(&mut self, tree: Vec<NodeId>, from: IncidentId, to: IncidentId) {
+        let is_whole = tree.len() >= self.grove.count_in(from);
+        let is_older = from < to;
+        let others = if is_whole && is_older {
+            let others = self.grove.nodes_in(to);
+            let is_held = |node: &NodeId| self.grove.node(*node).is_some_and(|it| it.is_pinned);
+            (others.len() <= MOVED_MAX && !others.iter().any(is_held)).then_some(others)
+        } else {
+            None
+        };
+        // The older number stays, unless it would drag too many along.
+        let (moved, into) = match others {
+            Some(others) => (others, from),
+            None => (tree, to),
+        };
+        for id in moved {
+            if let Some(node) = self.grove.edit(id) {
+                node.incident = into;
+            }
+        }
+    }
+
+    /// Whether an incident still takes alerts; one that is being opened by this decision does.
+    pub(crate) fn is_open(&self, id: IncidentId) -> bool {
+        self.provisional == Some(id)
+            || self
+                .peek(id)
+                .is_some_and(|incident| incident.state.is_open())
+    }
+}
+
+fn depth_of(grove: &Grove<'_>, id: NodeId) -> usize {
+    let mut depth = 0_usize;
+    let mut at = id;
+    while let Some(parent) = grove.node(at).and_then(Node::parent) {
+        depth = depth.saturating_add(1);
+        at = parent;
+        if depth >= DEPTH_MAX {
+            break;
+        }
+    }
+    depth
+}

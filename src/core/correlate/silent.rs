@@ -1,0 +1,232 @@
+//! Causes that have no alert themselves: inferred from what depends on them.
+//!
+//! A silent cause must pay for itself: every condition that it explains, and that nothing with an alert explains,
+//! speaks for it; that it is silent, and every direct dependent that is well, speak against it. So a power feed is
+//! not blamed for a dead switch, and a hub needs breadth. Must not count what has an alerted explanation already.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::core::cmdb::ci::CiNumber;
+use crate::core::correlate::family::Family;
+use crate::core::correlate::judge::{is_apart, judge};
+use crate::core::correlate::node::{Link, Node, NodeId};
+use crate::core::correlate::weight::{log2, of_evidence, of_families, times};
+use crate::core::draft::Draft;
+use crate::core::time::Span;
+
+/// Conditions looked at for one silent cause.
+const SUPPORTERS_MAX: usize = 200;
+/// Causes looked at for one condition.
+const CAUSES_MAX: usize = 16;
+/// Distinct CIs that a silent cause must explain at least.
+const CIS_MIN: usize = 3;
+/// Weaker dependents say nothing about a silent cause.
+const WEIGHT_MIN: u16 = 3_000;
+/// Conditions further apart in time have no common silent cause.
+const WINDOW: Span = Span::from_mins(5);
+/// How unlikely an unexplained condition is by chance: one in so many.
+const CHANCE: u32 = 1_000;
+/// What it costs that a CI fails without a word, in 1/1,024 bits.
+const SILENCE: i32 = 16 * 1_024;
+/// What a direct dependent that is well costs, in 1/1,024 bits.
+const WELL: i64 = 700;
+
+struct Support {
+    net: i64,
+    fan_in: usize,
+    ci: CiNumber,
+    nodes: Vec<(NodeId, u16)>,
+}
+
+impl Draft<'_> {
+    /// Looks for a silent cause of an unexplained node; says whether one was found.
+    pub(crate) fn infer_silent(&mut self, id: NodeId) -> bool {
+        let Some(node) = self.grove.node(id).cloned() else {
+            return false;
+        };
+        let Some(ci) = node
+            .ci
+            .filter(|_| of_families(node.family, Family::Silent) > 0)
+        else {
+            return false;
+        };
+        let upstream = self.grove.upstream(ci);
+        let mut causes: Vec<(u32, CiNumber)> = Vec::new();
+        let least = u32::try_from(CIS_MIN).unwrap_or(u32::MAX);
+        for reach in upstream.iter().filter(|reach| reach.weight >= WEIGHT_MIN) {
+            let count = self.grove.unexplained(reach.ci);
+            if count >= least {
+                causes.push((count, reach.ci));
+            }
+        }
+        causes.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
+        causes.truncate(CAUSES_MAX);
+        let mut best: Option<Support> = None;
+        for (_, cause) in causes {
+            let Some(found) = self.support(&node, cause) else {
+                continue;
+            };
+            let is_better = best.as_ref().is_none_or(|best| {
+                (found.net, best.fan_in, best.ci) > (best.net, found.fan_in, found.ci)
+            });
+            if is_better {
+                best = Some(found);
+            }
+        }
+        let Some(found) = best else {
+            return false;
+        };
+        self.materialise(&found);
+        self.grove.node(id).is_some_and(|node| node.link.is_some())
+    }
+
+    fn support(&self, node: &Node, cause: CiNumber) -> Option<Support> {
+        let graph = self.grove.graph();
+        let is_speaking = self.grove.nodes_at(cause).into_iter().any(|id| {
+            let there = self.grove.node(id);
+            there.is_some_and(|there| there.family != Family::Config && !there.has_ended())
+        });
+        if is_speaking || graph.ci(cause).is_none_or(|ci| ci.is_retired) {
+            return None;
+        }
+        let mut nodes = Vec::new();
+        let mut cis = BTreeSet::new();
+        let mut direct = BTreeSet::new();
+        let mut gain = 0_i64;
+        let mut first = node.onset;
+        for (id, weight) in self.grove.watchers(cause, SUPPORTERS_MAX) {
+            let Some(other) = self.grove.node(id) else {
+                continue;
+            };
+            if weight < WEIGHT_MIN || !self.is_supporter(node, other) {
+                continue;
+            }
+            let share = times(u32::from(weight), of_families(other.family, Family::Silent));
+            let bits = log2(share).saturating_sub(log2(10_000 / CHANCE));
+            let Some(ci) = other.ci.filter(|_| bits > 0) else {
+                continue;
+            };
+            if cis.insert(ci) {
+                gain = gain.saturating_add(i64::from(bits));
+            }
+            if graph.providers(ci).iter().any(|edge| edge.ci == cause) {
+                direct.insert(ci);
+            }
+            first = first.min(other.onset);
+            nodes.push((id, weight));
+        }
+        if cis.len() < CIS_MIN {
+            return None;
+        }
+        let fan_in = graph.dependents(cause).len();
+        let well = i64::try_from(fan_in.saturating_sub(direct.len())).unwrap_or(i64::MAX);
+        // Monitors need minutes to notice: early on, silence of the others says little.
+        let age = self.now.since(first).as_millis().clamp(60_000, 240_000);
+        let against = well.saturating_mul(WELL).saturating_mul(age) / 240_000;
+        let net = gain
+            .saturating_sub(i64::from(SILENCE))
+            .saturating_sub(against);
+        (net > 2 * 1_024).then_some(Support {
+            net,
+            fan_in,
+            ci: cause,
+            nodes,
+        })
+    }
+
+    fn is_supporter(&self, node: &Node, other: &Node) -> bool {
+        let apart = other.onset.since(node.onset).abs();
+        other.link.is_none()
+            && !other.has_ended()
+            && !other.is_pinned
+            && apart <= WINDOW
+            && of_families(other.family, Family::Silent) > 0
+            && !is_apart(node, other)
+            && self.is_open(other.incident)
+    }
+
+    /// Makes a silent cause a node of its own and hangs its supporters below it.
+    fn materialise(&mut self, found: &Support) {
+        let supporters = found.nodes.iter();
+        let nodes = supporters.filter_map(|&(id, _)| self.grove.node(id));
+        let nodes: Vec<_> = nodes
+            .map(|node| (node.onset, node.incident, node.scope))
+            .collect();
+        let Some(onset) = nodes.iter().map(|&(onset, _, _)| onset).min() else {
+            return;
+        };
+        let Some(incident) = nodes.iter().map(|&(_, incident, _)| incident).min() else {
+            return;
+        };
+        let id = NodeId::of_silent(found.ci);
+        let evidence = u16::try_from(of_evidence(Family::Silent)).unwrap_or(u16::MAX);
+        let mut node = self.blank(id, Family::Silent, onset, incident);
+        node.ci = Some(found.ci);
+        node.evidence = evidence;
+        node.scope = nodes.iter().map(|&(_, _, scope)| scope).max().unwrap_or(0);
+        node.change = crate::core::correlate::judge::recent_change(&self.grove, found.ci, onset);
+        self.grove.put(node);
+        for &(child, weight) in &found.nodes {
+            let pair = self.grove.node(child).zip(self.grove.node(id));
+            let Some((below, above)) = pair else {
+                continue;
+            };
+            let judgement = judge(&self.grove, below, above, u32::from(weight));
+            self.hang(child, id, judgement, judgement.score.max(1));
+        }
+        self.relink(id);
+    }
+
+    /// Dissolves a silent cause that has lost its support.
+    pub(crate) fn thin_out(&mut self, id: NodeId) {
+        let is_silent = self.grove.node(id).is_some_and(Node::is_silent);
+        if !is_silent {
+            return;
+        }
+        let children = self.grove.children(id);
+        if children.len() >= 2 {
+            return;
+        }
+        for child in children {
+            if let Some(node) = self.grove.edit(child) {
+                node.link = None;
+            }
+        }
+        self.grove.forget(id);
+    }
+
+    /// Gives the children of a silent cause to a condition with an alert that has come up on the same CI.
+    pub(crate) fn unveil(&mut self, id: NodeId) {
+        let Some(node) = self.grove.node(id) else {
+            return;
+        };
+        let may_explain = of_families(Family::Symptom, node.family) >= 9_000;
+        let Some(ci) = node.ci.filter(|_| may_explain) else {
+            return;
+        };
+        let silent = NodeId::of_silent(ci);
+        let Some(veiled) = self.grove.node(silent).cloned() else {
+            return;
+        };
+        for child in self.grove.children(silent) {
+            let held = self.grove.node(child).and_then(|child| child.link.clone());
+            let Some(held) = held else {
+                continue;
+            };
+            let why = format!("{} It has an alert of its own by now.", held.why.trim_end());
+            let link = Link {
+                parent: id,
+                score: held.score,
+                why: Arc::from(why),
+            };
+            self.hang_by(child, link);
+        }
+        if let Some(link) = veiled.link
+            && self.grove.node(id).is_some_and(|node| node.link.is_none())
+        {
+            self.hang_by(id, link);
+        }
+        self.grove.forget(silent);
+    }
+}

@@ -1,0 +1,145 @@
+//! What a CI depends on, directly and further on, and how strongly: a bounded walk over the graph.
+//!
+//! Best paths first by product of weights; then, nearest first, what several paths carry is joined as by chance
+//! ("at least one of them"), so a service with three of five machines on one array depends on that array. The result
+//! holds for one version of the graph. Must not visit more than [`REACH_MAX`] CIs.
+
+use std::collections::{BTreeMap, BinaryHeap};
+
+use crate::core::cmdb::ci::CiNumber;
+use crate::core::cmdb::graph::Graph;
+use crate::core::correlate::weight::{either, of_edge, times};
+
+/// CIs in one upstream set.
+pub const REACH_MAX: usize = 96;
+/// Relations of one CI that a walk looks at, the lowest numbers first.
+const EDGES_MAX: usize = 64;
+/// Steps from the CI.
+const DEPTH_MAX: u8 = 6;
+/// Weaker paths are not followed.
+const WEIGHT_MIN: u32 = 350;
+
+/// One CI that another depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The provider.
+    pub ci: CiNumber,
+    /// How strongly, over all ways, in 1/10,000.
+    pub weight: u16,
+    /// How many steps away.
+    pub depth: u8,
+    /// The CI before it on the best way from the dependent; the dependent itself at depth 1.
+    pub via: CiNumber,
+}
+
+/// Everything that one CI depends on, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upstream {
+    reaches: Vec<Reach>,
+}
+
+impl Upstream {
+    /// Walks.
+    pub fn of(graph: &Graph, start: CiNumber) -> Self {
+        let settled = walk(graph, start);
+        let mut order: Vec<(u8, u32, CiNumber)> = Vec::with_capacity(settled.len());
+        for (&ci, step) in &settled {
+            order.push((step.depth, step.weight, ci));
+        }
+        order.sort_by(|one, other| (one.0, other.1, one.2).cmp(&(other.0, one.1, other.2)));
+        let mut joined: BTreeMap<CiNumber, u32> = BTreeMap::new();
+        joined.insert(start, crate::core::correlate::weight::ONE);
+        for &(depth, _, ci) in &order {
+            let Some(&weight) = joined.get(&ci) else {
+                continue;
+            };
+            let edges = graph.providers(ci);
+            for edge in edges.iter().take(EDGES_MAX) {
+                let is_further = settled.get(&edge.ci).is_some_and(|step| step.depth > depth);
+                if is_further {
+                    let share = times(weight, of_edge(edge, edges));
+                    let held = joined.entry(edge.ci).or_insert(0);
+                    *held = either(*held, share);
+                }
+            }
+        }
+        let reaches = settled.iter().filter(|&(&ci, _)| ci != start);
+        let reaches = reaches.map(|(&ci, step)| Reach {
+            ci,
+            weight: u16::try_from(joined.get(&ci).copied().unwrap_or(step.weight))
+                .unwrap_or(u16::MAX),
+            depth: step.depth,
+            via: step.via,
+        });
+        Self {
+            reaches: reaches.collect(),
+        }
+    }
+
+    /// Every provider, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Reach> {
+        self.reaches.iter()
+    }
+
+    /// How a provider is reached.
+    pub fn get(&self, ci: CiNumber) -> Option<&Reach> {
+        let place = self
+            .reaches
+            .binary_search_by_key(&ci, |reach| reach.ci)
+            .ok()?;
+        self.reaches.get(place)
+    }
+
+    /// The CIs on the best way to a provider, without the dependent, the provider last.
+    pub fn path(&self, to: CiNumber) -> Vec<CiNumber> {
+        let mut path = Vec::new();
+        let mut at = to;
+        while let Some(reach) = self
+            .get(at)
+            .filter(|_| path.len() <= usize::from(DEPTH_MAX))
+        {
+            path.push(at);
+            at = reach.via;
+        }
+        path.reverse();
+        path
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    weight: u32,
+    depth: u8,
+    via: CiNumber,
+}
+
+/// Best-first by product; of equal products the lower number first.
+fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
+    let mut settled: BTreeMap<CiNumber, Step> = BTreeMap::new();
+    let mut heap = BinaryHeap::new();
+    let one = crate::core::correlate::weight::ONE;
+    heap.push((one, std::cmp::Reverse((0_u8, start, start))));
+    while let Some((weight, std::cmp::Reverse((depth, ci, via)))) = heap.pop() {
+        if settled.contains_key(&ci) {
+            continue;
+        }
+        settled.insert(ci, Step { weight, depth, via });
+        if settled.len() > REACH_MAX {
+            break;
+        }
+        if depth == DEPTH_MAX {
+            continue;
+        }
+        let edges = graph.providers(ci);
+        for edge in edges.iter().take(EDGES_MAX) {
+            let further = times(weight, of_edge(edge, edges));
+            if further >= WEIGHT_MIN && !settled.contains_key(&edge.ci) {
+                heap.push((
+                    further,
+                    std::cmp::Reverse((depth.saturating_add(1), edge.ci, ci)),
+                ));
+            }
+        }
+    }
+    settled
+}
