@@ -127,6 +127,11 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
             .map(|key| KeyDigest::new(key.expose()))
             .collect(),
         is_reconciled: source.reconcile.is_some(),
+        filters: source
+            .mqtt
+            .as_ref()
+            .map(|mqtt| mqtt.subscribe.clone())
+            .unwrap_or_default(),
     })
 }
 
@@ -281,7 +286,7 @@ fn try_source(ingest: &Ingest, clock: &Clock, trial: Trial) -> Option<Tried> {
     let door = ingest.door(&trial.source)?;
     let query = trial.query.as_deref();
     let mut message = Incoming::of_request(door.decoder(), &trial.headers, query, trial.body);
-    message.envelope.topic = trial.topic.into();
+    message.published_to(&trial.topic, &door.filters);
     let tried = message.tried(door.decoder(), &door.name, clock.now());
     let items = tried.items.iter().map(serde_json::to_value);
     Some(Tried {

@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::mqtt::Link;
 use crate::core::time::Timestamp;
+use crate::sources::topic::Subscription;
 use crate::sources::{DecodeError, Decoded, Envelope, Message, Source};
 use crate::telemetry::metrics::SourceMetrics;
 
@@ -30,6 +31,8 @@ pub struct SourceSetup {
     pub keys: Vec<KeyDigest>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
+    /// What it subscribes at its broker, if it has one.
+    pub filters: Vec<Subscription>,
 }
 
 impl std::fmt::Debug for SourceSetup {
@@ -130,6 +133,8 @@ pub struct Door {
     pub link: Arc<Link>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
+    /// What it subscribes at its broker, if it has one.
+    pub filters: Vec<Subscription>,
     decoder: Arc<dyn Source>,
     credentials: Vec<Credential>,
     keys: Vec<KeyDigest>,
@@ -160,6 +165,7 @@ impl Door {
             credentials: setup.credentials,
             keys: setup.keys,
             is_reconciled: setup.is_reconciled,
+            filters: setup.filters,
         }
     }
 

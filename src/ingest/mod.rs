@@ -31,6 +31,7 @@ use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
+use crate::sources::topic::Subscription;
 use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Envelope, Message, Reject, Source};
 use crate::store::dead_letters::NewDeadLetter;
@@ -161,6 +162,17 @@ impl Incoming {
             ..Message::new(source, &self.body, at)
         };
         Tried::of(decoder, &message)
+    }
+
+    /// Says to which topic it is published, with what the first filter that fits captures of it.
+    pub fn published_to(&mut self, topic: &str, filters: &[Subscription]) {
+        let mut captures = filters
+            .iter()
+            .filter_map(|subscription| subscription.filter.captures(topic));
+        let captures = captures.next().unwrap_or_default();
+        let envelope = Envelope::of_publish(topic, captures);
+        self.envelope.topic = envelope.topic;
+        self.envelope.captures = envelope.captures;
     }
 
     fn around(&self) -> Around<'_> {
