@@ -64,7 +64,7 @@ struct Retry {
 }
 
 impl<'a> Session<'a> {
-    /// Connects and introduces us; `None` when we were told to stop meanwhile.
+    /// Connects, introduces us and subscribes.
     pub(super) async fn open(
         setup: &'a BrokerSetup,
         ingest: &'a Ingest,
@@ -200,7 +200,6 @@ impl<'a> Session<'a> {
                     }
                     Some(retry) => retry.wait.saturating_mul(2).min(RETRY_LAST),
                 };
-                self.window.halt();
                 let at = Some(Instant::now() + wait);
                 self.retry = Some(Retry { at, wait });
                 Ok(())
@@ -354,7 +353,7 @@ impl<'a> Session<'a> {
 
     /// Acknowledges what is still being stored, and says goodbye.
     async fn drain(&mut self) {
-        while !self.window.is_empty() && self.retry.is_none() {
+        while self.window.is_busy() {
             let done = self.window.next().await;
             if self.done(done).is_err() {
                 break;

@@ -106,9 +106,9 @@ impl Window {
         self.entries.len() < usize::from(MESSAGES_MAX) && self.bytes < BYTES_MAX
     }
 
-    /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// Whether an attempt is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.attempts.is_empty()
     }
 
     /// Takes a message in; it is worked on from the next [`Window::next`] on, unless the window is halted.
@@ -128,17 +128,21 @@ impl Window {
         }
     }
 
-    /// Gives up all attempts. What was handed to the store is stored all the same, before what follows.
-    pub(super) fn halt(&mut self) {
-        self.attempts = FuturesOrdered::new();
-    }
-
     /// The oldest message and what became of it, when that is known; never when no attempt is under way.
+    ///
+    /// Trouble with one gives up the attempts at all: each belongs to the entry in its place, and those behind must not
+    /// come first. What was handed to the store is stored all the same, before what is tried again.
     pub(super) async fn next(&mut self) -> Result<(Entry, Outcome), Trouble> {
         let Some(result) = self.attempts.next().await else {
             return std::future::pending().await;
         };
-        let outcome = result?;
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(trouble) => {
+                self.attempts = FuturesOrdered::new();
+                return Err(trouble);
+            }
+        };
         let Some(entry) = self.entries.pop_front() else {
             return std::future::pending().await;
         };

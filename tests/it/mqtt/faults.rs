@@ -47,15 +47,17 @@ async fn kills_of_daemon_and_broker_in_mid_stream_lose_nothing() {
                 let publisher =
                     scope.spawn(move || broker_ref.publish_lines("l/x", qos, &publishing));
                 // In the middle of the chunk, or after it when it was faster.
-                if round % 2 == 0 {
-                    daemon.process.signal(Signal::KILL);
+                match round % 3 {
+                    0 => daemon.process.signal(Signal::KILL),
+                    1 => daemon.process.signal(Signal::TERM),
+                    _ => {}
                 }
                 publisher.join().unwrap()
             });
             if is_told {
                 told.extend(first..first + CHUNK);
             }
-            if round % 2 == 0 {
+            if round % 3 < 2 {
                 daemon.process.ended().await;
                 daemon = home.start().await;
             } else {
