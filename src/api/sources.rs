@@ -27,6 +27,8 @@ pub struct SourceStatus {
     /// Where its messages are sent to; null when it is not sent to over HTTP.
     #[schema(example = "/ingest/alertmanager")]
     pub path: Option<String>,
+    /// The connection to its broker; null when it is no MQTT source.
+    pub connection: Option<SourceConnection>,
     /// Whether messages are taken without a secret.
     pub open: bool,
     /// Whether its own list of alerts is asked for.
@@ -95,6 +97,26 @@ pub struct SubscriptionStatus {
     pub at: Time,
     /// Whether it was confirmed from here.
     pub confirmed: bool,
+}
+
+/// The connection of a source to its broker.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct SourceConnection {
+    /// The broker.
+    #[schema(example = "mqtts://broker.example:8883")]
+    pub broker: String,
+    /// Whether the broker has accepted us and the connection stands.
+    pub connected: bool,
+    /// Since when that is so.
+    pub since: Option<Time>,
+    /// Whether the broker had kept our session, with what came meanwhile, at the last connect.
+    pub session_kept: bool,
+    /// Whether messages wait at the broker because they cannot be stored.
+    pub waiting: bool,
+    /// What went wrong last; kept when it is over.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<Time>,
 }
 
 const SORTING: Sorting = Sorting {

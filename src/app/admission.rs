@@ -58,6 +58,7 @@ pub(super) fn heartbeat_source(settings: &Settings) -> Option<SourceSetup> {
         keys: Vec::new(),
         is_reconciled: false,
         has_api: false,
+        filters: Vec::new(),
         proof: Proof::default(),
     })
 }

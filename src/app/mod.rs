@@ -4,6 +4,7 @@
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
 mod admission;
+mod brokers;
 mod imports;
 mod janitor;
 mod listeners;
@@ -44,11 +45,13 @@ use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
 
+use brokers::Brokers;
 use imports::{ImportBoard, Imports};
 use janitor::Janitor;
 use lock::{FileLock, Instance};
 use polls::Polls;
 use reload::Reloader;
+pub(crate) use wiring::broker_setups;
 
 /// The partition of a daemon that has only one.
 const PARTITION: i64 = 0;
@@ -125,10 +128,7 @@ async fn run(
     metrics.leader.set(1);
     // Before anything runs that would have to be stopped when an address is taken.
     let listeners = listeners::open(&settings, inherited, tls.as_ref()).await?;
-    let addresses = listeners
-        .iter()
-        .map(Listener::local_addr)
-        .collect::<Result<_, _>>()?;
+    let addresses = listeners::addresses(&listeners)?;
 
     let mut supervisor = Supervisor::new();
     let inside = Inside {
@@ -169,6 +169,7 @@ async fn run(
         logs: shell.logs,
         clock: shell.clock,
         reload: shell.reload,
+        instance: instance.name().to_owned(),
     };
     start_side(&mut supervisor, &side_stage, side, core);
 
@@ -246,11 +247,14 @@ struct Side {
     logs: LogHandle,
     clock: Clock,
     reload: ReloadRequest,
+    instance: String,
 }
 
-/// Starts polls, imports, deleting, reloading and the notice of readiness.
+/// Starts polls, brokers, imports, deleting, reloading and the notice of readiness.
 fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core) {
     let (polls_in, polls) = watch::channel(wiring::poll_setups(&side.settings));
+    let (brokers_in, brokers) = watch::channel(broker_setups(&side.settings, &side.instance));
+    let brokers = Brokers::new(brokers, core.ingest.clone());
     let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
     let clock = side.clock;
     let sweeper = Sweeper {
@@ -274,6 +278,8 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         logs: side.logs,
         rules: core.rules,
         polls: polls_in,
+        brokers: brokers_in,
+        instance: side.instance,
         settings: settings_in,
         ingest: core.ingest,
         tls: side.tls,
@@ -286,6 +292,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
+    supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
     supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
     supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));

@@ -16,17 +16,19 @@ use tower::ServiceExt as _;
 use crate::api::alertmanager::{Hooks, Pass};
 use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::{
-    SourceErrors, SourceStatus, SubscriptionStatus, Trial, Tried, VolatileLabels,
+    SourceConnection, SourceErrors, SourceStatus, SubscriptionStatus, Trial, Tried, VolatileLabels,
 };
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
-use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
+use crate::config::mqtt::{MqttSettings, MqttVersion, Retained};
+use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings};
 use crate::core::limits;
 use crate::core::time::{Span, Timestamp};
 use crate::engine::handle::EngineHandle;
 use crate::engine::pulses::{Pulse, Word};
 use crate::ingest::churn::Volatile;
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
+use crate::ingest::mqtt::{BrokerSetup, Hello, LinkState, RECEIVE_MAX, SparkplugSetup, Version};
 use crate::ingest::reconcile::PollSetup;
 use crate::ingest::seen::Summary;
 use crate::ingest::{Incoming, Ingest, IngestSetup};
@@ -34,7 +36,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::Limits;
 use crate::runtime::supervise::Stage;
-use crate::runtime::tls::{TlsHolder, TlsPaths};
+use crate::runtime::tls::{ClientTlsPaths, TlsHolder, TlsPaths};
 use crate::store::Db;
 use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
@@ -142,6 +144,11 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
         is_reconciled: source.reconcile.is_some(),
         has_api: source.api,
         proof: admission::proof(source),
+        filters: source
+            .mqtt
+            .as_ref()
+            .map(|mqtt| mqtt.subscribe.clone())
+            .unwrap_or_default(),
     })
 }
 
@@ -162,6 +169,58 @@ pub(super) fn poll_setups(settings: &Settings) -> Vec<PollSetup> {
             }),
         })
         .collect()
+}
+
+/// The brokers, each with the client id of this installation unless the operator chose one.
+pub(crate) fn broker_setups(settings: &Settings, instance: &str) -> Vec<BrokerSetup> {
+    let sources = settings.sources.iter();
+    sources
+        .filter_map(|source| Some(broker_setup(source, source.mqtt.as_ref()?, instance)))
+        .collect()
+}
+
+fn broker_setup(source: &SourceSettings, mqtt: &MqttSettings, instance: &str) -> BrokerSetup {
+    let seconds = |span: Span| span.as_millis() / 1000;
+    let login = mqtt.user.clone().map(|user| {
+        let password = mqtt
+            .password
+            .as_ref()
+            .map(|password| password.expose().to_owned());
+        (user, password.unwrap_or_default())
+    });
+    let hello = Hello {
+        version: match mqtt.version {
+            MqttVersion::V3 => Version::V3,
+            MqttVersion::V5 => Version::V5,
+        },
+        client_id: mqtt
+            .client_id
+            .clone()
+            .unwrap_or_else(|| format!("watchbell-{}-{instance}", source.name)),
+        keep_alive: u16::try_from(seconds(mqtt.keep_alive)).unwrap_or(u16::MAX),
+        login,
+        session_expiry: u32::try_from(seconds(mqtt.session_expiry)).unwrap_or(u32::MAX),
+        packet_max: u32::try_from(mqtt.packet_max).unwrap_or(u32::MAX),
+        receive_max: RECEIVE_MAX,
+    };
+    BrokerSetup {
+        source: source.name.clone(),
+        host: mqtt.host.clone(),
+        port: mqtt.port,
+        shown: mqtt.shown(),
+        tls: mqtt.is_tls.then(|| ClientTlsPaths {
+            ca: mqtt.ca.clone(),
+            identity: mqtt.identity.clone(),
+        }),
+        hello,
+        filters: mqtt.subscribe.clone(),
+        shared_group: mqtt.shared_group.clone(),
+        ignores_retained: mqtt.retained == Retained::Ignore,
+        sparkplug: (source.kind == SourceKind::Sparkplug).then(|| SparkplugSetup {
+            is_mapped: source.mapping.is_some(),
+            asks_rebirth: mqtt.rebirth,
+        }),
+    }
 }
 
 /// A span as the runtime takes it; negative ones are none.
@@ -282,7 +341,7 @@ fn try_source(ingest: &Ingest, clock: &Clock, trial: Trial) -> Option<Tried> {
     let door = ingest.door(&trial.source)?;
     let query = trial.query.as_deref();
     let mut message = Incoming::of_request(door.decoder(), &trial.headers, query, trial.body);
-    message.envelope.topic = trial.topic.into();
+    message.published_to(&trial.topic, &door.filters);
     let tried = message.tried(door.decoder(), &door.name, clock.now());
     let items = tried.items.iter().map(serde_json::to_value);
     Some(Tried {
@@ -313,7 +372,8 @@ fn source_status(door: &Door, silence: Option<&Pulse>, now: Timestamp) -> Source
         warnings: warnings(&seen),
         name: door.name.clone(),
         kind: door.kind().to_owned(),
-        path: Some(door.path.clone()),
+        path: (!door.is_remote()).then(|| door.path.clone()),
+        connection: door.is_remote().then(|| connection(door.link.state())),
         open: !door.is_guarded(),
         reconciled: door.is_reconciled,
         last_message_at: seen.last_message_at.map(Into::into),
@@ -348,6 +408,18 @@ fn source_status(door: &Door, silence: Option<&Pulse>, now: Timestamp) -> Source
                 variants: found.variants,
             })
             .collect(),
+    }
+}
+
+fn connection(state: LinkState) -> SourceConnection {
+    SourceConnection {
+        broker: state.broker,
+        connected: state.is_connected,
+        since: state.since.map(Into::into),
+        session_kept: state.is_session_kept,
+        waiting: state.is_waiting,
+        last_error: state.last_error,
+        last_error_at: state.last_error_at.map(Into::into),
     }
 }
 

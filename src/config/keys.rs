@@ -45,7 +45,9 @@ impl Keys {
             | SourceKind::Alertmanager
             | SourceKind::Json
             | SourceKind::CloudEvents
-            | SourceKind::Sns => routing,
+            | SourceKind::Sns
+            | SourceKind::Mqtt
+            | SourceKind::Sparkplug => routing,
         };
         for word in OTHERS.into_iter().filter(|word| table.has(word)) {
             let message = format!("kind {:?} does not take {word}", kind.word());

@@ -15,6 +15,7 @@ mod heartbeats;
 pub mod imports;
 mod keys;
 mod mapping;
+pub mod mqtt;
 pub mod presets;
 mod reader;
 pub mod rules;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::config::imports::ImportSettings;
+use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::core::rules::{CmdbRules, IncidentRules, SettleRules};
 use crate::core::severity::Severity;
@@ -286,6 +287,8 @@ pub struct SourceSettings {
     pub preset: Option<String>,
     /// What its messages mean; always there for the kinds that need it.
     pub mapping: Option<Arc<Mapping>>,
+    /// The broker, for the kinds that have one.
+    pub mqtt: Option<Arc<MqttSettings>>,
 }
 
 impl SourceSettings {
@@ -294,7 +297,7 @@ impl SourceSettings {
         decoder(self.kind.word(), self.mapping.as_ref())
     }
 
-    /// The path that its senders are given.
+    /// The path that its senders are given; empty when they publish to a broker.
     pub fn path(&self) -> String {
         match self.kind {
             SourceKind::PagerDuty => "/pagerduty/v2/enqueue".to_owned(),
@@ -303,6 +306,7 @@ impl SourceSettings {
             | SourceKind::Json
             | SourceKind::CloudEvents
             | SourceKind::Sns => format!("/ingest/{}", self.name),
+            SourceKind::Mqtt | SourceKind::Sparkplug => String::new(),
         }
     }
 
@@ -392,6 +396,10 @@ pub enum SourceKind {
     PagerDuty,
     /// Tools that speak Opsgenie's alert API.
     Opsgenie,
+    /// What a broker hands on, by a mapping.
+    Mqtt,
+    /// Births, deaths and metrics of Sparkplug B nodes.
+    Sparkplug,
 }
 
 impl SourceKind {
@@ -404,6 +412,8 @@ impl SourceKind {
             Self::Sns => "sns",
             Self::PagerDuty => "pagerduty",
             Self::Opsgenie => "opsgenie",
+            Self::Mqtt => "mqtt",
+            Self::Sparkplug => "sparkplug",
         }
     }
 
@@ -411,8 +421,23 @@ impl SourceKind {
     pub const fn is_mapped(self) -> bool {
         match self {
             Self::Alertmanager | Self::PagerDuty | Self::Opsgenie => false,
-            Self::Json | Self::CloudEvents | Self::Sns => true,
+            Self::Json | Self::CloudEvents | Self::Sns | Self::Mqtt | Self::Sparkplug => true,
         }
+    }
+
+    /// Whether a mapping may be left out all the same.
+    pub const fn is_mapping_optional(self) -> bool {
+        matches!(self, Self::Sparkplug)
+    }
+
+    /// Whether we go to a broker for its messages.
+    pub const fn has_broker(self) -> bool {
+        matches!(self, Self::Mqtt | Self::Sparkplug)
+    }
+
+    /// Whether its senders say something once and never repeat it.
+    pub const fn is_unrepeated(self) -> bool {
+        self.keys_word().is_some() || self.has_broker()
     }
 
     /// The name of the keys by which senders of this kind say who they are, if it has such.
@@ -420,14 +445,24 @@ impl SourceKind {
         match self {
             Self::PagerDuty => Some("routing_keys"),
             Self::Opsgenie => Some("api_keys"),
-            Self::Alertmanager | Self::Json | Self::CloudEvents | Self::Sns => None,
+            Self::Alertmanager
+            | Self::Json
+            | Self::CloudEvents
+            | Self::Sns
+            | Self::Mqtt
+            | Self::Sparkplug => None,
         }
     }
 
     /// The preset of a mapped kind for which none is named.
     pub const fn usual_preset(self) -> Option<&'static str> {
         match self {
-            Self::Alertmanager | Self::Json | Self::PagerDuty | Self::Opsgenie => None,
+            Self::Alertmanager
+            | Self::Json
+            | Self::PagerDuty
+            | Self::Opsgenie
+            | Self::Sparkplug => None,
+            Self::Mqtt => Some("mqtt"),
             Self::CloudEvents => Some("cloudevents"),
             Self::Sns => Some("cloudwatch"),
         }

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use crate::config::error::Complaint;
 use crate::config::keys::Keys;
 use crate::config::mapping;
+use crate::config::mqtt;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
@@ -26,13 +27,13 @@ use crate::core::time::Span;
 const KINDS: &[(&str, Option<SourceKind>)] = &[
     ("alertmanager", Some(SourceKind::Alertmanager)),
     ("json", Some(SourceKind::Json)),
-    ("mqtt", None),
+    ("mqtt", Some(SourceKind::Mqtt)),
     ("pagerduty", Some(SourceKind::PagerDuty)),
     ("opsgenie", Some(SourceKind::Opsgenie)),
     ("cloudevents", Some(SourceKind::CloudEvents)),
     ("sns", Some(SourceKind::Sns)),
     ("heartbeat", None),
-    ("sparkplug", None),
+    ("sparkplug", Some(SourceKind::Sparkplug)),
 ];
 /// Bytes of a source name, which is part of every alert key.
 const NAME_BYTES_MAX: usize = 64;
@@ -92,7 +93,7 @@ fn refuse_kind(table: &TableReader<'_>) {
 
 fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
     let mut defaults = SourceRules::default();
-    if kind.keys_word().is_some() {
+    if kind.is_unrepeated() {
         defaults.expire_after = EXPIRE_AFTER_UNREPEATED;
     }
     let (preset, mapping) = mapping::read(table, kind);
@@ -120,6 +121,7 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
         silent_after: table.optional("silent_after", values::duration(SECOND..=FOREVER)),
         reconcile: table.table("reconcile").and_then(reconcile),
         api: false,
+        mqtt: mqtt::read(table, kind, mapping.is_some()),
         preset,
         mapping,
     }
@@ -204,7 +206,7 @@ fn check_open(table: &TableReader<'_>, source: &SourceSettings, exposed: Option<
         let complaint = Complaint::new("the source is open to everybody and has a secret");
         table.refuse(Some("open"), complaint.hint("remove one of the two"));
     }
-    let has_secret = has_secret || source.kind.keys_word().is_some();
+    let has_secret = has_secret || source.kind.keys_word().is_some() || source.kind.has_broker();
     let (Some(address), false, false) = (exposed, has_secret, source.is_open) else {
         return;
     };

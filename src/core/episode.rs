@@ -209,6 +209,9 @@ impl Turn<'_> {
             (Start::Unknown, EndedBy::Expired | EndedBy::Person) => true,
             (Start::Unknown, EndedBy::Resolved | EndedBy::Reconciled) => false,
         };
+        if self.observation.is_retained && !matches!(self.start(alert), Start::Newer) {
+            return Reason::RetainedAfterEnd;
+        }
         if !is_known {
             alert.starts_at = self.observation.starts_at.unwrap_or(self.now);
             alert.is_start_ours = self.observation.starts_at.is_none();

@@ -202,6 +202,7 @@ pub fn observation(
         text_hash: text_hash(&text),
         text,
         undelivered: 0,
+        is_retained: false,
     }
 }
 

@@ -49,6 +49,7 @@ reasons! {
     ExpiredEpisodeReturned = "expired_episode_returned", "The source returned and still fires the episode that had expired; it was reopened at once.";
     FiringAfterPersonResolved = "firing_after_person_resolved", "The source still fires the episode that a person resolved; it was counted and does not reopen inside the reopen window.";
     StillFiringAfterPersonResolved = "still_firing_after_person_resolved", "The source still fires the episode that a person resolved, and the reopen window is over; a linked incident was opened.";
+    RetainedAfterEnd = "retained_after_end", "The broker sent a kept message again that fires an episode which is over; a kept message opens nothing that has ended.";
     // What time and polls came to.
     AlertExpired = "alert_expired", "The source did not repeat the alert before its expiry; it counts as ended.";
     AlertReconciled = "alert_reconciled", "The source's own list no longer holds the alert; it counts as ended.";

@@ -9,7 +9,9 @@ use axum::http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::mqtt::Link;
 use crate::core::time::Timestamp;
+use crate::sources::topic::Subscription;
 use crate::sources::{DecodeError, Decoded, Envelope, Message, Source};
 use crate::telemetry::metrics::SourceMetrics;
 
@@ -22,7 +24,7 @@ use super::sns::SnsPolicy;
 pub struct SourceSetup {
     /// Its name, which is in the path.
     pub name: String,
-    /// The path that its senders are given.
+    /// The path that its senders are given; empty when they publish to a broker.
     pub path: String,
     /// Its decoder.
     pub decoder: Arc<dyn Source>,
@@ -32,6 +34,8 @@ pub struct SourceSetup {
     pub keys: Vec<KeyDigest>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
+    /// What it subscribes at its broker, if it has one.
+    pub filters: Vec<Subscription>,
     /// Whether it owns the API of Alertmanager.
     pub has_api: bool,
     /// What else is asked of its messages.
@@ -143,6 +147,8 @@ pub struct Door {
     pub series: SourceMetrics,
     /// What was seen there.
     pub seen: Arc<Seen>,
+    /// The connection to its broker, if it has one.
+    pub link: Arc<Link>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
     /// Whether it owns the API of Alertmanager.
@@ -153,6 +159,8 @@ pub struct Door {
     pub sns: SnsPolicy,
     /// How many may come.
     pub limit: Option<Arc<SourceLimit>>,
+    /// What it subscribes at its broker, if it has one.
+    pub filters: Vec<Subscription>,
     decoder: Arc<dyn Source>,
     credentials: Vec<Credential>,
     keys: Vec<KeyDigest>,
@@ -167,11 +175,11 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
-    /// The limit of a source that was there `before` goes on.
+    /// A door; what is known of the one before it of the same name is kept.
     pub(super) fn new(
         setup: SourceSetup,
         series: SourceMetrics,
-        seen: Arc<Seen>,
+        (seen, link): (Arc<Seen>, Arc<Link>),
         before: Option<&Self>,
     ) -> Self {
         let proof = setup.proof;
@@ -187,11 +195,13 @@ impl Door {
             path: setup.path,
             series,
             seen,
+            link,
             decoder: setup.decoder,
             credentials: setup.credentials,
             keys: setup.keys,
             is_reconciled: setup.is_reconciled,
             has_api: setup.has_api,
+            filters: setup.filters,
         }
     }
 
@@ -203,7 +213,17 @@ impl Door {
     /// Whether a sender has to prove who it is.
     pub fn is_guarded(&self) -> bool {
         let is_proven = self.signature.is_some() || self.sns.is_verified;
-        !self.credentials.is_empty() || is_proven || self.has_keys()
+        !self.credentials.is_empty() || is_proven || self.has_keys() || self.is_remote()
+    }
+
+    /// Whether its senders publish to a broker instead of coming to us.
+    pub fn is_remote(&self) -> bool {
+        self.path.is_empty()
+    }
+
+    /// Whether its decoder looks at a header.
+    pub(super) fn reads_header(&self, name: &str) -> bool {
+        self.decoder.reads_header(name)
     }
 
     /// Whether it is found by a key and has paths of its own.
@@ -228,7 +248,7 @@ impl Door {
             .credentials
             .iter()
             .fold(false, |fits, credential| credential.opens(headers) | fits);
-        fits || (self.credentials.is_empty() && !self.has_keys())
+        fits || (self.credentials.is_empty() && !self.has_keys() && !self.is_remote())
     }
 
     /// What a message says.

@@ -300,11 +300,16 @@ fn unknown(ingest: &Ingest, source: &str) -> Problem {
 
 fn elsewhere(door: &Door) -> Problem {
     let (name, path) = (&door.name, &door.path);
+    let how = if door.is_remote() {
+        "by its broker, not over HTTP; publish there".to_owned()
+    } else {
+        format!("at {path}")
+    };
     Problem::new(
         StatusCode::NOT_FOUND,
         "unknown-source",
         "Unknown source",
-        format!("source {name:?} is fed at {path}"),
+        format!("source {name:?} is fed {how}"),
     )
 }
 

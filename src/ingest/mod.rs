@@ -10,6 +10,7 @@ pub mod door;
 pub mod heartbeat;
 pub mod http;
 pub mod limits;
+pub mod mqtt;
 pub mod opsgenie;
 mod opsgenie_answers;
 pub mod pagerduty;
@@ -38,6 +39,7 @@ use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{EngineHandle, SubmitError, Undecodable};
 use crate::runtime::clock::Clock;
+use crate::sources::topic::Subscription;
 use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Envelope, Message, Reject, Source};
 use crate::store::dead_letters::NewDeadLetter;
@@ -180,6 +182,17 @@ impl Incoming {
         Tried::of(decoder, &message)
     }
 
+    /// Says to which topic it is published, with what the first filter that fits captures of it.
+    pub fn published_to(&mut self, topic: &str, filters: &[Subscription]) {
+        let mut captures = filters
+            .iter()
+            .filter_map(|subscription| subscription.filter.captures(topic));
+        let captures = captures.next().unwrap_or_default();
+        let envelope = Envelope::of_publish(topic, captures);
+        self.envelope.topic = envelope.topic;
+        self.envelope.captures = envelope.captures;
+    }
+
     fn around(&self) -> Around<'_> {
         Around {
             content_type: self.content_type.as_deref(),
@@ -278,8 +291,10 @@ impl Ingest {
                 let known = before.get(&source.name).map(AsRef::as_ref);
                 let seen = known.map(|door| Arc::clone(&door.seen));
                 let seen = seen.unwrap_or_else(|| Arc::new(Seen::new(now)));
+                let link = known.map(|door| Arc::clone(&door.link));
                 let series = self.0.metrics.source(&source.name);
-                let door = Door::new(source, series, seen, known);
+                let about = (seen, link.unwrap_or_default());
+                let door = Door::new(source, series, about, known);
                 (door.name.clone(), Arc::new(door))
             })
             .collect();
@@ -294,6 +309,11 @@ impl Ingest {
         self.0.peers.store(peers);
         self.0.body_max.store(setup.body_max, Ordering::Relaxed);
         self.0.inbox_rows.store(setup.inbox_rows, Ordering::Relaxed);
+    }
+
+    /// Our time.
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     /// The door of a source.
@@ -480,7 +500,7 @@ impl Ingest {
             .await?;
         door.seen.note_tests(test_count, &message.body, now);
         // Only now: a message that is sent again because it was not stored is no duplicate.
-        let is_duplicate = door.seen.is_duplicate(&message.body, now);
+        let is_duplicate = door.seen.is_duplicate(&message, now);
         if rejects.count > 0 {
             self.put_aside(door, "bad_items", rejects.detail(), message)
                 .await?;

@@ -62,6 +62,9 @@ pub struct Envelope {
     /// Levels of the topic, or parts of the path, that a template names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub captures: Vec<(SmolStr, SmolStr)>,
+    /// Whether a broker had kept the publish for new subscribers, so that it tells a state and not an event.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_retained: bool,
 }
 
 impl Envelope {
@@ -71,6 +74,7 @@ impl Envelope {
         query: Vec::new(),
         topic: SmolStr::new_static(""),
         captures: Vec::new(),
+        is_retained: false,
     };
 
     /// The envelope of a request; what carries a secret, or is no text, is left out.
@@ -108,6 +112,11 @@ impl Envelope {
         }
     }
 
+    /// Takes user properties of a publish, names in lower case; what carries a secret is left out.
+    pub fn set_headers(&mut self, pairs: impl Iterator<Item = (SmolStr, SmolStr)>) {
+        self.headers = kept(pairs);
+    }
+
     /// Whether there is nothing worth keeping.
     pub fn is_empty(&self) -> bool {
         *self == Self::EMPTY
@@ -118,6 +127,14 @@ impl Envelope {
         let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
         Some(value)
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn kept(pairs: impl Iterator<Item = (SmolStr, SmolStr)>) -> Vec<(SmolStr, SmolStr)> {

@@ -18,9 +18,11 @@ pub mod opsgenie;
 pub mod pagerduty;
 pub mod severity_words;
 pub mod sns;
+pub mod sparkplug;
 pub mod status_words;
 pub mod test_messages;
 pub mod time_text;
+pub mod topic;
 pub mod tried;
 
 use std::sync::Arc;
@@ -260,6 +262,8 @@ pub fn decoder(kind: &str, mapping: Option<&Arc<Mapping>>) -> Option<Arc<dyn Sou
         "pagerduty" => Some(Arc::new(pagerduty::PagerDuty)),
         "opsgenie" => Some(Arc::new(opsgenie::Opsgenie)),
         "sns" => mapped(Shape::Sns),
+        "mqtt" => mapped(Shape::Mqtt),
+        "sparkplug" => Some(Arc::new(sparkplug::Sparkplug::new(mapping.cloned()))),
         _ => None,
     }
 }

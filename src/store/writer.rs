@@ -167,7 +167,11 @@ impl Writer {
                     continue;
                 }
             };
-            let Some(job) = job else { break };
+            let Some(job) = job else {
+                // When all who could ask have gone first, this is still not the one to end the process.
+                stop.cancelled().await;
+                break;
+            };
             let jobs = self.gather(job);
             self.work(jobs).await?;
         }

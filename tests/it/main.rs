@@ -41,6 +41,8 @@ mod lifecycle;
 #[cfg(test)]
 mod listen;
 #[cfg(test)]
+mod mqtt;
+#[cfg(test)]
 mod presets;
 #[cfg(test)]
 mod reasons;

@@ -21,7 +21,8 @@ fn preset(name: &str) -> Preset {
 }
 
 #[derive(Clone)]
-/// A request as a fixture holds it: a bare body, or with its head in a file that ends in `.http`.
+/// A request as a fixture holds it: a bare body, with its head in a file that ends in `.http`, or below its topic in one
+/// that ends in `.mqtt`.
 struct Request {
     content_type: Option<String>,
     envelope: Envelope,
@@ -31,6 +32,17 @@ struct Request {
 impl Request {
     fn read(path: &Path) -> Self {
         let text = read_to_string(path).unwrap();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "mqtt")
+        {
+            let (topic, body) = text.split_once('\n').unwrap();
+            let envelope = Envelope::of_publish(topic, Vec::new());
+            return Self {
+                envelope,
+                ..Self::bare(body.trim_end())
+            };
+        }
         if path.extension().is_none_or(|extension| extension != "http") {
             return Self::bare(&text);
         }

@@ -112,6 +112,8 @@ fn late_messages() -> Bench {
     bench.firing("F", "09:00");
     bench.at("10:01").firing("F", "09:00");
     bench.at("20:00").firing("F", "09:00");
+    bench.at("20:10").resolved("F", "09:00", "20:10");
+    bench.hear(firing("F").start("09:00").retained());
     bench
 }
 

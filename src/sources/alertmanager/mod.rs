@@ -183,6 +183,7 @@ impl<'m> Observer<'m> {
             text_hash: hash_of(&text, &mut self.scratch),
             text: Arc::new(text),
             undelivered: self.undelivered,
+            is_retained: false,
         });
         Ok(())
     }

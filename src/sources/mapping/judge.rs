@@ -66,6 +66,7 @@ impl Observer<'_> {
             text_hash: hash_of(&text, &mut self.scratch),
             text: Arc::new(text),
             undelivered: 0,
+            is_retained: self.message.envelope.is_retained,
         };
         Ok(Outcome::Observed(Box::new(observation)))
     }

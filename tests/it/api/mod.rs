@@ -125,6 +125,7 @@ pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp
         text_hash: 1,
         text: Arc::new(text),
         undelivered: 0,
+        is_retained: false,
     }
 }
 

@@ -60,7 +60,7 @@ w.toml:10:1: source[0].expire_afer: unknown key
 fn what_comes_later_is_refused_and_not_ignored() {
     bad(
         "[priority]\nP1 = \"0s\"\n[[escalation]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
-         [[source]]\nname = \"grid\"\nkind = \"mqtt\"\n\
+         [[source]]\nname = \"grid\"\nkind = \"heartbeat\"\n\
          [[source]]\nname = \"x\"\nkind = \"alertmanger\"\n[[source]]\nname = \"y\"\nkind = \"foo\"\n",
         r#"
 w.toml:1:2: priority: not available in this version
@@ -69,8 +69,8 @@ w.toml:3:1: escalation: not available in this version
     hint: remove this section
 w.toml:5:1: route: not available in this version
     hint: remove this section
-w.toml:9:8: source[0].kind: kind "mqtt" is not available in this version
-    hint: available: alertmanager, json, pagerduty, opsgenie, cloudevents, sns
+w.toml:9:8: source[0].kind: kind "heartbeat" is not available in this version
+    hint: available: alertmanager, json, mqtt, pagerduty, opsgenie, cloudevents, sns, sparkplug
 w.toml:12:8: source[1].kind: "alertmanger" is not known here
     hint: did you mean "alertmanager"?
 w.toml:15:8: source[2].kind: "foo" is not known here
