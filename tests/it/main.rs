@@ -28,6 +28,8 @@ mod e2e;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod listen;
@@ -39,6 +41,8 @@ mod reasons;
 mod receivers;
 #[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod simulate;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]
