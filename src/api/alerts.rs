@@ -120,9 +120,8 @@ pub(super) async fn read_list(
     } else {
         AlertOrder::Id
     };
-    // No configuration item is known, so none can match.
-    let is_about_ci = !params.values("ci")?.is_empty() || !params.values("service")?.is_empty();
-    let listed = if is_about_ci {
+    // No service is known, so none can match.
+    let listed = if !params.values("service")?.is_empty() {
         Listed::empty()
     } else {
         let page = wanted.page;
@@ -148,6 +147,7 @@ fn filter(params: &Params, member_of: Option<IncidentId>) -> Result<AlertFilter,
     let incidents = params.values("incident")?;
     let incidents: Result<Vec<_>, _> = incidents.iter().map(|number| incident_id(number)).collect();
     Ok(AlertFilter {
+        cis: params.values("ci")?,
         is_firing,
         severities: severities(params)?,
         sources: params.values("source")?,

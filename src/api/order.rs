@@ -20,10 +20,13 @@ use super::incidents::id as incident_id;
 use super::problem::{Kind, Problem};
 use super::shapes::Incident;
 use super::time::Time;
+use crate::core::ids::IncidentId;
 use crate::core::input::{Command, CommandGiven, IdempotencyKey};
 use crate::core::limits;
+use crate::core::past::PastIncident;
 use crate::core::reason::Reason;
 use crate::engine::handle::{CommandAnswer, SubmitError};
+use crate::store::Db;
 use crate::store::query::incidents;
 
 /// The header by which a command is carried out once.
@@ -150,12 +153,14 @@ impl<B> Ordered<B> {
             actor: self.caller.actor,
             expected_version,
             idempotency: None,
+            past: None,
         };
         if let Some(key) = self.idempotency_key {
             given.idempotency = Some(digest(&given, &key)?);
         }
         let (submit, db) = (api.setup().submit.clone(), api.setup().db.clone());
         let outcome = async move {
+            given.past = past_of(&db, incident).await;
             let answer = tokio::time::timeout(ANSWER_TIMEOUT, submit(given))
                 .await
                 .unwrap_or(Err(SubmitError::Unknown))?;
@@ -174,6 +179,13 @@ impl<B> Ordered<B> {
         };
         api.run(outcome).await?.map(Json)
     }
+}
+
+/// What the store knows of an incident that the core may no longer hold; a store that cannot be read now refuses the
+/// command itself a moment later.
+async fn past_of(db: &Db, incident: IncidentId) -> Option<PastIncident> {
+    let mut reader = db.reader().await.ok()?;
+    incidents::find_past(reader.lend(), incident).await.ok()?
 }
 
 fn refusal(answer: CommandAnswer, view: Option<&incidents::IncidentView>) -> Problem {

@@ -37,6 +37,8 @@ pub struct SourceStatus {
     pub silent_s: Option<f64>,
     /// When its product's last test message was received since the daemon started.
     pub last_test_at: Option<Time>,
+    /// That message as it came: some hold a code or an address that a person has to read.
+    pub last_test: Option<String>,
     /// Test messages since the daemon started.
     pub tests: u64,
     /// Messages a second over the last five minutes.

@@ -24,7 +24,7 @@ use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::engine::handle::EngineHandle;
-use crate::engine::{Decode, Engine, EngineSetup};
+use crate::engine::{Decode, Engine, EngineSetup, rebind};
 use crate::ingest::opsgenie::OpsgenieApi;
 use crate::ingest::{self, Ingest};
 use crate::runtime::clock::Clock;
@@ -260,6 +260,8 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         addresses: side.addresses,
     };
     let reload = side.reload;
+    let rebinding = core.engine.clone();
+    supervisor.spawn(stage, "rebind", |stop| done(rebind::run(rebinding, stop)));
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));

@@ -252,6 +252,7 @@ fn source_status(door: &Door, now: Timestamp) -> SourceStatus {
         ("rejected", &door.series.rejected),
     ];
     SourceStatus {
+        warnings: warnings(&seen),
         name: door.name.clone(),
         kind: door.kind().to_owned(),
         path: Some(door.path.clone()),
@@ -260,12 +261,12 @@ fn source_status(door: &Door, now: Timestamp) -> SourceStatus {
         last_message_at: seen.last_message_at.map(Into::into),
         silent_s: seen.last_message_at.map(|at| duration_s(now.since(at))),
         last_test_at: seen.last_test_at.map(Into::into),
+        last_test: seen.last_test,
         tests: seen.tests,
         rate: (seen.rate * 1000.0).round() / 1000.0,
         messages: counts
             .map(|(outcome, counter)| (outcome.to_owned(), counter.get()))
             .into(),
-        warnings: warnings(&seen),
         errors: SourceErrors {
             count: seen.errors,
             last_at: seen.last_error_at.map(Into::into),

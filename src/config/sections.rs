@@ -12,15 +12,14 @@ use crate::config::settings::{
     AuthSettings, LimitSettings, LogFormat, LogSettings, RetentionSettings, ServerSettings,
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
-use crate::config::sources;
 use crate::config::values::{self, FOREVER};
+use crate::config::{cmdb, sources};
 use crate::core::rules::IncidentRules;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: [&str; 14] = [
+const LATER: [&str; 13] = [
     "calendar",
-    "cmdb",
     "connector",
     "correlation",
     "escalation",
@@ -69,6 +68,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         auth,
         sources,
         incident: incident(&mut root),
+        cmdb: cmdb::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

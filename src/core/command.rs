@@ -14,6 +14,7 @@ use crate::core::draft::Draft;
 use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState, Owner, permit};
 use crate::core::input::{Command, CommandGiven};
+use crate::core::past::decide_past;
 use crate::core::reason::Reason;
 use crate::core::time::Timestamp;
 
@@ -40,9 +41,10 @@ pub(super) fn decide_command(
             }
         };
     }
-    let mut decision = match check(world, given, now) {
-        Ok(incident) => carry_out(world, incident, given, now, ids),
-        Err(reason) => Decision::refused(reason),
+    let mut decision = match (check(world, given, now), &given.past) {
+        (Ok(incident), _) => carry_out(world, incident, given, now, ids),
+        (Err(Reason::UnknownIncident), Some(past)) => decide_past(world, past, given, now, ids),
+        (Err(reason), _) => Decision::refused(reason),
     };
     let incident = decision.incident.unwrap_or(given.incident);
     decision.incident = Some(incident);
@@ -94,7 +96,7 @@ fn check<'a>(
 }
 
 /// Whether the problem has an open incident already; a second one beside it would be a second ticket.
-fn is_continued(world: World<'_>, id: IncidentId) -> bool {
+pub(super) fn is_continued(world: World<'_>, id: IncidentId) -> bool {
     let mut incidents = world.state.incidents();
     incidents.any(|incident| incident.previous == Some(id) && incident.state.is_open())
 }

@@ -9,7 +9,7 @@ use crate::core::reason::Reason;
 use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
-use crate::core::{command, correlate, deadline, episode, reconcile};
+use crate::core::{command, correlate, deadline, episode, rebind, reconcile};
 
 /// What a decision may look at.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,8 @@ pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed)
         }
         Input::CommandGiven(given) => command::decide_command(world, given, now, ids),
         Input::ChangeRecorded(record) => correlate::record_change(world, record, now),
+        Input::CmdbImported(imported) => rebind::import(world, imported),
+        Input::AlertsRebound(alerts) => rebind::compare(world, alerts, ids),
         Input::DeadlineReached => deadline::decide_due(world, now, ids),
         Input::Started => {
             let mut decision = Decision::because(Reason::Started);

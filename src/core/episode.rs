@@ -10,7 +10,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
-use crate::core::bind::bind;
+use crate::core::bind::{Subject, bind};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
@@ -324,12 +324,23 @@ impl Turn<'_> {
         if graph.is_empty() {
             return;
         }
-        let binding = bind(graph, &self.observation.text);
+        let binding = bind(graph, &self.subject(draft));
         alert.ci = binding.ci;
         draft.decision.change(Change::AlertBound {
             alert: alert.id,
             binding: Arc::new(binding),
         });
+    }
+
+    fn subject<'a>(&'a self, draft: &Draft<'a>) -> Subject<'a> {
+        let text = &*self.observation.text;
+        Subject {
+            source: self.source,
+            labels: &text.labels,
+            annotations: &text.annotations,
+            hint: text.ci_hint.as_deref(),
+            rules: &draft.world.rules.cmdb.bind,
+        }
     }
 
     fn start(&self, alert: &Alert) -> Start {

@@ -3,11 +3,15 @@
 //! Each input has a position in the input log and a recorded time; the same inputs at the same times give the same
 //! state. Must not carry raw bodies, secrets or anything a decision does not read.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use crate::core::cmdb::graph::Difference;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
+use crate::core::past::PastIncident;
 use crate::core::time::Timestamp;
 
 /// Something that happened.
@@ -26,6 +30,10 @@ pub enum Input {
     CommandGiven(CommandGiven),
     /// Somebody or something changed a CI; evidence for what happens there soon after.
     ChangeRecorded(ChangeRecord),
+    /// An import was compared with the CMDB and changes it.
+    CmdbImported(CmdbImported),
+    /// The CMDB changed; these alerts are compared with it again.
+    AlertsRebound(Vec<Rebound>),
     /// The time of some deadline has come.
     DeadlineReached,
     /// The daemon started and has decided all that was left over.
@@ -84,6 +92,34 @@ pub struct ChangeRecord {
     pub summary: SmolStr,
 }
 
+/// What an import changes, and of what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CmdbImported {
+    /// The version that the import was compared with; refused when it is another one by now.
+    pub base: u64,
+    /// The difference; its version is the import's.
+    pub difference: Arc<Difference>,
+}
+
+/// An alert with what binding reads of it, as the store holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebound {
+    /// The alert.
+    pub alert: AlertId,
+    /// The source's name.
+    pub source: SmolStr,
+    /// Its labels, sorted by name.
+    pub labels: Vec<(SmolStr, SmolStr)>,
+    /// Its annotations, sorted by name.
+    pub annotations: Vec<(SmolStr, SmolStr)>,
+    /// What the source says about the CI.
+    #[serde(default)]
+    pub hint: Option<SmolStr>,
+    /// The binding so far, in words: the same again is not written.
+    #[serde(default)]
+    pub reason: Option<SmolStr>,
+}
+
 /// A command with everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandGiven {
@@ -99,6 +135,9 @@ pub struct CommandGiven {
     /// Hash of actor and `Idempotency-Key`; the same command with the same key is done once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<IdempotencyKey>,
+    /// What the store knows of the incident when it was closed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<PastIncident>,
 }
 
 /// An `Idempotency-Key` together with a digest of the command that it stands for.

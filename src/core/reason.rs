@@ -60,6 +60,9 @@ reasons! {
     Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
     SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
     ChangeRecorded = "change_recorded", "A change of a CI was recorded; it is evidence for what happens there soon after.";
+    CmdbImported = "cmdb_imported", "An import changed the CMDB.";
+    AlertsRebound = "alerts_rebound", "Firing alerts were compared with the changed CMDB.";
+    BindingChanged = "binding_changed", "The CMDB changed, and with it the CI that the alert is about.";
     // What happened to incidents.
     IncidentOpened = "incident_opened", "An incident was opened for an alert that belongs to no open incident.";
     LinkedIncidentOpened = "linked_incident_opened", "The alert returned after the reopen window; a new incident was opened and linked to the last one.";
@@ -101,6 +104,7 @@ reasons! {
     AlreadyClosed = "already_closed", "The incident is closed.";
     NotResolvedYet = "not_resolved_yet", "The incident is open; only a resolved or closed one can be reopened.";
     AlreadyContinued = "already_continued", "A later incident continues this one and is open; use that one.";
+    StaleCmdb = "stale_cmdb", "The CMDB has changed since the import was compared with it; it is compared again.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
 }
 

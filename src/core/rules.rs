@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
+use crate::core::bind::rule::BindRule;
+use crate::core::cmdb::merge::Precedence;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -18,6 +20,8 @@ pub struct Rules {
     pub incident: IncidentRules,
     /// What belongs together.
     pub correlation: CorrelationRules,
+    /// How imports are merged and alerts are bound.
+    pub cmdb: CmdbRules,
 }
 
 impl Rules {
@@ -25,6 +29,15 @@ impl Rules {
     pub fn source(&self, name: &str) -> SourceRules {
         self.sources.get(name).copied().unwrap_or_default()
     }
+}
+
+/// How imports are merged and alerts are bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CmdbRules {
+    /// Whose word counts when imports disagree.
+    pub precedence: Precedence,
+    /// What is tried for alerts that nothing else binds, in order.
+    pub bind: Vec<BindRule>,
 }
 
 /// Policy of one source.

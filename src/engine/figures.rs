@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
+use crate::core::bind::BindingOutcome;
+use crate::core::cmdb::graph::Graph;
 use crate::core::incident::{Incident, StateWord};
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
@@ -56,6 +58,20 @@ impl Figures {
         } else if matches!(reason, Reason::RecoverySustained | Reason::ResolvedByPerson) {
             self.metrics.incident_resolve_seconds.observe(age_s);
         }
+    }
+
+    /// Counts a binding.
+    pub(super) fn bound(&self, outcome: BindingOutcome) {
+        self.metrics.bindings(outcome.word()).inc();
+    }
+
+    /// Shows how large the CMDB is.
+    pub(super) fn graph(&self, graph: &Graph) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.cmdb_cis.set(count(graph.len()));
+        self.metrics
+            .cmdb_relations
+            .set(count(graph.relation_count()));
     }
 
     /// Counts what a committed batch came to.

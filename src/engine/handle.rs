@@ -13,9 +13,12 @@ use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
+use crate::core::state::State;
 use crate::store::StoreError;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
+
+use super::cmdb::Imports;
 
 /// How often it is looked whether everything so far is decided.
 const DECIDED_LOOK: Duration = Duration::from_millis(5);
@@ -93,6 +96,23 @@ pub enum Request {
     Compare(CompareRequest),
     /// To look an alert up.
     Find(FindRequest),
+    /// To look at the state.
+    Look(Look),
+}
+
+/// Work that looks at the state; must take milliseconds only, since decisions wait for it.
+pub struct Look(Box<dyn FnOnce(&State) + Send>);
+
+impl Look {
+    pub(super) fn at(self, state: &State) {
+        (self.0)(state);
+    }
+}
+
+impl std::fmt::Debug for Look {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Look")
+    }
 }
 
 /// An alert that is looked for in memory.
@@ -120,6 +140,7 @@ pub struct EngineHandle {
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<EngineStatus>,
     parked: Arc<Notify>,
+    pub(super) imports: Arc<Imports>,
 }
 
 impl EngineHandle {
@@ -128,12 +149,14 @@ impl EngineHandle {
         requests: mpsc::Sender<Request>,
         status: watch::Receiver<EngineStatus>,
         parked: Arc<Notify>,
+        imports: Imports,
     ) -> Self {
         Self {
             writer,
             requests,
             status,
             parked,
+            imports: Arc::new(imports),
         }
     }
 
@@ -237,6 +260,35 @@ impl EngineHandle {
                 let why = self.readiness().err();
                 SubmitError::NotReady(why.unwrap_or_else(|| "decisions are behind".to_owned()))
             })?
+    }
+
+    /// Looks at what is in memory; must take milliseconds only, since decisions wait for it.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, SubmitError> {
+        self.readiness().map_err(SubmitError::NotReady)?;
+        let (reply, answer) = oneshot::channel();
+        let look = Look(Box::new(move |state| {
+            // Whoever asked may have gone.
+            reply.send(look(state)).ok();
+        }));
+        let sent = self.requests.send(Request::Look(look)).await;
+        sent.map_err(|_| SubmitError::Stopping)?;
+        answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// Whether the engine has ended.
+    pub(super) fn is_ended(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// Waits until the CMDB has changed.
+    pub(super) async fn changed(&self) {
+        self.imports.changed.notified().await;
     }
 
     /// Waits until a late firing was parked, which a poll of its source can settle.

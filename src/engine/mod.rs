@@ -4,8 +4,10 @@
 //! thrown away and loaded again by the same code as at start; the inputs are in the log and are decided again.
 //! Must not know HTTP or any source's format; raw inputs are read again through the decode function it is given.
 
+pub mod cmdb;
 mod figures;
 pub mod handle;
+pub mod rebind;
 mod recover;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::decide::{World, decide};
-use crate::core::decision::{CommandAnswer, Decision};
+use crate::core::decision::{Change, CommandAnswer, Decision};
 use crate::core::identity::KeyHash;
 use crate::core::ids::{IdFeed, Seq};
 use crate::core::input::Input;
@@ -35,6 +37,7 @@ use crate::store::writer::{Appended, Committing, Waiter, WriteError, WriterHandl
 use crate::store::{Db, inbox};
 use crate::telemetry::metrics::Metrics;
 
+use cmdb::Imports;
 use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
 
@@ -68,6 +71,7 @@ pub struct Engine {
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
+    imports: Arc<Imports>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -146,7 +150,14 @@ impl Engine {
             requests_in,
             status_out,
             Arc::clone(&parked),
+            Imports {
+                db: setup.db.clone(),
+                rules: setup.rules.clone(),
+                one_at_a_time: tokio::sync::Mutex::default(),
+                changed: Notify::new(),
+            },
         );
+        let imports = Arc::clone(&handle.imports);
         let engine = Self {
             db: setup.db,
             partition: setup.partition,
@@ -160,6 +171,7 @@ impl Engine {
             batch_rows: setup.batch_rows,
             status,
             parked,
+            imports,
             on_turn: setup.on_turn,
             state: State::default(),
             ids: IdFeed::default(),
@@ -314,7 +326,23 @@ impl Engine {
             observations,
         } = appended;
         let source = input.source.as_deref().map(SmolStr::new);
+        let mark = input.content_type.as_deref();
         match input.kind {
+            InputKind::Command if mark == Some(cmdb::IMPORT) => {
+                if let Some(imported) = read_json(seq, &input) {
+                    let decision = self.step(at, &Input::CmdbImported(imported));
+                    if !decision.is_refused {
+                        self.imports.changed.notify_one();
+                    }
+                    self.note(turn, seq, at, decision);
+                }
+            }
+            InputKind::Poll if mark == Some(rebind::REBIND) => {
+                if let Some(alerts) = read_json(seq, &input) {
+                    let decision = self.step(at, &Input::AlertsRebound(alerts));
+                    self.note(turn, seq, at, decision);
+                }
+            }
             InputKind::Message => {
                 let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
                 let source = source.unwrap_or_default();
@@ -391,6 +419,11 @@ impl Engine {
     }
 
     fn count(&self, turn: &mut Turn, at: Timestamp, decision: &Decision) {
+        for change in &decision.changes {
+            if let Change::AlertBound { binding, .. } = change {
+                self.figures.bound(binding.outcome);
+            }
+        }
         for entry in &decision.entries {
             if entry.reason == Reason::LateFiringParked {
                 self.parked.notify_one();
@@ -454,6 +487,7 @@ impl Engine {
     fn show(&mut self) {
         self.figures
             .show(self.state.counts(), self.writer.progress.depth());
+        self.figures.graph(self.state.graph());
     }
 
     /// Answers from what is in memory.
@@ -467,6 +501,7 @@ impl Engine {
                     .unwrap_or_default();
                 request.reply(difference);
             }
+            Request::Look(look) => look.at(&self.state),
             Request::Find(FindRequest { key, reply }) => {
                 // Whoever asked may have gone.
                 reply.send(self.found(key)).ok();

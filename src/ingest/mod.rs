@@ -314,6 +314,7 @@ impl Ingest {
             actor: format_smolstr!("{kind}:{source}"),
             expected_version: None,
             idempotency: None,
+            past: None,
         };
         let answer = self.0.engine.command(given).await?;
         if answer.is_refused {
@@ -436,7 +437,7 @@ impl Ingest {
             .writer()
             .append(input, Some(observations), None)
             .await?;
-        door.seen.note_tests(test_count, now);
+        door.seen.note_tests(test_count, &message.body, now);
         // Only now: a message that is sent again because it was not stored is no duplicate.
         let is_duplicate = door.seen.is_duplicate(&message.body, now);
         if rejects.count > 0 {

@@ -24,6 +24,8 @@ const SKEW_MESSAGES: usize = 20;
 const RATE_WINDOW: Span = Span::from_mins(5);
 /// Messages are counted in steps of this.
 const RATE_STEP: Span = Span::from_secs(10);
+/// Bytes of a test message that are kept.
+const TEST_BYTES_MAX: usize = 4 * 1024;
 /// Characters of an error that are kept.
 const ERROR_CHARS: usize = 500;
 
@@ -55,6 +57,8 @@ pub struct Summary {
     pub rate: f64,
     /// When the last test message came.
     pub last_test_at: Option<Timestamp>,
+    /// That message as it came, cut.
+    pub last_test: Option<String>,
     /// Test messages since the start.
     pub tests: u64,
     /// Messages since the start that could not be used in whole.
@@ -106,13 +110,15 @@ impl Seen {
         facts.summary.last_message_at.unwrap_or(facts.since)
     }
 
-    /// Notes test messages.
-    pub fn note_tests(&self, count: usize, now: Timestamp) {
+    /// Notes test messages: some hold a code or an address that a person has to read.
+    pub fn note_tests(&self, count: usize, body: &[u8], now: Timestamp) {
         if count > 0 {
+            let text = String::from_utf8_lossy(body.get(..TEST_BYTES_MAX).unwrap_or(body));
             let mut facts = self.lock();
             let count = u64::try_from(count).unwrap_or(u64::MAX);
             facts.summary.tests = facts.summary.tests.saturating_add(count);
             facts.summary.last_test_at = Some(now);
+            facts.summary.last_test = Some(text.into_owned());
         }
     }
 

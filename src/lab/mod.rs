@@ -6,6 +6,8 @@
 //! Everything here is a function of its arguments: the same seed gives the same world and the same figures on any
 //! machine. Must not read a clock or a file, and must not know anything of Watchbell but its core.
 
+pub mod baseline;
+pub mod contest;
 pub mod estate;
 pub mod event;
 pub mod play;

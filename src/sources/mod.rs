@@ -18,6 +18,7 @@ pub mod pagerduty;
 pub mod severity_words;
 pub mod sns;
 pub mod status_words;
+pub mod test_messages;
 pub mod time_text;
 pub mod tried;
 

@@ -17,6 +17,7 @@ use crate::core::severity::Severity;
 use crate::sources::flat::{TextDraft, scalar_or_json};
 use crate::sources::json::{self, Fields};
 use crate::sources::pagerduty::{silent, text_of};
+use crate::sources::test_messages::is_test;
 use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Message, Note, Source};
 
@@ -231,7 +232,11 @@ impl Source for Opsgenie {
         match (request.call, request.key) {
             (Call::Create, key) => {
                 let observation = created(key, &body, &mut decoded)?;
-                decoded.observations.push(observation);
+                if is_test(&request.alias, &observation.text) {
+                    decoded.test_count = 1;
+                } else {
+                    decoded.observations.push(observation);
+                }
             }
             (Call::Close | Call::Delete, Some(key)) => {
                 decoded.observations.push(silent(key, Claim::Resolved));

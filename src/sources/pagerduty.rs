@@ -16,6 +16,7 @@ use crate::core::observation::{AlertText, Claim, Observation};
 use crate::core::severity::Severity;
 use crate::sources::flat::{TextDraft, scalar_or_json};
 use crate::sources::json::{self, Fields};
+use crate::sources::test_messages::is_test;
 use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Message, Note, Source, severity_words};
 
@@ -244,13 +245,18 @@ fn decode_event(
     if key.is_empty() {
         return Err(wrong(call.key_field(), BLANK.to_owned()));
     }
-    let key = AlertKey::new(message.source, &key);
+    let dedup_key = key;
+    let key = AlertKey::new(message.source, &dedup_key);
     match action {
         Action::Trigger => {
             let (severity, text, text_hash) = match call {
                 Call::Enqueue | Call::Change => text_v2(event, &mut decoded)?,
                 Call::CreateEvent => text_v1(event)?,
             };
+            if is_test(&dedup_key, &text) {
+                decoded.test_count = 1;
+                return Ok(decoded);
+            }
             let trigger = Observation {
                 severity,
                 text_hash,

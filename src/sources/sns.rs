@@ -107,10 +107,11 @@ pub(super) fn observe(
             observer.payload(&payload, &origin)
         }
         kind => {
-            observer.skip();
             let what = if kind == "SubscriptionConfirmation" {
+                observer.test();
                 "asks to confirm the subscription: its SubscribeURL has to be opened within two days"
             } else {
+                observer.skip();
                 "says that the subscription has ended"
             };
             observer.note("Type", format!("{what} (topic {})", envelope.topic_arn));

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
 use crate::core::alert::Alert;
+use crate::core::bind::Binding;
 use crate::core::decision::{Change, Decision, Entry};
 use crate::core::ids::{AlertId, IncidentId, Seq};
 use crate::core::incident::Incident;
@@ -17,7 +18,7 @@ use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
 use super::rows::{late_columns, state_columns, status_columns};
-use super::{Conn, StoreError, Tx, on};
+use super::{Conn, StoreError, Tx, cmdb, on};
 
 /// Decisions that are committed together.
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Batch {
     alerts: BTreeMap<AlertId, Alert>,
     repeats: BTreeMap<AlertId, Alert>,
     texts: BTreeMap<AlertId, Arc<AlertText>>,
+    bindings: BTreeMap<AlertId, Arc<Binding>>,
+    cmdb: Vec<(u64, Timestamp)>,
     forgotten_alerts: Vec<AlertId>,
     incidents: BTreeMap<IncidentId, (Incident, Option<SmolStr>)>,
     titles: BTreeMap<IncidentId, SmolStr>,
@@ -66,8 +69,11 @@ impl Batch {
                 Change::AlertTextChanged { alert, text } => {
                     self.texts.insert(alert, text);
                 }
-                // Bindings and the CMDB are not stored yet: nothing makes these changes before they are.
-                Change::AlertBound { .. } | Change::GraphChanged(_) => {}
+                Change::AlertBound { alert, binding } => {
+                    self.bindings.insert(alert, binding);
+                }
+                // Its rows were written before; now they become true.
+                Change::GraphChanged(difference) => self.cmdb.push((difference.version, at)),
                 Change::AlertForgotten(id) => self.forgotten_alerts.push(id),
                 Change::IncidentChanged(incident) => {
                     let title = self.titles.remove(&incident.id);
@@ -113,6 +119,8 @@ impl Batch {
         self.alerts.len()
             + self.repeats.len()
             + self.texts.len()
+            + self.bindings.len()
+            + self.cmdb.len()
             + self.incidents.len()
             + self.entries.len()
             + self.joins.len()
@@ -132,6 +140,13 @@ impl Batch {
         let texts: Vec<_> = self.texts.iter().map(TextRow::new).collect();
         for rows in chunks(&texts) {
             upsert_texts(tx.lend(), partition, rows).await?;
+        }
+        let bindings: Vec<_> = self.bindings.iter().collect();
+        for rows in chunks(&bindings) {
+            upsert_bindings(tx.lend(), partition, rows).await?;
+        }
+        for &(version, at) in &self.cmdb {
+            cmdb::activate(tx, version, at).await?;
         }
         let incidents: Vec<_> = self.incidents.values().collect();
         for rows in chunks(&incidents) {
@@ -197,7 +212,7 @@ impl Batch {
 
 /// Cuts rows into a few fixed sizes, so that each statement's text is one of few and stays prepared; few rows go in one
 /// statement whatever their number, since each statement is two wake-ups.
-fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+pub(super) fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
         let size = match rest.len() {
@@ -333,6 +348,36 @@ async fn upsert_texts(
             " ON CONFLICT (id) DO UPDATE SET summary = excluded.summary, labels = excluded.labels, \
              annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut, \
              ci_hint = excluded.ci_hint",
+        );
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+async fn upsert_bindings(
+    conn: Conn<'_>,
+    partition: i64,
+    rows: &[(&AlertId, &Arc<Binding>)],
+) -> Result<(), StoreError> {
+    let candidates: Vec<String> = rows
+        .iter()
+        .map(|(_, binding)| serde_json::to_string(&binding.candidates).unwrap_or_default())
+        .collect();
+    on!(conn, c => {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO alert_binding (alert, partition, ci, outcome, reason, candidates) ",
+        );
+        query.push_values(rows.iter().zip(&candidates), |mut row, ((alert, binding), candidates)| {
+            row.push_bind(alert.get())
+                .push_bind(partition)
+                .push_bind(binding.ci.map(|ci| i64::from(ci.get())))
+                .push_bind(binding.outcome.word())
+                .push_bind(&*binding.reason)
+                .push_bind(candidates.as_str());
+        });
+        query.push(
+            " ON CONFLICT (alert) DO UPDATE SET ci = excluded.ci, outcome = excluded.outcome, \
+             reason = excluded.reason, candidates = excluded.candidates",
         );
         query.build().execute(c).await?;
     });

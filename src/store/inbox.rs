@@ -91,6 +91,20 @@ impl StoredBody {
             .into())
     }
 
+    /// The bytes as they are stored, and whether they are compressed.
+    pub(super) fn stored(&self) -> (&[u8], bool) {
+        (&self.bytes, self.is_packed)
+    }
+
+    /// A body that was stored before.
+    pub(super) fn from_stored(bytes: Bytes, is_packed: bool) -> Self {
+        Self {
+            len: bytes.len(),
+            bytes,
+            is_packed,
+        }
+    }
+
     /// How many bytes came.
     pub fn len(&self) -> usize {
         self.len

@@ -13,6 +13,7 @@ use crate::core::ids::Seq;
 use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
 
+use super::cmdb::stage::Stage;
 use super::commit::Batch;
 use super::dead_letters::NewDeadLetter;
 use super::inbox::NewInput;
@@ -84,6 +85,7 @@ pub(super) enum Job {
     Commit(Box<Batch>, oneshot::Sender<Result<(), StoreError>>),
     DeadLetter(NewDeadLetter, oneshot::Sender<Result<i64, StoreError>>),
     Retain(retention::Limits, oneshot::Sender<Result<u64, StoreError>>),
+    Stage(Box<Stage>, oneshot::Sender<Result<(), StoreError>>),
     Position(oneshot::Sender<Result<Lease, StoreError>>),
 }
 
@@ -139,6 +141,7 @@ impl std::fmt::Debug for Job {
             Self::Commit(..) => "Commit",
             Self::DeadLetter(..) => "DeadLetter",
             Self::Retain(..) => "Retain",
+            Self::Stage(..) => "Stage",
             Self::Position(..) => "Position",
         })
     }
@@ -246,6 +249,14 @@ impl WriterHandle {
     /// What the store says.
     pub async fn retain(&self, limits: retention::Limits) -> Result<u64, WriteError> {
         self.ask(|reply| Job::Retain(limits, reply)).await
+    }
+
+    /// Writes one step of a CMDB version that is not true yet.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn stage(&self, stage: Stage) -> Result<(), WriteError> {
+        self.ask(|reply| Job::Stage(Box::new(stage), reply)).await
     }
 
     /// The lease as the store holds it, read again; for start and after a failed commit.

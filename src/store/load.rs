@@ -13,7 +13,7 @@ use crate::core::time::Timestamp;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
-use super::{Conn, StoreError, on};
+use super::{Conn, StoreError, cmdb, on};
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
 ///
@@ -22,6 +22,7 @@ use super::{Conn, StoreError, on};
 pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed), StoreError> {
     let mut state = State::default();
     load_sources(conn.lend(), partition, &mut state).await?;
+    cmdb::load::graph(conn.lend(), &mut state).await?;
     load_incidents(conn.lend(), partition, &mut state).await?;
     load_alerts(conn.lend(), partition, &mut state).await?;
     load_members(conn.lend(), partition, &mut state).await?;
@@ -64,7 +65,7 @@ async fn load_alerts(conn: Conn<'_>, partition: i64, state: &mut State) -> Resul
     on!(conn, c => {
         let mut query = sqlx::QueryBuilder::new("SELECT ");
         query.push(ALERT_COLUMNS);
-        query.push(" FROM alert_key k JOIN alert_state s ON s.id = k.id WHERE NOT s.is_forgotten AND k.partition = ");
+        query.push(" FROM alert_key k JOIN alert_state s ON s.id = k.id LEFT JOIN alert_binding b ON b.alert = k.id WHERE NOT s.is_forgotten AND k.partition = ");
         query.push_bind(partition).push(" ORDER BY k.id");
         let mut rows = query.build_query_as::<AlertRow>().fetch(c);
         while let Some(row) = rows.try_next().await? {

@@ -8,6 +8,7 @@
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
 pub mod backup;
+pub mod cmdb;
 pub mod commit;
 pub mod dead_letters;
 pub(crate) mod dialect;
@@ -225,6 +226,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "envelope_and_hint",
         include_str!("schema/0002_envelope_and_hint.sql"),
     ),
+    (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

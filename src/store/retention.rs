@@ -128,6 +128,7 @@ async fn delete_lone_alerts(
 async fn delete_alert(tx: &mut Tx<'_>, alert: i64) -> Result<(), StoreError> {
     for sql in [
         "DELETE FROM timeline WHERE incident IS NULL AND alert = $1",
+        "DELETE FROM alert_binding WHERE alert = $1",
         "DELETE FROM alert_text WHERE id = $1",
         "DELETE FROM alert_state WHERE id = $1",
         "DELETE FROM alert_key WHERE id = $1",

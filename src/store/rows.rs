@@ -13,6 +13,7 @@ use crate::core::severity::{Priority, Severity};
 use crate::core::time::Timestamp;
 
 use super::StoreError;
+use super::cmdb::read::ci_number;
 
 /// Declares a row struct that both engines can fill, column by column in the order of the fields.
 ///
@@ -97,13 +98,15 @@ row! {
         incident: Option<i64>,
         late: String,
         late_until: Option<i64>,
+        ci: Option<i64>,
     }
 }
 
-/// The columns of [`AlertRow`], in its order; `k` is `alert_key`, `s` is `alert_state`.
+/// The columns of [`AlertRow`], in its order; `k` is `alert_key`, `s` is `alert_state`, `b` is
+/// `alert_binding`.
 pub(super) const ALERT_COLUMNS: &str = "k.id, k.source, k.first_seen_at, k.key, s.status, s.ended_by, s.severity, \
     s.is_muted_upstream, s.undelivered, s.episode, s.starts_at, s.is_start_ours, s.ends_at, s.last_seen_at, s.lease_at, s.count, \
-    s.count_before, s.text_hash, s.incident, s.late, s.late_until";
+    s.count_before, s.text_hash, s.incident, s.late, s.late_until, b.ci";
 
 impl AlertRow {
     /// The core's value of it.
@@ -143,7 +146,10 @@ impl AlertRow {
             count_before: self.count_before,
             text_hash: self.text_hash.cast_unsigned(),
             incident: self.incident.map(incident_id).transpose()?,
-            ci: None,
+            ci: self
+                .ci
+                .map(|ci| ci_number("alert_binding", ci))
+                .transpose()?,
             late,
         })
     }
@@ -262,10 +268,14 @@ pub(super) fn incident_id(id: i64) -> Result<IncidentId, StoreError> {
     IncidentId::new(id).ok_or_else(|| StoreError::corrupt("incident", "id", id))
 }
 
-fn severity(table: &str, word: &str) -> Result<Severity, StoreError> {
+pub(super) fn severity(table: &str, word: &str) -> Result<Severity, StoreError> {
     Severity::from_word(word).ok_or_else(|| StoreError::corrupt(table, "severity", word))
 }
 
-fn number<T: TryFrom<i64>>(table: &str, column: &str, value: i64) -> Result<T, StoreError> {
+pub(super) fn number<T: TryFrom<i64>>(
+    table: &str,
+    column: &str,
+    value: i64,
+) -> Result<T, StoreError> {
     T::try_from(value).map_err(|_| StoreError::corrupt(table, column, value))
 }

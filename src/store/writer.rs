@@ -25,7 +25,7 @@ use super::jobs::{Append, Job};
 pub use super::jobs::{Appended, Committing, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
 use super::retention;
-use super::{Db, OwnedConn, StoreError, dialect};
+use super::{Db, OwnedConn, StoreError, cmdb, dialect};
 
 /// Jobs that may wait; more are refused, which is overload.
 const QUEUE: usize = 4_096;
@@ -261,6 +261,7 @@ impl Writer {
                     done.letters = done.letters.saturating_add(1);
                     dead_letters::insert(&mut tx, partition, done.letters, at, letter).await?;
                 }
+                Job::Stage(stage, _) => cmdb::stage::write(&mut tx, partition, at, stage).await?,
                 Job::Retain(limits, _) => {
                     done.retained
                         .push(retention::step(&mut tx, partition, done.decided, *limits).await?);
@@ -305,7 +306,7 @@ impl Writer {
                     });
                     seq = seq.next();
                 }
-                Job::Commit(_, reply) => answer(reply, Ok(())),
+                Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Ok(())),
                 Job::DeadLetter(_, reply) => {
                     letter = letter.saturating_add(1);
                     answer(reply, Ok(letter));
@@ -431,7 +432,7 @@ fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
         match job {
             Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
-            Job::Commit(_, reply) => answer(reply, Err(error.clone())),
+            Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Err(error.clone())),
             Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
             Job::Retain(_, reply) => answer(reply, Err(error.clone())),
             Job::Position(reply) => answer(reply, Err(error.clone())),

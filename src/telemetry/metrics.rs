@@ -32,14 +32,17 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 23] = [
     "process_cpu_seconds_total",
     "process_open_fds",
     "process_resident_memory_bytes",
     "process_start_time_seconds",
     "watchbell_alert_to_incident_seconds",
     "watchbell_alerts_firing",
+    "watchbell_bindings_total",
     "watchbell_build_info",
+    "watchbell_cmdb_cis",
+    "watchbell_cmdb_relations",
     "watchbell_compression_ratio",
     "watchbell_engine_batch_seconds",
     "watchbell_inbox_commit_seconds",
@@ -65,6 +68,11 @@ struct SourceLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     source: Arc<str>,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BindingLabels {
     outcome: &'static str,
 }
 
@@ -96,6 +104,11 @@ pub struct Metrics {
     alerts_firing: Family<SeverityLabels, Gauge>,
     incidents_open: Family<PriorityStateLabels, Gauge>,
     incidents_opened: Family<PriorityLabels, Counter>,
+    bindings: Family<BindingLabels, Counter>,
+    /// CIs of the CMDB.
+    pub cmdb_cis: Gauge,
+    /// Relations of the CMDB.
+    pub cmdb_relations: Gauge,
     /// Seconds from the opening of an incident to its acknowledgement.
     pub incident_acknowledge_seconds: Histogram,
     /// Seconds from the opening of an incident to its resolution.
@@ -136,6 +149,12 @@ impl Metrics {
             alerts_firing: ours.gauges("alerts_firing", "Alerts that fire now"),
             incidents_open: ours.gauges("incidents_open", "Incidents that are not closed"),
             incidents_opened: ours.counters("incidents_opened", "Incidents opened"),
+            bindings: ours.counters(
+                "bindings",
+                "Searches for the CI of an alert by what they came to",
+            ),
+            cmdb_cis: ours.gauge("cmdb_cis", "Configuration items of the CMDB"),
+            cmdb_relations: ours.gauge("cmdb_relations", "Relations of the CMDB"),
             incident_acknowledge_seconds: ours.histogram(
                 "incident_acknowledge_seconds",
                 "Time from open to acknowledged",
@@ -219,6 +238,12 @@ impl Metrics {
     pub fn incidents_opened(&self, priority: &'static str) -> Counter {
         self.incidents_opened
             .get_or_create_owned(&PriorityLabels { priority })
+    }
+
+    /// Searches for the CI of an alert with that outcome.
+    pub fn bindings(&self, outcome: &'static str) -> Counter {
+        self.bindings
+            .get_or_create_owned(&BindingLabels { outcome })
     }
 
     /// The page for `/metrics`; send it with [`CONTENT_TYPE`].
@@ -333,6 +358,7 @@ trait Labels:
 }
 impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
+impl Labels for BindingLabels {}
 impl Labels for SeverityLabels {}
 impl Labels for PriorityLabels {}
 impl Labels for PriorityStateLabels {}

@@ -75,7 +75,7 @@ fn activate(graph: &mut Graph, known: &mut Known, merged: &Merged) -> bool {
     }
     known
         .relations
-        .retain(|(hash, _)| !changed.gone_relations.contains(hash));
+        .retain(|(hash, it)| !changed.gone_relations.contains(&(it.from, *hash)));
     let new = changed.relations.iter();
     known.relations.extend(new.map(|it| (it.hash, it.relation)));
     changed.is_empty()

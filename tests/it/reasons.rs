@@ -170,6 +170,7 @@ fn refusals() -> Bench {
         actor: "ana".into(),
         expected_version: Some(1),
         idempotency: None,
+        past: None,
     };
     bench.give(given.clone());
     given.expected_version = None;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::core::cmdb::ci::{Ci, CiNumber};
+use crate::core::cmdb::index::{Index, Meaning};
 use crate::core::cmdb::relation::{Relation, RelationKind, Role};
 
 /// One end of a relation, as seen from the other end.
@@ -29,6 +30,9 @@ pub struct Edge {
 /// What changes from one version of the graph to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
+    /// The version that it makes; 0 counts one on.
+    #[serde(default)]
+    pub version: u64,
     /// Relations that are gone, compared in full.
     #[serde(default)]
     pub unlinked: Vec<Relation>,
@@ -48,6 +52,7 @@ pub struct Difference {
 pub struct Graph {
     slots: Vec<Option<Slot>>,
     by_id: HashMap<SmolStr, CiNumber, foldhash::fast::FixedState>,
+    index: Index,
     relation_count: usize,
     version: u64,
 }
@@ -68,6 +73,11 @@ impl Graph {
     /// The number of the CI with exactly that id.
     pub fn find(&self, id: &str) -> Option<CiNumber> {
         self.by_id.get(id).copied()
+    }
+
+    /// What a text may mean, most telling first; the text is normalised by [`crate::core::cmdb::normal`].
+    pub fn meanings(&self, text: &str) -> &[Meaning] {
+        self.index.find(text)
     }
 
     /// Every CI, by number.
@@ -100,14 +110,17 @@ impl Graph {
         self.relation_count
     }
 
-    /// Counts the differences applied; what is derived from the graph is good for one version.
+    /// Grows with every difference; what is derived from the graph is good for one version.
     pub fn version(&self) -> u64 {
         self.version
     }
 
     /// Makes a difference true; returns how many relations were dropped because an end is unknown or both are one.
     pub fn apply(&mut self, difference: &Difference) -> usize {
-        self.version = self.version.saturating_add(1);
+        self.version = match difference.version {
+            0 => self.version.saturating_add(1),
+            version => version,
+        };
         for relation in &difference.unlinked {
             self.unlink(relation);
         }
@@ -140,12 +153,15 @@ impl Graph {
         let id = ci.id.clone();
         match place {
             Some(slot) => {
+                self.index.remove(&slot.ci);
+                self.index.add(&ci);
                 let before = std::mem::replace(&mut slot.ci, ci);
-                if before.id != id {
+                if before.id != id && self.by_id.get(&before.id) == Some(&number) {
                     self.by_id.remove(&before.id);
                 }
             }
             None => {
+                self.index.add(&ci);
                 *place = Some(Slot {
                     ci,
                     providers: Vec::new(),
@@ -161,6 +177,7 @@ impl Graph {
             return;
         };
         self.by_id.remove(&slot.ci.id);
+        self.index.remove(&slot.ci);
         for edge in &slot.providers {
             if let Some(other) = self.slot_mut(edge.ci) {
                 other.dependents.retain(|back| back.ci != number);

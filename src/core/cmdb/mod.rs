@@ -6,6 +6,7 @@
 
 pub mod ci;
 pub mod graph;
+pub mod index;
 pub mod merge;
 pub mod normal;
 pub mod reconcile;

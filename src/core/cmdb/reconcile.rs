@@ -88,8 +88,8 @@ pub struct Reconciled {
     pub cis: Vec<PutCi>,
     /// Relations that are new.
     pub relations: Vec<PutRelation>,
-    /// Hashes of relations that are gone.
-    pub gone_relations: Vec<u64>,
+    /// Relations that are gone: their dependents, and the hashes of their words.
+    pub gone_relations: Vec<(CiNumber, u64)>,
     /// Ids that have a number for the first time, or another one.
     pub numbered: Vec<(SmolStr, CiNumber)>,
 }
@@ -212,7 +212,7 @@ fn compare_relations(merged: &Merged, known: &Known, numbers: &[CiNumber], out: 
         .relations
         .iter()
         .filter(|(hash, _)| !hashes_now.contains(hash));
-    out.gone_relations = gone.map(|(hash, _)| *hash).collect();
+    out.gone_relations = gone.map(|(hash, it)| (it.from, *hash)).collect();
     drop(hashes_now);
     // Relations that differ in words without a meaning are one edge of the graph.
     let edges_now: HashSet<Relation> = now.iter().map(|it| it.relation).collect();

@@ -23,6 +23,7 @@ use crate::core::observation::{AlertText, Claim, Observation, clean, clean_pairs
 use crate::core::time::Timestamp;
 use crate::sources::json::{self, Fields};
 use crate::sources::severity_words::severity_of;
+use crate::sources::test_messages::is_grafana_test;
 use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Message, Note, Problem, Source, time_text};
 
@@ -157,6 +158,10 @@ impl<'m> Observer<'m> {
             Claim::Firing => ends_at.filter(|&end| end > self.message.received_at),
         };
         let text = text_of(item, &key);
+        if is_grafana_test(&text) {
+            self.decoded.test_count = self.decoded.test_count.saturating_add(1);
+            return Ok(());
+        }
         self.decoded.observations.push(Observation {
             key,
             claim,

@@ -138,6 +138,12 @@ impl<'m> Observer<'m> {
         self.decoded.skip_count = self.decoded.skip_count.saturating_add(1);
     }
 
+    /// Counts a message by which a connection is tested or set up.
+    pub(in crate::sources) fn test(&mut self) {
+        self.index = self.index.saturating_add(1);
+        self.decoded.test_count = self.decoded.test_count.saturating_add(1);
+    }
+
     /// Sets a part of the message aside.
     pub(in crate::sources) fn reject(&mut self, problem: Problem, raw: &Value) {
         if let Some(trace) = &mut self.trace {
@@ -242,10 +248,7 @@ impl<'m> Observer<'m> {
                         .to_owned(),
                 );
             }
-            Ok(Outcome::Test) => {
-                self.decoded.test_count = self.decoded.test_count.saturating_add(1);
-                self.index = index.saturating_add(1);
-            }
+            Ok(Outcome::Test) => self.test(),
             Err(problem) => self.put_aside(problem, item),
         }
     }

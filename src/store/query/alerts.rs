@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cmdb::{ACTIVE, CiName};
 use super::select::{Select, pattern};
 use super::{Listed, Page, Position};
 use crate::core::alert::Alert;
@@ -23,6 +24,8 @@ pub struct AlertFilter {
     pub incidents: Vec<IncidentId>,
     /// That ever belonged to this incident.
     pub member_of: Option<IncidentId>,
+    /// About one of these CIs, by id.
+    pub cis: Vec<String>,
     /// With this text in the summary, the labels or the key.
     pub search: Option<String>,
 }
@@ -57,6 +60,21 @@ pub struct AlertView {
     pub is_cut: bool,
     /// What the source says about which CI it is about.
     pub ci_hint: Option<String>,
+    /// The CI that it is about.
+    pub ci: Option<CiName>,
+    /// How that was found; `None` while there was no CMDB.
+    pub binding: Option<BindingView>,
+}
+
+/// How an alert's CI was found.
+#[derive(Clone, Debug)]
+pub struct BindingView {
+    /// `bound`, `unbound` or `ambiguous`.
+    pub outcome: String,
+    /// Why.
+    pub reason: String,
+    /// Numbers of the CIs that would have fitted.
+    pub candidates: Vec<i64>,
 }
 
 row! {
@@ -69,6 +87,12 @@ row! {
         generator_url: String,
         is_cut: bool,
         ci_hint: Option<String>,
+        outcome: Option<String>,
+        reason: Option<String>,
+        candidates: Option<String>,
+        ci_id: Option<String>,
+        ci_name: Option<String>,
+        ci_class: Option<String>,
     }
 }
 
@@ -109,6 +133,7 @@ pub async fn list(
         &filter.sources,
         "",
     );
+    select.any_of(" AND ci.id IN", &filter.cis, "");
     if let Some(text) = &filter.search {
         let pattern = pattern(text);
         select
@@ -164,10 +189,16 @@ fn start() -> Select {
     select
         .sql(ALERT_COLUMNS)
         .sql(", source.name, COALESCE(t.summary, ''), COALESCE(t.labels, '{}'), COALESCE(t.annotations, '{}'), ")
-        .sql("COALESCE(t.generator_url, ''), COALESCE(t.is_cut, FALSE), t.ci_hint FROM alert_key k ")
+        .sql("COALESCE(t.generator_url, ''), COALESCE(t.is_cut, FALSE), t.ci_hint, ")
+        .sql("b.outcome, b.reason, b.candidates, ci.id, ci.name, ci.class FROM alert_key k ")
         .sql("JOIN alert_state s ON s.id = k.id ")
         .sql("JOIN source ON source.partition = k.partition AND source.id = k.source ")
-        .sql("LEFT JOIN alert_text t ON t.id = k.id");
+        .sql("LEFT JOIN alert_text t ON t.id = k.id LEFT JOIN alert_binding b ON b.alert = k.id ")
+        .sql("LEFT JOIN ci_version ci ON ci.number = b.ci AND ci.from_version <= ")
+        .sql(ACTIVE)
+        .sql(" AND (ci.to_version IS NULL OR ci.to_version > ")
+        .sql(ACTIVE)
+        .sql(")");
     select
 }
 
@@ -186,6 +217,13 @@ impl ViewRow {
             generator_url: self.generator_url,
             is_cut: self.is_cut,
             ci_hint: self.ci_hint,
+            ci: CiName::of(self.ci_id, self.ci_name, self.ci_class),
+            binding: self.outcome.map(|outcome| BindingView {
+                outcome,
+                reason: self.reason.unwrap_or_default(),
+                candidates: serde_json::from_str(&self.candidates.unwrap_or_default())
+                    .unwrap_or_default(),
+            }),
         })
     }
 }

@@ -9,8 +9,9 @@ use super::select::{Select, pattern};
 use super::{Listed, Page, Position};
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, StateWord};
+use crate::core::past::PastIncident;
 use crate::core::severity::{Priority, Severity};
-use crate::store::rows::{INCIDENT_COLUMNS, IncidentRow, alert_id, row};
+use crate::store::rows::{INCIDENT_COLUMNS, IncidentRow, alert_id, row, severity};
 use crate::store::{Conn, StoreError, on};
 
 /// Which incidents are wanted; an empty list means any.
@@ -112,6 +113,36 @@ pub async fn find(conn: Conn<'_>, id: IncidentId) -> Result<Option<IncidentView>
     select.sql(" WHERE incident.id = ").number(id.get());
     let rows: Vec<ViewRow> = select.fetch(conn).await?;
     rows.into_iter().next().map(ViewRow::into_view).transpose()
+}
+
+/// Alerts of a past incident that are looked at; an incident of more has long gone on in others.
+const PAST_ALERTS_MAX: i64 = 10_000;
+
+/// What is known of an incident that was closed for good; `None` for one that the core still holds.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn find_past(
+    mut conn: Conn<'_>,
+    id: IncidentId,
+) -> Result<Option<PastIncident>, StoreError> {
+    let row: Option<(i64, String, Option<String>, Option<String>)> = on!(conn.lend(), c => sqlx::query_as(
+        "SELECT version, severity, assignee, team FROM incident WHERE id = $1 AND is_forgotten"
+    ).bind(id.get()).fetch_optional(c).await?);
+    let Some((version, word, assignee, team)) = row else {
+        return Ok(None);
+    };
+    let rows: Vec<(i64,)> = on!(conn, c => sqlx::query_as(
+        "SELECT alert FROM incident_alert WHERE incident = $1 ORDER BY joined_at, alert LIMIT $2"
+    ).bind(id.get()).bind(PAST_ALERTS_MAX).fetch_all(c).await?);
+    let alerts: Result<_, _> = rows.into_iter().map(|(alert,)| alert_id(alert)).collect();
+    Ok(Some(PastIncident {
+        version,
+        severity: severity("incident", &word)?,
+        assignee: assignee.map(Into::into),
+        team: team.map(Into::into),
+        alerts: alerts?,
+    }))
 }
 
 /// How many incidents there are by state, those of long ago included.

@@ -2,9 +2,11 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use watchbell::core::ids::IncidentId;
 use watchbell::core::severity::Severity;
 use watchbell::engine::handle::SubmitError;
 use watchbell::store::StoreError;
+use watchbell::store::query::incidents;
 
 use super::{Answer, World, has, request, send};
 
@@ -178,7 +180,7 @@ async fn stale_version_is_refused() {
 }
 
 #[tokio::test]
-async fn unknown_and_forgotten_incidents_are_told_apart() {
+async fn incident_closed_for_good_takes_notes_and_is_continued_under_a_new_number() {
     let world = one().await;
     let problem = world
         .post("/api/v1/incidents/77/start", "")
@@ -189,23 +191,48 @@ async fn unknown_and_forgotten_incidents_are_told_apart() {
         .post("/api/v1/incidents/x/start", "")
         .await
         .problem(404, "not-found");
-    command(&world, "close", "").await.ok();
+    let closed = command(&world, "close", "").await.ok();
     world.pass(16 * 60);
-    // A closed incident takes notes until it is forgotten.
+    let number = IncidentId::new(1).unwrap();
     world
         .until(async |world| {
-            let answer = command(world, "notes", r#"{"text": "x"}"#).await;
-            answer.status.as_u16() == 409
+            let mut reader = world.db.reader().await.unwrap();
+            let past = incidents::find_past(reader.lend(), number).await;
+            past.unwrap().is_some()
         })
         .await;
-    let problem = command(&world, "notes", r#"{"text": "late"}"#)
+    // It can be talked about and continued, and nothing else.
+    let problem = command(&world, "start", "")
         .await
         .problem(409, "already-closed");
     assert_eq!(problem["reason"], "already_closed");
+    let answer = command(&world, "notes", r#"{"text": "late"}"#).await.ok();
     assert_eq!(
-        world.get("/api/v1/incidents/1").await.ok()["state"],
-        "closed"
+        (&answer["state"], &answer["version"]),
+        (&closed["state"], &closed["version"])
     );
+    command(&world, "notes", r#"{"text": "x", "expected_version": 77}"#)
+        .await
+        .problem(409, "stale-version");
+    let timeline = world.get("/api/v1/incidents/1/timeline").await.ok();
+    let items = timeline["items"].as_array().unwrap();
+    assert!(
+        items
+            .iter()
+            .any(|item| item["note"] == "late" && item["state"] == "closed"),
+        "{items:?}"
+    );
+    let linked = command(&world, "reopen", r#"{"reason": "again"}"#)
+        .await
+        .ok();
+    assert_eq!(
+        (&linked["number"], &linked["state"], &linked["priority"]),
+        (&json!("INC-2"), &json!("new"), &closed["priority"])
+    );
+    assert_eq!(linked["alerts"]["total"], 1);
+    command(&world, "reopen", "")
+        .await
+        .problem(409, "already-continued");
 }
 
 #[tokio::test]

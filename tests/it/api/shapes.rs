@@ -318,7 +318,7 @@ async fn sources_are_listed_as_configured() {
         list["items"][0],
         json!({
             "name": "am", "kind": "alertmanager", "path": "/ingest/am", "open": false, "reconciled": false,
-            "last_message_at": null, "silent_s": null, "last_test_at": null, "tests": 0, "rate": 0.0,
+            "last_message_at": null, "silent_s": null, "last_test_at": null, "last_test": null, "tests": 0, "rate": 0.0,
             "messages": {}, "errors": {"count": 0, "last_at": null, "last_reason": null}, "skew_s": null,
             "volatile_labels": [], "warnings": [],
         })

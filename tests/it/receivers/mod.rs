@@ -5,3 +5,4 @@ mod generic;
 mod opsgenie;
 mod pagerduty;
 mod rig;
+mod status;

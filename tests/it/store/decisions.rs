@@ -154,6 +154,7 @@ async fn answers_to_commands_are_remembered(store: TestStore) {
             key,
             command: u64::MAX,
         }),
+        past: None,
     };
     bench.give(given(u64::MAX, Command::Start));
     bench.give(given(u64::MAX - 1, Command::Resume));

@@ -213,6 +213,7 @@ async fn alerts_without_an_incident_and_old_answers_go_too(store: TestStore) {
         actor: "ana".into(),
         expected_version: None,
         idempotency: Some(IdempotencyKey { key: 1, command: 1 }),
+        past: None,
     });
     bench.after(Span::from_days(8));
     bench.firing("F", "00:00");

@@ -54,7 +54,7 @@ pub(crate) fn clock(at: Timestamp) -> String {
 /// One claim, ready to be heard.
 #[derive(Clone)]
 pub(crate) struct Said {
-    observation: Observation,
+    pub(crate) observation: Observation,
 }
 
 impl fmt::Debug for Said {

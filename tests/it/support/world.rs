@@ -137,6 +137,7 @@ impl Bench {
             actor: "ana".into(),
             expected_version: None,
             idempotency: None,
+            past: None,
         })
     }
 

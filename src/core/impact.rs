@@ -1,0 +1,260 @@
+//! What a CI's failure reaches: a bounded walk over its dependents, with redundancy.
+//!
+//! A dependent is reached when it cannot do without what failed. Relations of one dependent that share a group stand in
+//! for each other, as do replicas, dual feeds and the members of a service: as long as enough of them are left the dependent is only at
+//! risk. Every answer carries the path that leads to it. Must not walk further than its limits, and must end on cycles.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::core::cmdb::ci::CiNumber;
+use crate::core::cmdb::graph::{Edge, Graph};
+use crate::core::cmdb::relation::{RelationKind, Role};
+
+/// How far a walk goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Relations on one path.
+    pub depth: usize,
+    /// CIs in all.
+    pub visited: usize,
+    /// Dependents of one CI that are followed.
+    pub breadth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            depth: 12,
+            visited: 10_000,
+            breadth: 5_000,
+        }
+    }
+}
+
+/// How sure it is that a CI is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// It has a firing alert of its own.
+    Confirmed,
+    /// It cannot do without what failed.
+    Predicted,
+    /// It has lost some of its redundancy, or depends on something that has.
+    AtRisk,
+}
+
+impl Reach {
+    /// The word used in API and store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Predicted => "predicted",
+            Self::AtRisk => "at_risk",
+        }
+    }
+}
+
+/// A CI that is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// Which.
+    pub ci: CiNumber,
+    /// How sure.
+    pub state: Reach,
+    /// How it is reached: from the root to it, a shortest path.
+    pub path: Vec<CiNumber>,
+}
+
+/// The blast radius of a CI.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Impact {
+    /// What is reached, nearest first, the root itself left out.
+    pub reached: Vec<Reached>,
+    /// Whether a limit cut the walk short.
+    pub is_truncated: bool,
+}
+
+/// What the walk knows of a CI.
+#[derive(Clone, Copy)]
+struct Mark {
+    is_down: bool,
+    from: CiNumber,
+    depth: usize,
+}
+
+/// Walks from a CI over its dependents; `has_alert` says which CIs have a firing alert of their own.
+pub fn impact(
+    graph: &Graph,
+    root: CiNumber,
+    has_alert: &dyn Fn(CiNumber) -> bool,
+    limits: Limits,
+) -> Impact {
+    let mut walk = Walk {
+        graph,
+        limits,
+        marks: BTreeMap::new(),
+        order: Vec::new(),
+        is_truncated: false,
+    };
+    let start = Mark {
+        is_down: true,
+        from: root,
+        depth: 0,
+    };
+    walk.marks.insert(root, start);
+    walk.run(root);
+    let reached = walk.order.iter().map(|&ci| {
+        let is_down = walk.marks.get(&ci).is_some_and(|mark| mark.is_down);
+        let state = match (has_alert(ci), is_down) {
+            (true, _) => Reach::Confirmed,
+            (false, true) => Reach::Predicted,
+            (false, false) => Reach::AtRisk,
+        };
+        let path = walk.path(root, ci);
+        Reached { ci, state, path }
+    });
+    Impact {
+        reached: reached.collect(),
+        is_truncated: walk.is_truncated,
+    }
+}
+
+struct Walk<'a> {
+    graph: &'a Graph,
+    limits: Limits,
+    marks: BTreeMap<CiNumber, Mark>,
+    order: Vec<CiNumber>,
+    is_truncated: bool,
+}
+
+impl Walk<'_> {
+    /// Level by level; a CI that turns from at risk to down is looked at once more.
+    fn run(&mut self, root: CiNumber) {
+        let mut queue = VecDeque::from([root]);
+        while let Some(ci) = queue.pop_front() {
+            let Some(&mark) = self.marks.get(&ci) else {
+                continue;
+            };
+            let dependents = self.graph.dependents(ci);
+            if mark.depth >= self.limits.depth && !dependents.is_empty() {
+                self.is_truncated = true;
+                continue;
+            }
+            self.is_truncated |= dependents.len() > self.limits.breadth;
+            for edge in dependents.iter().take(self.limits.breadth) {
+                if edge.ci == root {
+                    continue;
+                }
+                let is_down = mark.is_down && self.is_lost(edge.ci, ci);
+                match self.marks.get_mut(&edge.ci) {
+                    Some(known) if known.is_down || !is_down => {}
+                    Some(known) => {
+                        // The path must lead over what brought it down, and depth must not shrink a path to a loop.
+                        known.is_down = true;
+                        known.from = ci;
+                        known.depth = mark.depth.saturating_add(1);
+                        queue.push_back(edge.ci);
+                    }
+                    None if self.order.len() >= self.limits.visited => {
+                        self.is_truncated = true;
+                        return;
+                    }
+                    None => {
+                        let depth = mark.depth.saturating_add(1);
+                        let from = ci;
+                        self.marks.insert(
+                            edge.ci,
+                            Mark {
+                                is_down,
+                                from,
+                                depth,
+                            },
+                        );
+                        self.order.push(edge.ci);
+                        queue.push_back(edge.ci);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a dependent is lost now that one of its providers is down.
+    fn is_lost(&self, dependent: CiNumber, provider: CiNumber) -> bool {
+        let providers = self.graph.providers(dependent);
+        let own = providers.iter().filter(|edge| edge.ci == provider);
+        own.into_iter().any(|edge| match stands_in(edge) {
+            Standing::Alone => true,
+            Standing::Group(group) => {
+                self.are_all_down(providers, |other| other.group == Some(group))
+            }
+            Standing::Alike(kind, role) => self.are_all_down(providers, |other| {
+                other.group.is_none() && other.kind == kind && other.role == role
+            }),
+            Standing::Never => false,
+        })
+    }
+
+    fn are_all_down(&self, providers: &[Edge], is_alike: impl Fn(&Edge) -> bool) -> bool {
+        let mut alike = providers.iter().filter(|edge| is_alike(edge));
+        alike.all(|edge| self.marks.get(&edge.ci).is_some_and(|mark| mark.is_down))
+    }
+
+    fn path(&self, root: CiNumber, ci: CiNumber) -> Vec<CiNumber> {
+        let mut path = vec![ci];
+        let mut seen = BTreeSet::from([ci]);
+        let mut at = ci;
+        while at != root
+            && let Some(mark) = self.marks.get(&at)
+            && seen.insert(mark.from)
+        {
+            at = mark.from;
+            path.push(at);
+        }
+        path.reverse();
+        path
+    }
+}
+
+/// Which other relations of the same dependent stand in for one.
+enum Standing {
+    /// None.
+    Alone,
+    /// Those of the same group.
+    Group(u32),
+    /// Those of the same kind and role.
+    Alike(RelationKind, Role),
+    /// The dependent goes on without it.
+    Never,
+}
+
+fn stands_in(edge: &Edge) -> Standing {
+    if let Some(group) = edge.group {
+        return Standing::Group(group);
+    }
+    match (edge.kind, edge.role) {
+        (_, Role::Dual | Role::Member) | (RelationKind::MemberOf, _) => {
+            Standing::Alike(edge.kind, edge.role)
+        }
+        (_, Role::Replica) => Standing::Never,
+        (
+            RelationKind::ConnectsTo
+            | RelationKind::RunsOn
+            | RelationKind::HostedOn
+            | RelationKind::PoweredBy
+            | RelationKind::Uses
+            | RelationKind::DependsOn
+            | RelationKind::Other,
+            Role::Net
+            | Role::Host
+            | Role::Storage
+            | Role::Database
+            | Role::Call
+            | Role::Dns
+            | Role::Auth
+            | Role::Cert
+            | Role::Part
+            | Role::Single
+            | Role::Primary
+            | Role::Other,
+        ) => Standing::Alone,
+    }
+}

@@ -1,0 +1,85 @@
+//! S8: one lasting outage under ever new labels, and alerts that hardly say who they are.
+//!
+//! What needs the graph (one incident for all variants) is not here. Must not know how a label is found to be volatile.
+
+use watchbell::core::observation::Observation;
+use watchbell::core::reason::Reason;
+use watchbell::core::time::{Span, Timestamp};
+use watchbell::ingest::churn::{Churn, VARIANTS};
+use watchbell::sources::alertmanager::Alertmanager;
+use watchbell::sources::{Message, Source as _};
+
+use crate::support::claim::{Said, firing, resolved, t};
+use crate::support::world::Bench;
+
+const STEP: Span = Span::from_mins(10);
+/// 48 hours of ten minutes that fire and ten that do not.
+const OUTAGE: usize = 144;
+
+fn variant(number: usize, said: fn(&str) -> Said) -> Said {
+    let pod = format!("web-{number}");
+    let instance = format!("10.1.{}.{}:9100", number / 256, number % 256);
+    said(&pod).labelled(&[
+        ("alertname", "WebDown"),
+        ("cluster", "prod"),
+        ("instance", &instance),
+        ("pod", &pod),
+    ])
+}
+
+#[test]
+fn every_variant_of_a_long_outage_gets_its_end_and_the_labels_are_named() {
+    let mut bench = Bench::new();
+    let mut churn = Churn::default();
+    let mut now = t("00:00");
+    let mut found = Vec::new();
+    for number in 0..OUTAGE {
+        for said in [firing, resolved] {
+            let said = variant(number, said);
+            found.extend(churn.note(std::slice::from_ref(&said.observation), now));
+            bench.hear(said);
+            bench.after(STEP);
+            now = now.plus(STEP);
+        }
+        assert_eq!(
+            found.len(),
+            usize::from(number + 1 >= VARIANTS),
+            "told once, after {number} variants"
+        );
+    }
+    assert_eq!(found[0].labels, ["instance", "pod"]);
+    let shown = churn.found(now);
+    assert_eq!(usize::try_from(shown[0].variants).unwrap(), OUTAGE);
+    assert_eq!(bench.count(Reason::AlertResolved), OUTAGE);
+    bench.after(Span::from_hours(1));
+    assert_eq!(bench.incidents().1, 0, "nothing stays open");
+}
+
+fn decoded(labels: &[&str]) -> Vec<Observation> {
+    let alerts: Vec<String> = labels
+        .iter()
+        .map(|labels| format!(r#"{{"status":"firing","labels":{labels}}}"#))
+        .collect();
+    let body = format!(r#"{{"version":"4","alerts":[{}]}}"#, alerts.join(","));
+    let message = Message::new("am", body.as_bytes(), Timestamp::from_millis(0));
+    Alertmanager.decode(&message).unwrap().observations
+}
+
+#[test]
+fn alerts_that_only_name_their_rule_stay_apart() {
+    let bare = decoded(&[
+        r#"{"alertname":"BackupFailed"}"#,
+        r#"{"alertname":"QueueFull"}"#,
+    ]);
+    assert_ne!(bare[0].key, bare[1].key);
+    let again = decoded(&[r#"{"alertname":"QueueFull"}"#]);
+    assert_eq!(
+        again[0].key, bare[1].key,
+        "the rule and the source are the key"
+    );
+    let mut bench = Bench::new();
+    for observation in bare {
+        bench.hear(Said { observation });
+    }
+    assert_eq!(bench.incidents(), (2, 2));
+}
