@@ -156,10 +156,9 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
         },
     );
     let odd = (source, incident).prop_map(|(source, incident)| Rules {
-        cmdb: Default::default(),
-        correlation: Default::default(),
         sources: [(SOURCE.into(), source)].into(),
         incident,
+        ..Rules::default()
     });
     prop_oneof![Just(Rules::default()), odd]
 }
