@@ -12,14 +12,14 @@ use utoipa_axum::routes;
 use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
-use super::{ApiState, alerts, commands, dead_letters, incidents, layers, sources, status, tokens};
+use super::{
+    ApiState, alerts, cis, cmdb, commands, dead_letters, incidents, layers, quality, sources,
+    status, tokens,
+};
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 17] = [
-    "cis",
-    "cmdb",
-    "services",
+const LATER: [&str; 14] = [
     "silences",
     "maintenance",
     "changes",
@@ -71,6 +71,14 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::get))
         .routes(routes!(alerts::timeline))
         .routes(routes!(alerts::explain))
+        .routes(routes!(cis::list))
+        .routes(routes!(cis::get))
+        .routes(routes!(cis::relations))
+        .routes(routes!(cis::impact))
+        .routes(routes!(cis::services))
+        .routes(routes!(cmdb::imports))
+        .routes(routes!(quality::doctor))
+        .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
@@ -84,10 +92,12 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::close))
         .routes(routes!(commands::reopen))
         .routes(routes!(commands::add_note))
-        .routes(routes!(sources::try_message));
+        .routes(routes!(sources::try_message))
+        .routes(routes!(cmdb::bind_check));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke));
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(cmdb::import));
     let is_metrics_open = state.auth().setup().is_metrics_open;
     OpenApiRouter::with_openapi(openapi::start())
         .merge(everybody)

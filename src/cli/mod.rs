@@ -10,6 +10,7 @@ pub mod alerts;
 pub mod bench;
 pub mod check;
 pub mod client;
+pub mod cmdb;
 pub mod correlate;
 pub mod dead_letters;
 pub mod doctor;
@@ -106,6 +107,9 @@ enum Command {
     /// List alerts
     #[command(after_help = alerts::EXAMPLES)]
     Alerts(alerts::AlertsArgs),
+    /// Import, look at and check the configuration items
+    #[command(subcommand, after_help = cmdb::EXAMPLES)]
+    Cmdb(cmdb::CmdbCommand),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -195,6 +199,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Incidents(_)
         | Command::Incident(_)
         | Command::Alerts(_)
+        | Command::Cmdb(_)
         | Command::Explain(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
@@ -224,6 +229,7 @@ async fn dispatch(
         Command::Incidents(args) => incidents::run(&client(&args.daemon)?, &args, out).await,
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
+        Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,

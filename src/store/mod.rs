@@ -227,6 +227,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0002_envelope_and_hint.sql"),
     ),
     (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
+    (9, "settle", include_str!("schema/0009_settle.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
