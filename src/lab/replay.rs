@@ -11,6 +11,7 @@ use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::cmdb::reconcile::first_difference;
 use crate::core::cmdb::record::{CiRecord, Picture, RelationRecord};
+use crate::core::ids::IncidentId;
 use crate::core::observation::Claim;
 use crate::core::rules::Rules;
 use crate::core::severity::Severity;
@@ -19,6 +20,14 @@ use crate::lab::event::{AlertSaid, Event, Said};
 use crate::lab::play::Play;
 use crate::lab::score::{float, share};
 use crate::lab::tracks::Tracks;
+
+/// What ranks; our engine first.
+const NAMES: [&str; 4] = [
+    "watchbell",
+    "first alert",
+    "largest deviation",
+    "most alerts",
+];
 
 /// One alert episode of the data.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,13 +98,20 @@ pub fn replay(rows: &[Row], edges: &[(SmolStr, SmolStr)], rules: &Rules) -> Repl
         .map(|occurrence| (occurrence.id.clone(), tracks.incident_of(occurrence)))
         .collect();
     let incident_of: BTreeMap<_, _> = incidents.into_iter().collect();
+    judge(rows, &incident_of, &roots)
+}
+
+/// Compares what was named for each window with its root.
+fn judge(
+    rows: &[Row],
+    incident_of: &BTreeMap<SmolStr, Option<IncidentId>>,
+    roots: &BTreeMap<IncidentId, Vec<SmolStr>>,
+) -> Replay {
     let mut windows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (index, row) in rows
-        .iter()
-        .enumerate()
-        .filter(|(_, row)| !row.fault.is_empty())
-    {
-        windows.entry(row.fault.as_str()).or_default().push(index);
+    for (index, row) in rows.iter().enumerate() {
+        if !row.fault.is_empty() {
+            windows.entry(row.fault.as_str()).or_default().push(index);
+        }
     }
     let mut hits: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
     let mut observable = 0;
@@ -108,7 +124,7 @@ pub fn replay(rows: &[Row], edges: &[(SmolStr, SmolStr)], rules: &Rules) -> Repl
             continue;
         };
         observable += usize::from(window.iter().any(|row| target(row) == root));
-        let mut most: BTreeMap<_, usize> = BTreeMap::new();
+        let mut most: BTreeMap<IncidentId, usize> = BTreeMap::new();
         for &index in indexes {
             let id = format_smolstr!("r{index}");
             if let Some(incident) = incident_of.get(&id).copied().flatten() {
@@ -118,15 +134,12 @@ pub fn replay(rows: &[Row], edges: &[(SmolStr, SmolStr)], rules: &Rules) -> Repl
         let best = most
             .iter()
             .max_by_key(|(id, count)| (**count, std::cmp::Reverse(**id)));
-        let named = best
-            .and_then(|(id, _)| roots.get(id))
-            .cloned()
-            .unwrap_or_default();
+        let named = best.and_then(|(id, _)| roots.get(id)).cloned();
         let ranked = [
-            ("watchbell", named),
-            ("first alert", by(&window, |row| -float_of(row.start))),
-            ("largest deviation", by(&window, |row| row.peak.abs())),
-            ("most alerts", most_alerts(&window)),
+            (NAMES[0], named.unwrap_or_default()),
+            (NAMES[1], by(&window, |row| -float_of(row.start))),
+            (NAMES[2], by(&window, |row| row.peak.abs())),
+            (NAMES[3], most_alerts(&window)),
         ];
         for (name, ranked) in ranked {
             let place = ranked.iter().position(|ci| *ci == root);
@@ -135,15 +148,9 @@ pub fn replay(rows: &[Row], edges: &[(SmolStr, SmolStr)], rules: &Rules) -> Repl
             held.1 += usize::from(place.is_some_and(|place| place < 3));
         }
     }
-    let names = [
-        "watchbell",
-        "first alert",
-        "largest deviation",
-        "most alerts",
-    ];
-    let rankings = names.into_iter().map(|name| {
+    let all = float(windows.len());
+    let rankings = NAMES.into_iter().map(|name| {
         let (first, three) = hits.get(name).copied().unwrap_or_default();
-        let all = float(windows.len());
         Ranking {
             name,
             top1: share(float(first), all),
