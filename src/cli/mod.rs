@@ -26,6 +26,7 @@ pub mod near;
 pub mod options;
 pub mod out;
 pub mod pages;
+pub mod replay;
 pub mod serve;
 pub mod settings;
 pub mod silence;

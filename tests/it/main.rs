@@ -37,6 +37,8 @@ mod hostile;
 #[cfg(test)]
 mod importers;
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod listen;
@@ -54,6 +56,8 @@ mod replay;
 mod scenarios;
 #[cfg(test)]
 mod silences;
+#[cfg(test)]
+mod simulate;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]

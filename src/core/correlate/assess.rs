@@ -90,6 +90,10 @@ impl Draft<'_> {
 
     fn is_worth(&self, id: IncidentId, before: &Cause) -> bool {
         let count = self.grove.count_in(id);
+        let touched = self.grove.touched();
+        if !touched.iter().any(|&node| self.is_news(node, id)) {
+            return false;
+        }
         if count <= SMALL {
             return true;
         }
@@ -101,6 +105,19 @@ impl Draft<'_> {
             node.is_none_or(|node| node.link.is_some() || node.incident != id)
         });
         has_grown || has_shrunk || (is_root_gone && self.has_new_root(id))
+    }
+
+    /// Whether a touched node came to the incident or hangs elsewhere in it than before; what is over is no news.
+    fn is_news(&self, node: NodeId, id: IncidentId) -> bool {
+        let Some(after) = self.grove.node(node).filter(|node| node.incident == id) else {
+            return false;
+        };
+        let before = self.world.state.forest().node(node);
+        let hangs_anew = |before: &Node| after.link.is_some() && before.parent() != after.parent();
+        !after.has_ended()
+            && before.is_none_or(|before| {
+                before.incident != id || hangs_anew(before) || before.evidence != after.evidence
+            })
     }
 
     /// Whether a node that this decision touched is a root with children.
@@ -234,6 +251,9 @@ impl Draft<'_> {
         } else {
             self.headline(&top, picture, reached)
         };
+        if let Some(before) = before.filter(|before| self.is_past(before, picture)) {
+            return Some(before.clone());
+        }
         let why = self.reasons(&top, picture, ranked);
         Some(Cause {
             roots,
@@ -246,6 +266,13 @@ impl Draft<'_> {
             is_vital,
             forced: before.and_then(|before| before.forced),
         })
+    }
+
+    /// Whether an incident has seen its climax: its root is over and gone, and what is left is a smaller part of it.
+    fn is_past(&self, before: &Cause, picture: &Picture) -> bool {
+        let root = before.root_node.and_then(|root| self.grove.node(root));
+        let judged = usize::try_from(before.nodes).unwrap_or(usize::MAX);
+        root.is_none_or(Node::has_ended) && picture.nodes.len() < judged
     }
 
     /// Cause, scale and services in one line.

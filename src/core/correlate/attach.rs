@@ -22,6 +22,15 @@ const ONSET_BACK_MAX: Span = Span::from_hours(6);
 const SECOND_VOICE: u16 = 1_500;
 /// What a change shortly before adds to the evidence, in 1/10,000.
 const CHANGED_BEFORE: u16 = 3_000;
+/// Labels that name the monitoring server which misses data.
+const WATCHER_LABELS: [&str; 6] = [
+    "monitor",
+    "poller",
+    "collector",
+    "prometheus",
+    "proxy",
+    "monitoring_server",
+];
 /// Labels that say where something stands when no CI does.
 const PLACE_LABELS: [&str; 8] = [
     "site",
@@ -189,6 +198,11 @@ impl Draft<'_> {
         node.place = self.place_hash(alert.ci, text);
         node.scope = self.scope(alert.ci, text);
         node.source = Some(alert.source);
+        if family == Family::NoData {
+            let named = WATCHER_LABELS.iter().find_map(|label| text?.label(label));
+            let watcher = named.and_then(|name| self.world.state.graph().find(name));
+            node.watcher = watcher.filter(|&ci| Some(ci) != alert.ci);
+        }
         node.voices = 1;
         node.alerts = vec![alert.id];
         node.firing = 1;
@@ -218,6 +232,7 @@ impl Draft<'_> {
             place: 0,
             scope: 0,
             source: None,
+            watcher: None,
             onset,
             heard_at: self.now,
             evidence: 0,

@@ -19,6 +19,8 @@ pub enum Family {
     Link,
     /// Something of it runs out or is overloaded.
     Resource,
+    /// One of several feeds or links is gone; it works on.
+    Redundancy,
     /// It does its work badly or not at all.
     Symptom,
     /// It is not seen; perhaps only the monitoring is broken.
@@ -36,6 +38,7 @@ impl Family {
             Self::Reach => "reach",
             Self::Link => "link",
             Self::Resource => "resource",
+            Self::Redundancy => "redundancy",
             Self::Symptom => "symptom",
             Self::NoData => "nodata",
             Self::Config => "config",
@@ -47,7 +50,12 @@ impl Family {
     pub const fn is_hard(self) -> bool {
         match self {
             Self::Reach | Self::Link => true,
-            Self::Resource | Self::Symptom | Self::NoData | Self::Config | Self::Silent => false,
+            Self::Resource
+            | Self::Redundancy
+            | Self::Symptom
+            | Self::NoData
+            | Self::Config
+            | Self::Silent => false,
         }
     }
 }
@@ -60,7 +68,13 @@ const WORDS: &[(&str, Family)] = &[
     ("x509", Family::Config),
     ("expir", Family::Config),
     ("backup", Family::Config),
-    ("snapshot fail", Family::Config),
+    ("snapshot", Family::Config),
+    ("outdated", Family::Config),
+    ("tooold", Family::Config),
+    ("too old", Family::Config),
+    ("willfill", Family::Config),
+    ("will fill", Family::Config),
+    ("predict", Family::Config),
     ("config", Family::Config),
     ("drift", Family::Config),
     ("licen", Family::Config),
@@ -82,7 +96,7 @@ const WORDS: &[(&str, Family)] = &[
     ("agentunreach", Family::NoData),
     ("agent is not available", Family::NoData),
     ("agentdown", Family::NoData),
-    ("redundan", Family::Resource),
+    ("redundan", Family::Redundancy),
     ("failover", Family::Symptom),
     ("replica", Family::Symptom),
     ("latency", Family::Symptom),
@@ -188,7 +202,7 @@ mod tests {
             ("NoData", Family::NoData),
             ("ICMP ping", Family::Reach),
             ("KubeNodeNotReady", Family::Reach),
-            ("RedundancyLost", Family::Resource),
+            ("RedundancyLost", Family::Redundancy),
             ("HttpLatencyHigh", Family::Symptom),
         ] {
             assert_eq!(family_of_words(name), Some(family), "{name}");

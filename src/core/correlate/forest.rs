@@ -16,6 +16,8 @@ use crate::core::correlate::upstream::Upstream;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::time::Timestamp;
 
+/// How surely data goes missing when the monitoring server fails that collects it, in 1/10,000.
+pub const WATCHER_WEIGHT: u16 = 9_500;
 /// Changes remembered per CI, the latest.
 pub const CHANGES_MAX: usize = 3;
 
@@ -231,17 +233,12 @@ impl Forest {
         if let Err(place) = here.binary_search(&id) {
             here.insert(place, id);
         }
-        if let Some(upstream) = self.upstream.get(&ci) {
-            let is_open = is_unexplained(node);
-            for reach in upstream.iter() {
-                self.watchers
-                    .entry(reach.ci)
-                    .or_default()
-                    .insert(id, reach.weight);
-                if is_open {
-                    let count = self.unexplained.entry(reach.ci).or_default();
-                    *count = count.saturating_add(1);
-                }
+        let is_open = is_unexplained(node);
+        for (ci, weight) in self.providers(node, ci) {
+            self.watchers.entry(ci).or_default().insert(id, weight);
+            if is_open {
+                let count = self.unexplained.entry(ci).or_default();
+                *count = count.saturating_add(1);
             }
         }
     }
@@ -280,23 +277,30 @@ impl Forest {
             }
         }
         let was_open = is_unexplained(node);
-        let Some(upstream) = self.upstream.get(&ci) else {
-            return;
-        };
-        for reach in upstream.iter() {
-            if let Some(watchers) = self.watchers.get_mut(&reach.ci) {
+        for (ci, _) in self.providers(node, ci) {
+            if let Some(watchers) = self.watchers.get_mut(&ci) {
                 watchers.remove(&id);
                 if watchers.is_empty() {
-                    self.watchers.remove(&reach.ci);
+                    self.watchers.remove(&ci);
                 }
             }
-            if was_open && let Some(count) = self.unexplained.get_mut(&reach.ci) {
+            if was_open && let Some(count) = self.unexplained.get_mut(&ci) {
                 *count = count.saturating_sub(1);
                 if *count == 0 {
-                    self.unexplained.remove(&reach.ci);
+                    self.unexplained.remove(&ci);
                 }
             }
         }
+    }
+
+    /// Everything that a node's condition may come from, with weights.
+    fn providers(&self, node: &Node, ci: CiNumber) -> Vec<(CiNumber, u16)> {
+        let upstream = self.upstream.get(&ci).into_iter();
+        let reaches = upstream.flat_map(|upstream| upstream.iter());
+        let reaches = reaches.map(|reach| (reach.ci, reach.weight));
+        let reaches = reaches.filter(|&(ci, _)| Some(ci) != node.watcher);
+        let watcher = node.watcher.map(|ci| (ci, WATCHER_WEIGHT));
+        reaches.chain(watcher).collect()
     }
 }
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
-use crate::core::correlate::forest::{BurstKey, Forest, RecentChange, burst_key, is_unexplained};
+use crate::core::correlate::forest::{
+    BurstKey, Forest, RecentChange, WATCHER_WEIGHT, burst_key, is_unexplained,
+};
 use crate::core::correlate::node::{Node, NodeId};
-use crate::core::correlate::upstream::Upstream;
+use crate::core::correlate::upstream::{Reach, Upstream};
 use crate::core::decision::Change;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::state::State;
@@ -160,6 +162,9 @@ impl<'a> Grove<'a> {
     }
 
     fn reach(&self, node: &Node, ci: CiNumber) -> Option<u16> {
+        if node.watcher == Some(ci) {
+            return Some(WATCHER_WEIGHT);
+        }
         let own = node.ci?;
         let upstream = self
             .upstream
@@ -197,6 +202,15 @@ impl<'a> Grove<'a> {
         let upstream = Arc::new(Upstream::of(self.graph(), ci));
         self.upstream.insert(ci, Arc::clone(&upstream));
         upstream
+    }
+
+    /// How one CI with nodes depends on another.
+    pub(crate) fn reach_of(&self, from: CiNumber, to: CiNumber) -> Option<Reach> {
+        let held = self
+            .base()
+            .upstream(from)
+            .or_else(|| self.upstream.get(&from));
+        held?.get(to).copied()
     }
 
     /// The CIs on the best way from one that has nodes to one that it depends on.

@@ -5,9 +5,12 @@
 
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
+use crate::core::correlate::family::Family;
 use crate::core::correlate::grove::Grove;
 use crate::core::correlate::node::{FLAP_WINDOW, Node};
-use crate::core::correlate::weight::{ONE, of_delay, of_families, of_families_at_home, times};
+use crate::core::correlate::weight::{
+    ONE, for_family, of_delay, of_families, of_families_at_home, times,
+};
 use crate::core::time::Span;
 
 /// A CI on which so many others depend must earn its children.
@@ -34,11 +37,22 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
     let kind = if is_home {
         of_families_at_home(child.family, parent.family)
     } else {
-        of_families(child.family, parent.family)
+        times(
+            of_families(child.family, parent.family),
+            softness(grove, child, (parent.ci, parent.family)),
+        )
     };
-    if kind == 0 || is_apart(child, parent) {
+    if kind == 0 || is_apart(child, parent) || is_mere_upkeep(grove, parent) {
         return Judgement::default();
     }
+    let reach = child.ci.zip(parent.ci);
+    let reach = reach.and_then(|(own, other)| grove.reach_of(own, other));
+    let is_hard = reach.is_some_and(|reach| reach.is_hard);
+    let weight = if is_home {
+        weight
+    } else {
+        for_family(child.family, weight, is_hard)
+    };
     let time = of_delay(child.onset.since(parent.onset));
     let mut rest = hub(grove.graph(), grove, parent);
     if parent
@@ -65,6 +79,52 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
         kind,
         rest,
     }
+}
+
+/// What is left when something only does badly that should be down if the other were: behind a dead switch nothing is
+/// slow, it is gone.
+fn softness(grove: &Grove<'_>, child: &Node, (other, family): (Option<CiNumber>, Family)) -> u32 {
+    let is_soft = match child.family {
+        Family::Symptom | Family::Resource => true,
+        Family::Reach
+        | Family::Link
+        | Family::Redundancy
+        | Family::NoData
+        | Family::Config
+        | Family::Silent => false,
+    };
+    let reach = child.ci.zip(other);
+    let reach = reach.and_then(|(own, other)| grove.reach_of(own, other));
+    match family {
+        _ if !is_soft || !reach.is_some_and(|reach| reach.is_hard) => ONE,
+        Family::Silent => 1_500,
+        Family::Reach => 5_000,
+        Family::Link
+        | Family::Resource
+        | Family::Redundancy
+        | Family::Symptom
+        | Family::NoData
+        | Family::Config => ONE,
+    }
+}
+
+/// Whether it speaks of upkeep of something whose failure takes nothing down; a certificate is another matter.
+fn is_mere_upkeep(grove: &Grove<'_>, parent: &Node) -> bool {
+    let ci = parent.ci.and_then(|ci| grove.graph().ci(ci));
+    parent.family == Family::Config && !ci.is_some_and(|ci| ci.class.starts_with("cert"))
+}
+
+/// How well a silent cause would explain a condition by its kind.
+pub(crate) fn kind_of_silent(grove: &Grove<'_>, child: &Node, cause: CiNumber) -> u32 {
+    let soft = softness(grove, child, (Some(cause), Family::Silent));
+    times(of_families(child.family, Family::Silent), soft)
+}
+
+/// How strongly a condition depends on a provider, by what it speaks of.
+pub(crate) fn weight_for(grove: &Grove<'_>, child: &Node, cause: CiNumber, weight: u16) -> u32 {
+    let reach = child.ci.and_then(|own| grove.reach_of(own, cause));
+    let is_hard = reach.is_some_and(|reach| reach.is_hard);
+    for_family(child.family, u32::from(weight), is_hard)
 }
 
 /// Whether the policy keeps both apart.

@@ -40,7 +40,7 @@ impl Draft<'_> {
         };
         let may = match node.family {
             Family::Reach | Family::Link | Family::Symptom | Family::NoData => true,
-            Family::Resource | Family::Config | Family::Silent => false,
+            Family::Resource | Family::Redundancy | Family::Config | Family::Silent => false,
         };
         let Some(key) = burst_key(&node).filter(|_| may && !node.is_pinned) else {
             return false;
@@ -157,7 +157,7 @@ impl Draft<'_> {
             return false;
         };
         let size = u32::try_from(tree.len()).unwrap_or(u32::MAX);
-        if count < 2 || sum < size.saturating_mul(3_000) {
+        if count < 3 || sum < size.saturating_mul(4_000) {
             return false;
         }
         let other = self.grove.root_of(best.parent);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::correlate::forest::WATCHER_WEIGHT;
 use crate::core::correlate::grove::{DEPTH_MAX, Grove};
 use crate::core::correlate::judge::{Judgement, judge};
 use crate::core::correlate::node::{Link, Node, NodeId};
@@ -90,6 +91,11 @@ impl Draft<'_> {
         for other in self.grove.nodes_at(ci) {
             if other != child.id {
                 found.push((other, ONE));
+            }
+        }
+        if let Some(watcher) = child.watcher {
+            for other in self.grove.nodes_at(watcher) {
+                found.push((other, u32::from(WATCHER_WEIGHT)));
             }
         }
         let upstream = self.grove.upstream(ci);

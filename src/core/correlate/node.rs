@@ -92,6 +92,9 @@ pub struct Node {
     /// Where its first alert came from.
     #[serde(default)]
     pub source: Option<SourceId>,
+    /// The monitoring server that misses it, for a condition of missing data.
+    #[serde(default)]
+    pub watcher: Option<CiNumber>,
     /// When it began, in the monitor's time where that is plausible.
     pub onset: Timestamp,
     /// When it was first heard of.

@@ -8,10 +8,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::core::cmdb::ci::CiNumber;
+use crate::core::cmdb::graph::Graph;
 use crate::core::correlate::family::Family;
-use crate::core::correlate::judge::{is_apart, judge};
+use crate::core::correlate::judge::{is_apart, judge, kind_of_silent as kind_of, weight_for};
 use crate::core::correlate::node::{Link, Node, NodeId};
-use crate::core::correlate::weight::{log2, of_evidence, of_families, times};
+use crate::core::correlate::weight::{
+    ONE, for_family, log2, of_edge, of_evidence, of_families, times,
+};
 use crate::core::draft::Draft;
 use crate::core::time::Span;
 
@@ -22,21 +25,52 @@ const CAUSES_MAX: usize = 16;
 /// Distinct CIs that a silent cause must explain at least.
 const CIS_MIN: usize = 3;
 /// Weaker dependents say nothing about a silent cause.
-const WEIGHT_MIN: u16 = 3_000;
+const WEIGHT_MIN: u32 = 3_000;
+/// What a silent cause explains less well than this is no support.
+const SHARE_MIN: u32 = 3_000;
 /// Conditions further apart in time have no common silent cause.
 const WINDOW: Span = Span::from_mins(5);
 /// How unlikely an unexplained condition is by chance: one in so many.
 const CHANCE: u32 = 1_000;
 /// What it costs that a CI fails without a word, in 1/1,024 bits.
 const SILENCE: i32 = 16 * 1_024;
-/// What a direct dependent that is well costs, in 1/1,024 bits.
-const WELL: i64 = 700;
+/// What a dependent that should have spoken and did not costs, in 1/1,024 bits.
+const WELL: i64 = 1_500;
+/// How many of those that suffer are expected to speak, in 1/10,000.
+const SPEAKING: u32 = 7_000;
+/// Dependents looked at to estimate how many would suffer; more do not matter any more.
+const ASKED_MAX: usize = 400;
+/// Effects less probable than this are not followed further.
+const PASSED_ON: u32 = 5_000;
 
 struct Support {
     net: i64,
     fan_in: usize,
     ci: CiNumber,
     nodes: Vec<(NodeId, u16)>,
+}
+
+/// About how many CIs suffer when this one fails, in 1/10,000: a bounded walk towards the dependents.
+fn population(graph: &Graph, cause: CiNumber) -> u32 {
+    let mut sum = 0_u32;
+    let mut seen = BTreeSet::from([cause]);
+    let mut open = std::collections::VecDeque::from([(cause, ONE)]);
+    while let Some((at, weight)) = open.pop_front() {
+        for edge in graph.dependents(at).iter().take(ASKED_MAX) {
+            if seen.len() > ASKED_MAX || !seen.insert(edge.ci) {
+                continue;
+            }
+            let edges = graph.providers(edge.ci);
+            let own = edges.iter().filter(|back| back.ci == at);
+            let share = own.map(|back| of_edge(back, edges)).max().unwrap_or(0);
+            let further = times(weight, share);
+            sum = sum.saturating_add(further);
+            if further >= PASSED_ON {
+                open.push_back((edge.ci, further));
+            }
+        }
+    }
+    sum
 }
 
 impl Draft<'_> {
@@ -54,10 +88,13 @@ impl Draft<'_> {
         let upstream = self.grove.upstream(ci);
         let mut causes: Vec<(u32, CiNumber)> = Vec::new();
         let least = u32::try_from(CIS_MIN).unwrap_or(u32::MAX);
-        for reach in upstream.iter().filter(|reach| reach.weight >= WEIGHT_MIN) {
-            let count = self.grove.unexplained(reach.ci);
+        let reaches = upstream.iter().filter(|reach| {
+            for_family(node.family, u32::from(reach.weight), reach.is_hard) >= WEIGHT_MIN
+        });
+        for cause in reaches.map(|reach| reach.ci).chain(node.watcher) {
+            let count = self.grove.unexplained(cause);
             if count >= least {
-                causes.push((count, reach.ci));
+                causes.push((count, cause));
             }
         }
         causes.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
@@ -92,26 +129,27 @@ impl Draft<'_> {
         }
         let mut nodes = Vec::new();
         let mut cis = BTreeSet::new();
-        let mut direct = BTreeSet::new();
         let mut gain = 0_i64;
         let mut first = node.onset;
         for (id, weight) in self.grove.watchers(cause, SUPPORTERS_MAX) {
             let Some(other) = self.grove.node(id) else {
                 continue;
             };
-            if weight < WEIGHT_MIN || !self.is_supporter(node, other) {
+            if !self.is_supporter(node, other) {
                 continue;
             }
-            let share = times(u32::from(weight), of_families(other.family, Family::Silent));
+            let kind = kind_of(&self.grove, other, cause);
+            let weight_for = weight_for(&self.grove, other, cause, weight);
+            let share = times(weight_for, kind);
+            if share < SHARE_MIN {
+                continue;
+            }
             let bits = log2(share).saturating_sub(log2(10_000 / CHANCE));
             let Some(ci) = other.ci.filter(|_| bits > 0) else {
                 continue;
             };
             if cis.insert(ci) {
                 gain = gain.saturating_add(i64::from(bits));
-            }
-            if graph.providers(ci).iter().any(|edge| edge.ci == cause) {
-                direct.insert(ci);
             }
             first = first.min(other.onset);
             nodes.push((id, weight));
@@ -120,10 +158,13 @@ impl Draft<'_> {
             return None;
         }
         let fan_in = graph.dependents(cause).len();
-        let well = i64::try_from(fan_in.saturating_sub(direct.len())).unwrap_or(i64::MAX);
+        let expected = i64::from(times(population(graph, cause), SPEAKING)) / 10;
+        let seen = i64::try_from(cis.len()).unwrap_or(0) * 1_000;
+        let well = expected.saturating_sub(seen).max(0);
         // Monitors need minutes to notice: early on, silence of the others says little.
-        let age = self.now.since(first).as_millis().clamp(60_000, 240_000);
-        let against = well.saturating_mul(WELL).saturating_mul(age) / 240_000;
+        let age = self.now.since(first).as_millis().clamp(30_000, 150_000);
+        let against = well.saturating_mul(WELL) / 1_000;
+        let against = against.saturating_mul(age) / 150_000;
         let net = gain
             .saturating_sub(i64::from(SILENCE))
             .saturating_sub(against);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
-use crate::core::correlate::weight::{either, of_edge, times};
+use crate::core::correlate::weight::{either, is_hard_edge, of_edge, times};
 
 /// CIs in one upstream set.
 pub const REACH_MAX: usize = 96;
@@ -30,6 +30,8 @@ pub struct Reach {
     pub depth: u8,
     /// The CI before it on the best way from the dependent; the dependent itself at depth 1.
     pub via: CiNumber,
+    /// Whether the best way is one on which "down" passes on as "down": network, machine, only power.
+    pub is_hard: bool,
 }
 
 /// Everything that one CI depends on, by number.
@@ -70,6 +72,7 @@ impl Upstream {
                 .unwrap_or(u16::MAX),
             depth: step.depth,
             via: step.via,
+            is_hard: step.is_hard,
         });
         Self {
             reaches: reaches.collect(),
@@ -111,6 +114,7 @@ struct Step {
     weight: u32,
     depth: u8,
     via: CiNumber,
+    is_hard: bool,
 }
 
 /// Best-first by product; of equal products the lower number first.
@@ -118,12 +122,18 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
     let mut settled: BTreeMap<CiNumber, Step> = BTreeMap::new();
     let mut heap = BinaryHeap::new();
     let one = crate::core::correlate::weight::ONE;
-    heap.push((one, std::cmp::Reverse((0_u8, start, start))));
-    while let Some((weight, std::cmp::Reverse((depth, ci, via)))) = heap.pop() {
+    heap.push((one, true, std::cmp::Reverse((0_u8, start, start))));
+    while let Some((weight, is_hard, std::cmp::Reverse((depth, ci, via)))) = heap.pop() {
         if settled.contains_key(&ci) {
             continue;
         }
-        settled.insert(ci, Step { weight, depth, via });
+        let step = Step {
+            weight,
+            depth,
+            via,
+            is_hard,
+        };
+        settled.insert(ci, step);
         if settled.len() > REACH_MAX {
             break;
         }
@@ -134,10 +144,9 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
         for edge in edges.iter().take(EDGES_MAX) {
             let further = times(weight, of_edge(edge, edges));
             if further >= WEIGHT_MIN && !settled.contains_key(&edge.ci) {
-                heap.push((
-                    further,
-                    std::cmp::Reverse((depth.saturating_add(1), edge.ci, ci)),
-                ));
+                let is_hard = is_hard && is_hard_edge(edge);
+                let next = std::cmp::Reverse((depth.saturating_add(1), edge.ci, ci));
+                heap.push((further, is_hard, next));
             }
         }
     }

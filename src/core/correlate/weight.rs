@@ -66,6 +66,31 @@ pub fn of_edge(edge: &Edge, edges: &[Edge]) -> u32 {
     times(base, u32::from(edge.confidence))
 }
 
+/// Whether a dependent is surely down, not only slow, when the provider is.
+pub fn is_hard_edge(edge: &Edge) -> bool {
+    match (edge.role, edge.kind) {
+        (Role::Net | Role::Host | Role::Single, _)
+        | (Role::Other, RelationKind::ConnectsTo | RelationKind::RunsOn | RelationKind::HostedOn) => {
+            true
+        }
+        (
+            Role::Storage
+            | Role::Database
+            | Role::Call
+            | Role::Dns
+            | Role::Auth
+            | Role::Cert
+            | Role::Part
+            | Role::Dual
+            | Role::Primary
+            | Role::Replica
+            | Role::Member
+            | Role::Other,
+            _,
+        ) => false,
+    }
+}
+
 /// One of many members: the fewer, the more it hurts.
 fn member(edges: &[Edge], is_alike: impl Fn(&Edge) -> bool) -> u32 {
     let count = edges.iter().filter(|edge| is_alike(edge)).count().max(1);
@@ -80,63 +105,73 @@ pub const fn of_evidence(family: Family) -> u32 {
         Family::Resource => 7_000,
         Family::Symptom => 5_500,
         Family::Config => 6_000,
-        Family::NoData => 3_000,
+        Family::NoData | Family::Redundancy => 3_000,
         Family::Silent => 8_000,
     }
 }
 
 /// How well a condition of the family `parent` explains one of the family `child` somewhere downstream.
 pub const fn of_families(child: Family, parent: Family) -> u32 {
+    use Family::{Config, Link, NoData, Reach, Redundancy, Resource, Silent, Symptom};
     match (child, parent) {
-        (Family::Config | Family::Silent, Family::Config) => 0,
-        (Family::Config, _) => 0,
-        (Family::Reach | Family::Link | Family::Silent, parent) => match parent {
-            Family::Reach | Family::Link | Family::Silent => 10_000,
-            Family::Resource => 1_500,
-            Family::Symptom => 1_000,
-            Family::Config => 500,
-            Family::NoData => 0,
-        },
-        (Family::Resource, parent) => match parent {
-            Family::Reach | Family::Link => 3_500,
-            Family::Resource => 4_500,
-            Family::Symptom => 1_500,
-            Family::Silent => 2_500,
-            Family::Config | Family::NoData => 0,
-        },
-        (Family::Symptom, parent) => match parent {
-            Family::Reach | Family::Link | Family::Config => 10_000,
-            Family::Resource => 9_500,
-            Family::Symptom | Family::Silent => 9_000,
-            Family::NoData => 1_000,
-        },
-        (Family::NoData, parent) => match parent {
-            Family::Reach | Family::Link | Family::Silent => 9_000,
-            Family::Resource | Family::Symptom => 1_000,
-            Family::Config | Family::NoData => 0,
-        },
+        (Config, _) | (_, Redundancy) => 0,
+        (Reach | Link | Silent, Reach | Link | Silent) => 10_000,
+        (Reach | Link | Silent, Resource) => 1_500,
+        (Reach | Link | Silent, Symptom) => 1_000,
+        (Reach | Link | Silent, Config | NoData) => 0,
+        (Redundancy, Reach | Link | Silent) => 10_000,
+        (Redundancy, Resource | Symptom | Config | NoData) => 0,
+        (Resource, Reach | Link) => 3_500,
+        (Resource, Resource) => 4_500,
+        (Resource, Symptom) => 2_000,
+        (Resource, Silent) => 5_000,
+        (Resource, Config | NoData) => 0,
+        (Symptom, Reach | Link | Config) => 10_000,
+        (Symptom, Resource) => 9_500,
+        (Symptom, Symptom | Silent) => 9_000,
+        (Symptom, NoData) => 1_000,
+        (NoData, Reach | Link | Silent) => 9_000,
+        (NoData, Resource | Symptom) => 1_000,
+        (NoData, Config | NoData) => 0,
     }
 }
 
 /// As [`of_families`], for two conditions of one CI.
 pub const fn of_families_at_home(child: Family, parent: Family) -> u32 {
+    use Family::{Config, Link, NoData, Reach, Redundancy, Resource, Silent, Symptom};
     match (child, parent) {
-        (Family::Config | Family::Silent, _) | (_, Family::Config | Family::Silent) => 0,
-        (Family::Link, Family::Reach) | (Family::NoData, Family::Reach | Family::Link) => 9_500,
-        (Family::Symptom, Family::Reach | Family::Link | Family::Resource) => 9_500,
-        (Family::Resource, Family::Reach | Family::Link) => 6_000,
-        (Family::Reach, Family::Resource) => 4_000,
-        (Family::Reach, Family::Link) => 6_000,
-        (Family::Resource, Family::Symptom) => 6_000,
-        (Family::Link, Family::Resource) => 2_000,
-        (Family::Reach | Family::Link, Family::Symptom | Family::NoData) => 0,
-        (Family::Symptom | Family::Resource, Family::NoData) => 0,
-        (Family::NoData, Family::Resource | Family::Symptom) => 5_000,
-        (Family::Reach, Family::Reach)
-        | (Family::Link, Family::Link)
-        | (Family::Resource, Family::Resource)
-        | (Family::Symptom, Family::Symptom)
-        | (Family::NoData, Family::NoData) => 9_500,
+        (Config | Silent, _) | (_, Config | Silent | Redundancy) => 0,
+        (Link, Reach) | (NoData, Reach | Link) => 9_500,
+        (Symptom, Reach | Link | Resource) => 9_500,
+        (Resource | Redundancy, Reach | Link) => 6_000,
+        (Reach, Resource) => 4_000,
+        (Reach, Link) => 6_000,
+        (Resource, Symptom) => 6_000,
+        (Link, Resource) => 2_000,
+        (Reach | Link | Redundancy, Symptom | NoData) | (Redundancy, Resource) => 0,
+        (Symptom | Resource, NoData) => 0,
+        (NoData, Resource | Symptom) => 5_000,
+        (Reach, Reach)
+        | (Link, Link)
+        | (Resource, Resource)
+        | (Symptom, Symptom)
+        | (NoData, NoData) => 9_500,
+    }
+}
+
+/// How strongly a condition of that family depends on a provider: of two feeds the loss of one means little, but it
+/// is just what an alert about lost redundancy speaks of.
+pub fn for_family(child: Family, weight: u32, is_hard: bool) -> u32 {
+    match child {
+        Family::Redundancy if is_hard => 0,
+        Family::Redundancy => weight.saturating_mul(4).min(9_500),
+        Family::Reach
+        | Family::Link
+        | Family::Resource
+        | Family::Symptom
+        | Family::NoData
+        | Family::Config
+        | Family::Silent => weight,
     }
 }
 

@@ -110,6 +110,7 @@ pub(crate) const fn state_of(family: Family) -> &'static str {
         Family::Reach => "unreachable",
         Family::Link => "link down",
         Family::Resource => "out of resources",
+        Family::Redundancy => "without redundancy",
         Family::Symptom => "degraded",
         Family::NoData => "not seen",
         Family::Config => "needs attention",
