@@ -44,6 +44,8 @@ use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
 pub type Decode = Arc<dyn Fn(&NewInput, Timestamp) -> Vec<Observation> + Send + Sync>;
 
+/// Marks an input that records a change; the body is a [`crate::core::input::ChangeRecord`] as JSON.
+pub const CHANGE: &str = "application/x-watchbell-change+json";
 /// Inputs read from the log at once when the engine is behind.
 const INPUTS_PER_READ: i64 = 64;
 /// Deadline decisions for one input of that kind.
@@ -334,6 +336,12 @@ impl Engine {
                     if !decision.is_refused {
                         self.imports.changed.notify_one();
                     }
+                    self.note(turn, seq, at, decision);
+                }
+            }
+            InputKind::Command if mark == Some(CHANGE) => {
+                if let Some(record) = read_json(seq, &input) {
+                    let decision = self.step(at, &Input::ChangeRecorded(record));
                     self.note(turn, seq, at, decision);
                 }
             }

@@ -3,7 +3,7 @@
 //! Of several changes to one record only the last is written. Must not decide anything, and must know every
 //! [`Change`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -17,6 +17,7 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::forest::ForestBatch;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::{Conn, StoreError, Tx, cmdb, on};
 
@@ -36,7 +37,9 @@ pub struct Batch {
     incidents: BTreeMap<IncidentId, (Incident, Option<SmolStr>)>,
     titles: BTreeMap<IncidentId, SmolStr>,
     forgotten_incidents: Vec<IncidentId>,
+    moved: BTreeSet<(IncidentId, AlertId)>,
     joins: Vec<(IncidentId, AlertId, Timestamp)>,
+    forest: ForestBatch,
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     entries: Vec<(Seq, Timestamp, Entry)>,
@@ -93,6 +96,12 @@ impl Batch {
                     alert,
                     at,
                 } => self.joins.push((incident, alert, at)),
+                Change::AlertMoved { incident, alert } => {
+                    let is_it = |pair: (IncidentId, AlertId)| pair == (incident, alert);
+                    self.joins.retain(|&(incident, alert, _)| !is_it((incident, alert)));
+                    self.leaves.retain(|&(incident, alert, _)| !is_it((incident, alert)));
+                    self.moved.insert((incident, alert));
+                }
                 Change::AlertLeft {
                     incident,
                     alert,
@@ -100,12 +109,14 @@ impl Batch {
                 } => self.leaves.push((incident, alert, events)),
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
-                // Not stored yet: nothing makes it before it is.
-                Change::CauseChanged { .. }
-                | Change::AlertMoved { .. }
-                | Change::NodeChanged(_)
-                | Change::NodeForgotten(_)
-                | Change::ChangeNoted { .. } => {}
+                Change::NodeChanged(node) => self.forest.node(node),
+                Change::NodeForgotten(id) => self.forest.forget(id),
+                Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
+                Change::ChangeNoted {
+                    ci,
+                    change,
+                    summary,
+                } => self.forest.change(ci, change, summary),
                 // Both are found again at the next start.
                 Change::DeadlinesTaken(_) | Change::Started(_) => {}
             }
@@ -124,6 +135,8 @@ impl Batch {
             + self.incidents.len()
             + self.entries.len()
             + self.joins.len()
+            + self.moved.len()
+            + self.forest.row_count()
     }
 
     /// Writes everything but the cursor.
@@ -152,6 +165,11 @@ impl Batch {
         for rows in chunks(&incidents) {
             upsert_incidents(tx.lend(), partition, rows).await?;
         }
+        for &(incident, alert) in &self.moved {
+            on!(tx.lend(), c => sqlx::query("DELETE FROM incident_alert WHERE incident = $1 AND alert = $2")
+                .bind(incident.get()).bind(alert.get()).execute(c).await.map(drop))?;
+        }
+        self.forest.write(tx, partition).await?;
         for rows in chunks(&self.joins) {
             insert_joins(tx.lend(), partition, rows).await?;
         }
@@ -393,7 +411,7 @@ async fn upsert_incidents(
         let mut query = QueryBuilder::new(
             "INSERT INTO incident (id, partition, state, state_until, hold_reason, severity, priority, firing, total, \
              opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, assignee, team, \
-             version, title, is_forgotten) ",
+             version, merged_into, title, is_forgotten) ",
         );
         query.push_values(rows, |mut row, (incident, title)| {
             let (state_until, hold_reason) = state_columns(&incident.state);
@@ -417,6 +435,7 @@ async fn upsert_incidents(
                 .push_bind(owner.and_then(|owner| owner.assignee.as_deref()))
                 .push_bind(owner.and_then(|owner| owner.team.as_deref()))
                 .push_bind(incident.version)
+                .push_bind(incident.merged_into.map(IncidentId::get))
                 .push_bind(title.as_deref())
                 .push_bind(false);
         });
@@ -426,7 +445,7 @@ async fn upsert_incidents(
              firing = excluded.firing, total = excluded.total, acknowledged_at = excluded.acknowledged_at, \
              resolved_at = excluded.resolved_at, closed_at = excluded.closed_at, recovers_at = excluded.recovers_at, \
              reopen_count = excluded.reopen_count, assignee = excluded.assignee, team = excluded.team, \
-             version = excluded.version, title = COALESCE(excluded.title, incident.title)",
+             version = excluded.version, merged_into = excluded.merged_into, title = COALESCE(excluded.title, incident.title)",
         );
         query.build().execute(c).await?;
     });

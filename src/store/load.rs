@@ -13,7 +13,7 @@ use crate::core::time::Timestamp;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
-use super::{Conn, StoreError, cmdb, on};
+use super::{Conn, StoreError, cmdb, forest, on};
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
 ///
@@ -27,6 +27,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     load_alerts(conn.lend(), partition, &mut state).await?;
     load_members(conn.lend(), partition, &mut state).await?;
     load_answers(conn.lend(), partition, &mut state).await?;
+    forest::load(conn.lend(), partition, &mut state).await?;
     let alert = find_max(conn.lend(), "SELECT MAX(id) FROM alert_key").await?;
     let incident = find_max(conn.lend(), "SELECT MAX(id) FROM incident").await?;
     let entry = find_max(conn.lend(), "SELECT MAX(id) FROM timeline").await?;

@@ -13,6 +13,7 @@ pub mod commit;
 pub mod dead_letters;
 pub(crate) mod dialect;
 pub mod error;
+mod forest;
 pub mod inbox;
 pub mod inspect;
 mod jobs;

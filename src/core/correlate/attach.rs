@@ -121,6 +121,22 @@ impl Draft<'_> {
         held.unwrap_or_else(|| self.provide())
     }
 
+    /// Gives a firing alert whose CI is another one than was thought a node of its own there.
+    pub(crate) fn place_anew(&mut self, alert: &Alert, text: &AlertText) {
+        let Some(incident) = alert.incident.filter(|id| self.is_open(*id)) else {
+            return;
+        };
+        if let Some(id) = self.grove.node_of(alert.id) {
+            self.end_at_node(alert.id);
+            self.leave_node(alert, id);
+        }
+        let node = self.fresh_node(alert, Some(text), incident);
+        let id = node.id;
+        self.grove.put(node);
+        self.unveil(id);
+        self.settle_in(id);
+    }
+
     /// Takes an alert out of a node whose incident is over.
     fn leave_node(&mut self, alert: &Alert, id: NodeId) {
         let is_empty = self.grove.edit(id).is_some_and(|node| {
