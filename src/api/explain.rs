@@ -9,7 +9,7 @@ use super::shapes::InputRef;
 use super::time::Time;
 use crate::core::alert::{AlertStatus, EndedBy, Late};
 use crate::core::incident::IncidentState;
-use crate::core::severity::Grade;
+use crate::core::severity::{Grade, Priority};
 use crate::core::time::Timestamp;
 use crate::store::query::Page;
 use crate::store::query::alerts::AlertView;
@@ -138,14 +138,31 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
         says.push("Every alert that fires is muted by its source.".to_owned());
     }
     let grade = Grade::of_severity(incident.severity);
-    says.push(format!(
-        "Its priority is {}: the worst severity is {}, which gives impact {} and urgency {} as long as no CMDB tells \
-         what is reached.",
-        incident.priority.word(),
-        incident.severity.word(),
-        grade.impact,
-        grade.urgency
-    ));
+    if let Some(view) = &view.cause {
+        says.extend(view.cause.why.iter().map(ToString::to_string));
+    }
+    says.push(if incident.priority == Priority::P1 {
+        format!(
+            "Its priority is P1: the worst severity is {}, and a service of criticality 1 is reached.",
+            incident.severity.word()
+        )
+    } else {
+        let known = if view.cause.is_some() {
+            "since no service of criticality 1 is reached with critical severity"
+        } else {
+            "as long as no CMDB tells what is reached"
+        };
+        format!(
+            "Its priority is {}: the worst severity is {}, which gives impact {} and urgency {} {known}.",
+            incident.priority.word(),
+            incident.severity.word(),
+            grade.impact,
+            grade.urgency
+        )
+    });
+    if let Some(into) = incident.merged_into {
+        says.push(format!("It was merged into {into}."));
+    }
     says.push(state_sentence(view));
     says.extend(owner_sentence(view));
     if let Some(at) = incident.recovers_at {
@@ -158,7 +175,7 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
 }
 
 /// Explains an alert.
-pub fn alert(view: &AlertView, steps: Steps) -> Explanation {
+pub fn alert(view: &AlertView, why: Option<String>, steps: Steps) -> Explanation {
     let alert = &view.alert;
     let (id, source) = (alert.id, &view.source);
     let mut says = vec![format!(
@@ -210,7 +227,11 @@ pub fn alert(view: &AlertView, steps: Steps) -> Explanation {
         Some(incident) => format!("It last belonged to {incident}."),
         None => "It belongs to no incident.".to_owned(),
     });
-    says.push("It is bound to no configuration item, because no CMDB is loaded.".to_owned());
+    says.extend(why);
+    says.push(match &view.binding {
+        Some(binding) => binding.reason.clone(),
+        None => "It is bound to no configuration item, because no CMDB is loaded.".to_owned(),
+    });
     explanation(id.to_string(), &says, Some(key_parts(view)), steps)
 }
 

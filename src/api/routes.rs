@@ -84,6 +84,11 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::close))
         .routes(routes!(commands::reopen))
         .routes(routes!(commands::add_note))
+        .routes(routes!(commands::merge))
+        .routes(routes!(commands::split))
+        .routes(routes!(commands::unlink))
+        .routes(routes!(commands::pin))
+        .routes(routes!(commands::root))
         .routes(routes!(sources::try_message));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))

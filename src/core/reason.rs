@@ -92,6 +92,11 @@ reasons! {
     ReopenedByPerson = "reopened_by_person", "A person reopened the incident.";
     LinkedByPerson = "linked_by_person", "A person reopened the incident after the reopen window; a new one was opened and linked.";
     NoteAdded = "note_added", "A person added a note.";
+    MergedByPerson = "merged_by_person", "A person merged the incident into another one, which goes on.";
+    SplitByPerson = "split_by_person", "A person took alerts out of the incident into a new one.";
+    UnlinkedByPerson = "unlinked_by_person", "A person took alerts out of the incident, each into one of its own.";
+    PinnedByPerson = "pinned_by_person", "A person pinned alerts to the incident; no rule moves them.";
+    RootNamedByPerson = "root_named_by_person", "A person named the root cause.";
     // Why something was refused.
     UnknownIncident = "unknown_incident", "There is no such incident, or it was closed for good.";
     StaleVersion = "stale_version", "The incident has changed since the expected version; read it again.";
@@ -106,6 +111,12 @@ reasons! {
     AlreadyContinued = "already_continued", "A later incident continues this one and is open; use that one.";
     StaleCmdb = "stale_cmdb", "The CMDB has changed since the import was compared with it; it is compared again.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
+    SameIncident = "same_incident", "An incident cannot be merged into itself.";
+    MergeIntoClosed = "merge_into_closed", "The other incident is not open; reopen it first.";
+    AlreadyMerged = "already_merged", "The incident was merged into another one; use that one.";
+    NotAMember = "not_a_member", "At least one of the alerts does not belong to the incident, or none was named.";
+    NothingLeft = "nothing_left", "No alert would be left in the incident.";
+    UnknownCi = "unknown_ci", "The CMDB holds no configuration item of that id.";
 }
 
 impl Reason {

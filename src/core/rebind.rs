@@ -63,11 +63,7 @@ pub(super) fn compare(
 
 fn change(draft: &mut Draft<'_>, rebound: &Rebound, alert: &Alert, binding: &Binding) {
     let graph = draft.world.state.graph();
-    let name = |ci| {
-        graph
-            .ci(ci)
-            .map_or("no longer known", |ci| ci.id.as_str())
-    };
+    let name = |ci| graph.ci(ci).map_or("no longer known", |ci| ci.id.as_str());
     let before = alert.ci.map_or("no CI", name);
     let after = binding.ci.map_or("no CI", name);
     let entry = draft.say(alert.incident, Some(alert.id), Reason::BindingChanged);

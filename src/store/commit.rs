@@ -98,8 +98,10 @@ impl Batch {
                 } => self.joins.push((incident, alert, at)),
                 Change::AlertMoved { incident, alert } => {
                     let is_it = |pair: (IncidentId, AlertId)| pair == (incident, alert);
-                    self.joins.retain(|&(incident, alert, _)| !is_it((incident, alert)));
-                    self.leaves.retain(|&(incident, alert, _)| !is_it((incident, alert)));
+                    self.joins
+                        .retain(|&(incident, alert, _)| !is_it((incident, alert)));
+                    self.leaves
+                        .retain(|&(incident, alert, _)| !is_it((incident, alert)));
                     self.moved.insert((incident, alert));
                 }
                 Change::AlertLeft {

@@ -138,17 +138,28 @@ async fn upsert_members(conn: Conn<'_>, rows: &[(AlertId, NodeId)]) -> Result<()
 }
 
 async fn upsert_cause(
-    conn: Conn<'_>,
+    mut conn: Conn<'_>,
     partition: i64,
     incident: IncidentId,
     cause: &Cause,
 ) -> Result<(), StoreError> {
     let body = serde_json::to_string(cause).unwrap_or_default();
-    on!(conn, c => sqlx::query(
+    on!(conn.lend(), c => sqlx::query(
         "INSERT INTO incident_cause (incident, partition, body) VALUES ($1, $2, $3) \
          ON CONFLICT (incident) DO UPDATE SET body = excluded.body"
     )
     .bind(incident.get()).bind(partition).bind(body).execute(c).await.map(drop))?;
+    on!(conn.lend(), c => sqlx::query("DELETE FROM incident_service WHERE incident = $1")
+        .bind(incident.get()).execute(c).await.map(drop))?;
+    for rows in chunks(&cause.services) {
+        on!(conn.lend(), c => {
+            let mut query = QueryBuilder::new("INSERT INTO incident_service (incident, ci) ");
+            query.push_values(rows, |mut row, ci| {
+                row.push_bind(incident.get()).push_bind(i64::from(ci.get()));
+            });
+            query.build().execute(c).await?;
+        });
+    }
     Ok(())
 }
 

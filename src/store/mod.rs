@@ -228,6 +228,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0002_envelope_and_hint.sql"),
     ),
     (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
+    (
+        7,
+        "correlation",
+        include_str!("schema/0007_correlation.sql"),
+    ),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

@@ -19,6 +19,7 @@ mod lateral;
 mod link;
 mod look;
 pub mod node;
+pub(crate) mod people;
 mod reached;
 mod settle;
 mod silent;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::causes::{self, CauseView};
 use super::select::{Select, pattern};
 use super::{Listed, Page, Position};
 use crate::core::ids::{AlertId, IncidentId};
@@ -29,6 +30,10 @@ pub struct IncidentFilter {
     pub assignees: Vec<String>,
     /// With an alert of one of these sources.
     pub sources: Vec<String>,
+    /// With a condition of one of these CIs, by id.
+    pub cis: Vec<String>,
+    /// Reaching one of these services, by id.
+    pub services: Vec<String>,
     /// With this text in the title or in an alert's summary, or with this number.
     pub search: Option<String>,
 }
@@ -48,6 +53,8 @@ pub struct IncidentView {
     pub undelivered: i64,
     /// Whether every alert that fires is muted by its source.
     pub is_muted_upstream: bool,
+    /// What it is about, if more is known than its alert.
+    pub cause: Option<CauseView>,
 }
 
 row! {
@@ -70,7 +77,7 @@ const MEMBERS: &str =
 /// # Errors
 /// The database cannot be read.
 pub async fn list(
-    conn: Conn<'_>,
+    mut conn: Conn<'_>,
     filter: &IncidentFilter,
     page: Page,
 ) -> Result<Listed<IncidentView>, StoreError> {
@@ -91,14 +98,28 @@ pub async fn list(
              WHERE m.incident = incident.id AND source.name IN",
             &filter.sources,
             ")",
+        )
+        .any_of(
+            " AND EXISTS (SELECT 1 FROM node n JOIN ci_number i ON i.number = n.ci WHERE n.incident = incident.id \
+             AND i.id IN",
+            &filter.cis,
+            ")",
+        )
+        .any_of(
+            " AND EXISTS (SELECT 1 FROM incident_service v JOIN ci_number i ON i.number = v.ci \
+             WHERE v.incident = incident.id AND i.id IN",
+            &filter.services,
+            ")",
         );
     if let Some(text) = &filter.search {
         search(&mut select, text);
     }
     select.page(page, "incident.id", "incident.id");
-    let rows: Vec<ViewRow> = select.fetch(conn).await?;
+    let rows: Vec<ViewRow> = select.fetch(conn.lend()).await?;
     let views: Result<Vec<_>, _> = rows.into_iter().map(ViewRow::into_view).collect();
-    Ok(Listed::of(views?, page, |view| Position {
+    let mut views = views?;
+    add_causes(conn, &mut views).await?;
+    Ok(Listed::of(views, page, |view| Position {
         value: view.incident.id.get(),
         id: view.incident.id.get(),
     }))
@@ -108,11 +129,23 @@ pub async fn list(
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn find(conn: Conn<'_>, id: IncidentId) -> Result<Option<IncidentView>, StoreError> {
+pub async fn find(mut conn: Conn<'_>, id: IncidentId) -> Result<Option<IncidentView>, StoreError> {
     let mut select = start();
     select.sql(" WHERE incident.id = ").number(id.get());
-    let rows: Vec<ViewRow> = select.fetch(conn).await?;
-    rows.into_iter().next().map(ViewRow::into_view).transpose()
+    let rows: Vec<ViewRow> = select.fetch(conn.lend()).await?;
+    let views: Result<Vec<_>, _> = rows.into_iter().map(ViewRow::into_view).collect();
+    let mut views = views?;
+    add_causes(conn, &mut views).await?;
+    Ok(views.pop())
+}
+
+async fn add_causes(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
+    let ids: Vec<_> = views.iter().map(|view| view.incident.id).collect();
+    let mut found = causes::of(conn, &ids).await?;
+    for view in views {
+        view.cause = found.remove(&view.incident.id);
+    }
+    Ok(())
 }
 
 /// Alerts of a past incident that are looked at; an incident of more has long gone on in others.
@@ -205,6 +238,7 @@ impl ViewRow {
         let incident = self.incident.into_core()?;
         let firing = i64::from(incident.firing);
         Ok(IncidentView {
+            cause: None,
             is_muted_upstream: firing > 0 && self.muted >= firing,
             incident,
             title: self.title,

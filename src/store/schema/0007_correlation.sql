@@ -36,3 +36,11 @@ CREATE TABLE ci_change (
     summary TEXT NOT NULL,
     PRIMARY KEY (ci, id)
 );
+
+-- The services that an incident reaches, to find incidents by them.
+CREATE TABLE incident_service (
+    incident BIGINT NOT NULL,
+    ci BIGINT NOT NULL,
+    PRIMARY KEY (incident, ci)
+);
+CREATE INDEX incident_service_by_ci ON incident_service (ci, incident);
