@@ -10,6 +10,7 @@ use axum::extract::{Path, RawQuery, State};
 use utoipa::IntoParams;
 
 use super::ApiState;
+use super::cmdb::{BindCheck, BindResult, bind_now};
 use super::explain::{self, Explanation};
 use super::incidents::{TIMELINE, id as incident_id, read_timeline, severities};
 use super::page::{List, PageQuery, Params, Sorting};
@@ -108,7 +109,11 @@ pub async fn explain(
             Ok((explain::steps(reader.lend(), subject).await?, why))
         })
         .await?;
-    Ok(Json(explain::alert(&view, why, steps)))
+    let explanation = explain::alert(&view, why, steps);
+    // While the engine starts or waits there are no steps, and everything else all the same.
+    let bound = bind_now(&api, BindCheck::of(&view)).await.ok();
+    let trace = bound.map(BindResult::into_trace).unwrap_or_default();
+    Ok(Json(explanation.with_binding(trace)))
 }
 
 /// A page of alerts, of all or of those that ever belonged to an incident.

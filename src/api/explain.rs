@@ -30,10 +30,21 @@ pub struct Explanation {
     summary: String,
     /// What makes an alert this alert; null for incidents.
     key: Option<KeyParts>,
+    /// How its configuration item is looked for, as the CMDB and the rules are now; empty for incidents.
+    binding: Vec<String>,
     /// Every decision in order, the last 500 at most.
     decisions: Vec<DecisionStep>,
     /// Whether earlier decisions are left out here; the timeline has them.
     truncated: bool,
+}
+
+impl Explanation {
+    /// Adds the steps in which the configuration item is looked for.
+    #[must_use]
+    pub fn with_binding(mut self, steps: Vec<String>) -> Self {
+        self.binding = steps;
+        self
+    }
 }
 
 /// An alert key taken apart.
@@ -228,9 +239,12 @@ pub fn alert(view: &AlertView, why: Option<String>, steps: Steps) -> Explanation
         None => "It belongs to no incident.".to_owned(),
     });
     says.extend(why);
-    says.push(match &view.binding {
-        Some(binding) => binding.reason.clone(),
-        None => "It is bound to no configuration item, because no CMDB is loaded.".to_owned(),
+    says.push(match (&view.ci, &view.binding) {
+        (Some(ci), Some(binding)) => format!("It is about {}: {}", ci.id, binding.reason),
+        (None, Some(binding)) => {
+            format!("It is bound to no configuration item. {}", binding.reason)
+        }
+        (_, None) => "It is bound to no configuration item, because no CMDB is loaded.".to_owned(),
     });
     explanation(id.to_string(), &says, Some(key_parts(view)), steps)
 }
@@ -245,6 +259,7 @@ fn explanation(
         subject,
         summary: says.join(" "),
         key,
+        binding: Vec::new(),
         truncated: steps.is_truncated,
         decisions: steps.views.into_iter().map(DecisionStep::from).collect(),
     }

@@ -10,6 +10,8 @@ mod attempts;
 pub mod auth;
 mod body;
 mod browser;
+pub mod cis;
+pub mod cmdb;
 pub mod commands;
 pub mod dead_letters;
 pub mod docs;
@@ -20,6 +22,7 @@ pub mod openapi;
 pub mod order;
 pub mod page;
 pub mod problem;
+pub mod quality;
 pub mod routes;
 pub mod shapes;
 pub mod sources;
@@ -35,7 +38,7 @@ pub use routes::router;
 
 use crate::core::input::CommandGiven;
 use crate::core::time::Timestamp;
-use crate::engine::handle::{CommandAnswer, SubmitError};
+use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
 use crate::store::{Db, StoreError};
@@ -53,8 +56,10 @@ pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
 pub struct ApiSetup {
     /// The store, for reading; tokens are written through it too.
     pub db: Db,
-    /// The way to the engine.
+    /// The way to the engine, for commands.
     pub submit: Submit,
+    /// The way to the engine, for what it holds in memory, and for imports.
+    pub engine: EngineHandle,
     /// Why the daemon is not ready, one sentence each; empty when it is.
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.

@@ -22,9 +22,10 @@ use crate::api_token::Role;
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 /// Bodies of requests; everything else is an answer, in which every field is always present.
-const REQUESTS: [&str; 8] = [
+const REQUESTS: [&str; 9] = [
     "Acknowledge",
     "Assign",
+    "BindCheck",
     "Hold",
     "Note",
     "Plain",

@@ -37,6 +37,10 @@ pub enum Kind {
     MethodNotAllowed,
     /// The body did not arrive in time.
     BodyTimeout,
+    /// An import would delete too much.
+    ImportHeld,
+    /// Rows of an import are wrong, and all or nothing was asked for.
+    ImportRefused,
     /// The core refused a command.
     Refused(Reason),
     /// The body is too large.
@@ -99,7 +103,8 @@ impl Kind {
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Refused(_) => StatusCode::CONFLICT,
+            Self::ImportRefused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Refused(_) | Self::ImportHeld => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
@@ -121,6 +126,8 @@ impl Kind {
             Self::NotAvailable => ("not-available", "Not available in this version"),
             Self::MethodNotAllowed => ("method-not-allowed", "This method is not offered here"),
             Self::BodyTimeout => ("body-timeout", "The request body did not arrive in time"),
+            Self::ImportRefused => ("import-refused", "Rows of the import are wrong"),
+            Self::ImportHeld => ("import-held", "The import waits for confirmation"),
             Self::Refused(Reason::StaleVersion) => {
                 (Reason::StaleVersion.code(), "The version is stale")
             }

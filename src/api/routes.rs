@@ -12,14 +12,14 @@ use utoipa_axum::routes;
 use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
-use super::{ApiState, alerts, commands, dead_letters, incidents, layers, sources, status, tokens};
+use super::{
+    ApiState, alerts, cis, cmdb, commands, dead_letters, incidents, layers, quality, sources,
+    status, tokens,
+};
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 17] = [
-    "cis",
-    "cmdb",
-    "services",
+const LATER: [&str; 14] = [
     "silences",
     "maintenance",
     "changes",
@@ -36,7 +36,7 @@ const LATER: [&str; 17] = [
     "stream",
 ];
 /// Commands of the contract that are not built yet.
-const LATER_COMMANDS: [&str; 6] = ["merge", "split", "unlink", "pin", "priority", "root"];
+const LATER_COMMANDS: [&str; 1] = ["priority"];
 /// The same outside of `/api/v1`: the beginnings of paths.
 const LATER_PATHS: [&str; 3] = ["/api/v2", "/heartbeat", "/hooks"];
 
@@ -71,6 +71,14 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::get))
         .routes(routes!(alerts::timeline))
         .routes(routes!(alerts::explain))
+        .routes(routes!(cis::list))
+        .routes(routes!(cis::get))
+        .routes(routes!(cis::relations))
+        .routes(routes!(cis::impact))
+        .routes(routes!(cis::services))
+        .routes(routes!(cmdb::imports))
+        .routes(routes!(quality::doctor))
+        .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
@@ -89,10 +97,12 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
-        .routes(routes!(sources::try_message));
+        .routes(routes!(sources::try_message))
+        .routes(routes!(cmdb::bind_check));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke));
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(cmdb::import));
     let is_metrics_open = state.auth().setup().is_metrics_open;
     OpenApiRouter::with_openapi(openapi::start())
         .merge(everybody)

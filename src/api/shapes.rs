@@ -10,12 +10,13 @@ use utoipa::ToSchema;
 
 use super::time::Time;
 use crate::core::alert::{AlertStatus, Late};
+use crate::core::cmdb::ci::Ci;
 use crate::core::correlate::cause;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::IncidentState;
 use crate::core::severity::{Grade, Priority};
 use crate::core::time::Timestamp;
-use crate::store::query::alerts::AlertView;
+use crate::store::query::alerts::{AlertView, BindingView};
 use crate::store::query::causes::CauseView;
 use crate::store::query::cmdb::CiName;
 use crate::store::query::incidents::IncidentView;
@@ -99,23 +100,61 @@ pub struct LateFiring {
 }
 
 /// A configuration item.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CiRef {
     /// Its id.
-    id: String,
+    pub(super) id: String,
     /// Its name.
-    name: String,
+    pub(super) name: String,
     /// Its class.
-    class: String,
+    pub(super) class: String,
+}
+
+impl From<CiName> for CiRef {
+    fn from(name: CiName) -> Self {
+        Self {
+            id: name.id,
+            name: name.name,
+            class: name.class,
+        }
+    }
+}
+
+impl From<&Ci> for CiRef {
+    fn from(ci: &Ci) -> Self {
+        Self {
+            id: ci.id.to_string(),
+            name: ci.name.to_string(),
+            class: ci.class.to_string(),
+        }
+    }
 }
 
 /// The decision which configuration item an alert is about.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Binding {
-    /// `bound` or `unbound`.
-    outcome: &'static str,
+    /// `bound`, `unbound`, or `ambiguous` when several items fit.
+    pub(super) outcome: String,
     /// Why.
-    reason: &'static str,
+    pub(super) reason: String,
+}
+
+impl Binding {
+    fn without_cmdb() -> Self {
+        Self {
+            outcome: "unbound".to_owned(),
+            reason: NO_CMDB.to_owned(),
+        }
+    }
+}
+
+impl From<BindingView> for Binding {
+    fn from(view: BindingView) -> Self {
+        Self {
+            outcome: view.outcome,
+            reason: view.reason,
+        }
+    }
 }
 
 /// An incident: alerts that people handle as one.
@@ -322,11 +361,10 @@ impl From<AlertView> for Alert {
             summary: view.summary,
             labels: view.labels,
             annotations: view.annotations,
-            ci: None,
-            binding: Binding {
-                outcome: "unbound",
-                reason: NO_CMDB,
-            },
+            ci: view.ci.map(CiRef::from),
+            binding: view
+                .binding
+                .map_or_else(Binding::without_cmdb, Binding::from),
             incident: alert.incident.as_ref().map(IncidentId::to_string),
             starts_at: alert.starts_at.into(),
             ends_at: alert.ends_at.map(Time),
@@ -424,7 +462,7 @@ impl From<IncidentView> for Incident {
                 .and_then(|owner| owner.assignee.as_ref())
                 .map(ToString::to_string),
             opened_at: incident.opened_at.into(),
-            announced_at: None,
+            announced_at: incident.announced_at.map(Into::into),
             acknowledged_at: incident.acknowledged_at.map(Time),
             resolved_at: incident.resolved_at.map(Time),
             closed_at: incident.closed_at.map(Time),

@@ -187,11 +187,12 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         clock,
         stage,
     } = parts;
-    let (submit, readiness) = (engine.clone(), engine);
+    let (submit, readiness) = (engine.clone(), engine.clone());
     let (figures, doors, tried_at) = (ingest.clone(), ingest.clone(), ingest);
     let (now, shown_at) = (clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
         db,
+        engine,
         submit: Arc::new(move |given| {
             let engine = submit.clone();
             Box::pin(async move { engine.command(given).await })

@@ -1,10 +1,11 @@
-//! `watchbell bench`: the load generator at the command line.
+//! `watchbell bench`: the load generator and the comparison of correlation at the command line.
 //!
 //! Must not generate load; `crate::bench` does.
 
 use clap::Subcommand;
 
 use crate::bench::{self, BenchError, IngestArgs, Progress};
+use crate::cli::correlate::{self, CorrelateArgs};
 use crate::cli::failure::{Exit, Failure, chain};
 use crate::cli::json;
 use crate::cli::out::Out;
@@ -14,6 +15,9 @@ use crate::cli::out::Out;
 pub enum BenchCommand {
     /// Send alerts and measure how fast they are acknowledged
     Ingest(Box<IngestArgs>),
+    /// Compare correlation with the usual methods on made-up outages whose truth is known
+    #[command(after_help = correlate::EXAMPLES)]
+    Correlate(Box<CorrelateArgs>),
 }
 
 /// Runs a benchmark and prints its report; progress goes to stderr when somebody looks.
@@ -21,7 +25,10 @@ pub enum BenchCommand {
 /// # Errors
 /// The server cannot be reached, or an option makes no sense.
 pub async fn run(command: &BenchCommand, out: &Out) -> Result<Exit, Failure> {
-    let BenchCommand::Ingest(args) = command;
+    let args = match command {
+        BenchCommand::Ingest(args) => args,
+        BenchCommand::Correlate(args) => return correlate::run(args, out),
+    };
     let report = bench::run(args, |progress| {
         if out.is_terminal {
             out.note(&line(&progress));

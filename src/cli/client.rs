@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use reqwest::{Certificate, Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,6 +24,8 @@ use crate::config::{Env, Secret};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a whole request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for sending or reading a whole CMDB.
+const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 /// Bytes of an answer; a longer one is not from our API.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -99,6 +101,42 @@ impl Client {
     pub async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<String, Failure> {
         let request = self.request(Method::GET, path)?.query(query);
         let answer = request.send().await;
+        self.read(answer.map_err(|error| self.no_answer(&error))?)
+            .await
+    }
+
+    /// Reads something large below `/api/v1`.
+    ///
+    /// # Errors
+    /// The daemon does not answer, or refuses.
+    pub async fn download(&self, path: &[&str]) -> Result<String, Failure> {
+        let request = self.request(Method::GET, path)?.timeout(LONG_TIMEOUT);
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| self.no_answer(&error))?;
+        if answer.status().is_success() {
+            return answer.text().await.map_err(|error| self.no_answer(&error));
+        }
+        self.read(answer).await
+    }
+
+    /// Sends a file below `/api/v1`, as it is; `encoding` says how it is compressed.
+    ///
+    /// # Errors
+    /// The daemon does not answer, or refuses.
+    pub async fn upload(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        file: Vec<u8>,
+        encoding: Option<&'static str>,
+    ) -> Result<String, Failure> {
+        let mut request = self.request(Method::POST, path)?.query(query);
+        if let Some(encoding) = encoding {
+            request = request.header(CONTENT_ENCODING, encoding);
+        }
+        let answer = request.body(file).timeout(LONG_TIMEOUT).send().await;
         self.read(answer.map_err(|error| self.no_answer(&error))?)
             .await
     }

@@ -10,6 +10,8 @@ pub mod alerts;
 pub mod bench;
 pub mod check;
 pub mod client;
+pub mod cmdb;
+pub mod correlate;
 pub mod dead_letters;
 pub mod doctor;
 pub mod explain;
@@ -104,6 +106,9 @@ enum Command {
     /// List alerts
     #[command(after_help = alerts::EXAMPLES)]
     Alerts(alerts::AlertsArgs),
+    /// Import, look at and check the configuration items
+    #[command(subcommand, after_help = cmdb::EXAMPLES)]
+    Cmdb(cmdb::CmdbCommand),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -116,7 +121,7 @@ enum Command {
     /// Play a file of timed alerts and changes in virtual time and tell which incidents they become
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::SimulateArgs),
-    /// Measure how fast alerts are acknowledged
+    /// Measure how fast alerts are acknowledged, and how well they are correlated
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     /// Print a completion script for a shell
@@ -193,6 +198,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Incidents(_)
         | Command::Incident(_)
         | Command::Alerts(_)
+        | Command::Cmdb(_)
         | Command::Explain(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
@@ -222,6 +228,7 @@ async fn dispatch(
         Command::Incidents(args) => incidents::run(&client(&args.daemon)?, &args, out).await,
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
+        Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,

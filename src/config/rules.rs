@@ -14,6 +14,7 @@ pub fn rules(settings: &Settings) -> Rules {
         correlation: CorrelationRules::default(),
         sources: settings.sources.iter().map(named).collect(),
         incident: settings.incident,
+        settle: settings.settle,
         cmdb: settings.cmdb.clone(),
     }
 }

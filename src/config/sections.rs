@@ -14,11 +14,12 @@ use crate::config::settings::{
 };
 use crate::config::values::{self, FOREVER};
 use crate::config::{cmdb, sources};
-use crate::core::rules::IncidentRules;
+use crate::core::rules::{IncidentRules, SettleRules};
+use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: [&str; 13] = [
+const LATER: [&str; 12] = [
     "calendar",
     "connector",
     "correlation",
@@ -28,7 +29,6 @@ const LATER: [&str; 13] = [
     "priority",
     "route",
     "schedule",
-    "settle",
     "sla",
     "target",
     "team",
@@ -68,6 +68,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         auth,
         sources,
         incident: incident(&mut root),
+        settle: settle(&mut root),
         cmdb: cmdb::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
@@ -260,6 +261,19 @@ fn incident(root: &mut TableReader<'_>) -> IncidentRules {
     };
     table.finish();
     incident
+}
+
+fn settle(root: &mut TableReader<'_>) -> SettleRules {
+    let Some(mut table) = root.table("settle") else {
+        return SettleRules::default();
+    };
+    let waits = Priority::ALL.map(|priority| {
+        table
+            .required(priority.word(), values::duration(Span::ZERO..=HOUR))
+            .unwrap_or_default()
+    });
+    table.finish();
+    SettleRules(waits)
 }
 
 fn retention(root: &mut TableReader<'_>) -> RetentionSettings {

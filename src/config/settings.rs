@@ -11,7 +11,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::config::secret::Secret;
-use crate::core::rules::{CmdbRules, IncidentRules};
+use crate::core::rules::{CmdbRules, IncidentRules, SettleRules};
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
@@ -29,6 +29,8 @@ pub struct Settings {
     pub sources: Vec<SourceSettings>,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
+    /// `[settle]`: how long incidents stand before people are told.
+    pub settle: SettleRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
     /// `[retention]`: how long things are kept.

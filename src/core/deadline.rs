@@ -71,6 +71,17 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
         draft.decision.change(Change::IncidentForgotten(id));
         return;
     }
+    let is_settled = incident.announce_at.is_some_and(|at| at <= now);
+    let is_all = incident
+        .due_but_for_announcing()
+        .is_none_or(|due| due > now);
+    if is_settled && is_all {
+        draft.touch(id);
+        return;
+    }
+    let Some(incident) = draft.peek(id) else {
+        return;
+    };
     let has_waited = incident.recovers_at.is_some_and(|at| at <= now);
     let is_recovered = has_waited && draft.is_nearly_over(id);
     if is_recovered {

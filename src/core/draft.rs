@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
+use crate::core::announce;
 use crate::core::correlate::grove::Grove;
 use crate::core::correlate::priority_of;
 use crate::core::decide::World;
@@ -66,6 +67,7 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        self.announce();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
@@ -73,6 +75,17 @@ impl<'a> Draft<'a> {
         self.decision.changes.append(&mut self.joins);
         self.decision.changes.extend(self.grove.into_changes());
         self.decision
+    }
+
+    /// Looks at the announcement of every incident that this decision touches.
+    fn announce(&mut self) {
+        let rules = &self.world.rules.settle;
+        for incident in self.touched.values_mut() {
+            if announce::look(incident, rules, self.now) == announce::Outcome::Announced {
+                let reason = Reason::IncidentAnnounced;
+                self.decision.entry(self.ids, Some(incident), None, reason);
+            }
+        }
     }
 
     /// The incident as it is now, without touching it.
@@ -239,8 +252,9 @@ impl<'a> Draft<'a> {
         }
         alert.incident = Some(id);
         alert.count_before = counted;
+        let now = self.now;
         if let Some(incident) = self.touch(id) {
-            incident.total = incident.total.saturating_add(1);
+            incident.grow(now);
         }
         self.joins.push(Change::AlertJoined {
             incident: id,

@@ -147,6 +147,14 @@ pub struct Incident {
     pub closed_at: Option<Timestamp>,
     /// When it resolves if no alert fires before.
     pub recovers_at: Option<Timestamp>,
+    /// Since when it settles, until it is announced.
+    pub settles_since: Option<Timestamp>,
+    /// When it is announced unless it recovers or grows before.
+    pub announce_at: Option<Timestamp>,
+    /// Since when people may be told.
+    pub announced_at: Option<Timestamp>,
+    /// When an alert joined it last while it settled.
+    pub joined_at: Option<Timestamp>,
     /// How often it was reopened.
     pub reopen_count: u32,
     /// The incident that it continues.
@@ -174,6 +182,10 @@ impl Incident {
             resolved_at: None,
             closed_at: None,
             recovers_at: None,
+            settles_since: None,
+            announce_at: None,
+            announced_at: None,
+            joined_at: None,
             reopen_count: 0,
             previous: None,
             merged_into: None,
@@ -184,15 +196,26 @@ impl Incident {
 
     /// When time alone has something to do here.
     pub fn due_at(&self) -> Option<Timestamp> {
+        let dues = [self.due_but_for_announcing(), self.announce_at];
+        dues.into_iter().flatten().min()
+    }
+
+    /// When time alone has something to do here besides announcing it.
+    pub(super) fn due_but_for_announcing(&self) -> Option<Timestamp> {
         let by_state = match self.state {
             IncidentState::New | IncidentState::InProgress => None,
             IncidentState::Acknowledged { until } | IncidentState::OnHold { until, .. } => until,
             IncidentState::Resolved { close_at } => return Some(close_at),
             IncidentState::Closed { reopenable_until } => return Some(reopenable_until),
         };
-        match (by_state, self.recovers_at) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
+        [by_state, self.recovers_at].into_iter().flatten().min()
+    }
+
+    /// Notes that an alert joins, for as long as that matters.
+    pub(super) fn grow(&mut self, now: Timestamp) {
+        self.total = self.total.saturating_add(1);
+        if self.announced_at.is_none() {
+            self.joined_at = Some(now);
         }
     }
 
@@ -210,15 +233,23 @@ impl Incident {
             StateWord::Resolved => {
                 self.resolved_at = Some(now);
                 self.recovers_at = None;
+                self.stop_settling();
             }
             StateWord::Closed => {
                 self.acknowledged_at.get_or_insert(now);
                 self.resolved_at.get_or_insert(now);
                 self.closed_at = Some(now);
                 self.recovers_at = None;
+                self.stop_settling();
             }
         }
         self.state = state;
+    }
+
+    fn stop_settling(&mut self) {
+        self.settles_since = None;
+        self.announce_at = None;
+        self.joined_at = None;
     }
 }
 

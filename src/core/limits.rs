@@ -32,6 +32,10 @@ pub const POLL_ANSWERS: Span = Span::from_mins(5);
 /// A firing alert whose lease ends sooner than this gets a new one from a poll that still lists it: sources do not
 /// repeat what they mute.
 pub const LEASE_RENEWED: Span = Span::from_mins(10);
+/// An incident that alerts still join is announced when none has joined for this long.
+pub const STORM_QUIET: Span = Span::from_secs(5);
+/// An incident that alerts keep joining is announced this long after its settling time at the latest.
+pub const STORM_WAIT_MAX: Span = Span::from_secs(90);
 /// Deadlines handled in one decision. The rest stays due, so that a million expiries let ingest commit in between.
 pub const DEADLINES_PER_DECISION: usize = 1_000;
 /// Commands whose `Idempotency-Key` is remembered; the oldest is forgotten first.

@@ -9,6 +9,7 @@
 //! an integer, and time and ids come in as values.
 
 pub mod alert;
+mod announce;
 mod answers;
 pub mod bind;
 pub mod cmdb;

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
+use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -18,6 +19,8 @@ pub struct Rules {
     pub sources: BTreeMap<SmolStr, SourceRules>,
     /// How incidents recover, reopen and close.
     pub incident: IncidentRules,
+    /// How long incidents settle before people are told.
+    pub settle: SettleRules,
     /// What belongs together.
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
@@ -100,5 +103,35 @@ impl Default for CorrelationRules {
             keeps_environments_apart: false,
             separate_by: vec![SmolStr::new_static("tenant")],
         }
+    }
+}
+
+/// How long incidents settle before people are told, by priority, `P1` first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettleRules(pub [Span; 5]);
+
+impl SettleRules {
+    /// The wait of a priority.
+    pub fn of(&self, priority: Priority) -> Span {
+        let [p1, p2, p3, p4, p5] = self.0;
+        match priority {
+            Priority::P1 => p1,
+            Priority::P2 => p2,
+            Priority::P3 => p3,
+            Priority::P4 => p4,
+            Priority::P5 => p5,
+        }
+    }
+}
+
+impl Default for SettleRules {
+    fn default() -> Self {
+        Self([
+            Span::ZERO,
+            Span::from_secs(10),
+            Span::from_secs(30),
+            Span::from_mins(2),
+            Span::from_mins(10),
+        ])
     }
 }

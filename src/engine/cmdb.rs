@@ -130,11 +130,23 @@ pub enum ImportRefused {
         all: usize,
     },
     /// Some rows are wrong, and all or nothing was asked for.
-    #[error("{} rows are wrong and strict was asked for; nothing was changed", .0.len())]
+    #[error("rows are wrong and strict was asked for; nothing was changed: {}", first_of(.0))]
     Strict(Vec<Problem>),
     /// The engine or the store does not answer.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+}
+
+/// The first problems in one line, and how many there are.
+fn first_of(problems: &[Problem]) -> String {
+    let first = problems.iter().take(5);
+    let mut texts: Vec<String> = first
+        .map(|it| format!("{}: {}", it.place, it.text))
+        .collect();
+    if problems.len() > texts.len() {
+        texts.push(format!("{} in all", problems.len()));
+    }
+    texts.join("; ")
 }
 
 impl From<StoreError> for ImportRefused {
@@ -220,8 +232,13 @@ impl EngineHandle {
         let current = read::current(reader.lend()).await?;
         outcome.version = base;
         let before = current.iter().find(|import| import.name == request.name);
-        if before.is_some_and(|before| before.hash == packed.hash.cast_signed()) {
+        if let Some(before) = before.filter(|it| it.hash == packed.hash.cast_signed()) {
             outcome.is_unchanged = true;
+            let seen = u64::try_from(before.version).unwrap_or_default();
+            drop(reader);
+            if !request.is_dry_run {
+                self.stage(Stage::Seen(seen)).await?;
+            }
             return Ok(true);
         }
         if let Some(before) = before {

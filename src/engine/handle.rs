@@ -13,12 +13,14 @@ use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
+use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::store::StoreError;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
 
 use super::cmdb::Imports;
+pub use super::cmdb::{ImportCounts, ImportOutcome, ImportRefused, ImportRequest};
 
 /// How often it is looked whether everything so far is decided.
 const DECIDED_LOOK: Duration = Duration::from_millis(5);
@@ -279,6 +281,11 @@ impl EngineHandle {
         let sent = self.requests.send(Request::Look(look)).await;
         sent.map_err(|_| SubmitError::Stopping)?;
         answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// The rules as they are now.
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.imports.rules.borrow())
     }
 
     /// Whether the engine has ended.

@@ -349,3 +349,154 @@ pub fn is_retired_word(word: &str) -> bool {
     ]
     .contains(&word.as_str())
 }
+
+/// Writes a picture in the native format.
+pub fn write(picture: &Picture) -> Vec<u8> {
+    let mut json = Vec::with_capacity(picture.cis.len().saturating_mul(300));
+    let mut add = |value: &Value, is_first: bool| {
+        json.extend_from_slice(if is_first { b"\n" } else { b",\n" });
+        // Writing into memory cannot fail.
+        if serde_json::to_writer(&mut json, value).is_err() {
+            json.extend_from_slice(b"null");
+        }
+    };
+    let mut head = b"{\"cis\":[".to_vec();
+    for (index, ci) in picture.cis.iter().enumerate() {
+        add(&ci_value(ci), index == 0);
+    }
+    head.append(&mut json);
+    head.extend_from_slice(b"],\n\"relations\":[");
+    let mut add = |value: &Value, is_first: bool| {
+        head.extend_from_slice(if is_first { b"\n" } else { b",\n" });
+        if serde_json::to_writer(&mut head, value).is_err() {
+            head.extend_from_slice(b"null");
+        }
+    };
+    for (index, relation) in picture.relations.iter().enumerate() {
+        add(&relation_value(relation), index == 0);
+    }
+    head.extend_from_slice(b"]}\n");
+    head
+}
+
+fn ci_value(ci: &CiRecord) -> Value {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| {
+        object.insert(key.to_owned(), value);
+    };
+    put("id", ci.id.as_str().into());
+    put("class", ci.class.as_str().into());
+    put("name", ci.name.as_str().into());
+    let fields = [
+        ("site", &ci.site),
+        ("rack", &ci.rack),
+        ("environment", &ci.environment),
+        ("owner", &ci.owner),
+    ];
+    for (key, value) in fields {
+        if let Some(value) = value {
+            put(key, value.as_str().into());
+        }
+    }
+    if let Some(level) = ci.criticality {
+        put("criticality", level.into());
+    }
+    if ci.is_retired {
+        put("retired", true.into());
+    }
+    let lists = [
+        ("aliases", IdentifierKind::Alias),
+        ("fqdn", IdentifierKind::Fqdn),
+        ("addresses", IdentifierKind::Ip),
+        ("macs", IdentifierKind::Mac),
+        ("serial", IdentifierKind::Serial),
+    ];
+    for (key, kind) in lists {
+        let texts = ci.identifiers.iter().filter(|it| it.kind == kind);
+        let texts: Vec<Value> = texts.map(|it| it.text.as_str().into()).collect();
+        if !texts.is_empty() {
+            put(key, texts.into());
+        }
+    }
+    if !ci.attributes.is_empty() {
+        let attributes = ci.attributes.iter();
+        let attributes = attributes.map(|(key, value)| (key.to_string(), value.as_str().into()));
+        put("attributes", Value::Object(attributes.collect()));
+    }
+    Value::Object(object)
+}
+
+fn relation_value(relation: &RelationRecord) -> Value {
+    let mut object = Map::new();
+    let fields = [
+        ("from", Some(&relation.from)),
+        ("to", Some(&relation.to)),
+        ("type", Some(&relation.kind)),
+        ("role", relation.role.as_ref()),
+        ("group", relation.group.as_ref()),
+    ];
+    for (key, value) in fields {
+        if let Some(value) = value {
+            object.insert(key.to_owned(), value.as_str().into());
+        }
+    }
+    if let Some(share) = relation.confidence {
+        let share = f64::from(share) / f64::from(Relation::SURE);
+        object.insert("confidence".to_owned(), share.into());
+    }
+    Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Picture {
+        let file = NamedBytes {
+            name: "cmdb.json".to_owned(),
+            bytes: text.to_owned().into(),
+        };
+        Native.read(&[file]).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        let picture = read(
+            r#"{"cis":[{"id":"a","class":"Host","aliases":["b"],"addresses":["10.0.0.1"],"serial":7,"criticality":"1 - most critical",
+            "attributes":{"status":"retired","n":{"x":1}},"colour":"red"}],
+            "relations":[{"from":"a","to":"c","type":"runs_on","role":"host","group":"g","confidence":0.5}]}"#,
+        );
+        let ci = &picture.cis[0];
+        assert_eq!(
+            (ci.class.as_str(), ci.criticality, ci.is_retired),
+            ("host", Some(1), true)
+        );
+        assert_eq!(ci.attributes["colour"], "red");
+        assert_eq!(picture.relations[0].confidence, Some(5_000));
+        let again = read(&String::from_utf8(write(&picture)).unwrap());
+        assert_eq!(again, picture);
+    }
+
+    #[test]
+    fn bad_rows_are_left_out_and_named() {
+        let picture = read(
+            r#"{"cis":[{"name":"x"},{"id":"a"},{"id":"a"},7],"relations":[{"from":"a","to":"a"},{"from":"a"},{"from":"a","to":"b"}]}"#,
+        );
+        assert_eq!((picture.cis.len(), picture.relations.len()), (1, 1));
+        let places: Vec<_> = picture
+            .problems
+            .iter()
+            .map(|it| it.place.as_str())
+            .collect();
+        assert_eq!(
+            places,
+            [
+                "cmdb.json cis[0]",
+                "cmdb.json cis[2]",
+                "cmdb.json cis[3]",
+                "cmdb.json relations[0]",
+                "cmdb.json relations[1]"
+            ]
+        );
+    }
+}

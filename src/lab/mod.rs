@@ -8,10 +8,13 @@
 
 pub mod baseline;
 pub mod contest;
+pub mod diagnosis;
 pub mod estate;
 pub mod event;
+pub mod gates;
 pub mod play;
 pub mod random;
+pub mod report;
 pub mod score;
 pub mod sets;
 pub mod story;

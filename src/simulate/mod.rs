@@ -6,6 +6,7 @@
 //! Must not decide anything, must not touch a store or the network, and must not read a clock: the same files give the
 //! same bytes.
 
+pub mod export;
 pub mod line;
 pub mod report;
 pub mod run;

@@ -413,7 +413,7 @@ async fn upsert_incidents(
         let mut query = QueryBuilder::new(
             "INSERT INTO incident (id, partition, state, state_until, hold_reason, severity, priority, firing, total, \
              opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, assignee, team, \
-             version, merged_into, title, is_forgotten) ",
+             version, merged_into, title, is_forgotten, settles_since, announce_at, announced_at, joined_at) ",
         );
         query.push_values(rows, |mut row, (incident, title)| {
             let (state_until, hold_reason) = state_columns(&incident.state);
@@ -439,7 +439,11 @@ async fn upsert_incidents(
                 .push_bind(incident.version)
                 .push_bind(incident.merged_into.map(IncidentId::get))
                 .push_bind(title.as_deref())
-                .push_bind(false);
+                .push_bind(false)
+                .push_bind(incident.settles_since.map(Timestamp::as_millis))
+                .push_bind(incident.announce_at.map(Timestamp::as_millis))
+                .push_bind(incident.announced_at.map(Timestamp::as_millis))
+                .push_bind(incident.joined_at.map(Timestamp::as_millis));
         });
         query.push(
             " ON CONFLICT (id) DO UPDATE SET state = excluded.state, state_until = excluded.state_until, \
@@ -447,7 +451,9 @@ async fn upsert_incidents(
              firing = excluded.firing, total = excluded.total, acknowledged_at = excluded.acknowledged_at, \
              resolved_at = excluded.resolved_at, closed_at = excluded.closed_at, recovers_at = excluded.recovers_at, \
              reopen_count = excluded.reopen_count, assignee = excluded.assignee, team = excluded.team, \
-             version = excluded.version, merged_into = excluded.merged_into, title = COALESCE(excluded.title, incident.title)",
+             version = excluded.version, merged_into = excluded.merged_into, title = COALESCE(excluded.title, incident.title), \
+             settles_since = excluded.settles_since, announce_at = excluded.announce_at, \
+             announced_at = excluded.announced_at, joined_at = excluded.joined_at",
         );
         query.build().execute(c).await?;
     });

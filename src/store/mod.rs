@@ -233,6 +233,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "correlation",
         include_str!("schema/0007_correlation.sql"),
     ),
+    (9, "settle", include_str!("schema/0009_settle.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

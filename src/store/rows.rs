@@ -177,12 +177,17 @@ row! {
         assignee: Option<String>,
         team: Option<String>,
         version: i64,
+        settles_since: Option<i64>,
+        announce_at: Option<i64>,
+        announced_at: Option<i64>,
+        joined_at: Option<i64>,
     }
 }
 
 /// The columns of [`IncidentRow`], in its order.
 pub(super) const INCIDENT_COLUMNS: &str = "id, state, state_until, hold_reason, severity, priority, firing, total, \
-    opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, merged_into, assignee, team, version";
+    opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, merged_into, assignee, team, version, \
+    settles_since, announce_at, announced_at, joined_at";
 
 impl IncidentRow {
     /// The core's value of it.
@@ -222,6 +227,10 @@ impl IncidentRow {
             resolved_at: self.resolved_at.map(Timestamp::from_millis),
             closed_at: self.closed_at.map(Timestamp::from_millis),
             recovers_at: self.recovers_at.map(Timestamp::from_millis),
+            settles_since: self.settles_since.map(Timestamp::from_millis),
+            announce_at: self.announce_at.map(Timestamp::from_millis),
+            announced_at: self.announced_at.map(Timestamp::from_millis),
+            joined_at: self.joined_at.map(Timestamp::from_millis),
             reopen_count: number("incident", "reopen_count", self.reopen_count)?,
             previous: self.previous.map(incident_id).transpose()?,
             merged_into: self.merged_into.map(incident_id).transpose()?,

@@ -58,6 +58,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "runtime",
             "telemetry",
             "api_token",
+            // An uploaded export is read where it arrives.
+            "importers",
         ],
     ),
     ("lab", &["core"]),

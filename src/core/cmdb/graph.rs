@@ -80,6 +80,15 @@ impl Graph {
         self.index.find(text)
     }
 
+    /// Texts that may mean several CIs in use, in no order; names without their domain are left out.
+    pub fn shared_texts(&self) -> impl Iterator<Item = (&SmolStr, Vec<CiNumber>)> {
+        let is_used = |number: CiNumber| self.ci(number).is_some_and(|ci| !ci.is_retired);
+        self.index.shared().filter_map(move |(text, mut cis)| {
+            cis.retain(|ci| is_used(*ci));
+            (cis.len() > 1).then_some((text, cis))
+        })
+    }
+
     /// Every CI, by number.
     pub fn cis(&self) -> impl Iterator<Item = &Ci> {
         self.slots.iter().flatten().map(|slot| &slot.ci)

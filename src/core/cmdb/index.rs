@@ -68,6 +68,20 @@ impl Index {
         }
     }
 
+    /// Texts with several meanings, and the CIs that they may mean.
+    pub(super) fn shared(&self) -> impl Iterator<Item = (&SmolStr, Vec<CiNumber>)> {
+        self.texts.iter().filter_map(|(text, meanings)| {
+            let Meanings::Many(many) = meanings else {
+                return None;
+            };
+            let told = many.iter().filter(|meaning| meaning.by != By::Short);
+            let mut cis: Vec<CiNumber> = told.map(|meaning| meaning.ci).collect();
+            cis.sort_unstable();
+            cis.dedup();
+            (cis.len() > 1).then_some((text, cis))
+        })
+    }
+
     pub(super) fn add(&mut self, ci: &Ci) {
         each(ci, |text, by| {
             let meaning = Meaning { by, ci: ci.number };

@@ -9,6 +9,7 @@ pub mod graph;
 pub mod index;
 pub mod merge;
 pub mod normal;
+pub mod quality;
 pub mod reconcile;
 pub mod record;
 pub mod relation;

@@ -85,7 +85,7 @@ impl Draft<'_> {
             }
         }
         if let Some(incident) = self.touch(to) {
-            incident.total = incident.total.saturating_add(1);
+            incident.grow(now);
             if is_firing {
                 incident.firing = incident.firing.saturating_add(1);
                 incident.recovers_at = None;

@@ -240,19 +240,19 @@ impl<'a> Teller<'a> {
             }
             System::Checks => labels.push(named("host_name", id)),
             System::Traps if !is_unknown && ci.class != Class::Wan => {
-                labels.push(named("agent", ci.address.clone()));
+                labels.push(named("instance", ci.address.clone()));
                 labels.push(site);
             }
             System::Traps => labels.push(named("device", id)),
             System::Traces => labels.push(named("service", id)),
             System::Probes => {
-                labels.push(named("url", format_smolstr!("https://{full}/health")));
+                labels.push(named("instance", format_smolstr!("https://{full}/health")));
             }
             System::Cloud if ci.class == Class::Vm => labels.push(named("vm", id)),
             System::Cloud => labels.push(named("host", id)),
-            System::Storage => labels.push(named("array", id)),
+            System::Storage => labels.push(named("device", id)),
             System::Building => {
-                labels.push(named("unit", id));
+                labels.push(named("device", id));
                 labels.push(site);
             }
         }

@@ -28,7 +28,7 @@ pub(super) async fn activate(
         "UPDATE cmdb_import SET is_current = FALSE WHERE is_current AND name = (SELECT name FROM cmdb_import WHERE version = $1)"
     ).bind(version).execute(c).await.map(drop))?;
     on!(tx.lend(), c => sqlx::query(
-        "UPDATE cmdb_import SET is_current = TRUE, active_at = $2 WHERE version = $1"
+        "UPDATE cmdb_import SET is_current = TRUE, active_at = $2, seen_at = $2 WHERE version = $1"
     ).bind(version).bind(at.as_millis()).execute(c).await.map(drop))?;
     Ok(())
 }

@@ -147,7 +147,7 @@ pub async fn known(mut conn: Conn<'_>, version: u64) -> Result<Known, StoreError
         }
     });
     relations(conn, version, |hash, relation| {
-        known.relations.push((hash, relation))
+        known.relations.push((hash, relation));
     })
     .await?;
     Ok(known)

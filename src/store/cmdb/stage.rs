@@ -39,6 +39,8 @@ pub enum Stage {
     Discard(u64),
     /// Forgets what an import said that was replaced.
     ForgetParts(u64),
+    /// Notes that the import said the same again.
+    Seen(u64),
     /// Notes that firing alerts were compared with the version.
     Rebound(u64),
 }
@@ -130,6 +132,12 @@ pub(in crate::store) async fn write(
             Ok(())
         }
         Stage::Discard(version) => discard(tx, *version).await,
+        Stage::Seen(version) => {
+            let version = as_column(*version);
+            on!(tx.lend(), c => sqlx::query("UPDATE cmdb_import SET seen_at = $2 WHERE version = $1")
+                .bind(version).bind(at.as_millis()).execute(c).await.map(drop))?;
+            Ok(())
+        }
         Stage::Rebound(version) => {
             let version = as_column(*version);
             on!(tx.lend(), c => sqlx::query("UPDATE cmdb_import SET rebound_at = $2 WHERE version = $1")

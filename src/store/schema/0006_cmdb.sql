@@ -10,6 +10,7 @@ CREATE TABLE cmdb_import (
     at BIGINT NOT NULL,
     active_at BIGINT,
     rebound_at BIGINT,
+    seen_at BIGINT,
     is_current BOOLEAN NOT NULL,
     hash BIGINT NOT NULL,
     summary TEXT NOT NULL

@@ -173,6 +173,7 @@ impl World {
         let (commands, ready) = (engine_handle.clone(), engine_handle.clone());
         let setup = ApiSetup {
             db: db.clone(),
+            engine: engine_handle.clone(),
             submit: Arc::new(move |given| {
                 let engine = commands.clone();
                 Box::pin(async move { engine.command(given).await })

@@ -1,0 +1,565 @@
+//! `watchbell cmdb`: import configuration items, look at them, and check how good they are.
+//!
+//! Several files are read here and sent as one; a single one is sent as it is. Must not compare anything; the daemon
+//! does.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::cli::client::{Client, parse};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::json;
+use crate::cli::options::{DaemonArgs, Output};
+use crate::cli::out::Out;
+use crate::importers::{self, NamedBytes};
+
+/// The examples of `--help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  watchbell cmdb import cmdb.json --dry-run          # says what would change
+  watchbell cmdb import cis.csv relations.csv --as spreadsheet
+  watchbell cmdb show sw-a1
+  watchbell cmdb impact sw-a1
+  watchbell cmdb doctor
+  echo '{\"instance\":\"VM07.CORP.EXAMPLE:9100\"}' | watchbell cmdb bind-check
+  watchbell cmdb export > cmdb.json
+
+An import is a full picture: what it no longer names is deleted. One that would delete more than a
+fifth of what it named before is held (exit code 1) until --confirm-deletes says that it is meant.";
+
+/// How often a long import says that it goes on.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// Problems and ids shown of an import.
+const SHOWN_MAX: usize = 20;
+
+/// What to do with the CMDB.
+#[derive(Subcommand, Clone, Debug)]
+pub enum CmdbCommand {
+    /// Import items and relations; prints the difference
+    #[command(after_help = EXAMPLES)]
+    Import(ImportArgs),
+    /// Show an item with its relations
+    #[command(after_help = EXAMPLES)]
+    Show(CiArgs),
+    /// Show what a failure of an item would reach
+    #[command(after_help = EXAMPLES)]
+    Impact(CiArgs),
+    /// Tell what is wrong with the CMDB, and what to do about it
+    #[command(after_help = EXAMPLES)]
+    Doctor(PlainArgs),
+    /// Tell which item an alert with these labels would be about, and why; labels come from stdin
+    #[command(after_help = EXAMPLES)]
+    BindCheck(PlainArgs),
+    /// Print everything in the native format
+    #[command(after_help = EXAMPLES)]
+    Export(PlainArgs),
+}
+
+/// Options of `cmdb import`.
+#[derive(Args, Clone, Debug)]
+pub struct ImportArgs {
+    /// The export; several files of one export count as one
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The import's name: what it said before under this name is replaced
+    #[arg(long = "as", value_name = "NAME", default_value = "manual")]
+    name: String,
+    /// The format, like `native` or `csv` [default: told from the content]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Only say what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete even more than a fifth of what this import named before
+    #[arg(long)]
+    confirm_deletes: bool,
+    /// Refuse everything when one row is wrong
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+/// Options of the commands about one item.
+#[derive(Args, Clone, Debug)]
+pub struct CiArgs {
+    /// The item's id
+    #[arg(value_name = "CI")]
+    id: String,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+/// Options of the other commands.
+#[derive(Args, Clone, Debug)]
+pub struct PlainArgs {
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+impl CmdbCommand {
+    /// Which daemon.
+    pub fn daemon(&self) -> &DaemonArgs {
+        match self {
+            Self::Import(args) => &args.daemon,
+            Self::Show(args) | Self::Impact(args) => &args.daemon,
+            Self::Doctor(args) | Self::BindCheck(args) | Self::Export(args) => &args.daemon,
+        }
+    }
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// A file cannot be read, or the daemon does not answer or refuses.
+pub async fn run(client: &Client, command: &CmdbCommand, out: &Out) -> Result<Exit, Failure> {
+    match command {
+        CmdbCommand::Import(args) => import(client, args, out).await,
+        CmdbCommand::Show(args) => show(client, args, out).await,
+        CmdbCommand::Impact(args) => impact(client, args, out).await,
+        CmdbCommand::Doctor(args) => doctor(client, args, out).await,
+        CmdbCommand::BindCheck(args) => bind_check(client, args, out).await,
+        CmdbCommand::Export(_) => {
+            out.print(&client.download(&["cmdb", "export"]).await?)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = path.display();
+    fs::read(path).map_err(|error| Failure::unreachable(format!("{shown} cannot be read: {error}")))
+}
+
+/// Files and options as they are sent.
+struct Upload {
+    body: Vec<u8>,
+    encoding: Option<&'static str>,
+    format: Option<String>,
+}
+
+fn upload(args: &ImportArgs, out: &Out) -> Result<Upload, Failure> {
+    if let [file] = args.files.as_slice() {
+        let is_gzip = file.extension().is_some_and(|end| end == "gz");
+        return Ok(Upload {
+            body: read_file(file)?,
+            encoding: is_gzip.then_some("gzip"),
+            format: args.format.clone(),
+        });
+    }
+    let mut files = Vec::new();
+    for path in &args.files {
+        files.push(NamedBytes {
+            name: path.display().to_string(),
+            bytes: read_file(path)?.into(),
+        });
+    }
+    let format = match &args.format {
+        Some(name) => importers::find(name)
+            .ok_or_else(|| Failure::usage(format!("there is no import format {name:?}")))?,
+        None => importers::guess(&files).ok_or_else(|| {
+            Failure::usage("the format cannot be told from the content").next("pass --format")
+        })?,
+    };
+    let picture = format
+        .read(&files)
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    for problem in &picture.problems {
+        out.note(&format!("{}: {}", problem.place, problem.text));
+    }
+    if args.strict && !picture.problems.is_empty() {
+        let count = picture.problems.len();
+        return Err(Failure::failed(format!(
+            "{count} rows are wrong; nothing was changed"
+        )));
+    }
+    Ok(Upload {
+        body: importers::native::write(&picture),
+        encoding: None,
+        format: Some("native".to_owned()),
+    })
+}
+
+#[derive(Debug, Deserialize)]
+struct Outcome {
+    name: String,
+    dry_run: bool,
+    unchanged: bool,
+    version: u64,
+    counts: Counts,
+    added: Vec<String>,
+    changed: Vec<String>,
+    removed: Vec<String>,
+    problems: Vec<Trouble>,
+    conflicts: Vec<Conflict>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Counts {
+    cis: usize,
+    relations: usize,
+    cis_added: usize,
+    cis_changed: usize,
+    cis_removed: usize,
+    relations_added: usize,
+    relations_removed: usize,
+    problems: usize,
+    conflicts: usize,
+}
+
+#[derive(Debug, Deserialize)]
+struct Trouble {
+    place: String,
+    text: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Conflict {
+    ci: String,
+    field: String,
+    kept_from: String,
+    kept: String,
+    other_from: String,
+    other: String,
+}
+
+async fn import(client: &Client, args: &ImportArgs, out: &Out) -> Result<Exit, Failure> {
+    let upload = upload(args, out)?;
+    let mut query = vec![("name", args.name.clone())];
+    query.extend(upload.format.map(|format| ("format", format)));
+    let flags = [
+        ("dry_run", args.dry_run),
+        ("confirm_deletes", args.confirm_deletes),
+        ("strict", args.strict),
+    ];
+    let flags = flags.into_iter().filter(|(_, is_set)| *is_set);
+    query.extend(flags.map(|(name, _)| (name, "true".to_owned())));
+    let mebibytes = upload.body.len() >> 20;
+    let path = ["cmdb", "import"];
+    let sending = client.upload(&path, &query, upload.body, upload.encoding);
+    let mut sending = std::pin::pin!(sending);
+    let mut waited = 0_u64;
+    let answer = loop {
+        match tokio::time::timeout(PROGRESS_EVERY, &mut sending).await {
+            Ok(answer) => break answer,
+            Err(_) => {
+                waited = waited.saturating_add(PROGRESS_EVERY.as_secs());
+                out.note(&format!("importing {mebibytes} MiB: compared and stored by the daemon, {waited} s so far"));
+            }
+        }
+    };
+    let answer = answer.map_err(|failure| {
+        let is_held = failure.to_string().contains("would delete");
+        if is_held {
+            failure.next("pass --confirm-deletes")
+        } else {
+            failure
+        }
+    })?;
+    if args.daemon.output == Output::Json {
+        json::print(&answer, out)?;
+        return Ok(Exit::Done);
+    }
+    let outcome: Outcome = parse(&answer)?;
+    for problem in outcome.problems.iter().take(SHOWN_MAX) {
+        out.note(&format!("{}: {}", problem.place, problem.text));
+    }
+    out.print(&told(&outcome))?;
+    Ok(Exit::Done)
+}
+
+fn told(outcome: &Outcome) -> String {
+    let counts = &outcome.counts;
+    let mut lines = vec![match (outcome.unchanged, outcome.dry_run) {
+        (true, _) => format!(
+            "{} says nothing new; version {} stays",
+            outcome.name, outcome.version
+        ),
+        (false, true) => format!("{} would change:", outcome.name),
+        (false, false) => format!(
+            "{} changed the CMDB to version {}:",
+            outcome.name, outcome.version
+        ),
+    }];
+    if !outcome.unchanged {
+        lines.push(format!(
+            "  items      {} named, {} added, {} changed, {} removed",
+            counts.cis, counts.cis_added, counts.cis_changed, counts.cis_removed
+        ));
+        lines.push(format!(
+            "  relations  {} named, {} added, {} removed",
+            counts.relations, counts.relations_added, counts.relations_removed
+        ));
+        let kinds = [
+            ("+", &outcome.added),
+            ("~", &outcome.changed),
+            ("-", &outcome.removed),
+        ];
+        for (sign, ids) in kinds {
+            lines.extend(
+                ids.iter()
+                    .take(SHOWN_MAX)
+                    .map(|id| format!("  {sign} {id}")),
+            );
+            if ids.len() > SHOWN_MAX {
+                lines.push(format!("  {sign} ..."));
+            }
+        }
+    }
+    if counts.problems > 0 {
+        lines.push(format!("{} rows could not be used", counts.problems));
+    }
+    if counts.conflicts > 0 {
+        lines.push(format!(
+            "{} fields about which imports disagree:",
+            counts.conflicts
+        ));
+        for it in outcome.conflicts.iter().take(SHOWN_MAX) {
+            lines.push(format!(
+                "  {} of {}: {} says {:?}, {} says {:?}",
+                it.field, it.ci, it.kept_from, it.kept, it.other_from, it.other
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
+#[derive(Debug, Deserialize)]
+struct Ref {
+    id: String,
+    name: String,
+    class: String,
+}
+
+impl Ref {
+    fn told(&self) -> String {
+        let name = if self.name == self.id {
+            String::new()
+        } else {
+            format!(" {}", self.name)
+        };
+        format!(
+            "{}{name} ({})",
+            self.id,
+            if self.class.is_empty() {
+                "no class"
+            } else {
+                &self.class
+            }
+        )
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Relations {
+    items: Vec<Relation>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Relation {
+    from: Ref,
+    to: Ref,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+async fn show(client: &Client, args: &CiArgs, out: &Out) -> Result<Exit, Failure> {
+    let ci = client.get(&["cis", &args.id], &[]).await?;
+    if args.daemon.output == Output::Json {
+        json::print(&ci, out)?;
+        return Ok(Exit::Done);
+    }
+    let limit = [("limit", "500".to_owned())];
+    let relations = client.get(&["cis", &args.id, "relations"], &limit).await?;
+    let relations: Relations = parse(&relations)?;
+    let fields: Map<String, Value> = parse(&ci)?;
+    let mut lines = Vec::new();
+    for (name, value) in &fields {
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) if text.is_empty() => continue,
+            Value::String(text) => text.clone(),
+            Value::Array(list) if list.is_empty() => continue,
+            Value::Array(list) if list.iter().all(Value::is_string) => {
+                let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+                texts.join(", ")
+            }
+            Value::Object(object) if object.is_empty() => continue,
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                value.to_string()
+            }
+        };
+        lines.push(format!("{name:<12} {text}"));
+    }
+    for relation in relations.items {
+        let kind = &relation.kind;
+        lines.push(if relation.from.id == args.id {
+            format!("{kind:<12} -> {}", relation.to.told())
+        } else {
+            format!("{kind:<12} <- {}", relation.from.told())
+        });
+    }
+    out.print(&lines.join("\n"))?;
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, Deserialize)]
+struct Radius {
+    services: Vec<Reached>,
+    cis: Vec<Reached>,
+    truncated: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reached {
+    ci: Ref,
+    state: String,
+    paths: Vec<Vec<String>>,
+}
+
+async fn impact(client: &Client, args: &CiArgs, out: &Out) -> Result<Exit, Failure> {
+    let answer = client.get(&["cis", &args.id, "impact"], &[]).await?;
+    if args.daemon.output == Output::Json {
+        json::print(&answer, out)?;
+        return Ok(Exit::Done);
+    }
+    let radius: Radius = parse(&answer)?;
+    let (services, cis) = (radius.services.len(), radius.cis.len());
+    let mut lines = vec![format!(
+        "{} reaches {services} services and {cis} other items",
+        args.id
+    )];
+    for reached in radius.services.iter().chain(&radius.cis) {
+        let path = reached
+            .paths
+            .first()
+            .map(|path| path.join(" <- "))
+            .unwrap_or_default();
+        lines.push(format!(
+            "  {:<9}  {}  by {path}",
+            reached.state,
+            reached.ci.told()
+        ));
+    }
+    if radius.truncated {
+        lines.push("  ... and more, beyond the limits of the walk".to_owned());
+    }
+    out.print(&lines.join("\n"))?;
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, Deserialize)]
+struct Report {
+    cis: usize,
+    relations: usize,
+    checks: Vec<Check>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Check {
+    title: String,
+    count: usize,
+    items: Vec<Finding>,
+    todo: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Finding {
+    text: String,
+    cis: Vec<Ref>,
+}
+
+async fn doctor(client: &Client, args: &PlainArgs, out: &Out) -> Result<Exit, Failure> {
+    let answer = client.get(&["cmdb", "doctor"], &[]).await?;
+    if args.daemon.output == Output::Json {
+        json::print(&answer, out)?;
+        return Ok(Exit::Done);
+    }
+    let report: Report = parse(&answer)?;
+    let mut lines = vec![format!(
+        "{} items, {} relations",
+        report.cis, report.relations
+    )];
+    for check in &report.checks {
+        let mark = if check.count == 0 { "ok" } else { "!!" };
+        lines.push(format!("{mark} {}: {}", check.title, check.count));
+        for finding in check.items.iter().take(SHOWN_MAX) {
+            let cis: Vec<String> = finding.cis.iter().take(5).map(Ref::told).collect();
+            lines.push(format!("     {}  {}", finding.text, cis.join(", ")));
+        }
+        if check.count > 0 {
+            lines.push(format!("   -> {}", check.todo));
+        }
+    }
+    out.print(&lines.join("\n"))?;
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, Deserialize)]
+struct Bound {
+    ci: Option<Ref>,
+    candidates: Vec<Ref>,
+    trace: Vec<String>,
+}
+
+async fn bind_check(client: &Client, args: &PlainArgs, out: &Out) -> Result<Exit, Failure> {
+    let mut text = String::new();
+    let read = std::io::stdin()
+        .lock()
+        .take(1 << 20)
+        .read_to_string(&mut text);
+    read.map_err(|error| Failure::unreachable(format!("stdin cannot be read: {error}")))?;
+    let answer = client
+        .post(&["cmdb", "bind-check"], &labels(&text)?)
+        .await?;
+    let bound: Bound = parse(&answer)?;
+    if args.daemon.output == Output::Json {
+        json::print(&answer, out)?;
+    } else {
+        let mut lines = bound.trace.clone();
+        lines.extend(
+            bound
+                .candidates
+                .iter()
+                .map(|ci| format!("candidate {}", ci.told())),
+        );
+        out.print(&lines.join("\n"))?;
+    }
+    Ok(if bound.ci.is_some() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+/// Labels as JSON, alone or with `annotations`, `source` and `hint`; or a line `name=value` each.
+fn labels(text: &str) -> Result<Value, Failure> {
+    let text = text.trim();
+    if text.starts_with('{') {
+        let object: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|error| Failure::usage(format!("stdin is no JSON object: {error}")))?;
+        let is_whole = object.get("labels").is_some_and(Value::is_object);
+        let whole = if is_whole {
+            object
+        } else {
+            Map::from_iter([("labels".to_owned(), object.into())])
+        };
+        return Ok(whole.into());
+    }
+    let mut labels = Map::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let Some((name, value)) = line.split_once('=') else {
+            let failure = Failure::usage(format!("{line:?} is no label"));
+            return Err(failure.next("write a JSON object, or lines like instance=vm07:9100"));
+        };
+        let value = value.trim().trim_matches('"');
+        labels.insert(name.trim().to_owned(), value.into());
+    }
+    Ok(Map::from_iter([("labels".to_owned(), Value::Object(labels))]).into())
+}
