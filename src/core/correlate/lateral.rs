@@ -54,7 +54,8 @@ impl Draft<'_> {
                 continue;
             }
             total = total.saturating_add(1);
-            let is_explained = other.link.is_some() && other.incident != node.incident;
+            let is_alike = node.ci.is_none() || self.class(&node) == self.class(other);
+            let is_explained = is_alike && other.link.is_some() && other.incident != node.incident;
             if is_explained && self.is_open(other.incident) {
                 by_incident.entry(other.incident).or_default().push(other);
             }
@@ -91,6 +92,11 @@ impl Draft<'_> {
         let why = Arc::from(why);
         self.hang_by(id, Link { parent, score, why });
         true
+    }
+
+    fn class(&self, node: &Node) -> Option<&str> {
+        let ci = self.grove.graph().ci(node.ci?)?;
+        Some(ci.class.as_str())
     }
 
     /// The parent that most of a crowd has, and by what relation its children depend on it.

@@ -4,7 +4,7 @@
 //! ("at least one of them"), so a service with three of five machines on one array depends on that array. The result
 //! holds for one version of the graph. Must not visit more than [`REACH_MAX`] CIs.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
@@ -74,9 +74,9 @@ impl Upstream {
             via: step.via,
             is_hard: step.is_hard,
         });
-        Self {
-            reaches: reaches.collect(),
-        }
+        let mut reaches: Vec<Reach> = reaches.collect();
+        add_routes(graph, start, &mut reaches);
+        Self { reaches }
     }
 
     /// Every provider, by number.
@@ -151,4 +151,95 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
         }
     }
     settled
+}
+
+/// Links between sites that are looked at; of more the first.
+const LINKS_MAX: usize = 256;
+/// How strongly something that needs another site depends on a link on the way there, in 1/10,000.
+const ROUTE_WEIGHT: u16 = 4_500;
+/// A site that is needed less than this is none.
+const SITE_WEIGHT: u16 = 800;
+
+/// Adds the links between sites over which a CI reaches what it needs: no CMDB says so, but it follows from where
+/// things stand.
+fn add_routes(graph: &Graph, start: CiNumber, reaches: &mut Vec<Reach>) {
+    let Some(home) = home_of(graph, start, reaches) else {
+        return;
+    };
+    let mut sites = BTreeSet::new();
+    for reach in reaches.iter().filter(|reach| reach.weight >= SITE_WEIGHT) {
+        let site = graph.ci(reach.ci).and_then(|ci| ci.site.as_deref());
+        sites.extend(site.filter(|&site| site != home));
+    }
+    if sites.is_empty() || reaches.len() >= REACH_MAX {
+        return;
+    }
+    let mut added: BTreeSet<CiNumber> = BTreeSet::new();
+    let came_by = routes_from(graph, home);
+    for site in sites {
+        let mut at = site;
+        for _ in 0..usize::from(DEPTH_MAX) {
+            let Some(&(link, before)) = came_by.get(at) else {
+                break;
+            };
+            added.insert(link);
+            at = before;
+        }
+    }
+    for ci in added {
+        if let Err(place) = reaches.binary_search_by_key(&ci, |reach| reach.ci) {
+            reaches.insert(
+                place,
+                Reach {
+                    ci,
+                    weight: ROUTE_WEIGHT,
+                    depth: 1,
+                    via: start,
+                    is_hard: false,
+                },
+            );
+        }
+    }
+}
+
+/// Where a CI stands, or what it needs most.
+fn home_of<'a>(graph: &'a Graph, start: CiNumber, reaches: &[Reach]) -> Option<&'a str> {
+    let site = |ci: CiNumber| graph.ci(ci).and_then(|ci| ci.site.as_deref());
+    if let Some(site) = site(start) {
+        return Some(site);
+    }
+    let mut votes: BTreeMap<&str, u32> = BTreeMap::new();
+    for reach in reaches.iter().filter(|reach| reach.depth <= 2) {
+        if let Some(site) = site(reach.ci) {
+            let vote = votes.entry(site).or_default();
+            *vote = vote.saturating_add(u32::from(reach.weight) / u32::from(reach.depth.max(1)));
+        }
+    }
+    let most = votes
+        .into_iter()
+        .max_by_key(|&(site, votes)| (votes, std::cmp::Reverse(site)));
+    most.map(|(site, _)| site)
+}
+
+/// For each site that can be reached from one, by which link and from which site it is reached first.
+fn routes_from<'a>(graph: &'a Graph, home: &'a str) -> BTreeMap<&'a str, (CiNumber, &'a str)> {
+    let mut ends: Vec<(CiNumber, BTreeSet<&str>)> = Vec::new();
+    for link in graph.links().take(LINKS_MAX) {
+        let providers = graph.providers(link).iter();
+        let sites = providers.filter_map(|edge| graph.ci(edge.ci)?.site.as_deref());
+        ends.push((link, sites.collect()));
+    }
+    let mut came_by = BTreeMap::new();
+    let mut open = VecDeque::from([home]);
+    while let Some(at) = open.pop_front() {
+        for (link, sites) in ends.iter().filter(|(_, sites)| sites.contains(at)) {
+            for &site in sites {
+                if site != home && !came_by.contains_key(site) {
+                    came_by.insert(site, (*link, at));
+                    open.push_back(site);
+                }
+            }
+        }
+    }
+    came_by
 }
