@@ -5,13 +5,13 @@
 use smol_str::SmolStr;
 
 use crate::config::settings::{Settings, SourceSettings};
-use crate::core::rules::{CorrelationRules, Rules, SourceRules};
+use crate::core::rules::{Rules, SourceRules};
 
 /// The policy that these settings ask for.
 pub fn rules(settings: &Settings) -> Rules {
     let named = |source: &SourceSettings| (SmolStr::from(&source.name), source_rules(source));
     Rules {
-        correlation: CorrelationRules::default(),
+        correlation: settings.correlation.clone(),
         sources: settings.sources.iter().map(named).collect(),
         incident: settings.incident,
         settle: settings.settle,

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use smol_str::SmolStr;
+
 use crate::config::Env;
 use crate::config::error::Complaint;
 use crate::config::reader::{Spot, TableReader};
@@ -14,7 +16,7 @@ use crate::config::settings::{
 };
 use crate::config::values::{self, FOREVER};
 use crate::config::{cmdb, sources};
-use crate::core::rules::{IncidentRules, SettleRules};
+use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
@@ -69,6 +71,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         sources,
         incident: incident(&mut root),
         settle: settle(&mut root),
+        correlation: correlation(&mut root),
         cmdb: cmdb::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
@@ -274,6 +277,26 @@ fn settle(root: &mut TableReader<'_>) -> SettleRules {
     });
     table.finish();
     SettleRules(waits)
+}
+
+fn correlation(root: &mut TableReader<'_>) -> CorrelationRules {
+    let Some(mut table) = root.table("correlation") else {
+        return CorrelationRules::default();
+    };
+    let percent = table.required("threshold_percent", values::count(1..=100));
+    let rules = CorrelationRules {
+        threshold: percent.unwrap_or_default().saturating_mul(100),
+        keeps_environments_apart: table
+            .required("environments_apart", values::flag)
+            .unwrap_or_default(),
+        separate_by: table
+            .list("separate_by", values::text)
+            .into_iter()
+            .map(SmolStr::from)
+            .collect(),
+    };
+    table.finish();
+    rules
 }
 
 fn retention(root: &mut TableReader<'_>) -> RetentionSettings {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::config::secret::Secret;
-use crate::core::rules::{CmdbRules, IncidentRules, SettleRules};
+use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, SettleRules};
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
@@ -31,6 +31,8 @@ pub struct Settings {
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
     pub settle: SettleRules,
+    /// `[correlation]`: what belongs together.
+    pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
     /// `[retention]`: how long things are kept.

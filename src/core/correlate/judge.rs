@@ -47,11 +47,11 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
     }
     let reach = child.ci.zip(parent.ci);
     let reach = reach.and_then(|(own, other)| grove.reach_of(own, other));
-    let is_hard = reach.is_some_and(|reach| reach.is_hard);
+    let is_power = reach.is_some_and(|reach| reach.is_power);
     let weight = if is_home {
         weight
     } else {
-        for_family(child.family, weight, is_hard)
+        for_family(child.family, weight, is_power)
     };
     let time = of_delay(child.onset.since(parent.onset));
     let mut rest = hub(grove.graph(), grove, parent);
@@ -123,8 +123,8 @@ pub(crate) fn kind_of_silent(grove: &Grove<'_>, child: &Node, cause: CiNumber) -
 /// How strongly a condition depends on a provider, by what it speaks of.
 pub(crate) fn weight_for(grove: &Grove<'_>, child: &Node, cause: CiNumber, weight: u16) -> u32 {
     let reach = child.ci.and_then(|own| grove.reach_of(own, cause));
-    let is_hard = reach.is_some_and(|reach| reach.is_hard);
-    for_family(child.family, u32::from(weight), is_hard)
+    let is_power = reach.is_some_and(|reach| reach.is_power);
+    for_family(child.family, u32::from(weight), is_power)
 }
 
 /// Whether the policy keeps both apart.

@@ -1,8 +1,8 @@
 //! Evidence from the side, for what no known dependency explains: a CMDB always misses relations.
 //!
 //! A condition joins a crowd of the same alert at the same place and time when most of the crowd is explained by one
-//! incident, and when the relation that explains the crowd is just what the CMDB does not know of this CI. Must only
-//! be asked when nothing upstream fits.
+//! incident, and when the relation that explains the crowd is just what the CMDB does not know of this CI. Must not
+//! be asked before nothing upstream fits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

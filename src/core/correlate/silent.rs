@@ -93,7 +93,7 @@ impl Draft<'_> {
         let mut causes: Vec<(u32, CiNumber)> = Vec::new();
         let least = u32::try_from(CIS_MIN_CHANGED).unwrap_or(u32::MAX);
         let reaches = upstream.iter().filter(|reach| {
-            for_family(node.family, u32::from(reach.weight), reach.is_hard) >= WEIGHT_MIN
+            for_family(node.family, u32::from(reach.weight), reach.is_power) >= WEIGHT_MIN
         });
         for cause in reaches.map(|reach| reach.ci).chain(node.watcher) {
             let count = self.grove.unexplained(cause);
@@ -173,7 +173,7 @@ impl Draft<'_> {
         let silence = match (is_changed, fan_in) {
             (true, _) => SILENCE / 2,
             // That something depends on it at all is only concluded.
-            (false, 0) if node.watcher != Some(cause) => SILENCE * 3 / 2,
+            (false, 0) if node.watcher != Some(cause) => SILENCE * 2,
             (false, _) => SILENCE,
         };
         let net = gain

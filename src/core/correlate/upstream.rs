@@ -4,11 +4,14 @@
 //! ("at least one of them"), so a service with three of five machines on one array depends on that array. The result
 //! holds for one version of the graph. Must not visit more than [`REACH_MAX`] CIs.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
-use crate::core::correlate::weight::{either, is_hard_edge, of_edge, times};
+use crate::core::correlate::weight::{
+    either, is_hard_edge, is_power_edge, is_storage_edge, of_edge, times,
+};
 
 /// CIs in one upstream set.
 pub const REACH_MAX: usize = 96;
@@ -32,6 +35,8 @@ pub struct Reach {
     pub via: CiNumber,
     /// Whether the best way is one on which "down" passes on as "down": network, machine, only power.
     pub is_hard: bool,
+    /// Whether the best way is one of power only.
+    pub is_power: bool,
 }
 
 /// Everything that one CI depends on, by number.
@@ -72,7 +77,8 @@ impl Upstream {
                 .unwrap_or(u16::MAX),
             depth: step.depth,
             via: step.via,
-            is_hard: step.is_hard,
+            is_hard: step.is_hard && !(step.depth == 1 && step.is_storage),
+            is_power: step.is_power,
         });
         let mut reaches: Vec<Reach> = reaches.collect();
         add_routes(graph, start, &mut reaches);
@@ -115,6 +121,8 @@ struct Step {
     depth: u8,
     via: CiNumber,
     is_hard: bool,
+    is_power: bool,
+    is_storage: bool,
 }
 
 /// Best-first by product; of equal products the lower number first.
@@ -122,16 +130,19 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
     let mut settled: BTreeMap<CiNumber, Step> = BTreeMap::new();
     let mut heap = BinaryHeap::new();
     let one = crate::core::correlate::weight::ONE;
-    heap.push((one, true, std::cmp::Reverse((0_u8, start, start))));
-    while let Some((weight, is_hard, std::cmp::Reverse((depth, ci, via)))) = heap.pop() {
+    heap.push((one, [true, true, false], Reverse((0_u8, start, start))));
+    while let Some((weight, how, Reverse((depth, ci, via)))) = heap.pop() {
         if settled.contains_key(&ci) {
             continue;
         }
+        let [is_hard, is_power, is_storage] = how;
         let step = Step {
             weight,
             depth,
             via,
             is_hard,
+            is_power,
+            is_storage,
         };
         settled.insert(ci, step);
         if settled.len() > REACH_MAX {
@@ -144,13 +155,34 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
         for edge in edges.iter().take(EDGES_MAX) {
             let further = times(weight, of_edge(edge, edges));
             if further >= WEIGHT_MIN && !settled.contains_key(&edge.ci) {
-                let is_hard = is_hard && is_hard_edge(edge);
-                let next = std::cmp::Reverse((depth.saturating_add(1), edge.ci, ci));
-                heap.push((further, is_hard, next));
+                let passes =
+                    is_hard_edge(edge) || is_storage_edge(edge) || is_place(graph, edge.ci);
+                let how = [
+                    is_hard && passes,
+                    is_power && is_power_edge(edge),
+                    is_storage_edge(edge),
+                ];
+                let next = Reverse((depth.saturating_add(1), edge.ci, ci));
+                heap.push((further, how, next));
             }
         }
     }
     settled
+}
+
+/// Whether a CI is a place: what stands there is gone when the place is.
+fn is_place(graph: &Graph, ci: CiNumber) -> bool {
+    let class = graph.ci(ci).map_or("", |ci| ci.class.as_str());
+    [
+        "site",
+        "location",
+        "building",
+        "room",
+        "rack",
+        "datacenter",
+        "region",
+    ]
+    .contains(&class)
 }
 
 /// Links between sites that are looked at; of more the first.
@@ -167,7 +199,8 @@ fn add_routes(graph: &Graph, start: CiNumber, reaches: &mut Vec<Reach>) {
         return;
     };
     let mut sites = BTreeSet::new();
-    for reach in reaches.iter().filter(|reach| reach.weight >= SITE_WEIGHT) {
+    let needed = |reach: &&Reach| reach.weight >= SITE_WEIGHT && !reach.is_hard;
+    for reach in reaches.iter().filter(needed) {
         let site = graph.ci(reach.ci).and_then(|ci| ci.site.as_deref());
         sites.extend(site.filter(|&site| site != home));
     }
@@ -196,6 +229,7 @@ fn add_routes(graph: &Graph, start: CiNumber, reaches: &mut Vec<Reach>) {
                     depth: 1,
                     via: start,
                     is_hard: false,
+                    is_power: false,
                 },
             );
         }
@@ -217,7 +251,7 @@ fn home_of<'a>(graph: &'a Graph, start: CiNumber, reaches: &[Reach]) -> Option<&
     }
     let most = votes
         .into_iter()
-        .max_by_key(|&(site, votes)| (votes, std::cmp::Reverse(site)));
+        .max_by_key(|&(site, votes)| (votes, Reverse(site)));
     most.map(|(site, _)| site)
 }
 

@@ -91,6 +91,16 @@ pub fn is_hard_edge(edge: &Edge) -> bool {
     }
 }
 
+/// Whether a relation carries power and nothing else.
+pub fn is_power_edge(edge: &Edge) -> bool {
+    edge.kind == RelationKind::PoweredBy || edge.role == Role::Dual
+}
+
+/// Whether a relation leads to storage: down passes on as down, but slow as slow, too.
+pub fn is_storage_edge(edge: &Edge) -> bool {
+    edge.role == Role::Storage
+}
+
 /// One of many members: the fewer, the more it hurts.
 fn member(edges: &[Edge], is_alike: impl Fn(&Edge) -> bool) -> u32 {
     let count = edges.iter().filter(|edge| is_alike(edge)).count().max(1);
@@ -161,10 +171,10 @@ pub const fn of_families_at_home(child: Family, parent: Family) -> u32 {
 
 /// How strongly a condition of that family depends on a provider: of two feeds the loss of one means little, but it
 /// is just what an alert about lost redundancy speaks of.
-pub fn for_family(child: Family, weight: u32, is_hard: bool) -> u32 {
+pub fn for_family(child: Family, weight: u32, is_power: bool) -> u32 {
     match child {
-        Family::Redundancy if is_hard => 0,
-        Family::Redundancy => weight.saturating_mul(4).min(9_500),
+        Family::Redundancy if is_power => weight.saturating_mul(4).min(9_500),
+        Family::Redundancy => 0,
         Family::Reach
         | Family::Link
         | Family::Resource
