@@ -244,14 +244,14 @@ const ALERTS_MAX: usize = 1_000;
 
 fn alert_ids(texts: &[String]) -> Result<Vec<AlertId>, Problem> {
     if texts.is_empty() || texts.len() > ALERTS_MAX {
-        return Err(Problem::bad_request(&format!(
+        return Err(Problem::bad_request(format!(
             "`alerts` must name 1 to {ALERTS_MAX} alerts"
         )));
     }
     let ids = texts.iter().map(|text| {
         let number = text.parse().ok().and_then(AlertId::new);
         number.or_else(|| text.parse().ok()).ok_or_else(|| {
-            Problem::bad_request(&format!("{text:?} in `alerts` is no alert: expected A-17"))
+            Problem::bad_request(format!("{text:?} in `alerts` is no alert: expected A-17"))
         })
     });
     ids.collect()

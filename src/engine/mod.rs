@@ -340,10 +340,7 @@ impl Engine {
                 }
             }
             InputKind::Command if mark == Some(CHANGE) => {
-                if let Some(record) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::ChangeRecorded(record));
-                    self.note(turn, seq, at, decision);
-                }
+                self.record_change(turn, (seq, at), &input)
             }
             InputKind::Poll if mark == Some(rebind::REBIND) => {
                 if let Some(alerts) = read_json(seq, &input) {
@@ -397,6 +394,13 @@ impl Engine {
         }
         turn.batch.decided = seq;
         self.decided = seq;
+    }
+
+    fn record_change(&mut self, turn: &mut Turn, (seq, at): (Seq, Timestamp), input: &NewInput) {
+        if let Some(record) = read_json(seq, input) {
+            let decision = self.step(at, &Input::ChangeRecorded(record));
+            self.note(turn, seq, at, decision);
+        }
     }
 
     fn step(&mut self, at: Timestamp, input: &Input) -> Decision {

@@ -96,14 +96,7 @@ impl Batch {
                     alert,
                     at,
                 } => self.joins.push((incident, alert, at)),
-                Change::AlertMoved { incident, alert } => {
-                    let is_it = |pair: (IncidentId, AlertId)| pair == (incident, alert);
-                    self.joins
-                        .retain(|&(incident, alert, _)| !is_it((incident, alert)));
-                    self.leaves
-                        .retain(|&(incident, alert, _)| !is_it((incident, alert)));
-                    self.moved.insert((incident, alert));
-                }
+                Change::AlertMoved { incident, alert } => self.move_away((incident, alert)),
                 Change::AlertLeft {
                     incident,
                     alert,
@@ -125,6 +118,15 @@ impl Batch {
         }
         self.entries
             .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
+    }
+
+    /// Forgets that an alert was in an incident.
+    fn move_away(&mut self, pair: (IncidentId, AlertId)) {
+        self.joins
+            .retain(|&(incident, alert, _)| (incident, alert) != pair);
+        self.leaves
+            .retain(|&(incident, alert, _)| (incident, alert) != pair);
+        self.moved.insert(pair);
     }
 
     /// How many rows it will write; the engine stops filling a batch by this.

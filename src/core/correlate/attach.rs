@@ -98,14 +98,10 @@ impl Draft<'_> {
 
     /// Links a node that is new or says more than before, and what it explains.
     fn settle_in(&mut self, id: NodeId) {
-        if !self.relink(id) {
-            self.adopt(id);
-            let is_found = self.infer_silent(id) || self.join_crowd(id);
-            if is_found {
-                return;
-            }
-        } else {
-            self.adopt(id);
+        let is_linked = self.relink(id);
+        self.adopt(id);
+        if !is_linked && !self.infer_silent(id) {
+            self.join_crowd(id);
         }
     }
 
@@ -291,7 +287,7 @@ impl Draft<'_> {
             .and_then(|ci| graph.ci(ci))
             .and_then(|ci| ci.site.as_deref());
         let said = PLACE_LABELS.iter().find_map(|label| text?.label(label));
-        site.or(said).map_or(0, |place| hash(place))
+        site.or(said).map_or(0, hash)
     }
 
     /// What must never be mixed with another value of it.

@@ -159,10 +159,16 @@ impl Draft<'_> {
             }
         }
         let strongest = by_incident.into_values().max_by_key(|entry| entry.0);
-        let Some((sum, count, best)) = strongest else {
+        strongest.is_some_and(|strongest| self.join_trees(root, tree.len(), strongest))
+    }
+
+    /// Joins two trees if what bridges them is enough.
+    fn join_trees(&mut self, root: NodeId, size: usize, bridges: (u32, usize, Best)) -> bool {
+        let (sum, count, best) = bridges;
+        let Some(top) = self.grove.node(root).cloned() else {
             return false;
         };
-        let size = u32::try_from(tree.len()).unwrap_or(u32::MAX);
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
         if count < 3 || sum < size.saturating_mul(4_000) {
             return false;
         }

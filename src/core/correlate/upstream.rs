@@ -204,7 +204,7 @@ fn add_routes(graph: &Graph, start: CiNumber, reaches: &mut Vec<Reach>) {
         let site = graph.ci(reach.ci).and_then(|ci| ci.site.as_deref());
         sites.extend(site.filter(|&site| site != home));
     }
-    if sites.is_empty() || reaches.len() >= REACH_MAX {
+    if sites.is_empty() {
         return;
     }
     let mut added: BTreeSet<CiNumber> = BTreeSet::new();
