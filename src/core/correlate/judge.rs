@@ -15,6 +15,8 @@ use crate::core::time::Span;
 
 /// A CI on which so many others depend must earn its children.
 const HUB_FROM: usize = 25;
+/// A silent cause must be depended on so strongly to explain a condition of hard evidence.
+const SURE_OF_HARD: u32 = 5_500;
 /// What is left of an explanation by something that had ended clearly before.
 const ENDED_BEFORE: u32 = 2_500;
 /// What is left of an explanation for something that was itself changed shortly before.
@@ -70,6 +72,10 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
     } else {
         u32::from(parent.evidence)
     };
+    // What is surely broken itself needs more than a guess above it.
+    if parent.is_silent() && child.family.is_hard() && weight < SURE_OF_HARD {
+        return Judgement::default();
+    }
     let score = [evidence, time, kind, rest].into_iter().fold(weight, times);
     Judgement {
         score: score.min(ONE),
@@ -145,7 +151,7 @@ fn hub(graph: &Graph, grove: &Grove<'_>, parent: &Node) -> u32 {
     let breadth = grove.child_count(parent.id).saturating_add(alerting);
     let coverage = breadth.saturating_mul(10_000) / fan_in.max(1);
     let coverage = u32::try_from(coverage.min(5_000)).unwrap_or(5_000);
-    6_000 + times(14_000, coverage)
+    (6_000 + times(14_000, coverage)).min(ONE)
 }
 
 /// The change of a CI that may have caused a condition which began then.

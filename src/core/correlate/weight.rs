@@ -35,7 +35,7 @@ pub fn of_edge(edge: &Edge, edges: &[Edge]) -> u32 {
         (Role::Cert | Role::Primary, _) => 9_000,
         (Role::Call, _) => 7_500,
         (Role::Dns | Role::Auth, _) => 6_000,
-        (Role::Dual, _) => 4_000,
+        (Role::Dual, _) => 2_500,
         (Role::Replica, _) => 2_500,
         (Role::Member, _) => member(edges, |other| other.role == Role::Member),
         (Role::Other, RelationKind::ConnectsTo | RelationKind::RunsOn | RelationKind::HostedOn) => {
