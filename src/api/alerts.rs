@@ -19,7 +19,7 @@ use super::shapes::{Alert, TimelineEntry};
 use crate::core::ids::{AlertId, IncidentId};
 use crate::store::query::alerts::{AlertFilter, AlertOrder, AlertView};
 use crate::store::query::timeline::Subject;
-use crate::store::query::{Listed, alerts};
+use crate::store::query::{Listed, alerts, causes};
 
 const SORTING: Sorting = Sorting {
     list: "alerts",
@@ -101,10 +101,15 @@ pub async fn explain(
 ) -> Result<Json<Explanation>, Problem> {
     let view = find(&api, &id).await?;
     let subject = Subject::Alert(view.alert.id);
-    let steps = api
-        .read(async move |db| explain::steps(db.reader().await?.lend(), subject).await)
+    let alert = view.alert.id;
+    let (steps, why) = api
+        .read(async move |db| {
+            let mut reader = db.reader().await?;
+            let why = causes::why(reader.lend(), alert).await?;
+            Ok((explain::steps(reader.lend(), subject).await?, why))
+        })
         .await?;
-    let explanation = explain::alert(&view, steps);
+    let explanation = explain::alert(&view, why, steps);
     // While the engine starts or waits there are no steps, and everything else all the same.
     let bound = bind_now(&api, BindCheck::of(&view)).await.ok();
     let trace = bound.map(BindResult::into_trace).unwrap_or_default();

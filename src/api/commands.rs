@@ -14,10 +14,12 @@ use utoipa::IntoParams;
 
 use super::ApiState;
 use super::order::{
-    Acknowledge, Assign, Hold, Note, Ordered, Plain, Reopen, Resolve, name, optional, required,
+    Acknowledge, Alerts, Assign, Hold, Merge, Note, Ordered, Plain, Reopen, Resolve, Root, name,
+    optional, required,
 };
 use super::problem::Problem;
 use super::shapes::Incident;
+use crate::core::ids::AlertId;
 use crate::core::input::Command;
 
 /// Which incident, for the document.
@@ -167,4 +169,90 @@ pub async fn add_note(
     let text = required("text", &order.body.text)?;
     let version = order.body.expected_version;
     order.give(&api, Command::Note { text }, version).await
+}
+
+/// Makes one incident of this and another one; the other one goes on, this one is closed.
+#[utoipa::path(post, path = "/api/v1/incidents/{number}/merge", tag = "commands",
+    params(NumberPath, OnceHeader), request_body = Merge,
+    responses((status = 200, description = "The incident afterwards", body = Incident)))]
+pub async fn merge(
+    State(api): State<ApiState>,
+    order: Ordered<Merge>,
+) -> Result<Json<Incident>, Problem> {
+    let into = super::incidents::id(&order.body.into)?;
+    let version = order.body.expected_version;
+    order.give(&api, Command::Merge { into }, version).await
+}
+
+/// Takes alerts out of an incident into a new one.
+#[utoipa::path(post, path = "/api/v1/incidents/{number}/split", tag = "commands",
+    params(NumberPath, OnceHeader), request_body = Alerts,
+    responses((status = 200, description = "The incident afterwards", body = Incident)))]
+pub async fn split(
+    State(api): State<ApiState>,
+    order: Ordered<Alerts>,
+) -> Result<Json<Incident>, Problem> {
+    let alerts = alert_ids(&order.body.alerts)?;
+    let version = order.body.expected_version;
+    order.give(&api, Command::Split { alerts }, version).await
+}
+
+/// Takes alerts out of an incident, each into one of its own.
+#[utoipa::path(post, path = "/api/v1/incidents/{number}/unlink", tag = "commands",
+    params(NumberPath, OnceHeader), request_body = Alerts,
+    responses((status = 200, description = "The incident afterwards", body = Incident)))]
+pub async fn unlink(
+    State(api): State<ApiState>,
+    order: Ordered<Alerts>,
+) -> Result<Json<Incident>, Problem> {
+    let alerts = alert_ids(&order.body.alerts)?;
+    let version = order.body.expected_version;
+    order.give(&api, Command::Unlink { alerts }, version).await
+}
+
+/// Keeps alerts in an incident, whatever the rules say later.
+#[utoipa::path(post, path = "/api/v1/incidents/{number}/pin", tag = "commands",
+    params(NumberPath, OnceHeader), request_body = Alerts,
+    responses((status = 200, description = "The incident afterwards", body = Incident)))]
+pub async fn pin(
+    State(api): State<ApiState>,
+    order: Ordered<Alerts>,
+) -> Result<Json<Incident>, Problem> {
+    let alerts = alert_ids(&order.body.alerts)?;
+    let version = order.body.expected_version;
+    order.give(&api, Command::Pin { alerts }, version).await
+}
+
+/// Names the root cause of an incident.
+#[utoipa::path(post, path = "/api/v1/incidents/{number}/root", tag = "commands",
+    params(NumberPath, OnceHeader), request_body = Root,
+    responses((status = 200, description = "The incident afterwards", body = Incident)))]
+pub async fn root(
+    State(api): State<ApiState>,
+    order: Ordered<Root>,
+) -> Result<Json<Incident>, Problem> {
+    let ci = name("ci", &order.body.ci)?;
+    let reason = required("reason", &order.body.reason)?;
+    let version = order.body.expected_version;
+    order
+        .give(&api, Command::Root { ci, reason }, version)
+        .await
+}
+
+/// Alerts named in one command.
+const ALERTS_MAX: usize = 1_000;
+
+fn alert_ids(texts: &[String]) -> Result<Vec<AlertId>, Problem> {
+    if texts.is_empty() || texts.len() > ALERTS_MAX {
+        return Err(Problem::bad_request(format!(
+            "`alerts` must name 1 to {ALERTS_MAX} alerts"
+        )));
+    }
+    let ids = texts.iter().map(|text| {
+        let number = text.parse().ok().and_then(AlertId::new);
+        number.or_else(|| text.parse().ok()).ok_or_else(|| {
+            Problem::bad_request(format!("{text:?} in `alerts` is no alert: expected A-17"))
+        })
+    });
+    ids.collect()
 }

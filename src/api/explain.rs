@@ -9,7 +9,7 @@ use super::shapes::InputRef;
 use super::time::Time;
 use crate::core::alert::{AlertStatus, EndedBy, Late};
 use crate::core::incident::IncidentState;
-use crate::core::severity::Grade;
+use crate::core::severity::{Grade, Priority};
 use crate::core::time::Timestamp;
 use crate::store::query::Page;
 use crate::store::query::alerts::AlertView;
@@ -150,14 +150,31 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
         &view.suppressed_by,
     ));
     let grade = Grade::of_severity(incident.severity);
-    says.push(format!(
-        "Its priority is {}: the worst severity is {}, which gives impact {} and urgency {} as long as no CMDB tells \
-         what is reached.",
-        incident.priority.word(),
-        incident.severity.word(),
-        grade.impact,
-        grade.urgency
-    ));
+    if let Some(view) = &view.cause {
+        says.extend(view.cause.why.iter().map(ToString::to_string));
+    }
+    says.push(if incident.priority == Priority::P1 {
+        format!(
+            "Its priority is P1: the worst severity is {}, and a service of criticality 1 is reached.",
+            incident.severity.word()
+        )
+    } else {
+        let known = if view.cause.is_some() {
+            "since no service of criticality 1 is reached with critical severity"
+        } else {
+            "as long as no CMDB tells what is reached"
+        };
+        format!(
+            "Its priority is {}: the worst severity is {}, which gives impact {} and urgency {} {known}.",
+            incident.priority.word(),
+            incident.severity.word(),
+            grade.impact,
+            grade.urgency
+        )
+    });
+    if let Some(into) = incident.merged_into {
+        says.push(format!("It was merged into {into}."));
+    }
     says.push(state_sentence(view));
     says.extend(owner_sentence(view));
     if let Some(at) = incident.recovers_at {
@@ -170,7 +187,7 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
 }
 
 /// Explains an alert.
-pub fn alert(view: &AlertView, steps: Steps) -> Explanation {
+pub fn alert(view: &AlertView, why: Option<String>, steps: Steps) -> Explanation {
     let alert = &view.alert;
     let (id, source) = (alert.id, &view.source);
     let mut says = vec![format!(
@@ -220,6 +237,7 @@ pub fn alert(view: &AlertView, steps: Steps) -> Explanation {
         Some(incident) => format!("It last belonged to {incident}."),
         None => "It belongs to no incident.".to_owned(),
     });
+    says.extend(why);
     says.push(match (&view.ci, &view.binding) {
         (Some(ci), Some(binding)) => format!("It is about {}: {}", ci.id, binding.reason),
         (None, Some(binding)) => {

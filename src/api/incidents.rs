@@ -20,7 +20,7 @@ use crate::core::incident::StateWord;
 use crate::core::severity::{Priority, Severity};
 use crate::store::query::incidents::{IncidentFilter, IncidentView};
 use crate::store::query::timeline::Subject;
-use crate::store::query::{Listed, Page, alerts, incidents, timeline};
+use crate::store::query::{Page, alerts, incidents, timeline};
 
 /// How a path names an incident.
 const NUMBER: &str = "Its number, like INC-42 or 42";
@@ -74,15 +74,10 @@ pub async fn list(
     let params = Params::read(query.as_deref(), &FILTERS)?;
     let wanted = params.wanted(SORTING)?;
     let filter = filter(&params)?;
-    // No configuration item is known, so none can match.
-    let is_about_ci = !params.values("ci")?.is_empty() || !params.values("service")?.is_empty();
-    let listed = if is_about_ci {
-        Listed::empty()
-    } else {
-        let page = wanted.page;
-        api.read(async move |db| incidents::list(db.reader().await?.lend(), &filter, page).await)
-            .await?
-    };
+    let page = wanted.page;
+    let listed = api
+        .read(async move |db| incidents::list(db.reader().await?.lend(), &filter, page).await)
+        .await?;
     Ok(Json(wanted.list(listed, Incident::from)))
 }
 
@@ -213,6 +208,8 @@ fn filter(params: &Params) -> Result<IncidentFilter, Problem> {
         teams: params.values("team")?,
         assignees: params.values("assignee")?,
         sources: params.values("source")?,
+        cis: params.values("ci")?,
+        services: params.values("service")?,
         search: params.one("q")?.map(str::to_owned),
     })
 }

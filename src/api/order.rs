@@ -111,6 +111,41 @@ pub struct Note {
     pub(super) expected_version: Option<i64>,
 }
 
+/// Makes one incident of two.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
+    /// The number of the incident that goes on, like INC-42.
+    pub(super) into: String,
+    /// Refuse when the incident has another version.
+    #[serde(default)]
+    pub(super) expected_version: Option<i64>,
+}
+
+/// Names alerts of the incident.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    /// Their ids, like A-17; at most 1,000.
+    pub(super) alerts: Vec<String>,
+    /// Refuse when the incident has another version.
+    #[serde(default)]
+    pub(super) expected_version: Option<i64>,
+}
+
+/// Names the root cause.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// The id of the configuration item.
+    pub(super) ci: String,
+    /// Why.
+    pub(super) reason: String,
+    /// Refuse when the incident has another version.
+    #[serde(default)]
+    pub(super) expected_version: Option<i64>,
+}
+
 /// A command as it came: where to, from whom, and what.
 #[derive(Debug)]
 pub struct Ordered<B> {

@@ -35,7 +35,7 @@ const LATER: [&str; 13] = [
     "stream",
 ];
 /// Commands of the contract that are not built yet.
-const LATER_COMMANDS: [&str; 6] = ["merge", "split", "unlink", "pin", "priority", "root"];
+const LATER_COMMANDS: [&str; 1] = ["priority"];
 /// The same outside of `/api/v1`: the beginnings of paths.
 const LATER_PATHS: [&str; 1] = ["/hooks"];
 
@@ -96,6 +96,11 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::close))
         .routes(routes!(commands::reopen))
         .routes(routes!(commands::add_note))
+        .routes(routes!(commands::merge))
+        .routes(routes!(commands::split))
+        .routes(routes!(commands::unlink))
+        .routes(routes!(commands::pin))
+        .routes(routes!(commands::root))
         .routes(routes!(sources::try_message))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(cmdb::bind_check))

@@ -11,11 +11,13 @@ use utoipa::ToSchema;
 use super::time::Time;
 use crate::core::alert::{AlertStatus, Late};
 use crate::core::cmdb::ci::Ci;
+use crate::core::correlate::cause;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::IncidentState;
-use crate::core::severity::Grade;
+use crate::core::severity::{Grade, Priority};
 use crate::core::time::Timestamp;
 use crate::store::query::alerts::{AlertView, BindingView};
+use crate::store::query::causes::CauseView;
 use crate::store::query::cmdb::CiName;
 use crate::store::query::incidents::IncidentView;
 use crate::store::query::timeline::{InputView, TimelineView};
@@ -241,7 +243,23 @@ pub struct RootCause {
     /// Whether no alert of the item itself was received.
     inferred: bool,
     /// Why.
-    why: Vec<&'static str>,
+    why: Vec<String>,
+    /// The next best, if there are any.
+    others: Vec<RootCandidate>,
+}
+
+/// Another condition that may explain an incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RootCandidate {
+    /// The configuration item.
+    ci: Option<CiRef>,
+    /// The alert.
+    #[schema(example = "A-18")]
+    alert: Option<String>,
+    /// How sure that is: 0 to 1.
+    score: f64,
+    /// Whether no alert of the item itself was received.
+    inferred: bool,
 }
 
 /// How many alerts an incident has.
@@ -410,12 +428,20 @@ impl From<IncidentView> for Incident {
             state: incident.state.word().word(),
             kind: "incident",
             priority: incident.priority.word(),
-            impact: grade.impact,
+            impact: if incident.priority == Priority::P1 {
+                1
+            } else {
+                grade.impact
+            },
             urgency: grade.urgency,
             title: view.title,
-            root_cause: RootCause::first(view.first_alert, incident.total),
-            services: Vec::new(),
-            cis: 0,
+            root_cause: RootCause::of(view.cause.as_ref(), view.first_alert, incident.total),
+            services: view
+                .cause
+                .as_ref()
+                .map(CauseView::services)
+                .unwrap_or_default(),
+            cis: view.cause.as_ref().map_or(0, |view| view.cause.cis),
             alerts: AlertCounts {
                 firing: incident.firing,
                 resolved: incident.total.saturating_sub(incident.firing),
@@ -438,7 +464,7 @@ impl From<IncidentView> for Incident {
             tickets: Vec::new(),
             flapping: false,
             suppressed_by: view.suppressed_by,
-            merged_into: None,
+            merged_into: incident.merged_into.as_ref().map(IncidentId::to_string),
             version: incident.version,
             severity: incident.severity.word(),
             previous: incident.previous.as_ref().map(IncidentId::to_string),
@@ -453,6 +479,26 @@ impl From<IncidentView> for Incident {
 }
 
 impl RootCause {
+    /// The judgement, or, as long as nothing is known but alerts, the first of them.
+    fn of(cause: Option<&CauseView>, first: Option<AlertId>, total: u32) -> Self {
+        let roots = cause.map(|view| (view, view.cause.roots.split_first()));
+        let Some((view, Some((best, others)))) = roots else {
+            return Self::first(first, total);
+        };
+        let best = RootCandidate::of(view, best);
+        Self {
+            ci: best.ci,
+            alert: best.alert,
+            score: best.score,
+            inferred: best.inferred,
+            why: view.cause.why.iter().map(ToString::to_string).collect(),
+            others: others
+                .iter()
+                .map(|root| RootCandidate::of(view, root))
+                .collect(),
+        }
+    }
+
     /// Without a graph the alert that came first explains the rest.
     fn first(alert: Option<AlertId>, total: u32) -> Self {
         let why = if total > 1 {
@@ -465,7 +511,29 @@ impl RootCause {
             alert: alert.as_ref().map(AlertId::to_string),
             score: 1.0,
             inferred: false,
-            why: vec![why],
+            why: vec![why.to_owned()],
+            others: Vec::new(),
+        }
+    }
+}
+
+impl RootCandidate {
+    fn of(view: &CauseView, root: &cause::RootCandidate) -> Self {
+        Self {
+            ci: root.ci.and_then(|ci| view.cis.get(&ci)).map(CiRef::of),
+            alert: root.alert.as_ref().map(AlertId::to_string),
+            score: f64::from(root.score) / 10_000.0,
+            inferred: root.is_inferred,
+        }
+    }
+}
+
+impl CiRef {
+    fn of(ci: &CiName) -> Self {
+        Self {
+            id: ci.id.clone(),
+            name: ci.name.clone(),
+            class: ci.class.clone(),
         }
     }
 }

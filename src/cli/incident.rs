@@ -103,6 +103,44 @@ enum Action {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Make one incident of this and another one; the other one goes on
+    #[command(after_help = "Example:\n  watchbell incident 43 merge 42")]
+    Merge {
+        /// The incident that goes on
+        #[arg(value_name = "INTO")]
+        into: String,
+    },
+    /// Take alerts out into a new incident
+    #[command(after_help = "Example:\n  watchbell incident 42 split A-17 A-18")]
+    Split {
+        /// The alerts
+        #[arg(value_name = "ALERT", required = true)]
+        alerts: Vec<String>,
+    },
+    /// Take alerts out, each into an incident of its own
+    #[command(after_help = "Example:\n  watchbell incident 42 unlink A-17")]
+    Unlink {
+        /// The alerts
+        #[arg(value_name = "ALERT", required = true)]
+        alerts: Vec<String>,
+    },
+    /// Keep alerts in it, whatever the rules say later
+    #[command(after_help = "Example:\n  watchbell incident 42 pin A-17")]
+    Pin {
+        /// The alerts
+        #[arg(value_name = "ALERT", required = true)]
+        alerts: Vec<String>,
+    },
+    /// Name the root cause
+    #[command(after_help = "Example:\n  watchbell incident 42 root sw-a1 \"seen on site\"")]
+    Root {
+        /// The id of the configuration item
+        #[arg(value_name = "CI")]
+        ci: String,
+        /// Why
+        #[arg(value_name = "REASON")]
+        reason: String,
+    },
     /// Write something down
     #[command(after_help = "Example:\n  watchbell incident 42 note \"vendor case 4711\"")]
     Note {
@@ -129,6 +167,11 @@ impl Action {
             Self::Resolve { note } => ("resolve", json!({ "note": note })),
             Self::Close => ("close", json!({})),
             Self::Reopen { reason } => ("reopen", json!({ "reason": reason })),
+            Self::Merge { into } => ("merge", json!({ "into": into })),
+            Self::Split { alerts } => ("split", json!({ "alerts": alerts })),
+            Self::Unlink { alerts } => ("unlink", json!({ "alerts": alerts })),
+            Self::Pin { alerts } => ("pin", json!({ "alerts": alerts })),
+            Self::Root { ci, reason } => ("root", json!({ "ci": ci, "reason": reason })),
             Self::Note { text } => ("notes", json!({ "text": text })),
         };
         let mut fields = match body {

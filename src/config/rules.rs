@@ -11,7 +11,7 @@ use crate::config::units::show_duration;
 use crate::core::heartbeat::{Feed, HeartbeatRule};
 use crate::core::limits;
 use crate::core::observation::{AlertText, clean_pairs};
-use crate::core::rules::{CorrelationRules, Rules, SourceRules};
+use crate::core::rules::{Rules, SourceRules};
 use crate::core::severity::Severity;
 use crate::core::time::Span;
 
@@ -21,7 +21,7 @@ pub fn rules(settings: &Settings) -> Rules {
     let heartbeats = settings.heartbeats.iter().map(heartbeat_rule);
     let silences = settings.sources.iter().filter_map(silence_rule);
     Rules {
-        correlation: CorrelationRules::default(),
+        correlation: settings.correlation.clone(),
         sources: settings.sources.iter().map(named).collect(),
         incident: settings.incident,
         heartbeats: heartbeats.chain(silences).collect(),

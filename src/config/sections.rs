@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use smol_str::SmolStr;
+
 use crate::config::Env;
 use crate::config::error::Complaint;
 use crate::config::heartbeats;
@@ -15,7 +17,7 @@ use crate::config::settings::{
 };
 use crate::config::values::{self, FOREVER};
 use crate::config::{cmdb, sources};
-use crate::core::rules::{IncidentRules, SettleRules};
+use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
@@ -72,6 +74,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         heartbeats,
         incident: incident(&mut root),
         settle: settle(&mut root),
+        correlation: correlation(&mut root),
         cmdb,
         imports,
         retention: retention(&mut root),
@@ -278,6 +281,26 @@ fn settle(root: &mut TableReader<'_>) -> SettleRules {
     });
     table.finish();
     SettleRules(waits)
+}
+
+fn correlation(root: &mut TableReader<'_>) -> CorrelationRules {
+    let Some(mut table) = root.table("correlation") else {
+        return CorrelationRules::default();
+    };
+    let percent = table.required("threshold_percent", values::count(1..=100));
+    let rules = CorrelationRules {
+        threshold: percent.unwrap_or_default().saturating_mul(100),
+        keeps_environments_apart: table
+            .required("environments_apart", values::flag)
+            .unwrap_or_default(),
+        separate_by: table
+            .list("separate_by", values::text)
+            .into_iter()
+            .map(SmolStr::from)
+            .collect(),
+    };
+    table.finish();
+    rules
 }
 
 fn retention(root: &mut TableReader<'_>) -> RetentionSettings {

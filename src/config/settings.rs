@@ -14,7 +14,7 @@ use url::Url;
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
-use crate::core::rules::{CmdbRules, IncidentRules, SettleRules};
+use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Severity;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
     pub settle: SettleRules,
+    /// `[correlation]`: what belongs together.
+    pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
     /// `[[cmdb.import]]`: inventories that are read again and again.

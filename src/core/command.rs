@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::EndedBy;
+use crate::core::correlate::people;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
@@ -78,6 +79,7 @@ fn check<'a>(
     }
     permit(&incident.state, &given.command)?;
     match given.command {
+        Command::Reopen { .. } if incident.merged_into.is_some() => Err(Reason::AlreadyMerged),
         Command::Reopen { .. } if is_continued(world, incident.id) => Err(Reason::AlreadyContinued),
         Command::Acknowledge { until: Some(until) }
         | Command::Hold {
@@ -92,6 +94,13 @@ fn check<'a>(
         | Command::Close
         | Command::Reopen { .. }
         | Command::Note { .. } => Ok(incident),
+        Command::Merge { .. }
+        | Command::Split { .. }
+        | Command::Unlink { .. }
+        | Command::Pin { .. }
+        | Command::Root { .. } => {
+            people::check(world, incident.id, &given.command).map(|()| incident)
+        }
     }
 }
 
@@ -162,10 +171,53 @@ fn carry_out(
         | Command::Start
         | Command::Hold { .. }
         | Command::Resume) => move_forward(&mut draft, id, work),
+        order @ (Command::Merge { .. }
+        | Command::Split { .. }
+        | Command::Unlink { .. }
+        | Command::Pin { .. }
+        | Command::Root { .. }) => regroup(&mut draft, id, order),
     };
     say(&mut draft, id, reason, given, note);
     draft.decision.reason = reason;
     draft.finish()
+}
+
+/// The commands about what belongs together.
+fn regroup(draft: &mut Draft<'_>, id: IncidentId, order: &Command) -> (Reason, Option<Arc<str>>) {
+    draft.touch(id);
+    match order {
+        Command::Merge { into } => {
+            let note = draft.merge_by_person(id, *into);
+            (Reason::MergedByPerson, Some(note))
+        }
+        Command::Split { alerts } => {
+            let note = draft.split_by_person(id, alerts, false);
+            (Reason::SplitByPerson, Some(note))
+        }
+        Command::Unlink { alerts } => {
+            let note = draft.split_by_person(id, alerts, true);
+            (Reason::UnlinkedByPerson, Some(note))
+        }
+        Command::Pin { alerts } => (Reason::PinnedByPerson, Some(draft.pin_by_person(alerts))),
+        Command::Root { ci, reason } => {
+            if let Some(number) = draft.world.state.graph().find(ci) {
+                draft.root_by_person(id, number);
+            }
+            (
+                Reason::RootNamedByPerson,
+                Some(format!("{ci}: {reason}").into()),
+            )
+        }
+        Command::Acknowledge { .. }
+        | Command::Assign { .. }
+        | Command::Start
+        | Command::Hold { .. }
+        | Command::Resume
+        | Command::Resolve { .. }
+        | Command::Close
+        | Command::Reopen { .. }
+        | Command::Note { .. } => (Reason::NoteAdded, None),
+    }
 }
 
 /// The commands that only move an open incident from state to state.
@@ -194,6 +246,11 @@ fn move_forward(
         | Command::Resolve { .. }
         | Command::Close
         | Command::Reopen { .. }
+        | Command::Merge { .. }
+        | Command::Split { .. }
+        | Command::Unlink { .. }
+        | Command::Pin { .. }
+        | Command::Root { .. }
         | Command::Note { .. } => (IncidentState::InProgress, Reason::WorkStarted, None),
     };
     enter(draft, id, state);

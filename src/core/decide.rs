@@ -40,7 +40,7 @@ pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed)
         Input::SilencesSwept(sweep) => silence::decide_sweep(world, sweep, now, ids),
         Input::ChangeRecorded(record) => correlate::record_change(world, record, now),
         Input::CmdbImported(imported) => rebind::import(world, imported),
-        Input::AlertsRebound(alerts) => rebind::compare(world, alerts, ids),
+        Input::AlertsRebound(alerts) => rebind::compare(world, alerts, now, ids),
         Input::DeadlineReached => deadline::decide_due(world, now, ids),
         Input::Started => {
             let mut decision = Decision::because(Reason::Started);

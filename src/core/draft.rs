@@ -143,6 +143,7 @@ impl<'a> Draft<'a> {
             }
             return;
         }
+        let last = last.filter(|id| self.goes_on(alert.id, *id));
         let id = self.place(alert, text, last);
         if self.provisional.take() == Some(id) {
             self.open(alert, title);

@@ -284,6 +284,14 @@ pub fn permit(state: &IncidentState, command: &Command) -> Result<(), Reason> {
         (Command::Hold { .. }, OnHold { .. }) => Err(Reason::AlreadyOnHold),
         (Command::Resume, OnHold { .. }) => Ok(()),
         (Command::Resume, New | Acknowledged { .. } | InProgress) => Err(Reason::NotOnHold),
-        (Command::Resolve { .. }, New | Acknowledged { .. } | InProgress | OnHold { .. }) => Ok(()),
+        (
+            Command::Resolve { .. }
+            | Command::Merge { .. }
+            | Command::Split { .. }
+            | Command::Unlink { .. }
+            | Command::Pin { .. }
+            | Command::Root { .. },
+            New | Acknowledged { .. } | InProgress | OnHold { .. },
+        ) => Ok(()),
     }
 }

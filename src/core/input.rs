@@ -205,6 +205,33 @@ pub enum Command {
         #[serde(default)]
         reason: Option<Box<str>>,
     },
+    /// Make one incident of this and another one; the other one goes on.
+    Merge {
+        /// The incident that goes on.
+        into: IncidentId,
+    },
+    /// Take alerts out into a new incident.
+    Split {
+        /// Which.
+        alerts: Vec<AlertId>,
+    },
+    /// Take alerts out, each into an incident of its own.
+    Unlink {
+        /// Which.
+        alerts: Vec<AlertId>,
+    },
+    /// Keep alerts where they are.
+    Pin {
+        /// Which.
+        alerts: Vec<AlertId>,
+    },
+    /// Name the root cause.
+    Root {
+        /// The CI's id.
+        ci: SmolStr,
+        /// Why.
+        reason: Box<str>,
+    },
     /// Say something.
     Note {
         /// What.

@@ -70,6 +70,11 @@ pub(super) fn decide_past(
         | Command::Hold { .. }
         | Command::Resume
         | Command::Resolve { .. }
+        | Command::Merge { .. }
+        | Command::Split { .. }
+        | Command::Unlink { .. }
+        | Command::Pin { .. }
+        | Command::Root { .. }
         | Command::Close => Decision::refused(Reason::AlreadyClosed),
     }
 }

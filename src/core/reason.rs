@@ -107,6 +107,11 @@ reasons! {
     SilenceMade = "silence_made", "A person made a silence.";
     SilenceChanged = "silence_changed", "A person changed the end or the comment of a silence.";
     SilenceExpired = "silence_expired", "A person ended a silence.";
+    MergedByPerson = "merged_by_person", "A person merged the incident into another one, which goes on.";
+    SplitByPerson = "split_by_person", "A person took alerts out of the incident into a new one.";
+    UnlinkedByPerson = "unlinked_by_person", "A person took alerts out of the incident, each into one of its own.";
+    PinnedByPerson = "pinned_by_person", "A person pinned alerts to the incident; no rule moves them.";
+    RootNamedByPerson = "root_named_by_person", "A person named the root cause.";
     // Why something was refused.
     UnknownIncident = "unknown_incident", "There is no such incident, or it was closed for good.";
     StaleVersion = "stale_version", "The incident has changed since the expected version; read it again.";
@@ -125,6 +130,12 @@ reasons! {
     TooManySilences = "too_many_silences", "There are as many silences as can be held; expire some, or let one match more.";
     StaleCmdb = "stale_cmdb", "The CMDB has changed since the import was compared with it; it is compared again.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
+    SameIncident = "same_incident", "An incident cannot be merged into itself.";
+    MergeIntoClosed = "merge_into_closed", "The other incident is not open; reopen it first.";
+    AlreadyMerged = "already_merged", "The incident was merged into another one; use that one.";
+    NotAMember = "not_a_member", "At least one of the alerts does not belong to the incident, or none was named.";
+    NothingLeft = "nothing_left", "No alert would be left in the incident.";
+    UnknownCi = "unknown_ci", "The CMDB holds no configuration item of that id.";
 }
 
 impl Reason {

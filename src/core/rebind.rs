@@ -10,9 +10,12 @@ use crate::core::alert::Alert;
 use crate::core::bind::{Binding, Subject, bind};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
+use crate::core::draft::Draft;
 use crate::core::ids::IdFeed;
 use crate::core::input::{CmdbImported, Rebound};
+use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
+use crate::core::time::Timestamp;
 
 /// Makes an import true, unless the CMDB has changed since it was compared.
 pub(super) fn import(world: World<'_>, imported: &CmdbImported) -> Decision {
@@ -25,8 +28,13 @@ pub(super) fn import(world: World<'_>, imported: &CmdbImported) -> Decision {
 }
 
 /// Looks again for the CIs of these alerts; writes only what came out differently.
-pub(super) fn compare(world: World<'_>, alerts: &[Rebound], ids: &mut IdFeed) -> Decision {
-    let mut decision = Decision::because(Reason::AlertsRebound);
+pub(super) fn compare(
+    world: World<'_>,
+    alerts: &[Rebound],
+    now: Timestamp,
+    ids: &mut IdFeed,
+) -> Decision {
+    let mut draft = Draft::new(world, now, ids, Reason::AlertsRebound);
     for rebound in alerts {
         let Some(alert) = world.state.alert(rebound.alert) else {
             continue;
@@ -43,37 +51,34 @@ pub(super) fn compare(world: World<'_>, alerts: &[Rebound], ids: &mut IdFeed) ->
             continue;
         }
         if binding.ci != alert.ci {
-            change(world, &mut decision, ids, alert, &binding);
+            change(&mut draft, rebound, alert, &binding);
         }
-        decision.change(Change::AlertBound {
+        draft.decision.change(Change::AlertBound {
             alert: alert.id,
             binding: Arc::new(binding),
         });
     }
-    decision
+    draft.finish()
 }
 
-fn change(
-    world: World<'_>,
-    decision: &mut Decision,
-    ids: &mut IdFeed,
-    alert: &Alert,
-    binding: &Binding,
-) {
-    let name = |ci| {
-        world
-            .state
-            .graph()
-            .ci(ci)
-            .map_or("no longer known", |ci| ci.id.as_str())
-    };
+fn change(draft: &mut Draft<'_>, rebound: &Rebound, alert: &Alert, binding: &Binding) {
+    let graph = draft.world.state.graph();
+    let name = |ci| graph.ci(ci).map_or("no longer known", |ci| ci.id.as_str());
     let before = alert.ci.map_or("no CI", name);
     let after = binding.ci.map_or("no CI", name);
-    let incident = alert.incident.and_then(|id| world.state.incident(id));
-    let entry = decision.entry(ids, incident, Some(alert.id), Reason::BindingChanged);
+    let entry = draft.say(alert.incident, Some(alert.id), Reason::BindingChanged);
     entry.note = Some(format!("{before} to {after}").into());
-    decision.change(Change::AlertChanged(Alert {
+    let alert = Alert {
         ci: binding.ci,
         ..alert.clone()
-    }));
+    };
+    draft.put_alert(alert.clone());
+    if alert.is_firing() {
+        let text = AlertText {
+            labels: rebound.labels.clone(),
+            annotations: rebound.annotations.clone(),
+            ..AlertText::default()
+        };
+        draft.place_anew(&alert, &text);
+    }
 }

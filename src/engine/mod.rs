@@ -50,6 +50,8 @@ use sweep::Sweeps;
 pub type Decode =
     Arc<dyn Fn(&NewInput, Timestamp) -> Result<Vec<Observation>, Undecodable> + Send + Sync>;
 
+/// Marks an input that records a change; the body is a [`crate::core::input::ChangeRecord`] as JSON.
+pub const CHANGE: &str = "application/x-watchbell-change+json";
 /// Inputs read from the log at once when the engine is behind.
 const INPUTS_PER_READ: i64 = 64;
 /// Deadline decisions for one input of that kind.
@@ -573,6 +575,7 @@ fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
     Some(match (input.kind, mark) {
         (InputKind::Command, Some(cmdb::IMPORT)) => Input::CmdbImported(read_json(seq, input)?),
         (InputKind::Command, Some(handle::SILENCE)) => Input::SilenceGiven(read_json(seq, input)?),
+        (InputKind::Command, Some(CHANGE)) => Input::ChangeRecorded(read_json(seq, input)?),
         (InputKind::Poll, Some(rebind::REBIND)) => Input::AlertsRebound(read_json(seq, input)?),
         (InputKind::Poll, Some(sweep::SWEEP)) => Input::SilencesSwept(read_json(seq, input)?),
         (InputKind::Poll, _) => Input::SourcePolled(read_json(seq, input)?),

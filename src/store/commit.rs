@@ -3,7 +3,7 @@
 //! Of several changes to one record only the last is written. Must not decide anything, and must know every
 //! [`Change`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -19,6 +19,7 @@ use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
 use super::dead_letters::NewDeadLetter;
+use super::forest::ForestBatch;
 use super::heartbeats;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
@@ -40,7 +41,9 @@ pub struct Batch {
     incidents: BTreeMap<IncidentId, (Incident, Option<SmolStr>)>,
     titles: BTreeMap<IncidentId, SmolStr>,
     forgotten_incidents: Vec<IncidentId>,
+    moved: BTreeSet<(IncidentId, AlertId)>,
     joins: Vec<(IncidentId, AlertId, Timestamp)>,
+    forest: ForestBatch,
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     silences: SilenceRows,
@@ -100,6 +103,7 @@ impl Batch {
                     alert,
                     at,
                 } => self.joins.push((incident, alert, at)),
+                Change::AlertMoved { incident, alert } => self.move_away((incident, alert)),
                 Change::AlertLeft {
                     incident,
                     alert,
@@ -113,12 +117,14 @@ impl Batch {
                     self.heartbeats.insert(name, Some(heartbeat));
                 }
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.insert(name, None)),
-                // Not stored yet: nothing makes it before it is.
-                Change::CauseChanged { .. }
-                | Change::AlertMoved { .. }
-                | Change::NodeChanged(_)
-                | Change::NodeForgotten(_)
-                | Change::ChangeNoted { .. } => {}
+                Change::NodeChanged(node) => self.forest.node(node),
+                Change::NodeForgotten(id) => self.forest.forget(id),
+                Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
+                Change::ChangeNoted {
+                    ci,
+                    change,
+                    summary,
+                } => self.forest.change(ci, change, summary),
                 // Both are found again at the next start.
                 Change::DeadlinesTaken(_) | Change::Started(_) => {}
             }
@@ -137,6 +143,15 @@ impl Batch {
         &self.letters
     }
 
+    /// Forgets that an alert was in an incident.
+    fn move_away(&mut self, pair: (IncidentId, AlertId)) {
+        self.joins
+            .retain(|&(incident, alert, _)| (incident, alert) != pair);
+        self.leaves
+            .retain(|&(incident, alert, _)| (incident, alert) != pair);
+        self.moved.insert(pair);
+    }
+
     /// How many rows it will write; the engine stops filling a batch by this.
     pub fn row_count(&self) -> usize {
         self.alerts.len()
@@ -147,6 +162,8 @@ impl Batch {
             + self.incidents.len()
             + self.entries.len()
             + self.joins.len()
+            + self.moved.len()
+            + self.forest.row_count()
             + self.silences.row_count()
             + self.heartbeats.len()
             + self.letters.len()
@@ -183,6 +200,11 @@ impl Batch {
         for rows in chunks(&incidents) {
             upsert_incidents(tx.lend(), partition, rows).await?;
         }
+        for &(incident, alert) in &self.moved {
+            on!(tx.lend(), c => sqlx::query("DELETE FROM incident_alert WHERE incident = $1 AND alert = $2")
+                .bind(incident.get()).bind(alert.get()).execute(c).await.map(drop))?;
+        }
+        self.forest.write(tx, partition).await?;
         for rows in chunks(&self.joins) {
             insert_joins(tx.lend(), partition, rows).await?;
         }
@@ -426,7 +448,7 @@ async fn upsert_incidents(
         let mut query = QueryBuilder::new(
             "INSERT INTO incident (id, partition, state, state_until, hold_reason, severity, priority, firing, total, \
              opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, assignee, team, \
-             version, title, is_forgotten, settles_since, announce_at, announced_at, joined_at) ",
+             version, merged_into, title, is_forgotten, settles_since, announce_at, announced_at, joined_at) ",
         );
         query.push_values(rows, |mut row, (incident, title)| {
             let (state_until, hold_reason) = state_columns(&incident.state);
@@ -450,6 +472,7 @@ async fn upsert_incidents(
                 .push_bind(owner.and_then(|owner| owner.assignee.as_deref()))
                 .push_bind(owner.and_then(|owner| owner.team.as_deref()))
                 .push_bind(incident.version)
+                .push_bind(incident.merged_into.map(IncidentId::get))
                 .push_bind(title.as_deref())
                 .push_bind(false)
                 .push_bind(incident.settles_since.map(Timestamp::as_millis))
@@ -463,7 +486,7 @@ async fn upsert_incidents(
              firing = excluded.firing, total = excluded.total, acknowledged_at = excluded.acknowledged_at, \
              resolved_at = excluded.resolved_at, closed_at = excluded.closed_at, recovers_at = excluded.recovers_at, \
              reopen_count = excluded.reopen_count, assignee = excluded.assignee, team = excluded.team, \
-             version = excluded.version, title = COALESCE(excluded.title, incident.title), \
+             version = excluded.version, merged_into = excluded.merged_into, title = COALESCE(excluded.title, incident.title), \
              settles_since = excluded.settles_since, announce_at = excluded.announce_at, \
              announced_at = excluded.announced_at, joined_at = excluded.joined_at",
         );

@@ -13,6 +13,7 @@ pub mod commit;
 pub mod dead_letters;
 pub(crate) mod dialect;
 pub mod error;
+mod forest;
 mod heartbeats;
 pub mod inbox;
 pub mod inspect;
@@ -231,6 +232,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "silences", include_str!("schema/0005_silences.sql")),
     (3, "heartbeats", include_str!("schema/0003_heartbeats.sql")),
     (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
+    (
+        7,
+        "correlation",
+        include_str!("schema/0007_correlation.sql"),
+    ),
     (9, "settle", include_str!("schema/0009_settle.sql")),
 ];
 

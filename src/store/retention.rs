@@ -103,6 +103,10 @@ async fn delete_incidents(
         for sql in [
             "DELETE FROM timeline WHERE incident = $1",
             "DELETE FROM incident_alert WHERE incident = $1",
+            "DELETE FROM node_alert WHERE node IN (SELECT id FROM node WHERE incident = $1 AND is_forgotten)",
+            "DELETE FROM node WHERE incident = $1 AND is_forgotten",
+            "DELETE FROM incident_cause WHERE incident = $1",
+            "DELETE FROM incident_service WHERE incident = $1",
             "DELETE FROM incident WHERE id = $1",
         ] {
             on!(tx.lend(), c => sqlx::query(sql).bind(incident).execute(c).await.map(drop))?;

@@ -173,6 +173,7 @@ row! {
         recovers_at: Option<i64>,
         reopen_count: i64,
         previous: Option<i64>,
+        merged_into: Option<i64>,
         assignee: Option<String>,
         team: Option<String>,
         version: i64,
@@ -185,7 +186,7 @@ row! {
 
 /// The columns of [`IncidentRow`], in its order.
 pub(super) const INCIDENT_COLUMNS: &str = "id, state, state_until, hold_reason, severity, priority, firing, total, \
-    opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, assignee, team, version, \
+    opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, merged_into, assignee, team, version, \
     settles_since, announce_at, announced_at, joined_at";
 
 impl IncidentRow {
@@ -232,7 +233,7 @@ impl IncidentRow {
             joined_at: self.joined_at.map(Timestamp::from_millis),
             reopen_count: number("incident", "reopen_count", self.reopen_count)?,
             previous: self.previous.map(incident_id).transpose()?,
-            merged_into: None,
+            merged_into: self.merged_into.map(incident_id).transpose()?,
             owner: (owner != Owner::default()).then(|| owner.into()),
             version: self.version,
         })

@@ -9,6 +9,7 @@ use watchbell::core::cmdb::reconcile::first_difference;
 use watchbell::core::cmdb::record::{CiRecord, Picture};
 use watchbell::core::decision::Decision;
 use watchbell::core::ids::{IncidentId, SilenceId};
+use watchbell::core::incident::Incident;
 use watchbell::core::input::{
     ChangeRecord, CmdbImported, Command, CommandGiven, IdempotencyKey, Input, Rebound,
 };
@@ -18,7 +19,8 @@ use watchbell::core::silence::SILENCES_MAX;
 use watchbell::core::time::Span;
 
 use crate::silences::wanted;
-use crate::support::claim::firing;
+use crate::support::claim::{firing, resolved};
+use crate::support::estate::Estate;
 use crate::support::world::Bench;
 
 #[test]
@@ -29,6 +31,7 @@ fn every_reason_is_met() {
         late_messages,
         correlation,
         cmdb,
+        stragglers,
         time_alone,
         polls,
         people,
@@ -95,13 +98,93 @@ fn cmdb() -> Bench {
     bench
 }
 
+/// A switch with four machines: symptoms first, the cause later, and what people make of it.
 fn correlation() -> Bench {
+    let mut estate = Estate::new().ci("sw1", "switch").ci("nas9", "storage");
+    for vm in 1..=4 {
+        let id = format!("vm{vm}");
+        estate = estate.ci(&id, "vm").on(&id, "sw1");
+    }
     let mut bench = Bench::new();
-    bench.happen(&Input::ChangeRecorded(ChangeRecord {
-        id: "CHG-1".into(),
-        ci: "sw1".into(),
-        summary: "New firmware".into(),
-    }));
+    bench.state.change_graph(&estate.difference);
+    bench.ledger.start_with(&estate.difference);
+    bench
+        .at("10:00")
+        .happen(&Input::ChangeRecorded(ChangeRecord {
+            id: "CHG-1".into(),
+            ci: "sw1".into(),
+            summary: "New firmware".into(),
+        }));
+    let down = |name: &str| {
+        firing(name)
+            .labelled(&[("alertname", "InstanceDown"), ("ci", name)])
+            .severity(Severity::Critical)
+    };
+    bench.hear(down("vm1"));
+    bench.hear(down("vm2"));
+    bench.hear(down("sw1"));
+    bench.hear(down("vm3"));
+    bench.hear(down("vm4"));
+    bench.hear(down("nas9"));
+    let id = |bench: &Bench, name: &str| bench.alert(name).id;
+    let incident = bench.alert("vm1").incident.unwrap().get();
+    let nas = bench.alert("nas9").incident.unwrap().get();
+    let into = bench.alert("vm1").incident.unwrap();
+    bench.command(incident, Command::Merge { into });
+    let all = ["vm1", "vm2", "vm3", "vm4", "sw1"].map(|name| id(&bench, name));
+    bench.command(
+        incident,
+        Command::Split {
+            alerts: all.to_vec(),
+        },
+    );
+    bench.command(
+        nas,
+        Command::Split {
+            alerts: all.to_vec(),
+        },
+    );
+    let alerts = vec![id(&bench, "vm4")];
+    bench.command(incident, Command::Split { alerts });
+    let alerts = vec![id(&bench, "vm3")];
+    bench.command(incident, Command::Unlink { alerts });
+    let alerts = vec![id(&bench, "vm1")];
+    bench.command(incident, Command::Pin { alerts });
+    let root = |ci: &str| Command::Root {
+        ci: ci.into(),
+        reason: "seen on site".into(),
+    };
+    bench.command(incident, root("ghost"));
+    bench.command(incident, root("vm2"));
+    let into = bench.alert("vm1").incident.unwrap();
+    bench.command(nas, Command::Merge { into });
+    bench.command(nas, Command::Reopen { reason: None });
+    let is_merged = |it: &&Incident| it.merged_into.is_some();
+    let into = bench.state.incidents().find(is_merged).unwrap().id;
+    bench.command(incident, Command::Merge { into });
+    bench
+}
+
+/// A crowd that is over but for one.
+fn stragglers() -> Bench {
+    let mut estate = Estate::new().ci("sw1", "switch");
+    let names: Vec<String> = (1..=30).map(|vm| format!("vm{vm}")).collect();
+    for name in &names {
+        estate = estate.ci(name, "vm").on(name, "sw1");
+    }
+    let mut bench = Bench::new();
+    bench.state.change_graph(&estate.difference);
+    bench.ledger.start_with(&estate.difference);
+    bench.at("10:00");
+    let down = |name: &str| firing(name).labelled(&[("alertname", "InstanceDown"), ("ci", name)]);
+    for name in names.iter().map(String::as_str).chain(["sw1"]) {
+        bench.hear(down(name));
+    }
+    for name in names.iter().map(String::as_str).skip(1).chain(["sw1"]) {
+        bench.hear(resolved(name));
+    }
+    bench.at("10:20");
+    // Late messages of one machine move it from where it was to where it belongs.
     bench
 }
 

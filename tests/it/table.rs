@@ -113,6 +113,22 @@ fn commands(bench: &Bench) -> Vec<(&'static str, Command)> {
                 text: "seen".into(),
             },
         ),
+        (
+            "merge",
+            Command::Merge {
+                into: watchbell::core::ids::IncidentId::new(1).unwrap(),
+            },
+        ),
+        ("split", Command::Split { alerts: Vec::new() }),
+        ("unlink", Command::Unlink { alerts: Vec::new() }),
+        ("pin", Command::Pin { alerts: Vec::new() }),
+        (
+            "root",
+            Command::Root {
+                ci: "ghost".into(),
+                reason: "seen".into(),
+            },
+        ),
     ];
     for (_, command) in &all {
         // A new command does not compile until it is named here, and then it belongs into the list above.
@@ -125,7 +141,12 @@ fn commands(bench: &Bench) -> Vec<(&'static str, Command)> {
             | Command::Resolve { .. }
             | Command::Close
             | Command::Reopen { .. }
-            | Command::Note { .. } => {}
+            | Command::Note { .. }
+            | Command::Merge { .. }
+            | Command::Split { .. }
+            | Command::Unlink { .. }
+            | Command::Pin { .. }
+            | Command::Root { .. } => {}
         }
     }
     all

@@ -4,6 +4,8 @@
 //! Cycles are normal. Must not walk by itself, and must not fail: relations to unknown CIs and to oneself are
 //! dropped and counted by [`Graph::apply`].
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -54,6 +56,7 @@ pub struct Graph {
     by_id: HashMap<SmolStr, CiNumber, foldhash::fast::FixedState>,
     index: Index,
     relation_count: usize,
+    links: BTreeSet<CiNumber>,
     version: u64,
 }
 
@@ -102,6 +105,11 @@ impl Graph {
     /// What depends on a CI, by number.
     pub fn dependents(&self, number: CiNumber) -> &[Edge] {
         self.slot(number).map_or(&[], |slot| &slot.dependents)
+    }
+
+    /// The CIs that are links between sites, by number.
+    pub fn links(&self) -> impl Iterator<Item = CiNumber> {
+        self.links.iter().copied()
     }
 
     /// How many CIs there are.
@@ -160,6 +168,11 @@ impl Graph {
             return;
         };
         let id = ci.id.clone();
+        if is_link(&ci.class) {
+            self.links.insert(number);
+        } else {
+            self.links.remove(&number);
+        }
         match place {
             Some(slot) => {
                 self.index.remove(&slot.ci);
@@ -186,6 +199,7 @@ impl Graph {
             return;
         };
         self.by_id.remove(&slot.ci.id);
+        self.links.remove(&number);
         self.index.remove(&slot.ci);
         for edge in &slot.providers {
             if let Some(other) = self.slot_mut(edge.ci) {
@@ -230,6 +244,14 @@ impl Graph {
             self.relation_count = self.relation_count.saturating_sub(1);
         }
     }
+}
+
+/// Whether a CI of that class carries traffic between sites.
+fn is_link(class: &str) -> bool {
+    class == "link"
+        || ["wan", "circuit", "mpls", "leased"]
+            .iter()
+            .any(|word| class.contains(word))
 }
 
 fn edge(relation: &Relation, ci: CiNumber) -> Edge {

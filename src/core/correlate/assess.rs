@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::correlate::cause::{Cause, RootCandidate, SERVICES_MAX};
 use crate::core::correlate::node::{Node, NodeId};
+use crate::core::correlate::people::force;
 use crate::core::correlate::reached::services_reached;
 use crate::core::correlate::weight::{ONE, times};
 use crate::core::correlate::words;
@@ -56,7 +57,7 @@ impl Draft<'_> {
             return;
         }
         let picture = self.picture(id);
-        let ranked = self.rank(&picture, before.as_ref());
+        let ranked = self.rank(&picture);
         let Some(cause) = self.cause(&picture, &ranked, before.as_ref()) else {
             return;
         };
@@ -148,7 +149,7 @@ impl Draft<'_> {
     }
 
     /// The most probable roots, best first.
-    fn rank(&mut self, picture: &Picture, before: Option<&Cause>) -> Vec<Ranked> {
+    fn rank(&mut self, picture: &Picture) -> Vec<Ranked> {
         let mut roots: Vec<_> = picture
             .roots
             .iter()
@@ -167,7 +168,6 @@ impl Draft<'_> {
             candidates.extend(strong.take(6));
         }
         candidates.truncate(CANDIDATES_MAX);
-        let forced = before.and_then(|before| before.forced);
         let earliest = picture.nodes.iter().filter_map(|&id| self.grove.node(id));
         let earliest = earliest.map(|node| node.onset).min();
         let step = picture.nodes.len().div_ceil(SAMPLE_MAX).max(1);
@@ -190,9 +190,6 @@ impl Draft<'_> {
                 .saturating_add(times(1_000, early));
             if node.link.is_none() {
                 score = score.saturating_add(1_000);
-            }
-            if forced.is_some() && node.ci == forced {
-                score = ONE.saturating_mul(2);
             }
             ranked.push(Ranked { id, score });
         }
@@ -255,7 +252,7 @@ impl Draft<'_> {
             return Some(before.clone());
         }
         let why = self.reasons(&top, picture, ranked);
-        Some(Cause {
+        let mut cause = Cause {
             roots,
             services,
             cis: u32::try_from(picture.cis.len()).unwrap_or(u32::MAX),
@@ -265,7 +262,9 @@ impl Draft<'_> {
             root_node: Some(top.id),
             is_vital,
             forced: before.and_then(|before| before.forced),
-        })
+        };
+        force(&mut cause);
+        Some(cause)
     }
 
     /// Whether an incident has seen its climax: its root is over and gone, and what is left is a smaller part of it.

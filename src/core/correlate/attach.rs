@@ -12,12 +12,14 @@ use crate::core::correlate::judge::recent_change;
 use crate::core::correlate::node::{ALERTS_MAX, FLAP_WINDOW, LOOKS, Node, NodeId};
 use crate::core::correlate::weight::of_evidence;
 use crate::core::draft::Draft;
-use crate::core::ids::IncidentId;
+use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::AlertText;
 use crate::core::time::{Span, Timestamp};
 
 /// A start in the monitor's time that lies further back than this is not believed to be news.
 const ONSET_BACK_MAX: Span = Span::from_hours(6);
+/// A further alert of the same CI and family so much later is a condition of its own.
+const JOIN_WINDOW: Span = Span::from_mins(25);
 /// What a second name or source adds to the evidence, in 1/10,000.
 const SECOND_VOICE: u16 = 1_500;
 /// What a change shortly before adds to the evidence, in 1/10,000.
@@ -47,6 +49,17 @@ impl Draft<'_> {
     /// Whether conditions are followed at all: without a CMDB every identity is an incident of its own.
     pub(crate) fn correlates(&self) -> bool {
         !self.world.state.graph().is_empty() || !self.world.state.forest().is_empty()
+    }
+
+    /// Whether an alert that fires again goes on where it was: after a longer pause in an incident that is still open
+    /// for other reasons it is judged anew.
+    pub(crate) fn goes_on(&self, alert: AlertId, last: IncidentId) -> bool {
+        let before = self.world.state.alert(alert);
+        let ended_at = before
+            .filter(|alert| !alert.is_firing())
+            .map(|alert| alert.lease_at);
+        let is_fresh = ended_at.is_none_or(|at| self.now.since(at) <= FLAP_WINDOW);
+        is_fresh || !self.is_open(last) || self.grove.count_in(last) == 0
     }
 
     /// Finds or makes the node of an alert that fires (again) and links it; returns the incident it belongs to.
@@ -85,14 +98,10 @@ impl Draft<'_> {
 
     /// Links a node that is new or says more than before, and what it explains.
     fn settle_in(&mut self, id: NodeId) {
-        if !self.relink(id) {
-            self.adopt(id);
-            let is_found = self.infer_silent(id) || self.join_crowd(id);
-            if is_found {
-                return;
-            }
-        } else {
-            self.adopt(id);
+        let is_linked = self.relink(id);
+        self.adopt(id);
+        if !is_linked && !self.infer_silent(id) {
+            self.join_crowd(id);
         }
     }
 
@@ -119,6 +128,22 @@ impl Draft<'_> {
         }
         let held = self.grove.node(id).map(|node| node.incident);
         held.unwrap_or_else(|| self.provide())
+    }
+
+    /// Gives a firing alert whose CI is another one than was thought a node of its own there.
+    pub(crate) fn place_anew(&mut self, alert: &Alert, text: &AlertText) {
+        let Some(incident) = alert.incident.filter(|id| self.is_open(*id)) else {
+            return;
+        };
+        if let Some(id) = self.grove.node_of(alert.id) {
+            self.end_at_node(alert.id);
+            self.leave_node(alert, id);
+        }
+        let node = self.fresh_node(alert, Some(text), incident);
+        let id = node.id;
+        self.grove.put(node);
+        self.unveil(id);
+        self.settle_in(id);
     }
 
     /// Takes an alert out of a node whose incident is over.
@@ -155,6 +180,7 @@ impl Draft<'_> {
             self.grove.node(id).is_some_and(|node| {
                 node.family == family
                     && node.scope == scope
+                    && self.now.since(node.onset) <= JOIN_WINDOW
                     && node.alerts.len() < ALERTS_MAX
                     && self.is_open(node.incident)
             })
@@ -261,7 +287,7 @@ impl Draft<'_> {
             .and_then(|ci| graph.ci(ci))
             .and_then(|ci| ci.site.as_deref());
         let said = PLACE_LABELS.iter().find_map(|label| text?.label(label));
-        site.or(said).map_or(0, |place| hash(place))
+        site.or(said).map_or(0, hash)
     }
 
     /// What must never be mixed with another value of it.

@@ -14,8 +14,10 @@ use crate::core::correlate::family::Family;
 use crate::core::correlate::node::{Node, NodeId};
 use crate::core::correlate::upstream::Upstream;
 use crate::core::ids::{AlertId, IncidentId};
-use crate::core::time::Timestamp;
+use crate::core::time::{Span, Timestamp};
 
+/// How long a change is remembered at most; a later one of the same CI makes it forgotten.
+pub const CHANGES_KEPT: Span = Span::from_hours(24);
 /// How surely data goes missing when the monitoring server fails that collects it, in 1/10,000.
 pub const WATCHER_WEIGHT: u16 = 9_500;
 /// Changes remembered per CI, the latest.
@@ -179,7 +181,10 @@ impl Forest {
     /// Notes a change; of one CI the latest few are kept.
     pub fn put_change(&mut self, ci: CiNumber, change: RecentChange) {
         let changes = self.changes.entry(ci).or_default();
+        let since = change.at.minus(CHANGES_KEPT);
+        changes.retain(|held| held.id != change.id && held.at >= since);
         changes.push(change);
+        changes.sort_by(|one, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
         if changes.len() > CHANGES_MAX {
             changes.remove(0);
         }

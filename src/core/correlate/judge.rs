@@ -15,6 +15,8 @@ use crate::core::time::Span;
 
 /// A CI on which so many others depend must earn its children.
 const HUB_FROM: usize = 25;
+/// A silent cause must be depended on so strongly to explain a condition of hard evidence.
+const SURE_OF_HARD: u32 = 5_500;
 /// What is left of an explanation by something that had ended clearly before.
 const ENDED_BEFORE: u32 = 2_500;
 /// What is left of an explanation for something that was itself changed shortly before.
@@ -47,11 +49,11 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
     }
     let reach = child.ci.zip(parent.ci);
     let reach = reach.and_then(|(own, other)| grove.reach_of(own, other));
-    let is_hard = reach.is_some_and(|reach| reach.is_hard);
+    let is_power = reach.is_some_and(|reach| reach.is_power);
     let weight = if is_home {
         weight
     } else {
-        for_family(child.family, weight, is_hard)
+        for_family(child.family, weight, is_power)
     };
     let time = of_delay(child.onset.since(parent.onset));
     let mut rest = hub(grove.graph(), grove, parent);
@@ -70,6 +72,10 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
     } else {
         u32::from(parent.evidence)
     };
+    // What is surely broken itself needs more than a guess above it.
+    if parent.is_silent() && child.family.is_hard() && weight < SURE_OF_HARD {
+        return Judgement::default();
+    }
     let score = [evidence, time, kind, rest].into_iter().fold(weight, times);
     Judgement {
         score: score.min(ONE),
@@ -123,8 +129,8 @@ pub(crate) fn kind_of_silent(grove: &Grove<'_>, child: &Node, cause: CiNumber) -
 /// How strongly a condition depends on a provider, by what it speaks of.
 pub(crate) fn weight_for(grove: &Grove<'_>, child: &Node, cause: CiNumber, weight: u16) -> u32 {
     let reach = child.ci.and_then(|own| grove.reach_of(own, cause));
-    let is_hard = reach.is_some_and(|reach| reach.is_hard);
-    for_family(child.family, u32::from(weight), is_hard)
+    let is_power = reach.is_some_and(|reach| reach.is_power);
+    for_family(child.family, u32::from(weight), is_power)
 }
 
 /// Whether the policy keeps both apart.
@@ -145,7 +151,7 @@ fn hub(graph: &Graph, grove: &Grove<'_>, parent: &Node) -> u32 {
     let breadth = grove.child_count(parent.id).saturating_add(alerting);
     let coverage = breadth.saturating_mul(10_000) / fan_in.max(1);
     let coverage = u32::try_from(coverage.min(5_000)).unwrap_or(5_000);
-    6_000 + times(14_000, coverage)
+    (6_000 + times(14_000, coverage)).min(ONE)
 }
 
 /// The change of a CI that may have caused a condition which began then.

@@ -1,8 +1,8 @@
 //! Evidence from the side, for what no known dependency explains: a CMDB always misses relations.
 //!
 //! A condition joins a crowd of the same alert at the same place and time when most of the crowd is explained by one
-//! incident, and when the relation that explains the crowd is just what the CMDB does not know of this CI. Must only
-//! be asked when nothing upstream fits.
+//! incident, and when the relation that explains the crowd is just what the CMDB does not know of this CI. Must not
+//! be asked before nothing upstream fits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +54,8 @@ impl Draft<'_> {
                 continue;
             }
             total = total.saturating_add(1);
-            let is_explained = other.link.is_some() && other.incident != node.incident;
+            let is_alike = node.ci.is_none() || self.class(&node) == self.class(other);
+            let is_explained = is_alike && other.link.is_some() && other.incident != node.incident;
             if is_explained && self.is_open(other.incident) {
                 by_incident.entry(other.incident).or_default().push(other);
             }
@@ -91,6 +92,11 @@ impl Draft<'_> {
         let why = Arc::from(why);
         self.hang_by(id, Link { parent, score, why });
         true
+    }
+
+    fn class(&self, node: &Node) -> Option<&str> {
+        let ci = self.grove.graph().ci(node.ci?)?;
+        Some(ci.class.as_str())
     }
 
     /// The parent that most of a crowd has, and by what relation its children depend on it.
@@ -153,10 +159,16 @@ impl Draft<'_> {
             }
         }
         let strongest = by_incident.into_values().max_by_key(|entry| entry.0);
-        let Some((sum, count, best)) = strongest else {
+        strongest.is_some_and(|strongest| self.join_trees(root, tree.len(), strongest))
+    }
+
+    /// Joins two trees if what bridges them is enough.
+    fn join_trees(&mut self, root: NodeId, size: usize, bridges: (u32, usize, Best)) -> bool {
+        let (sum, count, best) = bridges;
+        let Some(top) = self.grove.node(root).cloned() else {
             return false;
         };
-        let size = u32::try_from(tree.len()).unwrap_or(u32::MAX);
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
         if count < 3 || sum < size.saturating_mul(4_000) {
             return false;
         }

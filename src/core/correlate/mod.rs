@@ -19,6 +19,7 @@ mod lateral;
 mod link;
 mod look;
 pub mod node;
+pub(crate) mod people;
 mod reached;
 mod settle;
 mod silent;
@@ -28,12 +29,12 @@ mod words;
 
 pub(crate) use assess::priority_of;
 
+use crate::core::correlate::forest::RecentChange;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::input::ChangeRecord;
 use crate::core::reason::Reason;
 use crate::core::time::Timestamp;
-use forest::RecentChange;
 
 /// Notes a change of a CI; one of an unknown CI is only logged.
 pub(crate) fn record_change(world: World<'_>, record: &ChangeRecord, now: Timestamp) -> Decision {

@@ -40,6 +40,7 @@ impl Draft<'_> {
             let from = self.held(alert).and_then(|alert| alert.incident);
             from.is_some_and(|from| from != to)
         });
+        moves.sort_unstable();
         let is_crowd = moves.len() > TOLD_MAX;
         for (alert, to) in moves {
             if let Some(alert) = self.held(alert).cloned() {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
 use crate::core::correlate::family::Family;
-use crate::core::correlate::judge::{is_apart, judge, kind_of_silent as kind_of, weight_for};
+use crate::core::correlate::judge::{
+    is_apart, judge, kind_of_silent as kind_of, recent_change, weight_for,
+};
 use crate::core::correlate::node::{Link, Node, NodeId};
 use crate::core::correlate::weight::{
     ONE, for_family, log2, of_edge, of_evidence, of_families, times,
@@ -24,6 +26,8 @@ const SUPPORTERS_MAX: usize = 200;
 const CAUSES_MAX: usize = 16;
 /// Distinct CIs that a silent cause must explain at least.
 const CIS_MIN: usize = 3;
+/// The same for one that was changed shortly before.
+const CIS_MIN_CHANGED: usize = 2;
 /// Weaker dependents say nothing about a silent cause.
 const WEIGHT_MIN: u32 = 3_000;
 /// What a silent cause explains less well than this is no support.
@@ -87,9 +91,9 @@ impl Draft<'_> {
         };
         let upstream = self.grove.upstream(ci);
         let mut causes: Vec<(u32, CiNumber)> = Vec::new();
-        let least = u32::try_from(CIS_MIN).unwrap_or(u32::MAX);
+        let least = u32::try_from(CIS_MIN_CHANGED).unwrap_or(u32::MAX);
         let reaches = upstream.iter().filter(|reach| {
-            for_family(node.family, u32::from(reach.weight), reach.is_hard) >= WEIGHT_MIN
+            for_family(node.family, u32::from(reach.weight), reach.is_power) >= WEIGHT_MIN
         });
         for cause in reaches.map(|reach| reach.ci).chain(node.watcher) {
             let count = self.grove.unexplained(cause);
@@ -154,7 +158,8 @@ impl Draft<'_> {
             first = first.min(other.onset);
             nodes.push((id, weight));
         }
-        if cis.len() < CIS_MIN {
+        let is_changed = recent_change(&self.grove, cause, first).is_some();
+        if cis.len() < if is_changed { CIS_MIN_CHANGED } else { CIS_MIN } {
             return None;
         }
         let fan_in = graph.dependents(cause).len();
@@ -165,8 +170,14 @@ impl Draft<'_> {
         let age = self.now.since(first).as_millis().clamp(30_000, 150_000);
         let against = well.saturating_mul(WELL) / 1_000;
         let against = against.saturating_mul(age) / 150_000;
+        let silence = match (is_changed, fan_in) {
+            (true, _) => SILENCE / 2,
+            // That something depends on it at all is only concluded.
+            (false, 0) if node.watcher != Some(cause) => SILENCE * 2,
+            (false, _) => SILENCE,
+        };
         let net = gain
-            .saturating_sub(i64::from(SILENCE))
+            .saturating_sub(i64::from(silence))
             .saturating_sub(against);
         (net > 2 * 1_024).then_some(Support {
             net,
@@ -206,7 +217,7 @@ impl Draft<'_> {
         node.ci = Some(found.ci);
         node.evidence = evidence;
         node.scope = nodes.iter().map(|&(_, _, scope)| scope).max().unwrap_or(0);
-        node.change = crate::core::correlate::judge::recent_change(&self.grove, found.ci, onset);
+        node.change = recent_change(&self.grove, found.ci, onset);
         self.grove.put(node);
         for &(child, weight) in &found.nodes {
             let pair = self.grove.node(child).zip(self.grove.node(id));

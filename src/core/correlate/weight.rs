@@ -35,7 +35,7 @@ pub fn of_edge(edge: &Edge, edges: &[Edge]) -> u32 {
         (Role::Cert | Role::Primary, _) => 9_000,
         (Role::Call, _) => 7_500,
         (Role::Dns | Role::Auth, _) => 6_000,
-        (Role::Dual, _) => 4_000,
+        (Role::Dual, _) => 2_500,
         (Role::Replica, _) => 2_500,
         (Role::Member, _) => member(edges, |other| other.role == Role::Member),
         (Role::Other, RelationKind::ConnectsTo | RelationKind::RunsOn | RelationKind::HostedOn) => {
@@ -89,6 +89,16 @@ pub fn is_hard_edge(edge: &Edge) -> bool {
             _,
         ) => false,
     }
+}
+
+/// Whether a relation carries power and nothing else.
+pub fn is_power_edge(edge: &Edge) -> bool {
+    edge.kind == RelationKind::PoweredBy || edge.role == Role::Dual
+}
+
+/// Whether a relation leads to storage: down passes on as down, but slow as slow, too.
+pub fn is_storage_edge(edge: &Edge) -> bool {
+    edge.role == Role::Storage
 }
 
 /// One of many members: the fewer, the more it hurts.
@@ -161,10 +171,10 @@ pub const fn of_families_at_home(child: Family, parent: Family) -> u32 {
 
 /// How strongly a condition of that family depends on a provider: of two feeds the loss of one means little, but it
 /// is just what an alert about lost redundancy speaks of.
-pub fn for_family(child: Family, weight: u32, is_hard: bool) -> u32 {
+pub fn for_family(child: Family, weight: u32, is_power: bool) -> u32 {
     match child {
-        Family::Redundancy if is_hard => 0,
-        Family::Redundancy => weight.saturating_mul(4).min(9_500),
+        Family::Redundancy if is_power => weight.saturating_mul(4).min(9_500),
+        Family::Redundancy => 0,
         Family::Reach
         | Family::Link
         | Family::Resource

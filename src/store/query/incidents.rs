@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::causes::{self, CauseView};
 use super::select::{Select, pattern};
 use super::{Listed, Page, Position, silences};
 use crate::core::ids::{AlertId, IncidentId};
@@ -29,6 +30,10 @@ pub struct IncidentFilter {
     pub assignees: Vec<String>,
     /// With an alert of one of these sources.
     pub sources: Vec<String>,
+    /// With a condition of one of these CIs, by id.
+    pub cis: Vec<String>,
+    /// Reaching one of these services, by id.
+    pub services: Vec<String>,
     /// With this text in the title or in an alert's summary, or with this number.
     pub search: Option<String>,
 }
@@ -49,6 +54,8 @@ pub struct IncidentView {
     /// What keeps people from being told of it, when that holds for every alert that fires: `upstream` or
     /// `silence:<id>`.
     pub suppressed_by: Vec<String>,
+    /// What it is about, if more is known than its alert.
+    pub cause: Option<CauseView>,
 }
 
 row! {
@@ -92,6 +99,18 @@ pub async fn list(
              WHERE m.incident = incident.id AND source.name IN",
             &filter.sources,
             ")",
+        )
+        .any_of(
+            " AND EXISTS (SELECT 1 FROM node n JOIN ci_number i ON i.number = n.ci WHERE n.incident = incident.id \
+             AND i.id IN",
+            &filter.cis,
+            ")",
+        )
+        .any_of(
+            " AND EXISTS (SELECT 1 FROM incident_service v JOIN ci_number i ON i.number = v.ci \
+             WHERE v.incident = incident.id AND i.id IN",
+            &filter.services,
+            ")",
         );
     if let Some(text) = &filter.search {
         search(&mut select, text);
@@ -116,7 +135,10 @@ pub async fn find(mut conn: Conn<'_>, id: IncidentId) -> Result<Option<IncidentV
     Ok(into_views(conn, rows).await?.pop())
 }
 
-async fn into_views(conn: Conn<'_>, rows: Vec<ViewRow>) -> Result<Vec<IncidentView>, StoreError> {
+async fn into_views(
+    mut conn: Conn<'_>,
+    rows: Vec<ViewRow>,
+) -> Result<Vec<IncidentView>, StoreError> {
     let mut suppressed = Vec::new();
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
@@ -129,9 +151,19 @@ async fn into_views(conn: Conn<'_>, rows: Vec<ViewRow>) -> Result<Vec<IncidentVi
         views.push(view);
     }
     if !suppressed.is_empty() {
-        silences::add_to_incidents(conn, &suppressed, &mut views).await?;
+        silences::add_to_incidents(conn.lend(), &suppressed, &mut views).await?;
     }
+    add_causes(conn, &mut views).await?;
     Ok(views)
+}
+
+async fn add_causes(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
+    let ids: Vec<_> = views.iter().map(|view| view.incident.id).collect();
+    let mut found = causes::of(conn, &ids).await?;
+    for view in views {
+        view.cause = found.remove(&view.incident.id);
+    }
+    Ok(())
 }
 
 /// Alerts of a past incident that are looked at; an incident of more has long gone on in others.
@@ -225,6 +257,7 @@ impl ViewRow {
         Ok(IncidentView {
             incident: self.incident.into_core()?,
             suppressed_by: Vec::new(),
+            cause: None,
             title: self.title,
             first_alert: self.first_alert.map(alert_id).transpose()?,
             events: self.events,

@@ -92,7 +92,8 @@ fn check_parameters(path: &str, operation: &Value) {
         );
     }
     if path.contains("/incidents/") && !operation["requestBody"].is_null() {
-        let needs_fields = path.ends_with("hold") || path.ends_with("notes");
+        let with_fields = ["hold", "notes", "merge", "split", "unlink", "pin", "root"];
+        let needs_fields = with_fields.iter().any(|word| path.ends_with(word));
         assert_eq!(operation["requestBody"]["required"], needs_fields, "{path}");
     }
     for name in ["number", "id"] {
@@ -268,7 +269,7 @@ async fn what_is_not_built_yet_says_so() {
             .await
             .problem(404, "not-available");
     }
-    for command in ["merge", "split", "unlink", "pin", "priority", "root"] {
+    for command in ["priority"] {
         let answer = world
             .post(&format!("/api/v1/incidents/1/{command}"), "{}")
             .await;

@@ -57,7 +57,7 @@ async fn incident_has_the_fields_of_the_contract() {
         "title": "PortDown is in trouble",
         "root_cause": {
             "ci": null, "alert": "A-1", "score": 1.0, "inferred": false,
-            "why": ["the only alert of the incident"],
+            "why": ["the only alert of the incident"], "others": [],
         },
         "services": [], "cis": 0, "alerts": {"firing": 1, "resolved": 0, "total": 1, "undelivered": 3},
         "events": 1, "team": null, "assignee": null, "opened_at": "2026-11-20T12:00:00.000Z",

@@ -1,0 +1,224 @@
+//! Correlation's rows: nodes, causes and changes, written with the decisions that made them and loaded at start.
+//!
+//! Must not judge anything; a row that cannot be understood fails the load rather than being guessed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use smol_str::SmolStr;
+use sqlx::QueryBuilder;
+
+use crate::core::cmdb::ci::CiNumber;
+use crate::core::correlate::cause::Cause;
+use crate::core::correlate::forest::{CHANGES_KEPT, RecentChange};
+use crate::core::correlate::node::{Node, NodeId};
+use crate::core::ids::{AlertId, IncidentId};
+use crate::core::state::State;
+use crate::core::time::Timestamp;
+
+use super::commit::chunks;
+use super::rows::incident_id;
+use super::{Conn, StoreError, Tx, on};
+
+/// The part of a batch that correlation made; of several changes to one record the last is kept.
+#[derive(Debug, Default)]
+pub(super) struct ForestBatch {
+    nodes: BTreeMap<NodeId, Box<Node>>,
+    forgotten: BTreeSet<NodeId>,
+    causes: BTreeMap<IncidentId, Arc<Cause>>,
+    changes: Vec<(CiNumber, RecentChange, SmolStr)>,
+}
+
+impl ForestBatch {
+    pub(super) fn node(&mut self, node: Box<Node>) {
+        self.forgotten.remove(&node.id);
+        self.nodes.insert(node.id, node);
+    }
+
+    pub(super) fn forget(&mut self, id: NodeId) {
+        self.forgotten.insert(id);
+    }
+
+    pub(super) fn cause(&mut self, incident: IncidentId, cause: Arc<Cause>) {
+        self.causes.insert(incident, cause);
+    }
+
+    pub(super) fn change(&mut self, ci: CiNumber, change: RecentChange, summary: SmolStr) {
+        self.changes.push((ci, change, summary));
+    }
+
+    /// How many rows it will write.
+    pub(super) fn row_count(&self) -> usize {
+        self.nodes.len() + self.forgotten.len() + self.causes.len() + self.changes.len()
+    }
+
+    pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
+        let nodes: Vec<_> = self.nodes.values().map(|node| NodeRow::new(node)).collect();
+        for rows in chunks(&nodes) {
+            upsert_nodes(tx.lend(), partition, rows).await?;
+        }
+        let members: BTreeMap<AlertId, NodeId> = self
+            .nodes
+            .values()
+            .flat_map(|node| node.alerts.iter().map(|&alert| (alert, node.id)))
+            .collect();
+        let members: Vec<_> = members.into_iter().collect();
+        for rows in chunks(&members) {
+            upsert_members(tx.lend(), rows).await?;
+        }
+        for id in &self.forgotten {
+            on!(tx.lend(), c => sqlx::query("UPDATE node SET is_forgotten = TRUE WHERE id = $1")
+                .bind(id.get()).execute(c).await.map(drop))?;
+        }
+        for (incident, cause) in &self.causes {
+            upsert_cause(tx.lend(), partition, *incident, cause).await?;
+        }
+        for (ci, change, summary) in &self.changes {
+            insert_change(tx, partition, *ci, (change, summary)).await?;
+        }
+        Ok(())
+    }
+}
+
+struct NodeRow<'a> {
+    node: &'a Node,
+    body: String,
+}
+
+impl<'a> NodeRow<'a> {
+    fn new(node: &'a Node) -> Self {
+        Self {
+            node,
+            body: serde_json::to_string(node).unwrap_or_default(),
+        }
+    }
+}
+
+async fn upsert_nodes(
+    conn: Conn<'_>,
+    partition: i64,
+    rows: &[NodeRow<'_>],
+) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO node (id, partition, incident, ci, parent, score, why, body, is_forgotten) ",
+        );
+        query.push_values(rows, |mut row, NodeRow { node, body }| {
+            let link = node.link.as_ref();
+            row.push_bind(node.id.get())
+                .push_bind(partition)
+                .push_bind(node.incident.get())
+                .push_bind(node.ci.map(|ci| i64::from(ci.get())))
+                .push_bind(link.map(|link| link.parent.get()))
+                .push_bind(link.map(|link| i64::from(link.score)))
+                .push_bind(link.map(|link| link.why.to_string()))
+                .push_bind(body.as_str())
+                .push_bind(false);
+        });
+        query.push(
+            " ON CONFLICT (id) DO UPDATE SET incident = excluded.incident, ci = excluded.ci, parent = excluded.parent, \
+             score = excluded.score, why = excluded.why, body = excluded.body, is_forgotten = excluded.is_forgotten",
+        );
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+async fn upsert_members(conn: Conn<'_>, rows: &[(AlertId, NodeId)]) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new("INSERT INTO node_alert (alert, node) ");
+        query.push_values(rows, |mut row, (alert, node)| {
+            row.push_bind(alert.get()).push_bind(node.get());
+        });
+        query.push(" ON CONFLICT (alert) DO UPDATE SET node = excluded.node");
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+async fn upsert_cause(
+    mut conn: Conn<'_>,
+    partition: i64,
+    incident: IncidentId,
+    cause: &Cause,
+) -> Result<(), StoreError> {
+    let body = serde_json::to_string(cause).unwrap_or_default();
+    on!(conn.lend(), c => sqlx::query(
+        "INSERT INTO incident_cause (incident, partition, body) VALUES ($1, $2, $3) \
+         ON CONFLICT (incident) DO UPDATE SET body = excluded.body"
+    )
+    .bind(incident.get()).bind(partition).bind(body).execute(c).await.map(drop))?;
+    on!(conn.lend(), c => sqlx::query("DELETE FROM incident_service WHERE incident = $1")
+        .bind(incident.get()).execute(c).await.map(drop))?;
+    for rows in chunks(&cause.services) {
+        on!(conn.lend(), c => {
+            let mut query = QueryBuilder::new("INSERT INTO incident_service (incident, ci) ");
+            query.push_values(rows, |mut row, ci| {
+                row.push_bind(incident.get()).push_bind(i64::from(ci.get()));
+            });
+            query.build().execute(c).await?;
+        });
+    }
+    Ok(())
+}
+
+async fn insert_change(
+    tx: &mut Tx<'_>,
+    partition: i64,
+    ci: CiNumber,
+    (change, summary): (&RecentChange, &SmolStr),
+) -> Result<(), StoreError> {
+    let ci = i64::from(ci.get());
+    on!(tx.lend(), c => sqlx::query(
+        "INSERT INTO ci_change (ci, id, partition, at, summary) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (ci, id) DO UPDATE SET at = excluded.at, summary = excluded.summary"
+    )
+    .bind(ci).bind(change.id.as_str()).bind(partition).bind(change.at.as_millis()).bind(summary.as_str())
+    .execute(c).await.map(drop))?;
+    let before = change.at.minus(CHANGES_KEPT).as_millis();
+    on!(tx.lend(), c => sqlx::query("DELETE FROM ci_change WHERE ci = $1 AND at < $2")
+        .bind(ci).bind(before).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Loads what correlation holds in memory; the CMDB must be there already.
+pub(super) async fn load(
+    mut conn: Conn<'_>,
+    partition: i64,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    on!(conn.lend(), c => {
+        let mut rows = sqlx::query_as::<_, (i64, String)>(
+            "SELECT id, body FROM node WHERE NOT is_forgotten AND partition = $1 ORDER BY id",
+        ).bind(partition).fetch(c);
+        while let Some((_, body)) = rows.try_next().await? {
+            let node = serde_json::from_str(&body)
+                .map_err(|error| StoreError::corrupt("node", "body", error))?;
+            state.put_node(node);
+        }
+    });
+    on!(conn.lend(), c => {
+        let mut rows = sqlx::query_as::<_, (i64, String)>(
+            "SELECT h.incident, h.body FROM incident_cause h JOIN incident i ON i.id = h.incident \
+             WHERE NOT i.is_forgotten AND h.partition = $1 ORDER BY h.incident",
+        ).bind(partition).fetch(c);
+        while let Some((incident, body)) = rows.try_next().await? {
+            let cause: Cause = serde_json::from_str(&body)
+                .map_err(|error| StoreError::corrupt("incident_cause", "body", error))?;
+            state.put_cause(incident_id(incident)?, Arc::new(cause));
+        }
+    });
+    on!(conn, c => {
+        let mut rows = sqlx::query_as::<_, (i64, i64, String)>(
+            "SELECT ci, at, id FROM ci_change WHERE partition = $1 ORDER BY at, id, ci",
+        ).bind(partition).fetch(c);
+        while let Some((ci, at, id)) = rows.try_next().await? {
+            let ci = u32::try_from(ci).ok().and_then(CiNumber::new)
+                .ok_or_else(|| StoreError::corrupt("ci_change", "ci", ci))?;
+            let at = Timestamp::from_millis(at);
+            state.put_change(ci, RecentChange { at, id: id.into() });
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Correlation: what people say sticks, what two failures are stays two, and the laws that hold for every storm.
+//!
+//! Must not repeat what scenario S9 tells.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::vec;
+use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
+use watchbell::core::cmdb::relation::{RelationKind, Role};
+use watchbell::core::ids::IncidentId;
+use watchbell::core::input::Command;
+use watchbell::core::reason::Reason;
+use watchbell::core::severity::Severity;
+use watchbell::core::time::Span;
+
+use crate::support::claim::{Said, firing, resolved};
+use crate::support::estate::Estate;
+use crate::support::world::Bench;
+
+fn bench(estate: &Estate) -> Bench {
+    let mut bench = Bench::new();
+    bench.state.change_graph(&estate.difference);
+    bench.ledger.start_with(&estate.difference);
+    bench.at("10:00");
+    bench
+}
+
+fn said(ci: &str, check: &str) -> Said {
+    firing(&format!("{ci} {check}"))
+        .labelled(&[("alertname", check), ("ci", ci)])
+        .severity(Severity::Critical)
+}
+
+fn incident(bench: &Bench, alert: &str) -> IncidentId {
+    bench.alert(alert).incident.unwrap()
+}
+
+/// Two switches with three machines each, and a service over two of them.
+fn two_racks() -> Estate {
+    let mut estate = Estate::new().ci("swa", "switch").ci("swb", "switch");
+    for (rack, switch) in [("a", "swa"), ("b", "swb")] {
+        for number in 1..=3 {
+            let id = format!("{rack}{number}");
+            estate = estate.ci(&id, "vm").on(&id, switch);
+        }
+    }
+    estate
+        .ci("shop", "service")
+        .relate("shop", "a1", RelationKind::MemberOf, Role::Member)
+        .relate("shop", "b1", RelationKind::MemberOf, Role::Member)
+}
+
+#[test]
+fn two_dead_things_stay_two_incidents_although_a_service_suffers_from_both() {
+    let mut bench = bench(&two_racks());
+    for ci in ["swa", "a1", "a2", "swb", "b1", "b2"] {
+        bench.hear(said(ci, "InstanceDown"));
+    }
+    bench.hear(said("shop", "HighErrorRate"));
+    bench.after(Span::from_mins(12));
+    let (one, other) = (
+        incident(&bench, "swa InstanceDown"),
+        incident(&bench, "swb InstanceDown"),
+    );
+    assert_ne!(one, other);
+    assert_eq!(incident(&bench, "a1 InstanceDown"), one);
+    assert_eq!(incident(&bench, "b2 InstanceDown"), other);
+    assert!([one, other].contains(&incident(&bench, "shop HighErrorRate")));
+}
+
+#[test]
+fn what_people_merge_and_split_no_rule_undoes() {
+    let mut bench = bench(&two_racks());
+    for ci in ["a1", "b1"] {
+        bench.hear(said(ci, "InstanceDown"));
+    }
+    let (one, other) = (
+        incident(&bench, "a1 InstanceDown"),
+        incident(&bench, "b1 InstanceDown"),
+    );
+    assert_ne!(one, other);
+    let merged = bench.order(other.get(), Command::Merge { into: one });
+    assert_eq!(merged.reason, Reason::MergedByPerson);
+    assert_eq!(bench.incident(other.get()).merged_into, Some(one));
+    assert_eq!(
+        (
+            bench.incident(one.get()).firing,
+            bench.incident(one.get()).total
+        ),
+        (2, 2)
+    );
+    // The switches come up as causes of one each: both stay together all the same.
+    bench.hear(said("swa", "InstanceDown"));
+    bench.hear(said("swb", "InstanceDown"));
+    bench.after(Span::from_mins(12));
+    assert_eq!(incident(&bench, "a1 InstanceDown"), one);
+    assert_eq!(incident(&bench, "b1 InstanceDown"), one);
+    let alert = bench.alert("b1 InstanceDown").id;
+    let split = bench.order(
+        one.get(),
+        Command::Split {
+            alerts: vec![alert],
+        },
+    );
+    assert_eq!(split.reason, Reason::SplitByPerson);
+    let alone = incident(&bench, "b1 InstanceDown");
+    assert_ne!(alone, one);
+    bench.hear(said("b2", "InstanceDown"));
+    bench.hear(said("b3", "InstanceDown"));
+    bench.after(Span::from_mins(12));
+    assert_eq!(
+        incident(&bench, "b1 InstanceDown"),
+        alone,
+        "it stays where it was put"
+    );
+    // A restart changes nothing of it.
+    bench.restart(Span::from_secs(5));
+    assert_eq!(incident(&bench, "b1 InstanceDown"), alone);
+}
+
+#[test]
+fn a_silent_switch_is_inferred_and_gives_way_to_its_own_alert() {
+    let mut bench = bench(&two_racks());
+    for ci in ["a1", "a2", "a3"] {
+        bench.hear(said(ci, "InstanceDown"));
+    }
+    let number = incident(&bench, "a1 InstanceDown");
+    let cause = bench.state.cause(number).unwrap();
+    assert!(cause.root().unwrap().is_inferred, "{cause:?}");
+    assert_eq!(incident(&bench, "a3 InstanceDown"), number);
+    bench.hear(said("swa", "InstanceDown"));
+    let cause = bench.state.cause(number).unwrap();
+    assert_eq!(
+        (cause.root().unwrap().ci, cause.root().unwrap().is_inferred),
+        (bench.alert("swa InstanceDown").ci, false)
+    );
+    assert_eq!(incident(&bench, "swa InstanceDown"), number);
+}
+
+/// Which alerts are together, without numbers.
+fn partition(bench: &Bench) -> BTreeSet<BTreeSet<String>> {
+    let mut groups: BTreeMap<IncidentId, BTreeSet<String>> = BTreeMap::new();
+    for alert in bench.state.alerts() {
+        if let Some(incident) = alert.incident {
+            let name = bench.ledger.names[&alert.id].to_string();
+            groups.entry(incident).or_default().insert(name);
+        }
+    }
+    groups.into_values().collect()
+}
+
+const CHECKS: [&str; 5] = [
+    "InstanceDown",
+    "HighErrorRate",
+    "HighCpu",
+    "NoData",
+    "BackupFailed",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any graph, cycles and all: the invariants hold at every step, memory equals what a restart would load, a
+    /// restart in between changes nothing, and everything gets its close.
+    #[test]
+    fn storms_on_any_graph_keep_the_invariants_and_survive_restarts(
+        relations in vec((0..12_usize, 0..12_usize, 0..4_usize), 0..40),
+        events in vec((0..12_usize, 0..5_usize, 0..90_i64, 0..5_u8), 1..50),
+        restart_at in 0..50_usize,
+    ) {
+        let mut estate = Estate::new();
+        for number in 0..12 {
+            estate = estate.ci(&format!("c{number}"), if number < 2 { "service" } else { "vm" });
+        }
+        for (from, to, role) in relations {
+            let role = [Role::Host, Role::Net, Role::Call, Role::Member][role];
+            estate = estate.relate(&format!("c{from}"), &format!("c{to}"), RelationKind::DependsOn, role);
+        }
+        let mut once = bench(&estate);
+        let mut twice = bench(&estate);
+        for (turn, (ci, check, pause, kind)) in events.into_iter().enumerate() {
+            let name = format!("c{ci}");
+            let check = CHECKS[check];
+            for bench in [&mut once, &mut twice] {
+                bench.after(Span::from_secs(pause));
+                if kind == 0 {
+                    bench.hear(resolved(&format!("{name} {check}")));
+                } else {
+                    bench.hear(said(&name, check));
+                }
+            }
+            if turn == restart_at {
+                twice.restart(Span::ZERO);
+            }
+        }
+        prop_assert_eq!(partition(&once), partition(&twice));
+        once.after(Span::from_days(60));
+        prop_assert!(once.state.incidents().all(|incident| !incident.state.is_open()));
+        prop_assert_eq!(once.state.forest().len(), 0);
+    }
+
+    /// What arrives at one instant may arrive in any order.
+    #[test]
+    fn order_within_one_instant_does_not_matter(order in vec(0..1_000_u32, 7)) {
+        let play = |order: &[u32]| {
+            let mut bench = bench(&two_racks());
+            let mut heard: Vec<(u32, &str)> = order.iter().copied()
+                .zip(["swa", "a1", "a2", "a3", "b1", "b2", "b3"]).collect();
+            heard.sort();
+            for (_, ci) in heard {
+                bench.hear(said(ci, "InstanceDown"));
+            }
+            bench.after(Span::from_mins(12));
+            partition(&bench)
+        };
+        prop_assert_eq!(play(&[0, 1, 2, 3, 4, 5, 6]), play(&order));
+    }
+}
