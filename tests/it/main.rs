@@ -16,6 +16,7 @@ mod cli;
 mod cmdb;
 #[cfg(test)]
 mod cmdb_laws;
+mod cmdb_versions;
 #[cfg(test)]
 mod config;
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Words that nobody knows are kept by the store and become `Other` here, which means a plain dependency. Must not
 //! hold weights; correlation has those.
 
+use std::num::NonZeroU8;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::cmdb::ci::CiNumber;
@@ -101,6 +103,9 @@ pub struct Relation {
     pub role: Role,
     /// Relations of one `from` with the same group are redundant to each other; a hash of the imported text.
     pub group: Option<u32>,
+    /// How many of those must be left for `from` to go on; one when the import does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<NonZeroU8>,
     /// How sure the CMDB is, in 1/10,000.
     pub confidence: u16,
 }
