@@ -21,10 +21,9 @@ use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: [&str; 12] = [
+const LATER: [&str; 11] = [
     "calendar",
     "connector",
-    "correlation",
     "escalation",
     "heartbeat",
     "maintenance",

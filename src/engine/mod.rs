@@ -331,16 +331,10 @@ impl Engine {
         let mark = input.content_type.as_deref();
         match input.kind {
             InputKind::Command if mark == Some(cmdb::IMPORT) => {
-                if let Some(imported) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::CmdbImported(imported));
-                    if !decision.is_refused {
-                        self.imports.changed.notify_one();
-                    }
-                    self.note(turn, seq, at, decision);
-                }
+                self.import(turn, (seq, at), &input);
             }
             InputKind::Command if mark == Some(CHANGE) => {
-                self.record_change(turn, (seq, at), &input)
+                self.record_change(turn, (seq, at), &input);
             }
             InputKind::Poll if mark == Some(rebind::REBIND) => {
                 if let Some(alerts) = read_json(seq, &input) {
@@ -394,6 +388,16 @@ impl Engine {
         }
         turn.batch.decided = seq;
         self.decided = seq;
+    }
+
+    fn import(&mut self, turn: &mut Turn, (seq, at): (Seq, Timestamp), input: &NewInput) {
+        if let Some(imported) = read_json(seq, input) {
+            let decision = self.step(at, &Input::CmdbImported(imported));
+            if !decision.is_refused {
+                self.imports.changed.notify_one();
+            }
+            self.note(turn, seq, at, decision);
+        }
     }
 
     fn record_change(&mut self, turn: &mut Turn, (seq, at): (Seq, Timestamp), input: &NewInput) {
