@@ -20,6 +20,7 @@ mod cmdb_laws;
 mod config;
 #[cfg(test)]
 mod core_laws;
+#[cfg(test)]
 mod correlation;
 #[cfg(test)]
 mod crash;
