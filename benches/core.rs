@@ -48,6 +48,7 @@ impl Run {
                 text_hash: number,
                 text: self.text.clone(),
                 undelivered: 0,
+                is_retained: false,
             },
         }
     }

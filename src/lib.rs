@@ -31,6 +31,7 @@
 //! | [`store`] | durable state: one SQL text for SQLite and PostgreSQL | core, telemetry |
 //! | [`engine`] | the only one who decides; recovery is start-up | core, store, runtime, telemetry |
 //! | [`ingest`] | who may send, how much, and the answer after commit | core, sources, store (inbox), engine handle, runtime, telemetry |
+//! | [`wire`] | the way out to other systems: secrets in, sizes, times and addresses bounded | core, importers |
 //! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |
 //! | [`simulate`] | histories from files through the core on virtual time | core, lab, sources (words) |
 //! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry |
@@ -75,3 +76,4 @@ pub mod sources;
 pub mod store;
 pub mod telemetry;
 pub mod token_key;
+pub mod wire;

@@ -165,6 +165,7 @@ fn filter(params: &Params, member_of: Option<IncidentId>) -> Result<AlertFilter,
             Problem::bad_request("incident is a number like INC-42, or several of them")
         })?,
         member_of,
+        ids: Vec::new(),
         search: params.one("q")?.map(str::to_owned),
     })
 }

@@ -58,6 +58,8 @@ pub struct ImportQuery {
     pub confirm_deletes: Option<bool>,
     /// Refuse everything when one row is wrong.
     pub strict: Option<bool>,
+    /// The file's name, for messages; some formats tell kinds of items by it, like `Computer.json`.
+    pub file: Option<String>,
 }
 
 /// What an import came to.
@@ -69,6 +71,8 @@ pub struct ImportResult {
     format: String,
     /// Whether only the difference was wanted.
     dry_run: bool,
+    /// Whether it would be held because it deletes too much; only of a dry run.
+    held: bool,
     /// Whether it said nothing new.
     unchanged: bool,
     /// The version of the CMDB that holds now.
@@ -147,7 +151,14 @@ pub async fn import(
     caller: Caller,
     body: Body,
 ) -> Result<Json<ImportResult>, Problem> {
-    let keys = ["name", "format", "dry_run", "confirm_deletes", "strict"];
+    let keys = [
+        "name",
+        "format",
+        "dry_run",
+        "confirm_deletes",
+        "strict",
+        "file",
+    ];
     let params = Params::read(query.as_deref(), &keys)?;
     let name = params.one("name")?.unwrap_or(NAME_DEFAULT).to_owned();
     if name.len() > NAME_BYTES_MAX {
@@ -158,10 +169,11 @@ pub async fn import(
     let (is_dry_run, confirm_deletes) =
         (flag(&params, "dry_run")?, flag(&params, "confirm_deletes")?);
     let is_strict = flag(&params, "strict")?;
+    let file = params.one("file")?.unwrap_or("body").to_owned();
     let bytes = body::collect(body, IMPORT_BYTES_MAX).await?.freeze();
     let engine = api.setup().engine.clone();
     let work = async move {
-        let read = tokio::task::spawn_blocking(move || read(bytes, format.as_deref())).await;
+        let read = tokio::task::spawn_blocking(move || read(file, bytes, format.as_deref())).await;
         let (format, picture) = read.map_err(|_| Problem::internal())??;
         let request = ImportRequest {
             name: name.clone(),
@@ -190,6 +202,7 @@ fn flag(params: &Params, name: &str) -> Result<bool, Problem> {
 }
 
 fn read(
+    file: String,
     bytes: bytes::Bytes,
     format: Option<&str>,
 ) -> Result<(&'static str, crate::core::cmdb::record::Picture), Problem> {
@@ -197,10 +210,7 @@ fn read(
         let names = importers::IMPORTERS.iter().map(|format| format.name());
         names.collect::<Vec<_>>().join(", ")
     };
-    let files = [NamedBytes {
-        name: "body".to_owned(),
-        bytes,
-    }];
+    let files = [NamedBytes { name: file, bytes }];
     let format = match format {
         Some(name) => importers::find(name).ok_or_else(|| {
             Problem::bad_request(format!(
@@ -230,6 +240,7 @@ impl From<ImportRefused> for Problem {
                 .with("reason", "import_held")
                 .with("would_delete", gone)
                 .with("of", all),
+            ImportRefused::TooLarge { .. } => Self::new(Kind::TooLarge, text),
             ImportRefused::Strict(problems) => {
                 let problems = problems.into_iter().map(RowTrouble::from);
                 let problems: Vec<_> = problems.collect();
@@ -266,6 +277,7 @@ impl ImportResult {
             name,
             format: format.to_owned(),
             dry_run: outcome.is_dry_run,
+            held: outcome.is_held,
             unchanged: outcome.is_unchanged,
             version: outcome.version,
             counts: ImportCounts {

@@ -7,14 +7,17 @@
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ApiState;
 use super::page::{List, PageQuery, Params, Sorting};
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::time::Time;
 use crate::core::time::Timestamp;
+use crate::store::dead_letters::DeadLetter as Stored;
 use crate::store::query::dead_letters::{self, DeadLetterHead};
 
 const SORTING: Sorting = Sorting {
@@ -50,6 +53,44 @@ pub struct DeadLetterWithBody {
     head: DeadLetter,
     /// The body as text; bytes that are no text are replaced, and what is very long is cut.
     body: String,
+    /// The very bytes in Base64.
+    body_base64: String,
+    /// Whether only the first bytes were kept; then it cannot be replayed.
+    cut: bool,
+}
+
+/// What a replayed dead letter came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplayedLetter {
+    /// The id that it had.
+    #[schema(example = "D-3")]
+    id: String,
+    /// Always `replayed`.
+    status: &'static str,
+    /// Its position in the input log.
+    seq: i64,
+    /// Claims that were understood.
+    observations: usize,
+}
+
+/// What became of a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// It is a message now.
+    Done {
+        /// Its position in the input log.
+        seq: i64,
+        /// Claims that were understood.
+        observations: usize,
+    },
+    /// It is not there.
+    Gone,
+    /// It cannot be replayed as things are.
+    Refused(String),
+    /// It is still not understood.
+    NotUnderstood(String),
+    /// It could not be stored now.
+    Unavailable(String),
 }
 
 /// Which dead letters; each may be repeated or hold several values between commas.
@@ -91,12 +132,60 @@ pub async fn get(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<Json<DeadLetterWithBody>, Problem> {
-    let missing = || Problem::not_found("there is no such dead letter; an id looks like D-3");
+    let letter = read(&api, &id).await?;
+    let kept = i64::try_from(letter.body.len()).unwrap_or(i64::MAX);
+    Ok(Json(DeadLetterWithBody {
+        body: String::from_utf8_lossy(&letter.body).into_owned(),
+        body_base64: STANDARD.encode(&letter.body),
+        cut: kept < letter.body_bytes,
+        head: DeadLetter {
+            id: format!("{PREFIX}{}", letter.id),
+            at: Time(Timestamp::from_millis(letter.at)),
+            source: letter.source,
+            reason: letter.reason,
+            detail: letter.detail,
+            content_type: letter.content_type,
+            body_bytes: letter.body_bytes,
+        },
+    }))
+}
+
+/// Decodes a dead letter again, by the present configuration; what is understood now is a message from then on.
+#[utoipa::path(post, path = "/api/v1/dead-letters/{id}/replay", tag = "dead letters",
+    params(("id" = String, Path, description = "Its id, like D-3 or 3")),
+    responses((status = 200, description = "It is a message now, and no dead letter any more", body = ReplayedLetter)),
+)]
+pub async fn replay(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<ReplayedLetter>, Problem> {
+    let letter = read(&api, &id).await?;
+    let id = format!("{PREFIX}{}", letter.id);
+    let replayed = (api.setup().replay)(letter);
+    match api.run(replayed).await? {
+        Replayed::Done { seq, observations } => Ok(Json(ReplayedLetter {
+            id,
+            status: "replayed",
+            seq,
+            observations,
+        })),
+        Replayed::Gone => Err(missing()),
+        Replayed::Refused(why) => Err(Problem::new(Kind::NotReplayable, why)),
+        Replayed::NotUnderstood(why) => Err(Problem::new(Kind::NotUnderstood, why)),
+        Replayed::Unavailable(why) => Err(Problem::new(Kind::Overloaded, why)),
+    }
+}
+
+fn missing() -> Problem {
+    Problem::not_found("there is no such dead letter; an id looks like D-3")
+}
+
+async fn read(api: &ApiState, id: &str) -> Result<Stored, Problem> {
     let bare = match id.get(..PREFIX.len()) {
         Some(head) if head.eq_ignore_ascii_case(PREFIX) => {
             id.get(PREFIX.len()..).unwrap_or_default()
         }
-        Some(_) | None => id.as_str(),
+        Some(_) | None => id,
     };
     let is_number = bare.bytes().all(|byte| byte.is_ascii_digit());
     let number: i64 = bare
@@ -109,19 +198,7 @@ pub async fn get(
             crate::store::dead_letters::find(db.reader().await?.lend(), number).await
         })
         .await?;
-    let letter = found.ok_or_else(missing)?;
-    Ok(Json(DeadLetterWithBody {
-        body: String::from_utf8_lossy(&letter.body).into_owned(),
-        head: DeadLetter {
-            id: format!("{PREFIX}{}", letter.id),
-            at: Time(Timestamp::from_millis(letter.at)),
-            source: letter.source,
-            reason: letter.reason,
-            detail: letter.detail,
-            content_type: letter.content_type,
-            body_bytes: letter.body_bytes,
-        },
-    }))
+    found.ok_or_else(missing)
 }
 
 impl From<DeadLetterHead> for DeadLetter {

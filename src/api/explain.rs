@@ -145,9 +145,10 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
             "The sources left {left_out} of the same groups out of their messages."
         ));
     }
-    if view.is_muted_upstream {
-        says.push("Every alert that fires is muted by its source.".to_owned());
-    }
+    says.extend(suppressed_sentence(
+        "Every alert that fires is",
+        &view.suppressed_by,
+    ));
     let grade = Grade::of_severity(incident.severity);
     if let Some(view) = &view.cause {
         says.extend(view.cause.why.iter().map(ToString::to_string));
@@ -230,9 +231,7 @@ pub fn alert(view: &AlertView, why: Option<String>, steps: Steps) -> Explanation
         }
         Late::Discarded => says.push("A late firing message was not confirmed in time.".to_owned()),
     }
-    if alert.is_muted_upstream {
-        says.push("The source mutes it on its own side.".to_owned());
-    }
+    says.extend(suppressed_sentence("It is", &view.suppressed_by));
     says.push(match alert.incident {
         Some(incident) if alert.is_firing() => format!("It belongs to {incident}."),
         Some(incident) => format!("It last belonged to {incident}."),
@@ -247,6 +246,23 @@ pub fn alert(view: &AlertView, why: Option<String>, steps: Steps) -> Explanation
         (_, None) => "It is bound to no configuration item, because no CMDB is loaded.".to_owned(),
     });
     explanation(id.to_string(), &says, Some(key_parts(view)), steps)
+}
+
+/// What keeps people from being told.
+fn suppressed_sentence(subject: &str, by: &[String]) -> Option<String> {
+    let by: Vec<_> = by
+        .iter()
+        .map(|by| match by.split_once(':') {
+            Some((kind, id)) => format!("{kind} {id}"),
+            None => "its source, which mutes it on its own side".to_owned(),
+        })
+        .collect();
+    (!by.is_empty()).then(|| {
+        format!(
+            "{subject} suppressed by {}: people are not told.",
+            by.join(", ")
+        )
+    })
 }
 
 fn explanation(

@@ -5,6 +5,7 @@
 //! both run as tracked work that goes on when the client hangs up. Must not write a table of the domain, hold SQL, or
 //! map an error to a status outside [`problem`].
 
+pub mod alertmanager;
 pub mod alerts;
 mod attempts;
 pub mod auth;
@@ -12,10 +13,12 @@ mod body;
 mod browser;
 pub mod cis;
 pub mod cmdb;
+pub mod cmdb_imports;
 pub mod commands;
 pub mod dead_letters;
 pub mod docs;
 pub mod explain;
+pub mod heartbeats;
 pub mod incidents;
 mod layers;
 pub mod openapi;
@@ -25,6 +28,8 @@ pub mod problem;
 pub mod quality;
 pub mod routes;
 pub mod shapes;
+mod silence_order;
+pub mod silences;
 pub mod sources;
 pub mod status;
 pub mod time;
@@ -41,13 +46,20 @@ use crate::core::time::Timestamp;
 use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
 use crate::runtime::clock::Clock;
 use crate::runtime::supervise::Stage;
+use crate::store::dead_letters::DeadLetter;
 use crate::store::{Db, StoreError};
+use alertmanager::Hooks;
 use auth::{Auth, AuthSetup, Entropy};
+use cmdb_imports::ImportStatus;
+use dead_letters::Replayed;
+use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
 use sources::{SourceStatus, Trial, Tried};
 
 /// What the engine will answer to a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
+/// What will become of a dead letter.
+pub type ReplayFuture = Pin<Box<dyn Future<Output = Replayed> + Send>>;
 /// Hands a command to the engine; answers after commit.
 pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
 
@@ -58,14 +70,22 @@ pub struct ApiSetup {
     pub db: Db,
     /// The way to the engine, for commands.
     pub submit: Submit,
+    /// What the API of Alertmanager needs besides.
+    pub alertmanager: Hooks,
     /// The way to the engine, for what it holds in memory, and for imports.
     pub engine: EngineHandle,
     /// Why the daemon is not ready, one sentence each; empty when it is.
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
+    /// The configured imports and how they do.
+    pub imports: Arc<dyn Fn() -> Vec<ImportStatus> + Send + Sync>,
+    /// The configured heartbeats and how they do.
+    pub heartbeats: Arc<dyn Fn() -> Vec<HeartbeatStatus> + Send + Sync>,
     /// What a source would make of a message; nothing when there is no such source.
     pub try_source: Arc<dyn Fn(Trial) -> Option<Tried> + Send + Sync>,
+    /// Makes a message of a dead letter.
+    pub replay: Arc<dyn Fn(DeadLetter) -> ReplayFuture + Send + Sync>,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

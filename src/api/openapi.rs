@@ -22,7 +22,7 @@ use crate::api_token::Role;
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 /// Bodies of requests; everything else is an answer, in which every field is always present.
-const REQUESTS: [&str; 9] = [
+const REQUESTS: [&str; 11] = [
     "Acknowledge",
     "Assign",
     "BindCheck",
@@ -32,6 +32,8 @@ const REQUESTS: [&str; 9] = [
     "Reopen",
     "Resolve",
     "TokenWanted",
+    "MatcherWanted",
+    "SilenceBody",
 ];
 
 /// Answers that leave out what does not apply.
@@ -111,7 +113,12 @@ fn finish(document: &mut OpenApi) {
     let optional = optional_bodies(document);
     for (path, item) in &mut document.paths.paths {
         let is_command = item.post.is_some() && path.contains("/incidents/");
-        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        let operations = [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.delete,
+        ];
         for operation in operations.into_iter().flatten() {
             name_by_tag(operation);
             relax_body(operation, &optional);
@@ -206,9 +213,14 @@ fn complete(name: &str, schema: &mut Schema) {
 fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
     let items = document.paths.paths.values_mut();
     items.flat_map(|item| {
-        [&mut item.get, &mut item.post, &mut item.delete]
-            .into_iter()
-            .flatten()
+        [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.delete,
+        ]
+        .into_iter()
+        .flatten()
     })
 }
 

@@ -199,12 +199,13 @@ impl<B> Ordered<B> {
             let answer = tokio::time::timeout(ANSWER_TIMEOUT, submit(given))
                 .await
                 .unwrap_or(Err(SubmitError::Unknown))?;
-            let view = async { incidents::find(db.reader().await?.lend(), answer.incident).await };
+            let incident = answer.incident.unwrap_or(incident);
+            let view = async { incidents::find(db.reader().await?.lend(), incident).await };
             match (view.await, answer.is_refused) {
                 (Ok(Some(view)), false) => Ok(Incident::from(view)),
-                (Ok(view), true) => Err(refusal(answer, view.as_ref())),
+                (Ok(view), true) => Err(refusal(answer, incident, view.as_ref())),
                 (Ok(None), false) => Err(Problem::internal()),
-                (Err(_), true) => Err(refusal(answer, None)),
+                (Err(_), true) => Err(refusal(answer, incident, None)),
                 (Err(error), false) => {
                     log::warn!(error:% = error; "a command was carried out, its incident cannot be read: {error}");
                     let detail = "the command was carried out, but the incident cannot be read now; read it later";
@@ -223,13 +224,15 @@ async fn past_of(db: &Db, incident: IncidentId) -> Option<PastIncident> {
     incidents::find_past(reader.lend(), incident).await.ok()?
 }
 
-fn refusal(answer: CommandAnswer, view: Option<&incidents::IncidentView>) -> Problem {
+fn refusal(
+    answer: CommandAnswer,
+    incident: IncidentId,
+    view: Option<&incidents::IncidentView>,
+) -> Problem {
     let is_unknown = answer.reason == Reason::UnknownIncident;
     match view {
-        None if is_unknown => {
-            Problem::not_found(format!("there is no incident {}", answer.incident))
-                .with("reason", answer.reason.code())
-        }
+        None if is_unknown => Problem::not_found(format!("there is no incident {incident}"))
+            .with("reason", answer.reason.code()),
         None => Problem::refused(answer.reason),
         Some(view) => {
             // What the core no longer holds but the store does was closed for good.
@@ -258,7 +261,7 @@ fn digest(given: &CommandGiven, key: &[u8]) -> Result<IdempotencyKey, Problem> {
     })
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

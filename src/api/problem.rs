@@ -43,6 +43,10 @@ pub enum Kind {
     ImportRefused,
     /// The core refused a command.
     Refused(Reason),
+    /// A dead letter cannot be replayed as things are.
+    NotReplayable,
+    /// A dead letter is still not understood.
+    NotUnderstood,
     /// The body is too large.
     TooLarge,
     /// The body's encoding is not known.
@@ -103,8 +107,8 @@ impl Kind {
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::ImportRefused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Refused(_) | Self::ImportHeld => StatusCode::CONFLICT,
+            Self::NotUnderstood | Self::ImportRefused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Refused(_) | Self::NotReplayable | Self::ImportHeld => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
@@ -132,6 +136,8 @@ impl Kind {
                 (Reason::StaleVersion.code(), "The version is stale")
             }
             Self::Refused(reason) => (reason.code(), "The command was refused"),
+            Self::NotReplayable => ("not-replayable", "The dead letter cannot be replayed"),
+            Self::NotUnderstood => ("not-understood", "The message is still not understood"),
             Self::TooLarge => ("body-too-large", "The request body is too large"),
             Self::UnsupportedEncoding => {
                 ("unsupported-encoding", "The content encoding is not known")
@@ -205,6 +211,21 @@ impl Problem {
             None if status.is_client_error() => Self::bad_request("the request is not well formed"),
             None => Self::internal(),
         }
+    }
+
+    /// Whether it is of that kind.
+    pub fn is(&self, kind: Kind) -> bool {
+        self.kind == kind
+    }
+
+    /// The status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    /// What is wrong, in words.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// Adds a field.

@@ -1,6 +1,6 @@
 //! THE route list, by who may use them, and the order of what every request passes.
 //!
-//! Must be the only place that names a route; what belongs to the contract but not to this version is listed here too.
+//! Must be the only place that names a route of ours (Alertmanager's are in [`alertmanager`]); what belongs to the contract but not to this version is listed here too.
 
 use std::sync::Arc;
 
@@ -13,14 +13,13 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alerts, cis, cmdb, commands, dead_letters, incidents, layers, quality, sources,
-    status, tokens,
+    ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, heartbeats,
+    incidents, layers, quality, silences, sources, status, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 14] = [
-    "silences",
+const LATER: [&str; 13] = [
     "maintenance",
     "changes",
     "problems",
@@ -38,7 +37,7 @@ const LATER: [&str; 14] = [
 /// Commands of the contract that are not built yet.
 const LATER_COMMANDS: [&str; 1] = ["priority"];
 /// The same outside of `/api/v1`: the beginnings of paths.
-const LATER_PATHS: [&str; 3] = ["/api/v2", "/heartbeat", "/hooks"];
+const LATER_PATHS: [&str; 1] = ["/hooks"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -46,6 +45,7 @@ pub fn router(state: ApiState) -> Router {
     let documents = Arc::new(Documents::new(&document));
     let router = router
         .layer(Extension(documents))
+        .merge(alertmanager::router(&state))
         .method_not_allowed_fallback(not_allowed)
         .fallback(not_found)
         .with_state(state);
@@ -71,6 +71,9 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::get))
         .routes(routes!(alerts::timeline))
         .routes(routes!(alerts::explain))
+        .routes(routes!(cmdb_imports::configured))
+        .routes(routes!(silences::list))
+        .routes(routes!(silences::get))
         .routes(routes!(cis::list))
         .routes(routes!(cis::get))
         .routes(routes!(cis::relations))
@@ -80,6 +83,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(quality::doctor))
         .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
+        .routes(routes!(heartbeats::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
     let responder = OpenApiRouter::new()
@@ -98,7 +102,11 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
         .routes(routes!(sources::try_message))
-        .routes(routes!(cmdb::bind_check));
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(cmdb::bind_check))
+        .routes(routes!(silences::create))
+        .routes(routes!(silences::preview))
+        .routes(routes!(silences::change, silences::edit, silences::expire));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))

@@ -24,8 +24,6 @@ use crate::store::query::timeline::{InputView, TimelineView};
 
 /// Why an alert is bound to no configuration item while there is no CMDB.
 const NO_CMDB: &str = "no CMDB is loaded";
-/// The reason for not telling people that a source mutes the alert on its side.
-const UPSTREAM: &str = "upstream";
 
 /// An alert: the deduplicated record of one identity.
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,7 +71,7 @@ pub struct Alert {
     /// Whether it changes too often.
     flapping: bool,
     /// What keeps people from being told about it.
-    suppressed_by: Vec<&'static str>,
+    suppressed_by: Vec<String>,
     /// Number of the last episode, from 1; 0 when only an end was ever received.
     episode: u32,
     /// When a firing alert counts as ended unless its source repeats it.
@@ -208,7 +206,7 @@ pub struct Incident {
     /// Whether it changes too often.
     flapping: bool,
     /// What keeps people from being told about it.
-    suppressed_by: Vec<&'static str>,
+    suppressed_by: Vec<String>,
     /// The incident that it became part of.
     merged_into: Option<String>,
     /// Counts changes; give it as `expected_version` with a command.
@@ -372,11 +370,7 @@ impl From<AlertView> for Alert {
             last_seen_at: alert.last_seen_at.into(),
             count: alert.count,
             flapping: false,
-            suppressed_by: if alert.is_muted_upstream {
-                vec![UPSTREAM]
-            } else {
-                Vec::new()
-            },
+            suppressed_by: view.suppressed_by,
             episode: alert.episode,
             expires_at: alert.is_firing().then_some(Time(alert.lease_at)),
             generator_url: view.generator_url,
@@ -469,11 +463,7 @@ impl From<IncidentView> for Incident {
             sla: Vec::new(),
             tickets: Vec::new(),
             flapping: false,
-            suppressed_by: if view.is_muted_upstream {
-                vec![UPSTREAM]
-            } else {
-                Vec::new()
-            },
+            suppressed_by: view.suppressed_by,
             merged_into: incident.merged_into.as_ref().map(IncidentId::to_string),
             version: incident.version,
             severity: incident.severity.word(),

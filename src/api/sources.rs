@@ -27,12 +27,20 @@ pub struct SourceStatus {
     /// Where its messages are sent to; null when it is not sent to over HTTP.
     #[schema(example = "/ingest/alertmanager")]
     pub path: Option<String>,
+    /// The connection to its broker; null when it is no MQTT source.
+    pub connection: Option<SourceConnection>,
     /// Whether messages are taken without a secret.
     pub open: bool,
     /// Whether its own list of alerts is asked for.
     pub reconciled: bool,
     /// When its last message was received; null when there never was one.
     pub last_message_at: Option<Time>,
+    /// After how long without a message its silence is an alert; null when that is not watched.
+    pub silent_after_s: Option<f64>,
+    /// Whether it is silent for that long; null when that is not watched.
+    pub silent: Option<bool>,
+    /// The last subscription that Amazon SNS asked to confirm; null when there was none since the daemon started.
+    pub subscription: Option<SubscriptionStatus>,
     /// How long ago that is.
     pub silent_s: Option<f64>,
     /// When its product's last test message was received since the daemon started.
@@ -76,6 +84,39 @@ pub struct VolatileLabels {
     pub labels: Vec<String>,
     /// How many alerts came of it so far, one after the other.
     pub variants: u32,
+}
+
+/// A subscription that wants to be confirmed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SubscriptionStatus {
+    /// The topic.
+    pub topic: String,
+    /// The address that confirms it when it is opened, within two days.
+    pub url: String,
+    /// When it was asked for.
+    pub at: Time,
+    /// Whether it was confirmed from here.
+    pub confirmed: bool,
+}
+
+/// The connection of a source to its broker.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct SourceConnection {
+    /// The broker.
+    #[schema(example = "mqtts://broker.example:8883")]
+    pub broker: String,
+    /// Whether the broker has accepted us and the connection stands.
+    pub connected: bool,
+    /// Since when that is so.
+    pub since: Option<Time>,
+    /// Whether the broker had kept our session, with what came meanwhile, at the last connect.
+    pub session_kept: bool,
+    /// Whether messages wait at the broker because they cannot be stored.
+    pub waiting: bool,
+    /// What went wrong last; kept when it is over.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<Time>,
 }
 
 const SORTING: Sorting = Sorting {
@@ -187,11 +228,13 @@ pub async fn try_message(
 
 fn unknown(api: &ApiState, wanted: &str) -> Problem {
     let sources = (api.setup().sources)();
+    let distance = |source: &SourceStatus| strsim::damerau_levenshtein(&source.name, wanted);
     let near = sources
         .iter()
-        .find(|source| strsim::damerau_levenshtein(&source.name, wanted) <= TYPOS_MAX);
-    let hint = match near {
-        Some(source) => format!("did you mean {}?", source.name),
+        .map(|source| (distance(source), &source.name))
+        .min();
+    let hint = match near.filter(|(distance, _)| *distance <= TYPOS_MAX) {
+        Some((_, name)) => format!("did you mean {name}?"),
         None => "/api/v1/sources lists them".to_owned(),
     };
     let wanted: String = wanted.chars().take(64).collect();

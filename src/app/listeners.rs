@@ -3,7 +3,7 @@
 //! Must not serve anything.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use crate::config::Settings;
 use crate::runtime::listen::Listener;
@@ -40,6 +40,12 @@ pub(super) async fn open(
         log::info!(address:% = address; "listening on {scheme}://{address}");
     }
     Ok(listeners)
+}
+
+/// Where they listen.
+pub(super) fn addresses(listeners: &[Listener]) -> anyhow::Result<Vec<SocketAddr>> {
+    let addresses = listeners.iter().map(Listener::local_addr);
+    Ok(addresses.collect::<Result<_, _>>()?)
 }
 
 /// What to do when an address cannot be listened on.

@@ -67,6 +67,12 @@ pub(super) struct Instance {
 }
 
 impl Instance {
+    /// The part of the name that stays the same as long as the state directory does.
+    pub(super) fn name(&self) -> &str {
+        let name = self.holder.split('@').next();
+        name.unwrap_or(&self.holder)
+    }
+
     /// Takes the name of the state directory, or a name for this run only when another process has that one.
     pub(super) fn take(settings: &Settings) -> anyhow::Result<Self> {
         let fresh = hex::encode(random_bytes::<8>()?);

@@ -3,6 +3,9 @@
 //! Stages start bottom-up (store, engine, api with ingest) and stop top-down, each with a deadline; their sum stays
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
+mod admission;
+mod brokers;
+mod imports;
 mod janitor;
 mod listeners;
 mod lock;
@@ -24,6 +27,7 @@ use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::engine::handle::EngineHandle;
+use crate::engine::sweep::Sweeper;
 use crate::engine::{Decode, Engine, EngineSetup, rebind};
 use crate::ingest::opsgenie::OpsgenieApi;
 use crate::ingest::{self, Ingest};
@@ -41,10 +45,13 @@ use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
 
+use brokers::Brokers;
+use imports::{ImportBoard, Imports};
 use janitor::Janitor;
 use lock::{FileLock, Instance};
 use polls::Polls;
 use reload::Reloader;
+pub(crate) use wiring::broker_setups;
 
 /// The partition of a daemon that has only one.
 const PARTITION: i64 = 0;
@@ -107,8 +114,7 @@ async fn run(
     inherited: Vec<TcpListener>,
     shell: Shell,
 ) -> anyhow::Result<()> {
-    let notifier = Notifier::from_env();
-    let heartbeats = Heartbeats::new();
+    let (notifier, heartbeats) = (Notifier::from_env(), Heartbeats::new());
     wiring::make_state_dir(&settings)?;
     let _lock = FileLock::take(&settings)?;
     let instance = Instance::take(&settings)?;
@@ -122,10 +128,7 @@ async fn run(
     metrics.leader.set(1);
     // Before anything runs that would have to be stopped when an address is taken.
     let listeners = listeners::open(&settings, inherited, tls.as_ref()).await?;
-    let addresses = listeners
-        .iter()
-        .map(Listener::local_addr)
-        .collect::<Result<_, _>>()?;
+    let addresses = listeners::addresses(&listeners)?;
 
     let mut supervisor = Supervisor::new();
     let inside = Inside {
@@ -146,6 +149,7 @@ async fn run(
         engine: core.engine.clone(),
         ingest: core.ingest.clone(),
         metrics: Arc::clone(&metrics),
+        imports: core.board.clone(),
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
@@ -165,6 +169,7 @@ async fn run(
         logs: shell.logs,
         clock: shell.clock,
         reload: shell.reload,
+        instance: instance.name().to_owned(),
     };
     start_side(&mut supervisor, &side_stage, side, core);
 
@@ -210,9 +215,12 @@ fn doors(ingest: &Ingest, db: &Db) -> Router {
         db: db.clone(),
         partition: PARTITION,
     };
+    let limits = axum::middleware::from_fn_with_state(ingest.clone(), ingest::limits::guard);
     ingest::http::router(ingest.clone())
+        .merge(ingest::heartbeat::router(ingest.clone()))
         .merge(ingest::pagerduty::router(ingest.clone()))
         .merge(ingest::opsgenie::router(opsgenie))
+        .layer(limits)
 }
 
 async fn serve_http(server: Server, listeners: Vec<Listener>, stop: CancellationToken) {
@@ -239,14 +247,30 @@ struct Side {
     logs: LogHandle,
     clock: Clock,
     reload: ReloadRequest,
+    instance: String,
 }
 
-/// Starts polls, deleting, reloading and the notice of readiness.
+/// Starts polls, brokers, imports, deleting, reloading and the notice of readiness.
 fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core) {
     let (polls_in, polls) = watch::channel(wiring::poll_setups(&side.settings));
+    let (brokers_in, brokers) = watch::channel(broker_setups(&side.settings, &side.instance));
+    let brokers = Brokers::new(brokers, core.ingest.clone());
     let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
     let clock = side.clock;
+    let sweeper = Sweeper {
+        db: side.db.clone(),
+        partition: PARTITION,
+        engine: core.engine.clone(),
+        clock: clock.clone(),
+    };
     let poller = Polls::new(polls, core.engine.clone(), clock.clone());
+    let imports = Imports {
+        settings: settings_out.clone(),
+        engine: core.engine.clone(),
+        clock: clock.clone(),
+        stage: stage.clone(),
+        board: core.board,
+    };
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,
@@ -254,6 +278,8 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         logs: side.logs,
         rules: core.rules,
         polls: polls_in,
+        brokers: brokers_in,
+        instance: side.instance,
         settings: settings_in,
         ingest: core.ingest,
         tls: side.tls,
@@ -264,6 +290,9 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     supervisor.spawn(stage, "rebind", |stop| done(rebind::run(rebinding, stop)));
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
+    supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
+    supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
+    supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
     supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
     supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));
@@ -274,6 +303,7 @@ struct Core {
     engine: EngineHandle,
     ingest: Ingest,
     rules: watch::Sender<Arc<Rules>>,
+    board: ImportBoard,
 }
 
 /// What the inner stages share.
@@ -293,8 +323,14 @@ fn start_core(
 ) -> Core {
     let store_stage = supervisor.stage("store", STAGE_DEADLINE);
     let engine_stage = supervisor.stage("engine", STAGE_DEADLINE);
+    let way_in = handle.clone();
     supervisor.spawn(&store_stage, "writer", |stop| {
-        on_own_thread("writer", writer.run(stop))
+        on_own_thread("writer", async move {
+            let ended = writer.run(stop).await;
+            // Were it dropped with the engine, whose state takes a moment to go, the writer would end unasked.
+            drop(way_in);
+            ended
+        })
     });
     let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
@@ -326,6 +362,7 @@ fn start_core(
         engine: engine_handle,
         ingest,
         rules: rules_in,
+        board: ImportBoard::default(),
     }
 }
 
@@ -372,8 +409,7 @@ fn decode_by(doors: &Arc<OnceLock<Ingest>>) -> Decode {
     Arc::new(move |input: &NewInput, at: Timestamp| {
         doors
             .get()
-            .map(|doors| doors.decode_again(input, at))
-            .unwrap_or_default()
+            .map_or_else(|| Ok(Vec::new()), |doors| doors.decode_again(input, at))
     })
 }
 

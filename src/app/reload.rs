@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::ingest::Ingest;
+use crate::ingest::mqtt::BrokerSetup;
 use crate::ingest::reconcile::PollSetup;
 use crate::runtime::notify::Notifier;
 use crate::runtime::signals::ReloadRequest;
@@ -26,6 +27,9 @@ pub(super) struct Reloader {
     pub(super) logs: LogHandle,
     pub(super) rules: watch::Sender<Arc<Rules>>,
     pub(super) polls: watch::Sender<Vec<PollSetup>>,
+    pub(super) brokers: watch::Sender<Vec<BrokerSetup>>,
+    /// The name of this installation in client ids.
+    pub(super) instance: String,
     pub(super) settings: watch::Sender<Arc<Settings>>,
     pub(super) ingest: Ingest,
     pub(super) tls: Option<TlsHolder>,
@@ -72,6 +76,8 @@ impl Reloader {
         self.ingest.set_up(wiring::ingest_setup(&settings));
         self.rules.send_replace(Arc::new(config::rules(&settings)));
         self.polls.send_replace(wiring::poll_setups(&settings));
+        let brokers = wiring::broker_setups(&settings, &self.instance);
+        self.brokers.send_replace(brokers);
         self.settings.send_replace(Arc::new(settings));
         log::info!("the configuration was reloaded");
     }

@@ -8,19 +8,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tower::ServiceExt as _;
 
+use crate::api::alertmanager::{Hooks, Pass};
 use crate::api::auth::{AuthSetup, TokenKey};
-use crate::api::sources::{SourceErrors, SourceStatus, Trial, Tried, VolatileLabels};
+use crate::api::sources::{
+    SourceConnection, SourceErrors, SourceStatus, SubscriptionStatus, Trial, Tried, VolatileLabels,
+};
 use crate::api::{ApiSetup, ApiState};
 use crate::config::Settings;
-use crate::config::settings::{LogFormat, ReconcileAuth, SourceSettings};
+use crate::config::mqtt::{MqttSettings, MqttVersion, Retained};
+use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings};
 use crate::core::limits;
 use crate::core::time::{Span, Timestamp};
 use crate::engine::handle::EngineHandle;
+use crate::engine::pulses::{Pulse, Word};
 use crate::ingest::churn::Volatile;
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
+use crate::ingest::mqtt::{BrokerSetup, Hello, LinkState, RECEIVE_MAX, SparkplugSetup, Version};
 use crate::ingest::reconcile::PollSetup;
 use crate::ingest::seen::Summary;
 use crate::ingest::{Incoming, Ingest, IngestSetup};
@@ -28,11 +36,14 @@ use crate::runtime::clock::Clock;
 use crate::runtime::entropy::random_bytes;
 use crate::runtime::listen::Limits;
 use crate::runtime::supervise::Stage;
-use crate::runtime::tls::{TlsHolder, TlsPaths};
+use crate::runtime::tls::{ClientTlsPaths, TlsHolder, TlsPaths};
 use crate::store::Db;
 use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
 use crate::token_key;
+
+use super::admission;
+use super::imports::ImportBoard;
 
 /// The folder of lock file, instance id and token key; only its owner may look inside.
 pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
@@ -86,8 +97,16 @@ pub(super) fn tls_paths(settings: &Settings) -> Option<TlsPaths> {
 
 /// The doors.
 pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
+    let mut sources: Vec<_> = settings.sources.iter().filter_map(source_setup).collect();
+    sources.extend(admission::heartbeat_source(settings));
     IngestSetup {
-        sources: settings.sources.iter().filter_map(source_setup).collect(),
+        sources,
+        heartbeats: settings
+            .heartbeats
+            .iter()
+            .map(admission::heartbeat_setup)
+            .collect(),
+        peer_rate: settings.limits.peer_rate.map(admission::rate),
         body_max: usize::try_from(settings.server.body_max).unwrap_or(usize::MAX),
         inbox_rows: i64::from(settings.limits.inbox_rows),
     }
@@ -123,6 +142,13 @@ fn source_setup(source: &SourceSettings) -> Option<SourceSetup> {
             .map(|key| KeyDigest::new(key.expose()))
             .collect(),
         is_reconciled: source.reconcile.is_some(),
+        has_api: source.api,
+        proof: admission::proof(source),
+        filters: source
+            .mqtt
+            .as_ref()
+            .map(|mqtt| mqtt.subscribe.clone())
+            .unwrap_or_default(),
     })
 }
 
@@ -145,6 +171,58 @@ pub(super) fn poll_setups(settings: &Settings) -> Vec<PollSetup> {
         .collect()
 }
 
+/// The brokers, each with the client id of this installation unless the operator chose one.
+pub(crate) fn broker_setups(settings: &Settings, instance: &str) -> Vec<BrokerSetup> {
+    let sources = settings.sources.iter();
+    sources
+        .filter_map(|source| Some(broker_setup(source, source.mqtt.as_ref()?, instance)))
+        .collect()
+}
+
+fn broker_setup(source: &SourceSettings, mqtt: &MqttSettings, instance: &str) -> BrokerSetup {
+    let seconds = |span: Span| span.as_millis() / 1000;
+    let login = mqtt.user.clone().map(|user| {
+        let password = mqtt
+            .password
+            .as_ref()
+            .map(|password| password.expose().to_owned());
+        (user, password.unwrap_or_default())
+    });
+    let hello = Hello {
+        version: match mqtt.version {
+            MqttVersion::V3 => Version::V3,
+            MqttVersion::V5 => Version::V5,
+        },
+        client_id: mqtt
+            .client_id
+            .clone()
+            .unwrap_or_else(|| format!("watchbell-{}-{instance}", source.name)),
+        keep_alive: u16::try_from(seconds(mqtt.keep_alive)).unwrap_or(u16::MAX),
+        login,
+        session_expiry: u32::try_from(seconds(mqtt.session_expiry)).unwrap_or(u32::MAX),
+        packet_max: u32::try_from(mqtt.packet_max).unwrap_or(u32::MAX),
+        receive_max: RECEIVE_MAX,
+    };
+    BrokerSetup {
+        source: source.name.clone(),
+        host: mqtt.host.clone(),
+        port: mqtt.port,
+        shown: mqtt.shown(),
+        tls: mqtt.is_tls.then(|| ClientTlsPaths {
+            ca: mqtt.ca.clone(),
+            identity: mqtt.identity.clone(),
+        }),
+        hello,
+        filters: mqtt.subscribe.clone(),
+        shared_group: mqtt.shared_group.clone(),
+        ignores_retained: mqtt.retained == Retained::Ignore,
+        sparkplug: (source.kind == SourceKind::Sparkplug).then(|| SparkplugSetup {
+            is_mapped: source.mapping.is_some(),
+            asks_rebirth: mqtt.rebirth,
+        }),
+    }
+}
+
 /// A span as the runtime takes it; negative ones are none.
 pub(super) fn duration(span: Span) -> Duration {
     Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(0))
@@ -162,6 +240,7 @@ pub(super) struct ApiParts<'a> {
     pub(super) engine: EngineHandle,
     pub(super) ingest: Ingest,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) imports: ImportBoard,
     pub(super) clock: Clock,
     pub(super) stage: Stage,
 }
@@ -184,11 +263,14 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         engine,
         ingest,
         metrics,
+        imports,
         clock,
         stage,
     } = parts;
-    let (submit, readiness) = (engine.clone(), engine.clone());
-    let (figures, doors, tried_at) = (ingest.clone(), ingest.clone(), ingest);
+    let [submit, readiness, pulses, silences] = std::array::from_fn(|_| engine.clone());
+    let hooks = alertmanager_hooks(ingest.clone(), clock.now());
+    let (figures, doors, tried_at, replayed) =
+        (ingest.clone(), ingest.clone(), ingest.clone(), ingest);
     let (now, shown_at) = (clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
         db,
@@ -197,14 +279,27 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             let engine = submit.clone();
             Box::pin(async move { engine.command(given).await })
         }),
+        alertmanager: hooks,
         unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
         sources: Arc::new(move || {
+            let pulses = silences.pulses();
+            let of = |door: &Door| pulses.sources.iter().find(|pulse| pulse.name == door.name);
+            let doors = doors.doors();
             doors
-                .doors()
                 .iter()
-                .map(|door| source_status(door, shown_at.now()))
+                .map(|door| source_status(door, of(door), shown_at.now()))
                 .collect()
         }),
+        imports: Arc::new(move || imports.list()),
+        heartbeats: Arc::new(move || {
+            pulses
+                .pulses()
+                .heartbeats
+                .iter()
+                .map(admission::heartbeat_status)
+                .collect()
+        }),
+        replay: Arc::new(move |letter| Box::pin(admission::replay(replayed.clone(), letter))),
         try_source: Arc::new(move |trial| try_source(&tried_at, &now, trial)),
         metrics: Arc::new(move || {
             figures.refresh_figures();
@@ -221,12 +316,32 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     })
 }
 
+/// How the API of Alertmanager reaches the source that owns it.
+fn alertmanager_hooks(ingest: Ingest, started_at: Timestamp) -> Hooks {
+    let router = crate::ingest::alertmanager::router(ingest.clone());
+    Hooks {
+        started_at,
+        door: Arc::new(move |headers| {
+            let door = ingest.api_door()?;
+            Some(match (door.is_guarded(), door.opens(headers)) {
+                (false, _) => Pass::Unguarded,
+                (true, false) => Pass::Refused,
+                (true, true) => Pass::Opened(door.name.clone()),
+            })
+        }),
+        take: Arc::new(move |request| {
+            let router = router.clone();
+            Box::pin(async move { router.oneshot(request).await.into_response() })
+        }),
+    }
+}
+
 /// What a source makes of a message, in the form of the API.
 fn try_source(ingest: &Ingest, clock: &Clock, trial: Trial) -> Option<Tried> {
     let door = ingest.door(&trial.source)?;
     let query = trial.query.as_deref();
     let mut message = Incoming::of_request(door.decoder(), &trial.headers, query, trial.body);
-    message.envelope.topic = trial.topic.into();
+    message.published_to(&trial.topic, &door.filters);
     let tried = message.tried(door.decoder(), &door.name, clock.now());
     let items = tried.items.iter().map(serde_json::to_value);
     Some(Tried {
@@ -244,19 +359,21 @@ fn try_source(ingest: &Ingest, clock: &Clock, trial: Trial) -> Option<Tried> {
     })
 }
 
-fn source_status(door: &Door, now: Timestamp) -> SourceStatus {
+fn source_status(door: &Door, silence: Option<&Pulse>, now: Timestamp) -> SourceStatus {
     let seen = door.seen.summary(now);
     let counts = [
         ("received", &door.series.received),
         ("stored", &door.series.stored),
         ("duplicate", &door.series.duplicate),
         ("rejected", &door.series.rejected),
+        ("limited", &door.series.limited),
     ];
     SourceStatus {
         warnings: warnings(&seen),
         name: door.name.clone(),
         kind: door.kind().to_owned(),
-        path: Some(door.path.clone()),
+        path: (!door.is_remote()).then(|| door.path.clone()),
+        connection: door.is_remote().then(|| connection(door.link.state())),
         open: !door.is_guarded(),
         reconciled: door.is_reconciled,
         last_message_at: seen.last_message_at.map(Into::into),
@@ -274,6 +391,14 @@ fn source_status(door: &Door, now: Timestamp) -> SourceStatus {
             last_reason: seen.last_error,
         },
         skew_s: seen.skew.map(duration_s),
+        silent_after_s: silence.map(|pulse| duration_s(pulse.rule.every)),
+        subscription: seen.subscription.map(|wanted| SubscriptionStatus {
+            topic: wanted.topic,
+            url: wanted.url,
+            at: wanted.at.into(),
+            confirmed: wanted.is_confirmed,
+        }),
+        silent: silence.map(|pulse| pulse.word == Word::Missing),
         volatile_labels: seen
             .volatile
             .into_iter()
@@ -283,6 +408,18 @@ fn source_status(door: &Door, now: Timestamp) -> SourceStatus {
                 variants: found.variants,
             })
             .collect(),
+    }
+}
+
+fn connection(state: LinkState) -> SourceConnection {
+    SourceConnection {
+        broker: state.broker,
+        connected: state.is_connected,
+        since: state.since.map(Into::into),
+        session_kept: state.is_session_kept,
+        waiting: state.is_waiting,
+        last_error: state.last_error,
+        last_error_at: state.last_error_at.map(Into::into),
     }
 }
 

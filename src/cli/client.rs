@@ -161,6 +161,20 @@ impl Client {
             .await
     }
 
+    /// Ends something below `/api/v1`; sent again once when the connection breaks, since it can only end once.
+    ///
+    /// # Errors
+    /// The daemon does not answer, or refuses.
+    pub async fn delete(&self, path: &[&str]) -> Result<String, Failure> {
+        let send = async || Ok::<_, Failure>(self.request(Method::DELETE, path)?.send().await);
+        let answer = match send().await? {
+            Err(error) if !error.is_timeout() && !error.is_builder() => send().await?,
+            answer => answer,
+        };
+        self.read(answer.map_err(|error| self.no_answer(&error))?)
+            .await
+    }
+
     /// Asks `/readyz`: whether it is ready, and what it says.
     ///
     /// # Errors

@@ -142,6 +142,8 @@ struct Upload {
     body: Vec<u8>,
     encoding: Option<&'static str>,
     format: Option<String>,
+    /// The name of a single file, by which some formats tell kinds of items.
+    file: Option<String>,
 }
 
 fn upload(args: &ImportArgs, out: &Out) -> Result<Upload, Failure> {
@@ -151,6 +153,9 @@ fn upload(args: &ImportArgs, out: &Out) -> Result<Upload, Failure> {
             body: read_file(file)?,
             encoding: is_gzip.then_some("gzip"),
             format: args.format.clone(),
+            file: file
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned()),
         });
     }
     let mut files = Vec::new();
@@ -183,6 +188,7 @@ fn upload(args: &ImportArgs, out: &Out) -> Result<Upload, Failure> {
         body: importers::native::write(&picture),
         encoding: None,
         format: Some("native".to_owned()),
+        file: None,
     })
 }
 
@@ -190,6 +196,7 @@ fn upload(args: &ImportArgs, out: &Out) -> Result<Upload, Failure> {
 struct Outcome {
     name: String,
     dry_run: bool,
+    held: bool,
     unchanged: bool,
     version: u64,
     counts: Counts,
@@ -233,6 +240,7 @@ async fn import(client: &Client, args: &ImportArgs, out: &Out) -> Result<Exit, F
     let upload = upload(args, out)?;
     let mut query = vec![("name", args.name.clone())];
     query.extend(upload.format.map(|format| ("format", format)));
+    query.extend(upload.file.map(|file| ("file", file)));
     let flags = [
         ("dry_run", args.dry_run),
         ("confirm_deletes", args.confirm_deletes),
@@ -311,6 +319,12 @@ fn told(outcome: &Outcome) -> String {
                 lines.push(format!("  {sign} ..."));
             }
         }
+    }
+    if outcome.held {
+        lines.push(
+            "it deletes so much that it would be held; --confirm-deletes says that it is meant"
+                .to_owned(),
+        );
     }
     if counts.problems > 0 {
         lines.push(format!("{} rows could not be used", counts.problems));

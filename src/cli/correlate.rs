@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::json;
 use crate::cli::out::Out;
+use crate::cli::replay;
 use crate::core::rules::Rules;
 use crate::lab::baseline::Method;
 use crate::lab::contest::{Contestant, View, judge, play};
@@ -30,6 +31,7 @@ Examples:
   watchbell bench correlate --set S0 --set S2 --seeds 1000..1019 --json
   watchbell bench correlate --set S1 --seeds 1..1 --write worlds   # as files for watchbell simulate
   watchbell bench correlate --set S1 --seeds 1..3 --methods search # other settings of the other methods
+  watchbell bench correlate --replay alerts.csv --edges onlineboutique_dependency.csv
 
 Seeds 1 to 99 are for development; those from 1000 on are for reports.";
 
@@ -51,6 +53,12 @@ pub struct CorrelateArgs {
     /// Write the worlds as files for `watchbell simulate` into this folder, and compare nothing
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
+    /// Play recorded faults instead: a table of alert episodes with `fault_root_ci`, not packed
+    #[arg(long, value_name = "FILE.csv", requires = "edges")]
+    replay: Option<PathBuf>,
+    /// The dependencies of the recorded faults: a table of `Source` and `Target`
+    #[arg(long, value_name = "FILE.csv", requires = "replay")]
+    edges: Option<PathBuf>,
     /// Tell about every outage that was not grouped or explained as it should be
     #[arg(long)]
     outages: bool,
@@ -92,6 +100,9 @@ impl FromStr for Seeds {
 /// # Errors
 /// An option makes no sense, or a file cannot be written.
 pub fn run(args: &CorrelateArgs, out: &Out) -> Result<Exit, Failure> {
+    if let (Some(alerts), Some(edges)) = (&args.replay, &args.edges) {
+        return replay::run(alerts, edges, args.json, out);
+    }
     let sets = if args.set.is_empty() {
         vec![Set::S1]
     } else {

@@ -1,8 +1,9 @@
-//! `watchbell dead-letters`: messages that could not be understood, and why.
+//! `watchbell dead-letters`: messages that could not be understood, why, and the way to try them again.
 //!
 //! Must not show a body in a way that steers the terminal.
 
 use clap::{Args, Subcommand};
+use serde::Deserialize;
 
 use crate::cli::client::{Client, parse};
 use crate::cli::failure::{Exit, Failure};
@@ -23,6 +24,8 @@ Examples:
   watchbell dead-letters list --source alertmanager
   watchbell dead-letters show D-17
   watchbell dead-letters show D-17 --output json | jq -r .body > payload.json
+  watchbell dead-letters replay D-17                         # after its source was corrected
+  watchbell dead-letters replay --all --source zabbix
 
 A sender whose messages end here was answered with an error, or sent an alert among others that made
 no sense.";
@@ -49,6 +52,23 @@ enum DeadLettersCommand {
         #[command(flatten)]
         extent: Extent,
     },
+    /// Try again to understand one, or all; what is understood now becomes a message
+    #[command(after_help = EXAMPLES)]
+    Replay {
+        /// Its id, as `list` shows it
+        #[arg(
+            value_name = "ID",
+            required_unless_present = "all",
+            conflicts_with = "all"
+        )]
+        id: Option<String>,
+        /// All of them, oldest first
+        #[arg(long)]
+        all: bool,
+        /// With --all: only of this source
+        #[arg(long, value_name = "SOURCE", requires = "all")]
+        source: Option<String>,
+    },
     /// Show one with its body
     #[command(after_help = EXAMPLES)]
     Show {
@@ -71,6 +91,18 @@ pub async fn run(client: &Client, args: &DeadLettersArgs, out: &Out) -> Result<E
                 table(page, now(), out)
             })?;
         }
+        DeadLettersCommand::Replay { id: Some(id), .. } => {
+            let answer = replay(client, id).await?;
+            if args.daemon.output == Output::Json {
+                json::print(&answer, out)?;
+            } else {
+                let done: Replayed = parse(&answer)?;
+                out.print(&format!("{}\n", done.line()))?;
+            }
+        }
+        DeadLettersCommand::Replay { source, .. } => {
+            return replay_all(client, source.clone(), args.daemon.output, out).await;
+        }
         DeadLettersCommand::Show { id } => {
             let answer = client.get(&["dead-letters", id], &[]).await?;
             if args.daemon.output == Output::Json {
@@ -81,6 +113,70 @@ pub async fn run(client: &Client, args: &DeadLettersArgs, out: &Out) -> Result<E
         }
     }
     Ok(Exit::Done)
+}
+
+/// What a replayed letter came to.
+#[derive(Deserialize)]
+struct Replayed {
+    id: String,
+    seq: i64,
+    observations: usize,
+}
+
+impl Replayed {
+    fn line(&self) -> String {
+        let Self {
+            id,
+            seq,
+            observations,
+        } = self;
+        let noun = if *observations == 1 {
+            "claim"
+        } else {
+            "claims"
+        };
+        format!("{id} was replayed as message {seq}: {observations} {noun}")
+    }
+}
+
+async fn replay(client: &Client, id: &str) -> Result<String, Failure> {
+    let path = ["dead-letters", id, "replay"];
+    client.post(&path, &serde_json::json!({})).await
+}
+
+/// Replays all, oldest first; those that stay are told one by one and do not keep the others.
+async fn replay_all(
+    client: &Client,
+    source: Option<String>,
+    output: Output,
+    out: &Out,
+) -> Result<Exit, Failure> {
+    let mut filters = filters([("source", source)]);
+    filters.push(("sort", "id".to_owned()));
+    let page = pages::read(client, &["dead-letters"], &filters, Extent::all()).await?;
+    let (mut done, mut stay) = (Vec::new(), 0_usize);
+    for letter in page.values::<DeadLetter>()? {
+        match replay(client, &letter.id).await {
+            Ok(answer) => done.push(answer),
+            Err(failure) if failure.exit() == Exit::Failed => {
+                stay = stay.saturating_add(1);
+                out.note(&format!("{} stays: {failure}", letter.id));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    for answer in &done {
+        if output == Output::Json {
+            json::print(answer, out)?;
+        } else {
+            let done: Replayed = parse(answer)?;
+            out.print(&format!("{}\n", done.line()))?;
+        }
+    }
+    if output != Output::Json {
+        out.print(&format!("{} replayed, {stay} stay\n", done.len()))?;
+    }
+    Ok(if stay == 0 { Exit::Done } else { Exit::Failed })
 }
 
 fn table(page: &Page, now: Timestamp, out: &Out) -> Result<String, Failure> {

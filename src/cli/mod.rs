@@ -26,8 +26,10 @@ pub mod near;
 pub mod options;
 pub mod out;
 pub mod pages;
+pub mod replay;
 pub mod serve;
 pub mod settings;
+pub mod silence;
 pub mod simulate;
 pub mod source;
 pub mod source_table;
@@ -109,6 +111,9 @@ enum Command {
     /// Import, look at and check the configuration items
     #[command(subcommand, after_help = cmdb::EXAMPLES)]
     Cmdb(cmdb::CmdbCommand),
+    /// Keep people from being told of some alerts for a while
+    #[command(after_help = silence::EXAMPLES)]
+    Silence(silence::SilenceArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -199,6 +204,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Incident(_)
         | Command::Alerts(_)
         | Command::Cmdb(_)
+        | Command::Silence(_)
         | Command::Explain(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
@@ -229,6 +235,7 @@ async fn dispatch(
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
+        Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,

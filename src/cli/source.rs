@@ -142,7 +142,10 @@ fn try_payload(
     }
     let query = args.query.as_deref();
     let mut message = Incoming::of_request(&*decoder, &headers, query, payload.into());
-    message.envelope.topic = args.topic.as_deref().unwrap_or_default().into();
+    if let Some(topic) = &args.topic {
+        let mqtt = source.mqtt.as_deref();
+        message.published_to(topic, mqtt.map_or(&[], |mqtt| &mqtt.subscribe));
+    }
     let made = message.tried(&*decoder, &source.name, now());
     match args.output {
         Output::Json => {

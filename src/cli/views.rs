@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::cli::table::Paint;
 use crate::core::reason::Reason;
+use crate::core::silence::Operator;
 use crate::core::time::Timestamp;
 
 /// An incident.
@@ -62,6 +63,50 @@ pub struct Counts {
     pub firing: u64,
     /// All of them.
     pub total: u64,
+}
+
+/// A silence.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Silence {
+    /// Its UUID.
+    pub id: String,
+    /// `pending`, `active` or `expired`.
+    pub state: String,
+    /// From then on.
+    pub starts_at: Option<Rfc3339>,
+    /// Until then.
+    pub ends_at: Option<Rfc3339>,
+    /// When it was changed last.
+    pub updated_at: Option<Rfc3339>,
+    /// Who wants it.
+    pub created_by: String,
+    /// Why.
+    pub comment: String,
+    /// Firing alerts that it hides.
+    pub alerts: u64,
+    matchers: Vec<Matcher>,
+}
+
+/// A condition of a silence.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Matcher {
+    name: String,
+    value: String,
+    is_regex: bool,
+    is_equal: bool,
+}
+
+impl Silence {
+    /// Its matchers as people write them.
+    pub fn matchers(&self) -> Vec<String> {
+        let written = self.matchers.iter().map(|matcher| {
+            let sign = Operator::new(matcher.is_regex, matcher.is_equal).sign();
+            format!("{}{sign}{:?}", matcher.name, matcher.value)
+        });
+        written.collect()
+    }
 }
 
 /// An alert.

@@ -1,4 +1,4 @@
-//! Reads `[cmdb]`: whose word counts when imports disagree, and rules that bind alerts.
+//! Reads `[cmdb]`: whose word counts when imports disagree, rules that bind alerts, and the imports.
 //!
 //! Must not evaluate a rule; it is compiled here so that its errors have a file and a line.
 
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use crate::config::error::Complaint;
+use crate::config::imports::{self, ImportSettings};
 use crate::config::reader::{Spot, TableReader, expected};
 use crate::config::tree::{Node, Value};
 use crate::config::values;
@@ -15,9 +16,9 @@ use crate::core::cmdb::merge::Precedence;
 use crate::core::rules::CmdbRules;
 
 /// Reads the section.
-pub(super) fn read(root: &mut TableReader<'_>) -> CmdbRules {
+pub(super) fn read(root: &mut TableReader<'_>) -> (CmdbRules, Vec<ImportSettings>) {
     let Some(mut table) = root.table("cmdb") else {
-        return CmdbRules::default();
+        return (CmdbRules::default(), Vec::new());
     };
     let imports = table.list("precedence", values::text);
     let attributes = table.optional("attribute_precedence", attributes);
@@ -31,8 +32,9 @@ pub(super) fn read(root: &mut TableReader<'_>) -> CmdbRules {
             .filter_map(|(index, rule)| read_rule(index, rule))
             .collect(),
     };
+    let imports = imports::read(table.tables("import"));
     table.finish();
-    rules
+    (rules, imports)
 }
 
 fn attributes(spot: &Spot<'_>) -> Result<BTreeMap<SmolStr, Vec<SmolStr>>, Complaint> {
@@ -42,11 +44,16 @@ fn attributes(spot: &Spot<'_>) -> Result<BTreeMap<SmolStr, Vec<SmolStr>>, Compla
     };
     let entries = table.iter();
     entries
-        .map(|(name, (_, node))| Ok((SmolStr::new(name), names(node, hint)?)))
+        .map(|(name, (_, node))| {
+            let names = names(node).map_err(|Complaint { message, .. }| {
+                Complaint::new(format!("`{name}`: {message}")).hint(hint)
+            });
+            Ok((SmolStr::new(name), names?))
+        })
         .collect()
 }
 
-fn names(node: &Node, hint: &str) -> Result<Vec<SmolStr>, Complaint> {
+fn names(node: &Node) -> Result<Vec<SmolStr>, Complaint> {
     let text = |node: &Node| match &node.value {
         Value::Text(text) => Ok(SmolStr::new(text.as_str())),
         other @ (Value::Integer(_)
@@ -54,7 +61,7 @@ fn names(node: &Node, hint: &str) -> Result<Vec<SmolStr>, Complaint> {
         | Value::Flag(_)
         | Value::Date
         | Value::List(_)
-        | Value::Table(_)) => Err(expected("the name of an import", other).hint(hint)),
+        | Value::Table(_)) => Err(expected("the name of an import", other)),
     };
     match &node.value {
         Value::List(items) => items.iter().map(text).collect(),

@@ -11,7 +11,7 @@ use crate::config::values;
 /// Bytes of the shortest key that cannot be guessed from another machine.
 const KEY_BYTES_MIN: usize = 8;
 /// Keys of a source that are not for kinds with keys of their own.
-const OTHERS: [&str; 5] = ["token", "basic", "header", "open", "reconcile"];
+const OTHERS: [&str; 6] = ["token", "basic", "header", "signature", "open", "reconcile"];
 
 /// The keys that were read so far, with the place of their source.
 #[derive(Default)]
@@ -45,7 +45,9 @@ impl Keys {
             | SourceKind::Alertmanager
             | SourceKind::Json
             | SourceKind::CloudEvents
-            | SourceKind::Sns => routing,
+            | SourceKind::Sns
+            | SourceKind::Mqtt
+            | SourceKind::Sparkplug => routing,
         };
         for word in OTHERS.into_iter().filter(|word| table.has(word)) {
             let message = format!("kind {:?} does not take {word}", kind.word());

@@ -40,10 +40,17 @@ pub(super) fn read(
     }
     let has_map = map.is_some();
     let name = named.or_else(|| {
-        let usual = kind.usual_preset().filter(|_| !table.has("preset"));
+        // A map of one's own says all there is to say about a topic; a product's format is only changed by it.
+        let is_whole = has_map && kind == SourceKind::Mqtt;
+        let usual = kind
+            .usual_preset()
+            .filter(|_| !table.has("preset") && !is_whole);
         usual.map(str::to_owned)
     });
     if name.is_none() && !has_map && !table.has("preset") && !table.has("map") {
+        if kind.is_mapping_optional() {
+            return (None, None);
+        }
         let message = format!("kind {:?} needs a preset or a [source.map]", kind.word());
         table.refuse(None, Complaint::new(message).hint(preset_hint("")));
         return (None, None);
@@ -54,7 +61,7 @@ pub(super) fn read(
         Some(None) => return (name, None),
     };
     let mapping = match map {
-        Some(map) => with_map(map, preset.as_ref()),
+        Some(map) => with_map(map, preset.as_ref(), kind),
         None => preset.and_then(|preset| preset.mapping().map(Arc::new)),
     };
     (name, mapping)
@@ -90,10 +97,18 @@ fn preset_hint(name: &str) -> String {
     }
 }
 
-fn with_map(mut table: TableReader<'_>, preset: Option<&Preset>) -> Option<Arc<Mapping>> {
+fn with_map(
+    mut table: TableReader<'_>,
+    preset: Option<&Preset>,
+    kind: SourceKind,
+) -> Option<Arc<Mapping>> {
     let own = fields(&mut table);
     let base = preset.map(|preset| preset.text.clone()).unwrap_or_default();
-    let mapping = compile(&table, &base.with(own));
+    let mut text = base.with(own);
+    if kind == SourceKind::Sparkplug && text.alerts.is_none() {
+        text.alerts = Some("payload.metrics".to_owned());
+    }
+    let mapping = compile(&table, &text);
     table.finish();
     let example = preset.map(Preset::example).unwrap_or_default();
     mapping.map(|mapping| Arc::new(mapping.with_example(example)))

@@ -19,7 +19,7 @@ use crate::sources::mapping::{Mapping, MappingText};
 use crate::sources::{Source, decoder};
 
 /// Every preset: name and file.
-const PRESETS: [(&str, &str); 19] = [
+const PRESETS: [(&str, &str); 20] = [
     (
         "azure-monitor",
         include_str!("../../config/sources/azure-monitor.toml"),
@@ -53,6 +53,7 @@ const PRESETS: [(&str, &str); 19] = [
         "librenms",
         include_str!("../../config/sources/librenms.toml"),
     ),
+    ("mqtt", include_str!("../../config/sources/mqtt.toml")),
     ("netdata", include_str!("../../config/sources/netdata.toml")),
     (
         "new-relic",
@@ -76,6 +77,8 @@ const KINDS: &[(&str, SourceKind)] = &[
     ("json", SourceKind::Json),
     ("cloudevents", SourceKind::CloudEvents),
     ("sns", SourceKind::Sns),
+    ("mqtt", SourceKind::Mqtt),
+    ("sparkplug", SourceKind::Sparkplug),
 ];
 
 /// A preset, checked.

@@ -2,18 +2,29 @@
 //!
 //! Must not decide anything: every field is copied, so that what is configured is what is obeyed.
 
-use smol_str::SmolStr;
+use std::sync::Arc;
 
-use crate::config::settings::{Settings, SourceSettings};
+use smol_str::{SmolStr, format_smolstr};
+
+use crate::config::settings::{HeartbeatSettings, Settings, SourceSettings};
+use crate::config::units::show_duration;
+use crate::core::heartbeat::{Feed, HeartbeatRule};
+use crate::core::limits;
+use crate::core::observation::{AlertText, clean_pairs};
 use crate::core::rules::{Rules, SourceRules};
+use crate::core::severity::Severity;
+use crate::core::time::Span;
 
 /// The policy that these settings ask for.
 pub fn rules(settings: &Settings) -> Rules {
     let named = |source: &SourceSettings| (SmolStr::from(&source.name), source_rules(source));
+    let heartbeats = settings.heartbeats.iter().map(heartbeat_rule);
+    let silences = settings.sources.iter().filter_map(silence_rule);
     Rules {
         correlation: settings.correlation.clone(),
         sources: settings.sources.iter().map(named).collect(),
         incident: settings.incident,
+        heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
         cmdb: settings.cmdb.clone(),
     }
@@ -25,4 +36,71 @@ fn source_rules(source: &SourceSettings) -> SourceRules {
         reorder_window: source.reorder_window,
         is_reconciled: source.reconcile.is_some(),
     }
+}
+
+fn heartbeat_rule(heartbeat: &HeartbeatSettings) -> HeartbeatRule {
+    let name = &heartbeat.name;
+    let every = show_duration(heartbeat.every);
+    let summary = match &heartbeat.summary {
+        Some(summary) => SmolStr::new(summary),
+        None => format_smolstr!("Heartbeat {name} was not heard in time (every {every})"),
+    };
+    let mut labels = vec![
+        ("alertname".into(), "HeartbeatMissing".into()),
+        ("heartbeat".into(), SmolStr::new(name)),
+    ];
+    labels.extend(heartbeat.labels.iter().map(pair));
+    HeartbeatRule {
+        name: SmolStr::new(name),
+        every: heartbeat.every,
+        grace: heartbeat.grace,
+        severity: heartbeat.severity,
+        text: text(summary, labels, &heartbeat.ci),
+        feed: match &heartbeat.watchdog {
+            Some(watchdog) => Feed::Watchdog {
+                source: SmolStr::new(&watchdog.source),
+                labels: watchdog.labels.iter().map(pair).collect(),
+            },
+            None => Feed::Pings,
+        },
+    }
+}
+
+/// How bad it is when a source falls silent: nothing of it is known any more.
+const SILENCE: Severity = Severity::High;
+
+fn silence_rule(source: &SourceSettings) -> Option<HeartbeatRule> {
+    let (name, every) = (&source.name, source.silent_after?);
+    let shown = show_duration(every);
+    let labels = vec![
+        ("alertname".into(), "SourceSilent".into()),
+        ("source".into(), SmolStr::new(name)),
+    ];
+    let summary = format_smolstr!("Source {name} has sent nothing for {shown}");
+    Some(HeartbeatRule {
+        name: HeartbeatRule::silence_name(name),
+        every,
+        grace: Span::ZERO,
+        severity: SILENCE,
+        text: text(summary, labels, &[]),
+        feed: Feed::Messages {
+            source: SmolStr::new(name),
+        },
+    })
+}
+
+fn pair((name, value): &(String, String)) -> (SmolStr, SmolStr) {
+    (SmolStr::new(name), SmolStr::new(value))
+}
+
+fn text(summary: SmolStr, mut labels: Vec<(SmolStr, SmolStr)>, hints: &[String]) -> Arc<AlertText> {
+    let is_cut = clean_pairs(&mut labels, limits::LABEL_BYTES_MAX);
+    let mut text = AlertText {
+        summary,
+        labels,
+        is_cut,
+        ..AlertText::default()
+    };
+    text.hint(hints.iter().map(SmolStr::new));
+    Arc::new(text)
 }

@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use crate::config::Env;
 use crate::config::error::Complaint;
+use crate::config::heartbeats;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
@@ -21,11 +22,10 @@ use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: [&str; 11] = [
+const LATER: &[&str] = &[
     "calendar",
     "connector",
     "escalation",
-    "heartbeat",
     "maintenance",
     "priority",
     "route",
@@ -46,7 +46,7 @@ const HOUR: Span = Span::from_hours(1);
 
 /// Reads the whole document.
 pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
-    for key in LATER {
+    for &key in LATER {
         if root.has(key) {
             let complaint = Complaint::new("not available in this version");
             root.refuse(Some(key), complaint.hint("remove this section"));
@@ -62,16 +62,20 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         .find(|address| !is_loopback(address))
         .copied();
     let sources = sources::read(root.tables("source"), exposed);
+    let (cmdb, imports) = cmdb::read(&mut root);
+    let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
         store,
         auth,
         sources,
+        heartbeats,
         incident: incident(&mut root),
         settle: settle(&mut root),
         correlation: correlation(&mut root),
-        cmdb: cmdb::read(&mut root),
+        cmdb,
+        imports,
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),
@@ -324,6 +328,7 @@ fn limits(root: &mut TableReader<'_>) -> LimitSettings {
         inbox_rows: table
             .required("inbox_rows", values::count(1..=100_000_000))
             .unwrap_or_default(),
+        peer_rate: table.table("peer_rate").and_then(sources::rate),
     };
     table.finish();
     limits

@@ -5,13 +5,17 @@
 //! read files, the environment or TOML.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use url::Url;
 
+use crate::config::imports::ImportSettings;
+use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, SettleRules};
+use crate::core::severity::Severity;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
@@ -27,6 +31,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// `[[source]]`: senders of alerts, in the order written.
     pub sources: Vec<SourceSettings>,
+    /// `[[heartbeat]]`: what has to be heard of again and again.
+    pub heartbeats: Vec<HeartbeatSettings>,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
@@ -35,6 +41,8 @@ pub struct Settings {
     pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// `[[cmdb.import]]`: inventories that are read again and again.
+    pub imports: Vec<ImportSettings>,
     /// `[retention]`: how long things are kept.
     pub retention: RetentionSettings,
     /// `[limits]`: bounds that an operator tunes.
@@ -66,6 +74,16 @@ impl Settings {
             ));
         }
         let open = self
+            .heartbeats
+            .iter()
+            .find(|heartbeat| !heartbeat.is_guarded());
+        if let Some(open) = open {
+            let name = &open.name;
+            return Some(format!(
+                "{address} is reachable from other machines and heartbeat {name:?} has no token"
+            ));
+        }
+        let open = self
             .sources
             .iter()
             .find(|source| !source.is_authenticated() && !source.is_open)?;
@@ -81,6 +99,7 @@ impl Settings {
         let applied = Self {
             auth: running.auth,
             sources: self.sources.clone(),
+            heartbeats: self.heartbeats.clone(),
             ..Self::default()
         };
         sockets
@@ -246,6 +265,12 @@ pub struct SourceSettings {
     pub basic: Option<Basic>,
     /// Accepted as a header of its own.
     pub header: Option<HeaderToken>,
+    /// How its messages are proven.
+    pub signature: Option<SignatureSettings>,
+    /// What is done with the messages of Amazon SNS.
+    pub sns: SnsSettings,
+    /// How much it may send.
+    pub rate: Option<RateSettings>,
     /// What senders of a kind with keys of its own send; empty for other kinds.
     pub keys: Vec<Secret>,
     /// Whether everybody may send, written down by the operator.
@@ -254,6 +279,8 @@ pub struct SourceSettings {
     pub expire_after: Span,
     /// A late firing after an explicit resolve is parked this long.
     pub reorder_window: Span,
+    /// An alert fires when no message comes for this long.
+    pub silent_after: Option<Span>,
     /// How the source is asked what is really active.
     pub reconcile: Option<Reconcile>,
     /// Whether this source owns `/api/v2`; true for at most one.
@@ -262,6 +289,8 @@ pub struct SourceSettings {
     pub preset: Option<String>,
     /// What its messages mean; always there for the kinds that need it.
     pub mapping: Option<Arc<Mapping>>,
+    /// The broker, for the kinds that have one.
+    pub mqtt: Option<Arc<MqttSettings>>,
 }
 
 impl SourceSettings {
@@ -270,7 +299,7 @@ impl SourceSettings {
         decoder(self.kind.word(), self.mapping.as_ref())
     }
 
-    /// The path that its senders are given.
+    /// The path that its senders are given; empty when they publish to a broker.
     pub fn path(&self) -> String {
         match self.kind {
             SourceKind::PagerDuty => "/pagerduty/v2/enqueue".to_owned(),
@@ -279,14 +308,78 @@ impl SourceSettings {
             | SourceKind::Json
             | SourceKind::CloudEvents
             | SourceKind::Sns => format!("/ingest/{}", self.name),
+            SourceKind::Mqtt | SourceKind::Sparkplug => String::new(),
         }
     }
 
     /// Whether a sender has to prove who it is.
     pub fn is_authenticated(&self) -> bool {
         let has_secret = self.token.is_some() || self.basic.is_some() || self.header.is_some();
-        has_secret || !self.keys.is_empty()
+        let is_proven = self.signature.is_some() || self.sns.is_verified;
+        has_secret || is_proven || !self.keys.is_empty()
     }
+}
+
+/// `source.signature`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureSettings {
+    /// Whose way of signing.
+    pub kind: SignatureKind,
+    /// Secrets, any of which will do; read with [`SignatureSettings::key_bytes`].
+    pub keys: Vec<Secret>,
+    /// The header of the signature, in lower case; empty for Standard Webhooks.
+    pub header: String,
+    /// The header of the time that is signed with the body, in lower case.
+    pub timestamp_header: Option<String>,
+    /// What stands before the signature.
+    pub prefix: String,
+    /// Which hash.
+    pub hash: SignatureHash,
+    /// How far a signed time may be from ours.
+    pub tolerance: Span,
+}
+
+/// Whose way of signing messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureKind {
+    /// GitHub's.
+    GitHub,
+    /// Grafana's.
+    Grafana,
+    /// Sentry's.
+    Sentry,
+    /// That of Standard Webhooks and Svix.
+    StandardWebhooks,
+    /// Any keyed hash in a header.
+    Hmac,
+}
+
+/// Which hash a signature is made with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignatureHash {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// What is done with the messages of Amazon SNS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnsSettings {
+    /// Whether they must be signed by SNS.
+    pub is_verified: bool,
+    /// Topics whose subscriptions are confirmed without a person.
+    pub confirmed_topics: Vec<String>,
+}
+
+/// How much may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateSettings {
+    /// Messages each second in the long run; at least one.
+    pub per_second: NonZeroU32,
+    /// Messages at once; at least one.
+    pub burst: NonZeroU32,
 }
 
 /// Kinds of sources that this version has.
@@ -305,6 +398,10 @@ pub enum SourceKind {
     PagerDuty,
     /// Tools that speak Opsgenie's alert API.
     Opsgenie,
+    /// What a broker hands on, by a mapping.
+    Mqtt,
+    /// Births, deaths and metrics of Sparkplug B nodes.
+    Sparkplug,
 }
 
 impl SourceKind {
@@ -317,6 +414,8 @@ impl SourceKind {
             Self::Sns => "sns",
             Self::PagerDuty => "pagerduty",
             Self::Opsgenie => "opsgenie",
+            Self::Mqtt => "mqtt",
+            Self::Sparkplug => "sparkplug",
         }
     }
 
@@ -324,8 +423,23 @@ impl SourceKind {
     pub const fn is_mapped(self) -> bool {
         match self {
             Self::Alertmanager | Self::PagerDuty | Self::Opsgenie => false,
-            Self::Json | Self::CloudEvents | Self::Sns => true,
+            Self::Json | Self::CloudEvents | Self::Sns | Self::Mqtt | Self::Sparkplug => true,
         }
+    }
+
+    /// Whether a mapping may be left out all the same.
+    pub const fn is_mapping_optional(self) -> bool {
+        matches!(self, Self::Sparkplug)
+    }
+
+    /// Whether we go to a broker for its messages.
+    pub const fn has_broker(self) -> bool {
+        matches!(self, Self::Mqtt | Self::Sparkplug)
+    }
+
+    /// Whether its senders say something once and never repeat it.
+    pub const fn is_unrepeated(self) -> bool {
+        self.keys_word().is_some() || self.has_broker()
     }
 
     /// The name of the keys by which senders of this kind say who they are, if it has such.
@@ -333,14 +447,24 @@ impl SourceKind {
         match self {
             Self::PagerDuty => Some("routing_keys"),
             Self::Opsgenie => Some("api_keys"),
-            Self::Alertmanager | Self::Json | Self::CloudEvents | Self::Sns => None,
+            Self::Alertmanager
+            | Self::Json
+            | Self::CloudEvents
+            | Self::Sns
+            | Self::Mqtt
+            | Self::Sparkplug => None,
         }
     }
 
     /// The preset of a mapped kind for which none is named.
     pub const fn usual_preset(self) -> Option<&'static str> {
         match self {
-            Self::Alertmanager | Self::Json | Self::PagerDuty | Self::Opsgenie => None,
+            Self::Alertmanager
+            | Self::Json
+            | Self::PagerDuty
+            | Self::Opsgenie
+            | Self::Sparkplug => None,
+            Self::Mqtt => Some("mqtt"),
             Self::CloudEvents => Some("cloudevents"),
             Self::Sns => Some("cloudwatch"),
         }
@@ -385,6 +509,52 @@ pub enum ReconcileAuth {
     Basic(Basic),
 }
 
+/// `[[heartbeat]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeartbeatSettings {
+    /// Unique; part of the path `/heartbeat/{name}` and of the key of its alert.
+    pub name: String,
+    /// Time between two pings.
+    pub every: Span,
+    /// How much later than that a ping may come.
+    pub grace: Span,
+    /// How bad it is when none comes.
+    pub severity: Severity,
+    /// One line for people; made of the name when there is none.
+    pub summary: Option<String>,
+    /// Labels of the alert, by name.
+    pub labels: Vec<(String, String)>,
+    /// What tells which configuration item it is about, the best first.
+    pub ci: Vec<String>,
+    /// What a ping carries as `Authorization: Bearer`.
+    pub token: Option<Secret>,
+    /// Whether everybody may ping, written down by the operator.
+    pub is_open: bool,
+    /// The alert that feeds it.
+    pub watchdog: Option<WatchdogSettings>,
+}
+
+impl HeartbeatSettings {
+    /// Whether pings are taken over HTTP.
+    pub fn is_pinged(&self) -> bool {
+        self.watchdog.is_none() || self.token.is_some() || self.is_open
+    }
+
+    /// Whether not everybody who reaches the listener can feed it.
+    pub fn is_guarded(&self) -> bool {
+        self.token.is_some() || self.is_open || self.watchdog.is_some()
+    }
+}
+
+/// `heartbeat.watchdog`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchdogSettings {
+    /// The source of the alert.
+    pub source: String,
+    /// Labels that the alert has, by name.
+    pub labels: Vec<(String, String)>,
+}
+
 /// `[retention]`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetentionSettings {
@@ -401,6 +571,8 @@ pub struct RetentionSettings {
 pub struct LimitSettings {
     /// Messages accepted but not decided yet; beyond, senders get 503.
     pub inbox_rows: u32,
+    /// How much one address may send, all sources together.
+    pub peer_rate: Option<RateSettings>,
 }
 
 /// `[log]`

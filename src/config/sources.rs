@@ -5,16 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use crate::config::error::Complaint;
 use crate::config::keys::Keys;
 use crate::config::mapping;
+use crate::config::mqtt;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
-    Basic, HeaderToken, Reconcile, ReconcileAuth, SourceKind, SourceSettings,
+    Basic, HeaderToken, RateSettings, Reconcile, ReconcileAuth, SnsSettings, SourceKind,
+    SourceSettings,
 };
+use crate::config::signature;
 use crate::config::values::{self, FOREVER};
+use crate::core::heartbeat;
 use crate::core::rules::SourceRules;
 use crate::core::time::Span;
 
@@ -22,13 +27,13 @@ use crate::core::time::Span;
 const KINDS: &[(&str, Option<SourceKind>)] = &[
     ("alertmanager", Some(SourceKind::Alertmanager)),
     ("json", Some(SourceKind::Json)),
-    ("mqtt", None),
+    ("mqtt", Some(SourceKind::Mqtt)),
     ("pagerduty", Some(SourceKind::PagerDuty)),
     ("opsgenie", Some(SourceKind::Opsgenie)),
     ("cloudevents", Some(SourceKind::CloudEvents)),
     ("sns", Some(SourceKind::Sns)),
     ("heartbeat", None),
-    ("sparkplug", None),
+    ("sparkplug", Some(SourceKind::Sparkplug)),
 ];
 /// Bytes of a source name, which is part of every alert key.
 const NAME_BYTES_MAX: usize = 64;
@@ -78,15 +83,17 @@ fn refuse_kind(table: &TableReader<'_>) {
         .map(|(name, _)| *name)
         .collect();
     let complaint = Complaint::new(format!("kind {shown} is not available in this version"));
-    table.refuse(
-        Some("kind"),
-        complaint.hint(format!("available: {}", available.join(", "))),
-    );
+    let hint = if shown.contains(heartbeat::SOURCE) {
+        "write a section [[heartbeat]] instead".to_owned()
+    } else {
+        format!("available: {}", available.join(", "))
+    };
+    table.refuse(Some("kind"), complaint.hint(hint));
 }
 
 fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
     let mut defaults = SourceRules::default();
-    if kind.keys_word().is_some() {
+    if kind.is_unrepeated() {
         defaults.expire_after = EXPIRE_AFTER_UNREPEATED;
     }
     let (preset, mapping) = mapping::read(table, kind);
@@ -98,6 +105,11 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
             .table("basic")
             .and_then(|table| basic(table, values::sender_secret)),
         header: table.table("header").and_then(header),
+        signature: table
+            .table("signature")
+            .and_then(|table| signature::read(table, header_name)),
+        sns: sns(table, kind),
+        rate: table.table("rate").and_then(rate),
         keys: Vec::new(),
         is_open: table.optional("open", values::flag).unwrap_or_default(),
         expire_after: table
@@ -106,8 +118,10 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
         reorder_window: table
             .optional("reorder_window", values::duration(Span::ZERO..=DAY))
             .unwrap_or(defaults.reorder_window),
+        silent_after: table.optional("silent_after", values::duration(SECOND..=FOREVER)),
         reconcile: table.table("reconcile").and_then(reconcile),
         api: false,
+        mqtt: mqtt::read(table, kind, mapping.is_some()),
         preset,
         mapping,
     }
@@ -165,6 +179,12 @@ fn check_name(table: &TableReader<'_>, name: &str, places: &mut BTreeMap<String,
     if name.is_empty() {
         return;
     }
+    if name == heartbeat::SOURCE {
+        let complaint = Complaint::new(format!(
+            "the name {name:?} is that of the alerts about heartbeats"
+        ));
+        table.refuse(Some("name"), complaint.hint("give the source another name"));
+    }
     if let Some(place) = places.get(name) {
         let complaint = Complaint::new(format!("the name {name:?} is used at {place} already"));
         table.refuse(
@@ -178,46 +198,76 @@ fn check_name(table: &TableReader<'_>, name: &str, places: &mut BTreeMap<String,
 
 fn check_open(table: &TableReader<'_>, source: &SourceSettings, exposed: Option<SocketAddr>) {
     // A secret that is written but wrong has its own error; do not complain twice.
-    let has_secret = ["token", "basic", "header"]
+    let has_secret = ["token", "basic", "header", "signature"]
         .iter()
         .any(|key| table.has(key));
+    let has_secret = has_secret || source.sns.is_verified;
     if source.is_open && has_secret {
         let complaint = Complaint::new("the source is open to everybody and has a secret");
         table.refuse(Some("open"), complaint.hint("remove one of the two"));
     }
-    let has_secret = has_secret || source.kind.keys_word().is_some();
+    let has_secret = has_secret || source.kind.keys_word().is_some() || source.kind.has_broker();
     let (Some(address), false, false) = (exposed, has_secret, source.is_open) else {
         return;
     };
     let name = &source.name;
     let message =
         format!("source {name:?} has no token, but {address} is reachable from other machines");
-    let hint = "give the source token, basic or header, or write open = true if everybody may send; \
+    let hint = "give the source token, basic, header or signature, or write open = true if everybody may send; \
                 a [[source]] in your file replaces the built-in one";
     table.refuse(None, Complaint::new(message).hint(hint));
+}
+
+/// What is done with the messages of Amazon SNS.
+fn sns(table: &mut TableReader<'_>, kind: SourceKind) -> SnsSettings {
+    let sns = SnsSettings {
+        is_verified: table.optional("verify", values::flag).unwrap_or_default(),
+        confirmed_topics: table.list("confirm_topics", values::text),
+    };
+    for key in ["verify", "confirm_topics"] {
+        if kind != SourceKind::Sns && table.has(key) {
+            let complaint = Complaint::new(format!("kind {:?} has no {key}", kind.word()));
+            table.refuse(Some(key), complaint.hint("remove it"));
+        }
+    }
+    if kind == SourceKind::Sns && !sns.confirmed_topics.is_empty() && !sns.is_verified {
+        let complaint = Complaint::new("subscriptions are only confirmed for signed messages");
+        table.refuse(Some("confirm_topics"), complaint.hint("add verify = true"));
+    }
+    sns
+}
+
+/// How much may be sent.
+pub(super) fn rate(mut table: TableReader<'_>) -> Option<RateSettings> {
+    let mut number = |key, is_needed: bool| {
+        let read = values::count(1..=1_000_000);
+        let number = if is_needed {
+            table.required(key, read)
+        } else {
+            table.optional(key, read)
+        };
+        number.and_then(NonZeroU32::new)
+    };
+    let per_second = number("per_second", true);
+    let burst = number("burst", false);
+    table.finish();
+    Some(RateSettings {
+        per_second: per_second?,
+        burst: burst.or(per_second)?,
+    })
 }
 
 fn basic(
     mut table: TableReader<'_>,
     password: fn(&Spot<'_>) -> Result<Secret, Complaint>,
 ) -> Option<Basic> {
-    let user = table.required("user", user_name);
+    let user = table.required("user", values::user_name);
     let password = table.required("password", password);
     table.finish();
     Some(Basic {
         user: user?,
         password: password?,
     })
-}
-
-fn user_name(spot: &Spot<'_>) -> Result<String, Complaint> {
-    let user = values::text(spot)?;
-    if user.contains(':') {
-        return Err(Complaint::new(
-            "a user name cannot contain a colon in basic authentication",
-        ));
-    }
-    Ok(user)
 }
 
 fn header(mut table: TableReader<'_>) -> Option<HeaderToken> {

@@ -138,7 +138,7 @@ fn every_example_in_the_shipped_file_is_valid() {
         .filter(|m| !m.contains("cannot read"))
         .collect();
     assert!(other.is_empty(), "{other:#?}");
-    assert_eq!(messages.len(), 7, "{messages:#?}");
+    assert_eq!(messages.len(), 13, "{messages:#?}");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn every_table_refuses_unknown_keys() {
         lines[at] = &line;
         let (messages, _) = read(&lines.join("\n"));
         let is_refused = |m: &String| {
-            ["zzz: unknown key", "exactly one", "`zzz`"]
+            ["zzz: ", "exactly one", "`zzz`"]
                 .iter()
                 .any(|part| m.contains(part))
         };

@@ -201,6 +201,17 @@ pub(super) fn remote_secret(spot: &Spot<'_>) -> Result<Secret, Complaint> {
     Ok(Secret::new(text.as_str()))
 }
 
+/// The user of basic authentication.
+pub(super) fn user_name(spot: &Spot<'_>) -> Result<String, Complaint> {
+    let user = text(spot)?;
+    if user.contains(':') {
+        return Err(Complaint::new(
+            "a user name cannot contain a colon in basic authentication",
+        ));
+    }
+    Ok(user)
+}
+
 const SECRET_HINT: &str =
     "write text in quotes, { file = \"path\" }, { env = \"NAME\" } or { credential = \"name\" }";
 

@@ -7,15 +7,25 @@ use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
+use crate::core::heartbeat;
 use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::IncidentState;
 use crate::core::limits;
 use crate::core::reason::Reason;
+use crate::core::silence;
 use crate::core::time::Timestamp;
 
 /// Looks at the earliest deadlines that have come.
 pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> Decision {
+    if let Some(decision) = heartbeat::decide_due(world, now, ids) {
+        return decision;
+    }
     let mut draft = Draft::new(world, now, ids, Reason::DeadlinesChecked);
+    silence::decide_due(&mut draft);
+    if !draft.decision.changes.is_empty() {
+        // What is due besides is looked at with what was decided here in place.
+        return draft.finish();
+    }
     let due = world.state.due(now, limits::DEADLINES_PER_DECISION);
     if due.pages > 0 {
         draft.decision.change(Change::DeadlinesTaken(due.pages));

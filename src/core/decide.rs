@@ -9,7 +9,7 @@ use crate::core::reason::Reason;
 use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
-use crate::core::{command, correlate, deadline, episode, rebind, reconcile};
+use crate::core::{command, correlate, deadline, episode, heartbeat, rebind, reconcile, silence};
 
 /// What a decision may look at.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +29,15 @@ pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed)
         Input::ObservationReceived {
             source,
             observation,
-        } => episode::observe(world, source, observation, now, ids),
+        } => heartbeat::decide_ping(world, source, observation, now, ids)
+            .unwrap_or_else(|| episode::observe(world, source, observation, now, ids)),
+        Input::SourceHeard { source } => heartbeat::decide_heard(world, source, now, ids),
         Input::SourcePolled(difference) => {
             reconcile::decide_difference(world, difference, now, ids)
         }
         Input::CommandGiven(given) => command::decide_command(world, given, now, ids),
+        Input::SilenceGiven(given) => silence::decide_given(world, given, now, ids),
+        Input::SilencesSwept(sweep) => silence::decide_sweep(world, sweep, now, ids),
         Input::ChangeRecorded(record) => correlate::record_change(world, record, now),
         Input::CmdbImported(imported) => rebind::import(world, imported),
         Input::AlertsRebound(alerts) => rebind::compare(world, alerts, now, ids),

@@ -14,12 +14,14 @@ use crate::core::cmdb::graph::Difference;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
+use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
-use crate::core::ids::{AlertId, IdFeed, IncidentId, SourceId};
+use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
+use crate::core::silence::SilenceChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -31,6 +33,8 @@ pub struct Decision {
     pub is_refused: bool,
     /// The incident that a command or observation came to, for the answer.
     pub incident: Option<IncidentId>,
+    /// The silence that an order came to, for the answer.
+    pub silence: Option<SilenceId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -45,7 +49,9 @@ pub struct CommandAnswer {
     /// Whether it was refused.
     pub is_refused: bool,
     /// The incident of the answer; another one than asked about when a linked one was opened.
-    pub incident: IncidentId,
+    pub incident: Option<IncidentId>,
+    /// The silence of the answer.
+    pub silence: Option<SilenceId>,
 }
 
 /// One change of state.
@@ -159,6 +165,12 @@ pub enum Change {
         /// Whether it was a refusal.
         is_refused: bool,
     },
+    /// Something changed about silences.
+    Silence(SilenceChange),
+    /// A heartbeat was heard of, or is missing.
+    HeartbeatChanged(Heartbeat),
+    /// A heartbeat is no longer waited for.
+    HeartbeatForgotten(SmolStr),
     /// The daemon listens since then.
     Started(Timestamp),
 }
@@ -189,6 +201,7 @@ impl Decision {
             reason,
             is_refused: false,
             incident: None,
+            silence: None,
             changes: Vec::new(),
             entries: Vec::new(),
         }

@@ -18,6 +18,7 @@ use crate::core::incident::{Incident, IncidentState};
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
+use crate::core::silence;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -279,6 +280,7 @@ impl<'a> Draft<'a> {
         alert.lease_at = now;
         alert.late = Late::None;
         alert.is_muted_upstream = false;
+        silence::alert_ended(self, alert.id);
         self.say(alert.incident, Some(alert.id), reason);
         let Some(incident) = alert.incident.and_then(|id| self.touch(id)) else {
             return;

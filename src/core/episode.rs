@@ -19,6 +19,7 @@ use crate::core::limits;
 use crate::core::observation::{AlertText, Claim, Observation};
 use crate::core::reason::Reason;
 use crate::core::rules::SourceRules;
+use crate::core::silence;
 use crate::core::time::Timestamp;
 
 /// Decides what one claim about one alert comes to.
@@ -54,6 +55,7 @@ pub(super) fn observe(
             turn.resolved_again(&mut draft, &mut alert, by)
         }
     };
+    silence::alert_heard(&mut draft, Some(known), &alert, observation);
     draft.decision.incident = draft.decision.incident.or(alert.incident);
     let is_repeat = matches!(
         draft.decision.reason,
@@ -133,6 +135,7 @@ impl Turn<'_> {
                 ..AlertText::default()
             });
         }
+        silence::alert_heard(draft, None, &alert, self.observation);
         let id = alert.id;
         draft.decision.change(Change::AlertAdded {
             alert,
@@ -206,6 +209,9 @@ impl Turn<'_> {
             (Start::Unknown, EndedBy::Expired | EndedBy::Person) => true,
             (Start::Unknown, EndedBy::Resolved | EndedBy::Reconciled) => false,
         };
+        if self.observation.is_retained && !matches!(self.start(alert), Start::Newer) {
+            return Reason::RetainedAfterEnd;
+        }
         if !is_known {
             alert.starts_at = self.observation.starts_at.unwrap_or(self.now);
             alert.is_start_ours = self.observation.starts_at.is_none();

@@ -18,6 +18,11 @@ macro_rules! id {
         pub struct $name(NonZeroI64);
 
         impl $name {
+            /// The lowest there can be.
+            pub const FIRST: Self = Self(NonZeroI64::MIN);
+            /// The highest there can be.
+            pub const LAST: Self = Self(NonZeroI64::MAX);
+
             /// Takes a positive number; anything else is no id.
             pub const fn new(number: i64) -> Option<Self> {
                 match NonZeroI64::new(number) {
@@ -71,6 +76,11 @@ id!(
     IncidentId,
     "INC-"
 );
+id!(
+    /// The row number of a silence: `S-3`; outside it is known by its UUID.
+    SilenceId,
+    "S-"
+);
 
 /// A text that is not an id of the wanted kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,6 +123,7 @@ pub struct IdFeed {
     last_alert: i64,
     last_incident: i64,
     last_entry: i64,
+    last_silence: i64,
 }
 
 impl IdFeed {
@@ -122,6 +133,16 @@ impl IdFeed {
             last_alert,
             last_incident,
             last_entry,
+            last_silence: 0,
+        }
+    }
+
+    /// The same, with silences going on after the highest number used so far.
+    #[must_use]
+    pub const fn silences_after(self, last_silence: i64) -> Self {
+        Self {
+            last_silence,
+            ..self
         }
     }
 
@@ -133,6 +154,11 @@ impl IdFeed {
     /// The next incident number.
     pub fn incident(&mut self) -> IncidentId {
         IncidentId(bump(&mut self.last_incident))
+    }
+
+    /// The next silence's number.
+    pub fn silence(&mut self) -> SilenceId {
+        SilenceId(bump(&mut self.last_silence))
     }
 
     /// The next timeline entry's number, in order of happening.

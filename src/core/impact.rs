@@ -4,7 +4,9 @@
 //! for each other, as do replicas, dual feeds and the members of a service: as long as enough of them are left the dependent is only at
 //! risk. Every answer carries the path that leads to it. Must not walk further than its limits, and must end on cycles.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
 
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Edge, Graph};
@@ -91,7 +93,7 @@ pub fn impact(
     let mut walk = Walk {
         graph,
         limits,
-        marks: BTreeMap::new(),
+        marks: HashMap::default(),
         order: Vec::new(),
         is_truncated: false,
     };
@@ -121,7 +123,8 @@ pub fn impact(
 struct Walk<'a> {
     graph: &'a Graph,
     limits: Limits,
-    marks: BTreeMap<CiNumber, Mark>,
+    /// Never walked through, so that no order of hashes shows.
+    marks: HashMap<CiNumber, Mark, foldhash::fast::FixedState>,
     order: Vec<CiNumber>,
     is_truncated: bool,
 }
@@ -199,12 +202,12 @@ impl Walk<'_> {
     }
 
     fn path(&self, root: CiNumber, ci: CiNumber) -> Vec<CiNumber> {
-        let mut path = vec![ci];
-        let mut seen = BTreeSet::from([ci]);
+        let mut path = Vec::with_capacity(8);
+        path.push(ci);
         let mut at = ci;
         while at != root
             && let Some(mark) = self.marks.get(&at)
-            && seen.insert(mark.from)
+            && path.len() <= self.marks.len()
         {
             at = mark.from;
             path.push(at);
@@ -256,5 +259,130 @@ fn stands_in(edge: &Edge) -> Standing {
             | Role::Primary
             | Role::Other,
         ) => Standing::Alone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::cmdb::reconcile::first_difference;
+    use crate::core::cmdb::record::{CiRecord, Picture, RelationRecord};
+
+    /// A graph of `from to type role group`, separated by spaces.
+    fn graph(relations: &[&str]) -> Graph {
+        let mut picture = Picture::default();
+        for line in relations {
+            let mut words = line.split(' ');
+            let mut next = || words.next().unwrap_or("");
+            let relation = RelationRecord {
+                from: next().into(),
+                to: next().into(),
+                kind: next().into(),
+                role: Some(next().into()),
+                group: Some(next())
+                    .filter(|group| !group.is_empty())
+                    .map(Into::into),
+                confidence: None,
+            };
+            for id in [&relation.from, &relation.to] {
+                if !picture.cis.iter().any(|ci| ci.id == *id) {
+                    picture.cis.push(CiRecord {
+                        id: id.clone(),
+                        ..CiRecord::default()
+                    });
+                }
+            }
+            picture.relations.push(relation);
+        }
+        let mut graph = Graph::default();
+        graph.apply(&first_difference(&picture));
+        graph
+    }
+
+    /// `id state path` of everything reached.
+    fn reach(relations: &[&str], root: &str, limits: Limits) -> Vec<String> {
+        let graph = graph(relations);
+        let root = graph.find(root).unwrap();
+        let id = |ci: &CiNumber| graph.ci(*ci).unwrap().id.to_string();
+        let impact = impact(&graph, root, &|ci| id(&ci) == "alerting", limits);
+        let mut lines: Vec<_> = impact
+            .reached
+            .iter()
+            .map(|it| {
+                let path: Vec<_> = it.path.iter().map(id).collect();
+                format!("{} {} {}", id(&it.ci), it.state.word(), path.join("<"))
+            })
+            .collect();
+        lines.sort();
+        if impact.is_truncated {
+            lines.push("truncated".to_owned());
+        }
+        lines
+    }
+
+    #[test]
+    fn redundancy_decides_between_predicted_and_at_risk() {
+        let limits = Limits::default();
+        let feeds = [
+            "srv pdu1 powered_by dual",
+            "srv pdu2 powered_by dual",
+            "app srv runs_on",
+        ];
+        assert_eq!(
+            reach(&feeds, "pdu1", limits),
+            ["app at_risk pdu1<srv<app", "srv at_risk pdu1<srv"]
+        );
+        let one_source = [
+            "pdu1 ups powered_by",
+            "pdu2 ups powered_by",
+            feeds[0],
+            feeds[1],
+        ];
+        assert!(
+            reach(&one_source, "ups", limits).contains(&"srv predicted ups<pdu1<srv".to_owned())
+        );
+        let grouped = ["svc a uses call g", "svc b uses call g", "svc c uses call"];
+        assert_eq!(reach(&grouped, "a", limits), ["svc at_risk a<svc"]);
+        assert_eq!(reach(&grouped, "c", limits), ["svc predicted c<svc"]);
+        let members = [
+            "svc a member_of",
+            "svc b member_of",
+            "a host runs_on",
+            "b host runs_on",
+        ];
+        assert_eq!(reach(&members, "a", limits), ["svc at_risk a<svc"]);
+        assert!(reach(&members, "host", limits).contains(&"svc predicted host<a<svc".to_owned()));
+        let copies = ["svc db1 uses primary", "svc db2 uses replica"];
+        assert_eq!(reach(&copies, "db2", limits), ["svc at_risk db2<svc"]);
+        assert_eq!(reach(&copies, "db1", limits), ["svc predicted db1<svc"]);
+    }
+
+    #[test]
+    fn walks_end_on_circles_and_at_their_limits() {
+        let circle = ["a b uses", "b c uses", "c a uses", "alerting a uses"];
+        let all = reach(&circle, "c", Limits::default());
+        assert_eq!(
+            all,
+            [
+                "a predicted c<b<a",
+                "alerting confirmed c<b<a<alerting",
+                "b predicted c<b"
+            ]
+        );
+        for limits in [
+            Limits {
+                depth: 1,
+                ..Limits::default()
+            },
+            Limits {
+                visited: 1,
+                ..Limits::default()
+            },
+        ] {
+            assert_eq!(
+                reach(&circle, "c", limits),
+                ["b predicted c<b", "truncated"]
+            );
+        }
     }
 }

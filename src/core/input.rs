@@ -12,6 +12,8 @@ use crate::core::cmdb::graph::Difference;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
 use crate::core::past::PastIncident;
+use crate::core::silence::Sweep;
+use crate::core::silence::given::SilenceGiven;
 use crate::core::time::Timestamp;
 
 /// Something that happened.
@@ -24,10 +26,19 @@ pub enum Input {
         /// The claim.
         observation: Observation,
     },
+    /// A message of a source came whose silence is watched; told before its claims.
+    SourceHeard {
+        /// The source's name.
+        source: SmolStr,
+    },
     /// A poll of a source's own list differs from what is known.
     SourcePolled(PollDifference),
     /// A person or program with a token wants something of an incident.
     CommandGiven(CommandGiven),
+    /// A person or program with a token orders something about silences.
+    SilenceGiven(SilenceGiven),
+    /// A reader of the store compared firing alerts with silences.
+    SilencesSwept(Sweep),
     /// Somebody or something changed a CI; evidence for what happens there soon after.
     ChangeRecorded(ChangeRecord),
     /// An import was compared with the CMDB and changes it.

@@ -32,6 +32,10 @@ pub const POLL_ANSWERS: Span = Span::from_mins(5);
 /// A firing alert whose lease ends sooner than this gets a new one from a poll that still lists it: sources do not
 /// repeat what they mute.
 pub const LEASE_RENEWED: Span = Span::from_mins(10);
+/// A heartbeat that stays missing is claimed to be so again after its own time, but not more often than this.
+pub const HEARTBEAT_REPEATED: Span = Span::from_mins(1);
+/// Heartbeats, watched silences of sources included; more are refused at load.
+pub const HEARTBEATS_MAX: usize = 1_000;
 /// An incident that alerts still join is announced when none has joined for this long.
 pub const STORM_QUIET: Span = Span::from_secs(5);
 /// An incident that alerts keep joining is announced this long after its settling time at the latest.

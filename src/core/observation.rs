@@ -42,6 +42,8 @@ pub struct Observation {
     pub text: Arc<AlertText>,
     /// How many alerts of the same group the source left out of this message.
     pub undelivered: u32,
+    /// Whether it tells a state that somebody kept, not an event: it then never begins again what has ended.
+    pub is_retained: bool,
 }
 
 /// The descriptive part of an alert; stored and shown, never held in memory.

@@ -97,7 +97,7 @@ fn continue_as_new(draft: &mut Draft<'_>, past: &PastIncident, old: IncidentId) 
             let mut alert = alert.clone();
             let counted = alert.count;
             draft.move_to(&mut alert, id, counted);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
     id

@@ -49,6 +49,7 @@ reasons! {
     ExpiredEpisodeReturned = "expired_episode_returned", "The source returned and still fires the episode that had expired; it was reopened at once.";
     FiringAfterPersonResolved = "firing_after_person_resolved", "The source still fires the episode that a person resolved; it was counted and does not reopen inside the reopen window.";
     StillFiringAfterPersonResolved = "still_firing_after_person_resolved", "The source still fires the episode that a person resolved, and the reopen window is over; a linked incident was opened.";
+    RetainedAfterEnd = "retained_after_end", "The broker sent a kept message again that fires an episode which is over; a kept message opens nothing that has ended.";
     // What time and polls came to.
     AlertExpired = "alert_expired", "The source did not repeat the alert before its expiry; it counts as ended.";
     AlertReconciled = "alert_reconciled", "The source's own list no longer holds the alert; it counts as ended.";
@@ -59,6 +60,16 @@ reasons! {
     DeadlinesChecked = "deadlines_checked", "Deadlines were reached and looked at.";
     Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
     SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
+    Silenced = "silenced", "A silence keeps people from being told of the alert; it is recorded all the same.";
+    Unsilenced = "unsilenced", "No silence applies to the alert any more; people are told of it again.";
+    SilencesSwept = "silences_swept", "The alerts that fire already were compared with the silences.";
+    // What heartbeats came to.
+    HeartbeatPinged = "heartbeat_pinged", "The heartbeat was heard; its deadline moved on.";
+    HeartbeatReturned = "heartbeat_returned", "The missing heartbeat was heard again; its alert has ended.";
+    HeartbeatMissed = "heartbeat_missed", "The heartbeat was not heard in time; that is an alert.";
+    HeartbeatRemoved = "heartbeat_removed", "The heartbeat is no longer configured; its alert has ended.";
+    HeartbeatUnknown = "heartbeat_unknown", "No such heartbeat is configured; the ping came to nothing.";
+    WatchdogEnded = "watchdog_ended", "The source ended the alert that feeds a heartbeat; that is no ping, the deadline stays.";
     ChangeRecorded = "change_recorded", "A change of a CI was recorded; it is evidence for what happens there soon after.";
     CmdbImported = "cmdb_imported", "An import changed the CMDB.";
     AlertsRebound = "alerts_rebound", "Firing alerts were compared with the changed CMDB.";
@@ -93,6 +104,9 @@ reasons! {
     ReopenedByPerson = "reopened_by_person", "A person reopened the incident.";
     LinkedByPerson = "linked_by_person", "A person reopened the incident after the reopen window; a new one was opened and linked.";
     NoteAdded = "note_added", "A person added a note.";
+    SilenceMade = "silence_made", "A person made a silence.";
+    SilenceChanged = "silence_changed", "A person changed the end or the comment of a silence.";
+    SilenceExpired = "silence_expired", "A person ended a silence.";
     MergedByPerson = "merged_by_person", "A person merged the incident into another one, which goes on.";
     SplitByPerson = "split_by_person", "A person took alerts out of the incident into a new one.";
     UnlinkedByPerson = "unlinked_by_person", "A person took alerts out of the incident, each into one of its own.";
@@ -110,6 +124,10 @@ reasons! {
     AlreadyClosed = "already_closed", "The incident is closed.";
     NotResolvedYet = "not_resolved_yet", "The incident is open; only a resolved or closed one can be reopened.";
     AlreadyContinued = "already_continued", "A later incident continues this one and is open; use that one.";
+    UnknownSilence = "unknown_silence", "There is no such silence, or it is over.";
+    SilenceEndsTooEarly = "silence_ends_too_early", "The end of a silence must lie after its begin and in the future.";
+    SilenceMatchesAll = "silence_matches_all", "Every matcher of the silence also matches an absent label, so it would hide everything; name at least one label.";
+    TooManySilences = "too_many_silences", "There are as many silences as can be held; expire some, or let one match more.";
     StaleCmdb = "stale_cmdb", "The CMDB has changed since the import was compared with it; it is compared again.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
     SameIncident = "same_incident", "An incident cannot be merged into itself.";

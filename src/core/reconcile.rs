@@ -14,6 +14,7 @@ use crate::core::ids::{AlertId, IdFeed, SourceId};
 use crate::core::input::PollDifference;
 use crate::core::limits;
 use crate::core::reason::Reason;
+use crate::core::silence;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
@@ -103,6 +104,7 @@ pub(super) fn decide_difference(
         alert.ends_at = None;
         alert.late = Late::None;
         draft.attach(&mut alert, None);
+        silence::alert_without_labels(&mut draft, &alert);
         draft.say(alert.incident, Some(alert.id), reason);
         draft.put_alert(alert);
     }

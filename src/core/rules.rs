@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
+use crate::core::heartbeat::Heartbeats;
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
@@ -19,6 +20,8 @@ pub struct Rules {
     pub sources: BTreeMap<SmolStr, SourceRules>,
     /// How incidents recover, reopen and close.
     pub incident: IncidentRules,
+    /// What has to be heard of again and again.
+    pub heartbeats: Heartbeats,
     /// How long incidents settle before people are told.
     pub settle: SettleRules,
     /// What belongs together.

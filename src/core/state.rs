@@ -19,6 +19,7 @@ use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
 use crate::core::decision::{Change, Decision};
+use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
@@ -26,6 +27,7 @@ use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
+use crate::core::silence::Silences;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -37,10 +39,12 @@ pub struct State {
     sources: Vec<SmolStr>,
     deadlines: Deadlines,
     answers: Answers,
+    silences: Silences,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     forest: Forest,
     started_at: Option<Timestamp>,
+    heartbeats: BTreeMap<SmolStr, Heartbeat>,
     counts: Counts,
 }
 
@@ -54,6 +58,10 @@ pub enum DeadlineKey {
     Alerts(i64),
     /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
     Incidents(i64),
+    /// Silences: one begins or ends.
+    Silences,
+    /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
+    Heartbeats,
     /// Conditions: one is looked at again.
     Conditions,
 }
@@ -155,6 +163,16 @@ impl State {
         self.answers.get(key.key)
     }
 
+    /// What is silenced, and by what.
+    pub fn silences(&self) -> &Silences {
+        &self.silences
+    }
+
+    /// The same, to load.
+    pub fn silences_mut(&mut self) -> &mut Silences {
+        &mut self.silences
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -175,6 +193,16 @@ impl State {
         self.started_at
     }
 
+    /// A heartbeat that was heard of, or is waited for.
+    pub fn heartbeat(&self, name: &str) -> Option<&Heartbeat> {
+        self.heartbeats.get(name)
+    }
+
+    /// Every such heartbeat, by name.
+    pub fn heartbeats(&self) -> impl Iterator<Item = &Heartbeat> {
+        self.heartbeats.values()
+    }
+
     /// How many of each there are.
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -185,10 +213,15 @@ impl State {
         let records = self.deadlines.first().copied();
         let conditions = self.forest.next_due();
         let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
-        match (records, conditions) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        let silences = self.silences.next_due();
+        let silences = silences.map(|at| (at, DeadlineKey::Silences));
+        let heartbeats = self.heartbeats.values();
+        let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
+        let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
+        [records, conditions, silences, missed]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What is due by `now`, at most so many records.
@@ -206,12 +239,15 @@ impl State {
                     let alerts = alerts.filter(|alert| alert.due_at(self.started_at) <= now);
                     due.alerts.extend(alerts.take(left).map(|alert| alert.id));
                 }
+                DeadlineKey::Heartbeats => {}
                 DeadlineKey::Incidents(page) => {
                     let incidents = self.incidents.page(page).map(|slot| &slot.incident);
                     let incidents = incidents.filter(|it| it.due_at().is_some_and(|at| at <= now));
                     due.incidents
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
+                // They keep their own order of time.
+                DeadlineKey::Silences => {}
                 DeadlineKey::Conditions => {}
             }
         }
@@ -264,6 +300,9 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::Silence(change) => self.silences.apply(change),
+                Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
+                Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
             }
         }
@@ -365,6 +404,11 @@ impl State {
         self.answers.put(key, remembered);
     }
 
+    /// Puts a heartbeat in place, as [`State::apply`] does; also used to load.
+    pub fn put_heartbeat(&mut self, heartbeat: Heartbeat) {
+        self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
+    }
+
     fn forget_alert(&mut self, id: AlertId) {
         let Some(key) = self.alert(id).map(|alert| alert.key) else {
             return;
@@ -404,6 +448,7 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
+                DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
                 DeadlineKey::Conditions => None,
             };
             if let Some(reminder) = reminder {
@@ -422,11 +467,13 @@ impl State {
                 let due = alerts.map(|alert| alert.due_at(self.started_at)).min();
                 (due, self.alerts.reminder(page))
             }
+            DeadlineKey::Heartbeats => return,
             DeadlineKey::Incidents(page) => {
                 let incidents = self.incidents.page(page);
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
+            DeadlineKey::Silences => return,
             DeadlineKey::Conditions => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
@@ -462,6 +509,8 @@ impl PartialEq for State {
             && self.sources == other.sources
             && self.counts == other.counts
             && self.answers == other.answers
+            && self.silences == other.silences
+            && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes
             && self.forest == other.forest

@@ -30,6 +30,9 @@ use super::handle::{EngineHandle, SubmitError};
 
 /// Marks the command that makes an import true.
 pub(super) const IMPORT: &str = "application/x-watchbell-cmdb+json";
+/// CIs of one import, and relations: beyond, the graph would not fit the memory that it is meant for.
+const CIS_MAX: usize = 1_500_000;
+const RELATIONS_MAX: usize = 6_000_000;
 /// Records of one packed part.
 const PART_RECORDS: usize = 2_000;
 /// Packed parts written in one step.
@@ -102,6 +105,8 @@ pub struct ImportOutcome {
     pub is_unchanged: bool,
     /// Whether only the difference was wanted.
     pub is_dry_run: bool,
+    /// Whether it would be held because it deletes too much; only of a dry run.
+    pub is_held: bool,
     /// How many of each.
     pub counts: ImportCounts,
     /// Ids of the first new CIs.
@@ -128,6 +133,16 @@ pub enum ImportRefused {
         gone: usize,
         /// CIs that it named before.
         all: usize,
+    },
+    /// It is larger than what is meant to be held in memory.
+    #[error(
+        "this import names {cis} CIs and {relations} relations; at most {CIS_MAX} and {RELATIONS_MAX} are taken, so leave out what no alert is ever about"
+    )]
+    TooLarge {
+        /// CIs that it names.
+        cis: usize,
+        /// Relations that it names.
+        relations: usize,
     },
     /// Some rows are wrong, and all or nothing was asked for.
     #[error("rows are wrong and strict was asked for; nothing was changed: {}", first_of(.0))]
@@ -185,6 +200,10 @@ impl EngineHandle {
         self.readiness().map_err(SubmitError::NotReady)?;
         self.until_decided(self.writer().progress.appended())
             .await?;
+        let (cis, relations) = (request.picture.cis.len(), request.picture.relations.len());
+        if cis > CIS_MAX || relations > RELATIONS_MAX {
+            return Err(ImportRefused::TooLarge { cis, relations });
+        }
         if request.is_strict && !request.picture.problems.is_empty() {
             return Err(ImportRefused::Strict(request.picture.problems));
         }
@@ -245,7 +264,10 @@ impl EngineHandle {
             let share = self.share(before.version, &picture).await?;
             if is_held(share) && !request.confirm_deletes {
                 let (gone, all) = share;
-                return Err(ImportRefused::Held { gone, all });
+                if !request.is_dry_run {
+                    return Err(ImportRefused::Held { gone, all });
+                }
+                outcome.is_held = true;
             }
         }
         let mut pictures = vec![(SmolStr::new(&request.name), picture)];

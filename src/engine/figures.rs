@@ -17,6 +17,8 @@ use crate::core::state::Counts;
 use crate::core::time::{Span, Timestamp};
 use crate::telemetry::metrics::{Metrics, SourceMetrics};
 
+use super::pulses::{Pulses, Word};
+
 /// What the engine shows of itself.
 pub(super) struct Figures {
     metrics: Arc<Metrics>,
@@ -124,6 +126,19 @@ impl Figures {
             }
         }
         self.metrics.inbox_depth.set(depth);
+    }
+
+    /// Shows which heartbeats are heard; those that never were are not shown.
+    pub(super) fn show_heartbeats(&self, pulses: &Pulses) {
+        self.metrics.heartbeat_up.clear();
+        let heard = pulses
+            .heartbeats
+            .iter()
+            .filter(|pulse| pulse.word != Word::New);
+        for pulse in heard {
+            let is_up = i64::from(pulse.word == Word::Up);
+            self.metrics.heartbeat_up(&pulse.name).set(is_up);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use crate::core::decision::CommandAnswer;
@@ -14,14 +15,21 @@ use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
 use crate::core::rules::Rules;
+use crate::core::silence::given::SilenceGiven;
 use crate::core::state::State;
+use crate::engine::pulses::Pulses;
 use crate::store::StoreError;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::writer::{WriteError, WriterHandle};
 
 use super::cmdb::Imports;
 pub use super::cmdb::{ImportCounts, ImportOutcome, ImportRefused, ImportRequest};
+use super::sweep::Sweeps;
 
+/// What the body of an order about silences is, to tell it from a command to an incident.
+pub(super) const SILENCE: &str = "application/x-watchbell-silence+json";
+/// How long a reader or an order waits for what follows from the inputs before.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether everything so far is decided.
 const DECIDED_LOOK: Duration = Duration::from_millis(5);
 /// How long somebody who looks an alert up waits for that; senders give up after ten seconds or later.
@@ -36,6 +44,15 @@ pub enum EngineStatus {
     Ready,
     /// It waits for the store; the text says why.
     Waiting(String),
+}
+
+/// A stored message that says nothing any more; it is put aside together with the cursor that passes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecodable {
+    /// The kind of trouble, as a stable word.
+    pub reason: &'static str,
+    /// What is wrong.
+    pub detail: String,
 }
 
 /// Why a command or poll got no answer.
@@ -141,7 +158,9 @@ pub struct EngineHandle {
     writer: WriterHandle,
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<EngineStatus>,
+    pulses: watch::Receiver<Arc<Pulses>>,
     parked: Arc<Notify>,
+    sweeps: Arc<Sweeps>,
     pub(super) imports: Arc<Imports>,
 }
 
@@ -149,15 +168,17 @@ impl EngineHandle {
     pub(super) fn new(
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
-        status: watch::Receiver<EngineStatus>,
-        parked: Arc<Notify>,
+        (status, pulses): (watch::Receiver<EngineStatus>, watch::Receiver<Arc<Pulses>>),
+        (parked, sweeps): (Arc<Notify>, Arc<Sweeps>),
         imports: Imports,
     ) -> Self {
         Self {
             writer,
             requests,
             status,
+            pulses,
             parked,
+            sweeps,
             imports: Arc::new(imports),
         }
     }
@@ -172,12 +193,28 @@ impl EngineHandle {
     /// # Errors
     /// [`SubmitError::Unknown`] when it was stored but the decision was lost; in all other cases nothing happened.
     pub async fn command(&self, given: CommandGiven) -> Result<CommandAnswer, SubmitError> {
+        self.give(&given, None).await
+    }
+
+    /// Gives an order about silences and waits until its decision is committed.
+    ///
+    /// # Errors
+    /// As [`EngineHandle::command`].
+    pub async fn silence(&self, given: SilenceGiven) -> Result<CommandAnswer, SubmitError> {
+        self.give(&given, Some(SILENCE)).await
+    }
+
+    async fn give(
+        &self,
+        given: &impl Serialize,
+        content_type: Option<&str>,
+    ) -> Result<CommandAnswer, SubmitError> {
         self.readiness().map_err(SubmitError::NotReady)?;
-        let body = serde_json::to_vec(&given).map_err(|_| SubmitError::Unknown)?;
+        let body = serde_json::to_vec(given).map_err(|_| SubmitError::Unknown)?;
         let input = NewInput {
             kind: InputKind::Command,
             source: None,
-            content_type: None,
+            content_type: content_type.map(str::to_owned),
             envelope: None,
             body: StoredBody::new(Bytes::from(body)),
         };
@@ -210,13 +247,25 @@ impl EngineHandle {
             };
             let receipt = self.writer.append(input, None, None).await?;
             // The engine must have decided these before the rest is compared.
-            while self.writer.progress.decided() < receipt.seq() {
-                tokio::time::sleep(DECIDED_LOOK).await;
-                if self.requests.is_closed() {
-                    return Err(SubmitError::Stopping);
-                }
-            }
+            self.until_decided(receipt.seq()).await?;
         }
+    }
+
+    /// What is to be compared with silences, for the one who does it.
+    pub(super) fn sweeps(&self) -> &Sweeps {
+        &self.sweeps
+    }
+
+    /// Waits until the firing alerts are compared with every silence that has begun by now; not for long, since an
+    /// answer that comes before is as good.
+    pub async fn until_swept(&self) {
+        drop(tokio::time::timeout(SETTLED_WITHIN, self.sweeps.settled()).await);
+    }
+
+    /// Waits until everything that is appended by now is decided; not for long, since readers get what there is.
+    pub async fn until_settled(&self) {
+        let appended = self.writer.progress.appended();
+        drop(tokio::time::timeout(SETTLED_WITHIN, self.until_decided(appended)).await);
     }
 
     async fn compare(&self, source: &str, poll: Poll) -> Result<PollDifference, SubmitError> {
@@ -262,6 +311,11 @@ impl EngineHandle {
                 let why = self.readiness().err();
                 SubmitError::NotReady(why.unwrap_or_else(|| "decisions are behind".to_owned()))
             })?
+    }
+
+    /// How the heartbeats do.
+    pub fn pulses(&self) -> Arc<Pulses> {
+        Arc::clone(&self.pulses.borrow())
     }
 
     /// Looks at what is in memory; must take milliseconds only, since decisions wait for it.

@@ -7,8 +7,10 @@
 pub mod cmdb;
 mod figures;
 pub mod handle;
+pub mod pulses;
 pub mod rebind;
 mod recover;
+pub mod sweep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::runtime::clock::Clock;
 use crate::store::commit::Batch;
+use crate::store::dead_letters::NewDeadLetter;
 use crate::store::inbox::{InputKind, NewInput, StoredInput};
 use crate::store::writer::{Appended, Committing, Waiter, WriteError, WriterHandle, marker};
 use crate::store::{Db, inbox};
@@ -39,10 +42,13 @@ use crate::telemetry::metrics::Metrics;
 
 use cmdb::Imports;
 use figures::Figures;
-use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request};
+use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request, Undecodable};
+use pulses::Pulses;
+use sweep::Sweeps;
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
-pub type Decode = Arc<dyn Fn(&NewInput, Timestamp) -> Vec<Observation> + Send + Sync>;
+pub type Decode =
+    Arc<dyn Fn(&NewInput, Timestamp) -> Result<Vec<Observation>, Undecodable> + Send + Sync>;
 
 /// Marks an input that records a change; the body is a [`crate::core::input::ChangeRecord`] as JSON.
 pub const CHANGE: &str = "application/x-watchbell-change+json";
@@ -69,10 +75,12 @@ pub struct Engine {
     rules: watch::Receiver<Arc<Rules>>,
     decode: Decode,
     clock: Clock,
+    pulses: watch::Sender<Arc<Pulses>>,
     figures: Figures,
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
+    sweeps: Arc<Sweeps>,
     imports: Arc<Imports>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
@@ -85,6 +93,7 @@ pub struct Engine {
 /// A batch that is being committed, with those who wait for it.
 struct Pending {
     commit: Committing,
+    wants_sweep: bool,
     answers: Vec<(Waiter, CommandAnswer)>,
     outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
@@ -145,13 +154,15 @@ impl Engine {
     /// An engine that has not loaded yet, and the way to it.
     pub fn new(setup: EngineSetup) -> (Self, EngineHandle) {
         let (status, status_out) = watch::channel(EngineStatus::Loading);
+        let (pulses, pulses_out) = watch::channel(Arc::default());
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
+        let sweeps = Arc::new(Sweeps::default());
         let handle = EngineHandle::new(
             setup.writer.clone(),
             requests_in,
-            status_out,
-            Arc::clone(&parked),
+            (status_out, pulses_out),
+            (Arc::clone(&parked), Arc::clone(&sweeps)),
             Imports {
                 db: setup.db.clone(),
                 rules: setup.rules.clone(),
@@ -169,10 +180,12 @@ impl Engine {
             rules: setup.rules,
             decode: setup.decode,
             clock: setup.clock,
+            pulses,
             figures: Figures::new(setup.metrics),
             batch_rows: setup.batch_rows,
             status,
             parked,
+            sweeps,
             imports,
             on_turn: setup.on_turn,
             state: State::default(),
@@ -220,6 +233,9 @@ impl Engine {
     }
 
     fn until_deadline(&self) -> Duration {
+        if self.is_outdated() {
+            return Duration::ZERO;
+        }
         let Some((due, _)) = self.state.next_deadline() else {
             return LOOK_EVERY;
         };
@@ -234,12 +250,13 @@ impl Engine {
             .state
             .next_deadline()
             .is_some_and(|(due, _)| due <= now);
-        if is_due {
+        if is_due || self.is_outdated() {
             self.writer.append_own(marker(InputKind::Deadline)).await?;
         }
         if self.writer.progress.appended() > self.decided {
             self.take_turn(None).await?;
         }
+        self.show_heartbeats();
         Ok(())
     }
 
@@ -328,46 +345,21 @@ impl Engine {
             observations,
         } = appended;
         let source = input.source.as_deref().map(SmolStr::new);
-        let mark = input.content_type.as_deref();
         match input.kind {
-            InputKind::Command if mark == Some(cmdb::IMPORT) => {
-                self.import(turn, (seq, at), &input);
-            }
-            InputKind::Command if mark == Some(CHANGE) => {
-                self.record_change(turn, (seq, at), &input);
-            }
-            InputKind::Poll if mark == Some(rebind::REBIND) => {
-                if let Some(alerts) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::AlertsRebound(alerts));
-                    self.note(turn, seq, at, decision);
-                }
-            }
             InputKind::Message => {
-                let observations = observations.unwrap_or_else(|| (self.decode)(&input, at));
                 let source = source.unwrap_or_default();
-                for observation in observations {
-                    let source = source.clone();
-                    let decision = self.step(
-                        at,
-                        &Input::ObservationReceived {
-                            source: source.clone(),
-                            observation,
-                        },
-                    );
-                    let count = turn.outcomes.entry((source, decision.reason)).or_insert(0);
-                    *count = count.saturating_add(1);
-                    self.note(turn, seq, at, decision);
-                }
+                let observations = match observations {
+                    Some(observations) => observations,
+                    None => self.read_again(turn, &input, at),
+                };
+                self.decide_message(turn, (seq, at), &source, observations);
             }
-            InputKind::Poll => {
-                if let Some(difference) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::SourcePolled(difference));
-                    self.note(turn, seq, at, decision);
-                }
-            }
-            InputKind::Command => {
-                if let Some(given) = read_json(seq, &input) {
-                    let decision = self.step(at, &Input::CommandGiven(given));
+            InputKind::Poll | InputKind::Command => {
+                if let Some(own) = own_input(seq, &input) {
+                    let decision = self.step(at, &own);
+                    if matches!(own, Input::CmdbImported(_)) && !decision.is_refused {
+                        self.imports.changed.notify_one();
+                    }
                     self.note(turn, seq, at, decision);
                 }
             }
@@ -390,21 +382,46 @@ impl Engine {
         self.decided = seq;
     }
 
-    fn import(&mut self, turn: &mut Turn, (seq, at): (Seq, Timestamp), input: &NewInput) {
-        if let Some(imported) = read_json(seq, input) {
-            let decision = self.step(at, &Input::CmdbImported(imported));
-            if !decision.is_refused {
-                self.imports.changed.notify_one();
-            }
+    /// Decides what one message claims.
+    fn decide_message(
+        &mut self,
+        turn: &mut Turn,
+        (seq, at): (Seq, Timestamp),
+        source: &SmolStr,
+        observations: Vec<Observation>,
+    ) {
+        self.hear(turn, seq, at, source);
+        for observation in observations {
+            let source = source.clone();
+            let decision = self.step(
+                at,
+                &Input::ObservationReceived {
+                    source: source.clone(),
+                    observation,
+                },
+            );
+            let count = turn.outcomes.entry((source, decision.reason)).or_insert(0);
+            *count = count.saturating_add(1);
             self.note(turn, seq, at, decision);
         }
     }
 
-    fn record_change(&mut self, turn: &mut Turn, (seq, at): (Seq, Timestamp), input: &NewInput) {
-        if let Some(record) = read_json(seq, input) {
-            let decision = self.step(at, &Input::ChangeRecorded(record));
-            self.note(turn, seq, at, decision);
-        }
+    /// What a stored message claims; one that says nothing any more is put aside.
+    fn read_again(&self, turn: &mut Turn, input: &NewInput, at: Timestamp) -> Vec<Observation> {
+        (self.decode)(input, at).unwrap_or_else(|wrong| {
+            turn.batch.put_aside(
+                at,
+                NewDeadLetter {
+                    source: input.source.clone().unwrap_or_default(),
+                    reason: wrong.reason,
+                    detail: wrong.detail,
+                    content_type: input.content_type.clone(),
+                    envelope: input.envelope.clone(),
+                    body: input.body.open().unwrap_or_default(),
+                },
+            );
+            Vec::new()
+        })
     }
 
     fn step(&mut self, at: Timestamp, input: &Input) -> Decision {
@@ -420,13 +437,14 @@ impl Engine {
 
     /// Adds a decision to the batch, with whoever waits for it.
     fn note(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, decision: Decision) {
-        if let Some(incident) = decision.incident
-            && let Some(waiter) = self.writer.waiter(seq)
-        {
+        let is_answer =
+            decision.incident.is_some() || decision.silence.is_some() || decision.is_refused;
+        if is_answer && let Some(waiter) = self.writer.waiter(seq) {
             let answer = CommandAnswer {
                 reason: decision.reason,
                 is_refused: decision.is_refused,
-                incident,
+                incident: decision.incident,
+                silence: decision.silence,
             };
             turn.answers.push((waiter, answer));
         }
@@ -466,6 +484,7 @@ impl Engine {
         } = turn;
         self.committed_at = Instant::now();
         self.pending = Some(Pending {
+            wants_sweep: batch.wants_sweep(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -487,6 +506,9 @@ impl Engine {
             return Ok(());
         };
         outcome?;
+        if pending.wants_sweep {
+            self.sweeps.want();
+        }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {
                 log::debug!("whoever gave a command has gone away");
@@ -504,6 +526,7 @@ impl Engine {
         self.figures
             .show(self.state.counts(), self.writer.progress.depth());
         self.figures.graph(self.state.graph());
+        self.show_heartbeats();
     }
 
     /// Answers from what is in memory.
@@ -544,6 +567,21 @@ async fn committed(pending: &mut Option<Pending>) -> Result<(), WriteError> {
         Some(pending) => pending.commit.done().await,
         None => Ok(()),
     }
+}
+
+/// What a poll or command says; its declared type tells which kind it is of.
+fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
+    let mark = input.content_type.as_deref();
+    Some(match (input.kind, mark) {
+        (InputKind::Command, Some(cmdb::IMPORT)) => Input::CmdbImported(read_json(seq, input)?),
+        (InputKind::Command, Some(handle::SILENCE)) => Input::SilenceGiven(read_json(seq, input)?),
+        (InputKind::Command, Some(CHANGE)) => Input::ChangeRecorded(read_json(seq, input)?),
+        (InputKind::Poll, Some(rebind::REBIND)) => Input::AlertsRebound(read_json(seq, input)?),
+        (InputKind::Poll, Some(sweep::SWEEP)) => Input::SilencesSwept(read_json(seq, input)?),
+        (InputKind::Poll, _) => Input::SourcePolled(read_json(seq, input)?),
+        (InputKind::Command, _) => Input::CommandGiven(read_json(seq, input)?),
+        (InputKind::Message | InputKind::Deadline | InputKind::Started, _) => return None,
+    })
 }
 
 /// Reads an input of our own making; one that cannot be read is passed over, loudly.

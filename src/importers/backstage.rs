@@ -12,7 +12,9 @@ use crate::core::cmdb::record::{CiRecord, Picture};
 use crate::core::cmdb::relation::{RelationKind, Role};
 use crate::importers::documents::{documents, head};
 use crate::importers::draft::{Draft, identify, relation, relation_as};
-use crate::importers::value::{Object, criticality, field, items, keep, keep_text, object, objects, text};
+use crate::importers::value::{
+    Object, criticality, field, items, keep, keep_text, object, objects, text,
+};
 use crate::importers::{Format, ImportError, NamedBytes};
 
 /// Kinds that are items.
@@ -27,7 +29,9 @@ impl Format for Backstage {
     }
 
     fn recognises(&self, files: &[NamedBytes]) -> bool {
-        files.iter().all(|file| head(file).contains("backstage.io/v"))
+        files
+            .iter()
+            .all(|file| head(file).contains("backstage.io/v"))
     }
 
     fn read(&self, files: &[NamedBytes]) -> Result<Picture, ImportError> {
@@ -42,7 +46,9 @@ impl Format for Backstage {
                     }
                     Ok(Value::Object(entity)) => read_entity(&mut draft, &place, &entity),
                     Ok(Value::Array(list)) => read_list(&mut draft, &place, &list),
-                    Ok(_) => draft.problem(&place, "expected an entity with kind, metadata and spec"),
+                    Ok(_) => {
+                        draft.problem(&place, "expected an entity with kind, metadata and spec");
+                    }
                     Err(error) => draft.problem(&place, &error),
                 }
             }
@@ -96,37 +102,38 @@ fn read_entity(draft: &mut Draft, place: &str, entity: &Object) {
         object(entity, "spec").unwrap_or(&empty),
     );
     let (Some(kind), Some(name)) = (field(entity, "kind"), field(metadata, "name")) else {
-        draft.problem(place, "the entity lacks kind or metadata.name; it is left out");
+        draft.problem(
+            place,
+            "the entity lacks kind or metadata.name; it is left out",
+        );
         return;
     };
     let kind = kind.to_lowercase();
     if !KINDS.contains(&kind.as_str()) {
         return;
     }
-    let namespace = field(metadata, "namespace").unwrap_or_else(|| "default".into()).to_lowercase();
+    let namespace = field(metadata, "namespace")
+        .unwrap_or_else(|| "default".into())
+        .to_lowercase();
     let id = format_smolstr!("{kind}:{namespace}/{}", name.to_lowercase());
     let mut record = CiRecord {
         id: id.clone(),
-        name: name.clone(),
+        name,
         class: class(&kind, spec),
         owner: owner(entity, spec, &namespace),
         ..CiRecord::default()
     };
-    identify(&mut record, IdentifierKind::Alias, &field(metadata, "title").unwrap_or_default());
-    identify(&mut record, IdentifierKind::Alias, &field(metadata, "uid").unwrap_or_default());
-    for (prefix, key) in [("label", "labels"), ("annotation", "annotations")] {
-        for (name, value) in object(metadata, key).into_iter().flatten() {
-            keep(&mut record, &format!("{prefix} {name}"), value);
-            let word = name.rsplit('/').next().unwrap_or_default();
-            let value = text(value).unwrap_or_default();
-            match word {
-                "environment" | "env" => record.environment = Some(value),
-                "criticality" | "tier" => record.criticality = criticality(&value),
-                "kubernetes-id" | "service-name" => identify(&mut record, IdentifierKind::Alias, &value),
-                _ => {}
-            }
-        }
-    }
+    identify(
+        &mut record,
+        IdentifierKind::Alias,
+        &field(metadata, "title").unwrap_or_default(),
+    );
+    identify(
+        &mut record,
+        IdentifierKind::Alias,
+        &field(metadata, "uid").unwrap_or_default(),
+    );
+    labels(&mut record, metadata);
     for key in ["description", "tags", "namespace"] {
         if let Some(value) = metadata.get(key) {
             keep(&mut record, key, value);
@@ -137,9 +144,33 @@ fn read_entity(draft: &mut Draft, place: &str, entity: &Object) {
     }
     keep_text(&mut record, "kind", &kind);
     if draft.ci(place, record) {
-        let mut relating = Relating { draft, place, id: &id, namespace: &namespace };
+        let mut relating = Relating {
+            draft,
+            place,
+            id: &id,
+            namespace: &namespace,
+        };
         relating.spec(spec);
         relating.answers(entity);
+    }
+}
+
+/// Labels and annotations are kept; a few of them mean something.
+fn labels(record: &mut CiRecord, metadata: &Object) {
+    for (prefix, key) in [("label", "labels"), ("annotation", "annotations")] {
+        for (name, value) in object(metadata, key).into_iter().flatten() {
+            keep(record, &format!("{prefix} {name}"), value);
+            let word = name.rsplit('/').next().unwrap_or_default();
+            let value = text(value).unwrap_or_default();
+            match word {
+                "environment" | "env" => record.environment = Some(value),
+                "criticality" | "tier" => record.criticality = criticality(&value),
+                "kubernetes-id" | "service-name" => {
+                    identify(record, IdentifierKind::Alias, &value);
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -153,10 +184,15 @@ fn class(kind: &str, spec: &Object) -> SmolStr {
 
 fn owner(entity: &Object, spec: &Object, namespace: &str) -> Option<SmolStr> {
     let named = field(spec, "owner").or_else(|| {
-        let owned = objects(entity, "relations").find(|one| field(one, "type").is_some_and(|kind| kind == "ownedBy"))?;
+        let owned = objects(entity, "relations")
+            .find(|one| field(one, "type").is_some_and(|kind| kind == "ownedBy"))?;
         field(owned, "targetRef")
     })?;
-    Some(Reference::read(&named, Some("group"), namespace)?.name.into())
+    Some(
+        Reference::read(&named, Some("group"), namespace)?
+            .name
+            .into(),
+    )
 }
 
 struct Relating<'a> {
@@ -184,7 +220,9 @@ impl Relating<'_> {
                 match Reference::read(&named, kind, self.namespace) {
                     Some(target) => self.relate(key, &target),
                     None => {
-                        let problem = format!("spec.{key}: {named:?} names no kind; write it like component:name");
+                        let problem = format!(
+                            "spec.{key}: {named:?} names no kind; write it like component:name"
+                        );
                         self.draft.problem(self.place, &problem);
                     }
                 }
@@ -212,7 +250,9 @@ impl Relating<'_> {
         let made = match key {
             "dependsOn" => relation(own, &other, RelationKind::DependsOn),
             "dependencyOf" => relation(&other, own, RelationKind::DependsOn),
-            "consumesApis" | "consumesApi" => relation_as(own, &other, RelationKind::Uses, Role::Call),
+            "consumesApis" | "consumesApi" => {
+                relation_as(own, &other, RelationKind::Uses, Role::Call)
+            }
             "apiConsumedBy" => relation_as(&other, own, RelationKind::Uses, Role::Call),
             // An API is as good as the component behind it.
             "providesApis" | "providesApi" => relation(&other, own, RelationKind::DependsOn),

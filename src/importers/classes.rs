@@ -8,8 +8,10 @@ pub fn of_table(table: &str) -> String {
     let table = table.to_ascii_lowercase().replace([' ', '-'], "_");
     let bare = table.strip_prefix("cmdb_ci_").unwrap_or(&table);
     let class = match bare {
-        "service" | "service_auto" | "service_business" | "service_discovered" | "service_manual"
-        | "service_technical" | "business_service" | "service_by_tags" => "service",
+        "service" | "service_auto" | "service_business" | "service_discovered"
+        | "service_manual" | "service_technical" | "business_service" | "service_by_tags" => {
+            "service"
+        }
         "vm_instance" | "vmware_instance" | "vm_object" | "virtual_machine_instance" => "vm",
         "esx_server" | "hyper_v_server" | "vmware_vcenter" => "hypervisor",
         "business_app" | "appl" | "business_application" | "application" => "application",
@@ -37,8 +39,13 @@ pub fn of_itop(class: &str) -> String {
         "Hypervisor" => "hypervisor",
         "Farm" => "cluster",
         "BusinessProcess" => "service",
-        "ApplicationSolution" | "WebApplication" | "OtherSoftware" | "WebServer" | "Middleware"
-        | "MiddlewareInstance" | "PCSoftware" => "application",
+        "ApplicationSolution"
+        | "WebApplication"
+        | "OtherSoftware"
+        | "WebServer"
+        | "Middleware"
+        | "MiddlewareInstance"
+        | "PCSoftware" => "application",
         "DBServer" | "DatabaseSchema" => "database",
         "NetworkDevice" => "network-device",
         "StorageSystem" | "NAS" | "SANSwitch" | "LogicalVolume" | "TapeLibrary" => "storage",

@@ -80,7 +80,10 @@ impl Answer {
 
     /// The start of the body as one line, for messages.
     pub fn shown(&self) -> String {
-        let start = self.body.get(..self.body.len().min(300)).unwrap_or_default();
+        let start = self
+            .body
+            .get(..self.body.len().min(300))
+            .unwrap_or_default();
         let text = String::from_utf8_lossy(start);
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -106,16 +109,18 @@ impl Answer {
         let advice = match self.status {
             300..=399 => {
                 let target = self.header("location").unwrap_or("nowhere");
-                return format!(
-                    "the server redirects to {target}; write the final address as url"
-                );
+                return format!("the server redirects to {target}; write the final address as url");
             }
             401 | 403 => "check token or user and password, and that it may read these objects",
             404 => "check that url is the base of the API",
             429 => "the server asks to slow down; import less often",
             _ => "look at the server's log",
         };
-        format!("the server answered {}: {}; {advice}", self.status, self.shown())
+        format!(
+            "the server answered {}: {}; {advice}",
+            self.status,
+            self.shown()
+        )
     }
 }
 
@@ -212,8 +217,15 @@ mod tests {
         let base = Url::parse("https://netbox.example/sub/").unwrap();
         let next = page_url(&base, "http://netbox.example/sub/api/x/?offset=50").unwrap();
         assert_eq!(next.as_str(), "https://netbox.example/sub/api/x/?offset=50");
-        for foreign in ["https://evil.example/api/", "https://netbox.example:8443/x", "//evil/x"] {
-            assert!(page_url(&base, foreign).unwrap_err().contains("not asked"), "{foreign}");
+        for foreign in [
+            "https://evil.example/api/",
+            "https://netbox.example:8443/x",
+            "//evil/x",
+        ] {
+            assert!(
+                page_url(&base, foreign).unwrap_err().contains("not asked"),
+                "{foreign}"
+            );
         }
     }
 

@@ -87,7 +87,12 @@ pub fn documents(file: &NamedBytes) -> Result<Vec<Document>, ImportError> {
     let text = text(file)?;
     if text.trim_start().starts_with(['{', '[']) {
         match serde_json::from_str(text) {
-            Ok(value) => return Ok(vec![Document { line: 1, value: Ok(value) }]),
+            Ok(value) => {
+                return Ok(vec![Document {
+                    line: 1,
+                    value: Ok(value),
+                }]);
+            }
             // A flow mapping of YAML may look like JSON.
             Err(error) if file.name.ends_with(".json") => {
                 let value = Err(format!("not JSON: {error}"));
@@ -161,8 +166,8 @@ fn yaml(text: &str, first_line: usize) -> Result<Value, String> {
         with_snippet: false,
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
     };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| {
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
             let line = error.location().map_or(first_line, |place| {
                 let line = usize::try_from(place.line()).unwrap_or(1);
                 first_line.saturating_add(line).saturating_sub(1)

@@ -91,10 +91,16 @@ impl Draft {
         if relation.from.is_empty() || relation.to.is_empty() {
             self.problem(place, "the relation lacks one of its ends");
         } else if relation.from == relation.to {
-            let text = format!("{} is related to itself; remove the relation", relation.from);
+            let text = format!(
+                "{} is related to itself; remove the relation",
+                relation.from
+            );
             self.problem(place, &text);
         } else if self.picture.relations.len() >= RELATIONS_MAX {
-            self.problem(place, "there are more than 5000000 relations; split the import");
+            self.problem(
+                place,
+                "there are more than 5000000 relations; split the import",
+            );
         } else {
             self.picture.relations.push(relation);
         }
@@ -133,9 +139,9 @@ fn tidy(record: &mut CiRecord) {
     record.name = cut(&record.name, NAME_BYTES_MAX);
     record.class = cut(&record.class.to_lowercase(), NAME_BYTES_MAX);
     let mut seen = std::collections::BTreeSet::new();
-    record
-        .identifiers
-        .retain(|one| !one.text.is_empty() && seen.len() < IDENTIFIERS_MAX && seen.insert(one.clone()));
+    record.identifiers.retain(|one| {
+        !one.text.is_empty() && seen.len() < IDENTIFIERS_MAX && seen.insert(one.clone())
+    });
     while record.attributes.len() > ATTRIBUTES_MAX {
         record.attributes.pop_last();
     }
@@ -250,7 +256,14 @@ mod tests {
     #[test]
     fn names_and_addresses_are_told_apart() {
         let mut record = CiRecord::default();
-        for text in ["10.0.0.1/24", "db1.example.org.", "db1", "::1", "0.0.0.0", "2001:db8::1/64"] {
+        for text in [
+            "10.0.0.1/24",
+            "db1.example.org.",
+            "db1",
+            "::1",
+            "0.0.0.0",
+            "2001:db8::1/64",
+        ] {
             identify_address(&mut record, text);
         }
         let found: Vec<_> = record

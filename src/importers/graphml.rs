@@ -86,7 +86,9 @@ impl<'a> Reading<'a> {
         let mut depth = 0_usize;
         loop {
             let position = reader.buffer_position();
-            let event = reader.read_event().map_err(|error| self.broken(position, &error.to_string()))?;
+            let event = reader
+                .read_event()
+                .map_err(|error| self.broken(position, &error.to_string()))?;
             match event {
                 Event::Start(element) => {
                     depth = depth.saturating_add(1);
@@ -103,9 +105,11 @@ impl<'a> Reading<'a> {
                     depth = depth.saturating_sub(1);
                     self.end(element.local_name().as_ref(), position);
                 }
-                Event::Text(piece) => self.piece(&String::from_utf8_lossy(&piece)),
-                Event::CData(piece) => self.piece(&String::from_utf8_lossy(&piece)),
-                Event::GeneralRef(reference) => self.reference(&String::from_utf8_lossy(&reference)),
+                Event::Text(piece) => self.piece(&piece),
+                Event::CData(piece) => self.piece(&piece),
+                Event::GeneralRef(reference) => {
+                    self.reference(&reference);
+                }
                 Event::Eof => break,
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
             }
@@ -116,7 +120,10 @@ impl<'a> Reading<'a> {
         if self.has_graph {
             Ok(())
         } else {
-            Err(malformed(self.file, "there is no <graph> in it; is it GraphML?"))
+            Err(malformed(
+                self.file,
+                "there is no <graph> in it; is it GraphML?",
+            ))
         }
     }
 
@@ -126,33 +133,38 @@ impl<'a> Reading<'a> {
 
     fn start(&mut self, element: &BytesStart<'_>) {
         match element.local_name().as_ref() {
-            b"graph" => {
+            "graph" => {
                 self.has_graph = true;
-                self.is_directed = attribute(element, "edgedefault").is_some_and(|word| word == "directed");
+                self.is_directed =
+                    attribute(element, "edgedefault").is_some_and(|word| word == "directed");
             }
-            b"key" => {
-                let name = attribute(element, "attr.name").or_else(|| attribute(element, "yfiles.type"));
+            "key" => {
+                let name =
+                    attribute(element, "attr.name").or_else(|| attribute(element, "yfiles.type"));
                 if let (Some(id), Some(name)) = (attribute(element, "id"), name) {
                     self.keys.insert(id, name);
                 }
             }
-            b"node" => {
+            "node" => {
                 let id = attribute(element, "id").unwrap_or_default();
                 let record = CiRecord {
                     id: self.id(&id),
                     class: "node".into(),
                     ..CiRecord::default()
                 };
-                self.open.push(Element { record, ..Element::default() });
+                self.open.push(Element {
+                    record,
+                    ..Element::default()
+                });
             }
-            b"edge" => self.open.push(Element {
+            "edge" => self.open.push(Element {
                 source: attribute(element, "source").unwrap_or_default(),
                 target: attribute(element, "target").unwrap_or_default(),
                 is_edge: true,
                 is_directed: attribute(element, "directed").map(|word| word == "true"),
                 ..Element::default()
             }),
-            b"data" => {
+            "data" => {
                 let key = attribute(element, "key").unwrap_or_default();
                 self.data = Some((key, String::new()));
             }
@@ -193,9 +205,9 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn end(&mut self, name: &[u8], position: u64) {
+    fn end(&mut self, name: &str, position: u64) {
         match name {
-            b"data" => {
+            "data" => {
                 let Some((key, text)) = self.data.take() else {
                     return;
                 };
@@ -205,7 +217,7 @@ impl<'a> Reading<'a> {
                     set(&mut element.record, name, text);
                 }
             }
-            b"node" | b"edge" => {
+            "node" | "edge" => {
                 let Some(element) = self.open.pop() else {
                     return;
                 };
@@ -250,7 +262,7 @@ fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
         .attributes()
         .with_checks(false)
         .flatten()
-        .find(|one| one.key.as_ref() == name.as_bytes())?;
-    let text = String::from_utf8_lossy(&found.value);
-    Some(quick_xml::escape::unescape(&text).map_or_else(|_| text.to_string(), Into::into))
+        .find(|one| one.key.as_ref() == name)?;
+    let text = &found.value;
+    Some(quick_xml::escape::unescape(text).map_or_else(|_| text.to_string(), Into::into))
 }

@@ -6,8 +6,24 @@
 //! Must not do I/O, read a clock, log, or compare with what is known. Start at [`Format`]; a new one goes into
 //! [`IMPORTERS`].
 
+pub mod ansible;
+pub mod backstage;
+pub mod classes;
+pub mod conversation;
 pub mod csv;
+pub mod documents;
+pub mod draft;
+pub mod glpi;
+pub mod graphml;
+pub mod itop;
+pub mod kubernetes;
 pub mod native;
+pub mod netbox;
+pub mod plain;
+pub mod prometheus;
+pub mod servicenow;
+pub mod terraform;
+pub mod value;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -61,7 +77,20 @@ pub enum ImportError {
 }
 
 /// Every format, in the order in which they are tried when none is named.
-pub static IMPORTERS: &[&dyn Format] = &[&native::Native, &csv::Csv];
+pub static IMPORTERS: &[&dyn Format] = &[
+    &itop::Itop,
+    &native::Native,
+    &netbox::NetBox,
+    &servicenow::ServiceNow,
+    &glpi::Glpi,
+    &terraform::Terraform,
+    &prometheus::Prometheus,
+    &backstage::Backstage,
+    &kubernetes::Kubernetes,
+    &graphml::GraphMl,
+    &ansible::Ansible,
+    &csv::Csv,
+];
 
 /// Finds a format by its name.
 pub fn find(name: &str) -> Option<&'static dyn Format> {

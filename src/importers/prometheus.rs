@@ -36,7 +36,13 @@ impl Format for Prometheus {
     }
 
     fn recognises(&self, files: &[NamedBytes]) -> bool {
-        heads_hold(files, &["\"activeTargets\""]) || heads_hold(files, &["\"targets\"", "["])
+        [
+            &["\"activeTargets\""][..],
+            &["\"targets\"", "["],
+            &["- targets:"],
+        ]
+        .iter()
+        .any(|words| heads_hold(files, words))
     }
 
     fn read(&self, files: &[NamedBytes]) -> Result<Picture, ImportError> {
@@ -73,12 +79,16 @@ fn read_document(draft: &mut Draft, place: &str, value: &Value) {
             }
             None => {
                 let error = field(answer, "error").unwrap_or_default();
-                let text = format!("no data in the answer; expected that of /api/v1/targets {error}");
+                let text =
+                    format!("no data in the answer; expected that of /api/v1/targets {error}");
                 draft.problem(place, &text);
             }
         },
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            draft.problem(place, "expected the answer of /api/v1/targets, or a list of target groups");
+            draft.problem(
+                place,
+                "expected the answer of /api/v1/targets, or a list of target groups",
+            );
         }
     }
 }
@@ -91,7 +101,17 @@ fn discovered(draft: &mut Draft, place: &str, group: &Object) {
     let targets = group.get("targets").and_then(Value::as_array);
     for target in targets.into_iter().flatten() {
         match text(target) {
-            Some(instance) => add(draft, place, &Target { job: &job, instance: &instance, labels, found: &empty, health: None }),
+            Some(instance) => add(
+                draft,
+                place,
+                &Target {
+                    job: &job,
+                    instance: &instance,
+                    labels,
+                    found: &empty,
+                    health: None,
+                },
+            ),
             None => draft.problem(place, "a target is not a text"),
         }
     }
@@ -108,7 +128,17 @@ fn active(draft: &mut Draft, place: &str, target: &Object) {
         return;
     };
     let health = field(target, "health");
-    add(draft, place, &Target { job: &job, instance: &instance, labels, found, health });
+    add(
+        draft,
+        place,
+        &Target {
+            job: &job,
+            instance: &instance,
+            labels,
+            found,
+            health,
+        },
+    );
 }
 
 struct Target<'a> {
@@ -163,12 +193,17 @@ fn add(draft: &mut Draft, place: &str, target: &Target<'_>) {
             }
         }
     }
-    draft.relation(place, relation_as(&id, &host_id, RelationKind::RunsOn, Role::Host));
+    draft.relation(
+        place,
+        relation_as(&id, &host_id, RelationKind::RunsOn, Role::Host),
+    );
 }
 
 /// The host of `host`, `host:port`, `[::1]:port`, or of a URL as probes have it.
 fn host_of(instance: &str) -> &str {
-    let rest = instance.split_once("://").map_or(instance, |(_, rest)| rest);
+    let rest = instance
+        .split_once("://")
+        .map_or(instance, |(_, rest)| rest);
     let rest = rest.split(['/', '?']).next().unwrap_or_default();
     if let Some(inner) = rest.strip_prefix('[') {
         return inner.split(']').next().unwrap_or_default();

@@ -112,16 +112,25 @@ pub fn criticality(text: &str) -> Option<u8> {
         .chars()
         .next()
         .and_then(|first| first.to_digit(10))
-        .filter(|_| !digits.chars().nth(1).is_some_and(|next| next.is_ascii_digit()));
+        .filter(|_| {
+            !digits
+                .chars()
+                .nth(1)
+                .is_some_and(|next| next.is_ascii_digit())
+        });
     let level = match text.as_str() {
-        "critical" | "most critical" | "very high" | "mission critical" | "mission-critical" => Some(1),
+        "critical" | "most critical" | "very high" | "mission critical" | "mission-critical" => {
+            Some(1)
+        }
         "high" | "somewhat critical" | "major" => Some(2),
         "medium" | "moderate" | "normal" | "less critical" => Some(3),
         "low" | "minor" | "not critical" => Some(4),
         "very low" | "none" => Some(5),
         _ => digit,
     }?;
-    u8::try_from(level).ok().filter(|level| (1..=5).contains(level))
+    u8::try_from(level)
+        .ok()
+        .filter(|level| (1..=5).contains(level))
 }
 
 #[cfg(test)]

@@ -236,6 +236,7 @@ mod tests {
                 ..AlertText::default()
             }),
             undelivered: 0,
+            is_retained: false,
         }
     }
 

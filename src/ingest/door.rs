@@ -9,17 +9,22 @@ use axum::http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::mqtt::Link;
 use crate::core::time::Timestamp;
+use crate::sources::topic::Subscription;
 use crate::sources::{DecodeError, Decoded, Envelope, Message, Source};
 use crate::telemetry::metrics::SourceMetrics;
 
+use super::limits::{Rate, SourceLimit};
 use super::seen::{Seen, seconds};
+use super::signature::Signature;
+use super::sns::SnsPolicy;
 
 /// What a source needs to be a door.
 pub struct SourceSetup {
     /// Its name, which is in the path.
     pub name: String,
-    /// The path that its senders are given.
+    /// The path that its senders are given; empty when they publish to a broker.
     pub path: String,
     /// Its decoder.
     pub decoder: Arc<dyn Source>,
@@ -29,6 +34,23 @@ pub struct SourceSetup {
     pub keys: Vec<KeyDigest>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
+    /// What it subscribes at its broker, if it has one.
+    pub filters: Vec<Subscription>,
+    /// Whether it owns the API of Alertmanager.
+    pub has_api: bool,
+    /// What else is asked of its messages.
+    pub proof: Proof,
+}
+
+/// What is asked of messages besides a credential.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    /// How they are signed.
+    pub signature: Option<Signature>,
+    /// What is done with those of Amazon SNS.
+    pub sns: SnsPolicy,
+    /// How many may come.
+    pub rate: Option<Rate>,
 }
 
 impl std::fmt::Debug for SourceSetup {
@@ -63,7 +85,7 @@ impl Credential {
         }
     }
 
-    fn opens(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn opens(&self, headers: &HeaderMap) -> bool {
         let given = headers
             .get(&self.header)
             .map(|value| value.as_bytes())
@@ -125,8 +147,20 @@ pub struct Door {
     pub series: SourceMetrics,
     /// What was seen there.
     pub seen: Arc<Seen>,
+    /// The connection to its broker, if it has one.
+    pub link: Arc<Link>,
     /// Whether its own list of alerts is polled.
     pub is_reconciled: bool,
+    /// Whether it owns the API of Alertmanager.
+    pub has_api: bool,
+    /// How its messages are signed.
+    pub signature: Option<Signature>,
+    /// What is done with those of Amazon SNS.
+    pub sns: SnsPolicy,
+    /// How many may come.
+    pub limit: Option<Arc<SourceLimit>>,
+    /// What it subscribes at its broker, if it has one.
+    pub filters: Vec<Subscription>,
     decoder: Arc<dyn Source>,
     credentials: Vec<Credential>,
     keys: Vec<KeyDigest>,
@@ -141,16 +175,33 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
-    pub(super) fn new(setup: SourceSetup, series: SourceMetrics, seen: Arc<Seen>) -> Self {
+    /// A door; what is known of the one before it of the same name is kept.
+    pub(super) fn new(
+        setup: SourceSetup,
+        series: SourceMetrics,
+        (seen, link): (Arc<Seen>, Arc<Link>),
+        before: Option<&Self>,
+    ) -> Self {
+        let proof = setup.proof;
         Self {
+            limit: proof.rate.map(|rate| {
+                let same = before.and_then(|before| before.limit.as_ref());
+                let same = same.filter(|limit| limit.rate() == rate);
+                same.map_or_else(|| Arc::new(SourceLimit::new(rate)), Arc::clone)
+            }),
+            signature: proof.signature,
+            sns: proof.sns,
             name: setup.name,
             path: setup.path,
             series,
             seen,
+            link,
             decoder: setup.decoder,
             credentials: setup.credentials,
             keys: setup.keys,
             is_reconciled: setup.is_reconciled,
+            has_api: setup.has_api,
+            filters: setup.filters,
         }
     }
 
@@ -161,12 +212,28 @@ impl Door {
 
     /// Whether a sender has to prove who it is.
     pub fn is_guarded(&self) -> bool {
-        !self.credentials.is_empty() || self.has_keys()
+        let is_proven = self.signature.is_some() || self.sns.is_verified;
+        !self.credentials.is_empty() || is_proven || self.has_keys() || self.is_remote()
+    }
+
+    /// Whether its senders publish to a broker instead of coming to us.
+    pub fn is_remote(&self) -> bool {
+        self.path.is_empty()
+    }
+
+    /// Whether its decoder looks at a header.
+    pub(super) fn reads_header(&self, name: &str) -> bool {
+        self.decoder.reads_header(name)
     }
 
     /// Whether it is found by a key and has paths of its own.
     pub fn has_keys(&self) -> bool {
         !self.keys.is_empty()
+    }
+
+    /// Whether messages are posted to the path of sources by name.
+    pub fn is_posted_to(&self) -> bool {
+        self.path.starts_with("/ingest/")
     }
 
     /// Whether the key is one of this source's. Every key is compared, whichever fits.
@@ -181,7 +248,7 @@ impl Door {
             .credentials
             .iter()
             .fold(false, |fits, credential| credential.opens(headers) | fits);
-        fits || (self.credentials.is_empty() && !self.has_keys())
+        fits || (self.credentials.is_empty() && !self.has_keys() && !self.is_remote())
     }
 
     /// What a message says.

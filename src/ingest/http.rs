@@ -14,7 +14,8 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, HeaderName, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -25,10 +26,13 @@ use crate::store::writer::WriteError;
 
 use super::body::{self, BodyError, Held};
 use super::door::Door;
-use super::{Accepted, Incoming, Ingest, Refusal};
+use super::{Accepted, Incoming, Ingest, Refusal, proof};
 
 /// Seconds after which a refused sender may try again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
+const HANDSHAKE_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
+const HANDSHAKE_ALLOWED: HeaderName = HeaderName::from_static("webhook-allowed-origin");
+const HANDSHAKE_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 /// Characters of what a sender wrote that are repeated in an answer.
 const SHOWN_CHARS: usize = 40;
 
@@ -40,9 +44,13 @@ pub fn router(ingest: Ingest) -> Router {
     Router::new()
         .route(
             "/ingest/{source}",
-            post(receive).get(receive).fallback(wrong_method),
+            post(receive)
+                .get(receive)
+                .options(handshake)
+                .fallback(wrong_method),
         )
         .layer(gzip)
+        .layer(from_fn_with_state(ingest.clone(), proof::begin))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(ingest)
 }
@@ -57,7 +65,7 @@ async fn receive(
         body::drain(&mut body).await;
         return unknown(&ingest, &source).into_response();
     };
-    if door.has_keys() {
+    if !door.is_posted_to() {
         body::drain(&mut body).await;
         return elsewhere(&door).into_response();
     }
@@ -66,13 +74,9 @@ async fn receive(
         return not_allowed(&door.name, door.takes_query());
     }
     let tally = Tally::begin(&door);
-    match accept(&ingest, &door, &parts, &mut body).await {
-        Ok(accepted) => {
-            tally.taken(accepted.is_duplicate);
-            (StatusCode::ACCEPTED, axum::Json(accepted)).into_response()
-        }
+    match accept(&ingest, &door, tally, &parts, &mut body).await {
+        Ok(accepted) => (StatusCode::ACCEPTED, axum::Json(accepted)).into_response(),
         Err(problem) => {
-            drop(tally);
             log::info!(source = door.name.as_str(), status = problem.status; "refused a message to {}: {}", door.name, problem.detail);
             body::drain(&mut body).await;
             answer(problem)
@@ -93,6 +97,12 @@ impl<'a> Tally<'a> {
             door,
             is_taken: false,
         }
+    }
+
+    /// Nothing is wrong with it, but it is one too many.
+    pub(super) fn limited(mut self) {
+        self.is_taken = true;
+        self.door.series.limited.inc();
     }
 
     pub(super) fn taken(mut self, is_duplicate: bool) {
@@ -142,6 +152,7 @@ pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
 async fn accept(
     ingest: &Ingest,
     door: &Door,
+    tally: Tally<'_>,
     parts: &Parts,
     body: &mut Body,
 ) -> Result<Accepted, Problem> {
@@ -155,6 +166,8 @@ async fn accept(
     }
     let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
     let held = read_body(ingest, parts, body, bytes_max).await?;
+    ingest.prove(door, parts, &held.body).await?;
+    let tally = ingest.within_rate(door, tally)?;
     let query = parts.uri.query();
     let message = Incoming::of_request(door.decoder(), &parts.headers, query, held.body.clone());
     if message.body.is_empty() && parts.method == Method::GET {
@@ -167,7 +180,12 @@ async fn accept(
         ));
     }
     let taken = ingest.take(door, message).await;
-    taken.map_err(|refusal| refused(&refusal))
+    let accepted = taken.map_err(|refusal| refused(&refusal))?;
+    tally.taken(accepted.is_duplicate);
+    if door.kind() == "sns" {
+        ingest.note_subscription(door, &held.body).await;
+    }
+    Ok(accepted)
 }
 
 /// Reads a body whole, if it could be stored now.
@@ -282,12 +300,39 @@ fn unknown(ingest: &Ingest, source: &str) -> Problem {
 
 fn elsewhere(door: &Door) -> Problem {
     let (name, path) = (&door.name, &door.path);
+    let how = if door.is_remote() {
+        "by its broker, not over HTTP; publish there".to_owned()
+    } else {
+        format!("at {path}")
+    };
     Problem::new(
         StatusCode::NOT_FOUND,
         "unknown-source",
         "Unknown source",
-        format!("source {name:?} is fed at {path}, with one of its keys"),
+        format!("source {name:?} is fed {how}"),
     )
+}
+
+/// A sender of CloudEvents asks whether its events are wanted before it sends any (CloudEvents "HTTP 1.1 Web Hooks",
+/// section 4).
+async fn handshake(
+    State(ingest): State<Ingest>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let door = ingest.door(&source);
+    let is_taken = door
+        .as_ref()
+        .is_some_and(|door| door.kind() == "cloudevents");
+    let Some(origin) = headers.get(&HANDSHAKE_ORIGIN).filter(|_| is_taken) else {
+        return not_allowed(&source, door.is_some_and(|door| door.takes_query()));
+    };
+    let allowed = [
+        (ALLOW, HeaderValue::from_static("POST")),
+        (HANDSHAKE_ALLOWED, origin.clone()),
+        (HANDSHAKE_RATE, HeaderValue::from_static("*")),
+    ];
+    (StatusCode::OK, axum::response::AppendHeaders(allowed)).into_response()
 }
 
 async fn wrong_method(State(ingest): State<Ingest>, Path(source): Path<String>) -> Response<Body> {

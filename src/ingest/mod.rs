@@ -3,33 +3,43 @@
 //! A message is read with a cap, decoded once to tell the sender what is wrong with it, stored raw, and only then
 //! acknowledged. What can never be understood is put aside with its bytes. Must not decide what a claim means.
 
+pub mod alertmanager;
 pub mod body;
 pub mod churn;
 pub mod door;
+pub mod heartbeat;
 pub mod http;
+pub mod limits;
+pub mod mqtt;
 pub mod opsgenie;
 mod opsgenie_answers;
 pub mod pagerduty;
+pub mod proof;
 pub mod reconcile;
+pub mod replay;
 pub mod seen;
+pub mod signature;
+pub mod sns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use serde::Serialize;
 use smol_str::format_smolstr;
 
+use crate::core::heartbeat::SOURCE;
 use crate::core::identity::AlertKey;
 use crate::core::input::{Command, CommandGiven};
 use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
-use crate::engine::handle::{EngineHandle, SubmitError};
+use crate::engine::handle::{EngineHandle, SubmitError, Undecodable};
 use crate::runtime::clock::Clock;
+use crate::sources::topic::Subscription;
 use crate::sources::tried::Tried;
 use crate::sources::{DecodeError, Decoded, Envelope, Message, Reject, Source};
 use crate::store::dead_letters::NewDeadLetter;
@@ -39,7 +49,10 @@ use crate::telemetry::metrics::Metrics;
 
 use body::Budget;
 use door::{Around, Door, KeyDigest, SourceSetup};
+use heartbeat::HeartbeatSetup;
+use limits::{PeerLimit, Rate};
 use seen::Seen;
+use sns::Sns;
 
 /// Bodies above this are decoded on a thread that may block: parsing takes a microsecond and a half per alert.
 const BLOCKING_BYTES: usize = 256 * 1024;
@@ -54,9 +67,12 @@ pub struct Ingest(Arc<Shared>);
 struct Shared {
     engine: EngineHandle,
     doors: ArcSwap<BTreeMap<String, Arc<Door>>>,
+    heartbeats: ArcSwap<BTreeMap<String, HeartbeatSetup>>,
     metrics: Arc<Metrics>,
     clock: Clock,
     budget: Budget,
+    peers: ArcSwapOption<PeerLimit>,
+    sns: Sns,
     body_max: AtomicUsize,
     inbox_rows: AtomicI64,
 }
@@ -74,8 +90,12 @@ impl std::fmt::Debug for Ingest {
 pub struct IngestSetup {
     /// The sources.
     pub sources: Vec<SourceSetup>,
+    /// The heartbeats that are waited for.
+    pub heartbeats: Vec<HeartbeatSetup>,
     /// Bytes of a body after decompression.
     pub body_max: usize,
+    /// How much one address may send.
+    pub peer_rate: Option<Rate>,
     /// Undecided inputs beyond which senders are told to come again.
     pub inbox_rows: i64,
 }
@@ -162,6 +182,17 @@ impl Incoming {
         Tried::of(decoder, &message)
     }
 
+    /// Says to which topic it is published, with what the first filter that fits captures of it.
+    pub fn published_to(&mut self, topic: &str, filters: &[Subscription]) {
+        let mut captures = filters
+            .iter()
+            .filter_map(|subscription| subscription.filter.captures(topic));
+        let captures = captures.next().unwrap_or_default();
+        let envelope = Envelope::of_publish(topic, captures);
+        self.envelope.topic = envelope.topic;
+        self.envelope.captures = envelope.captures;
+    }
+
     fn around(&self) -> Around<'_> {
         Around {
             content_type: self.content_type.as_deref(),
@@ -236,9 +267,12 @@ impl Ingest {
         let ingest = Self(Arc::new(Shared {
             engine,
             doors: ArcSwap::default(),
+            heartbeats: ArcSwap::default(),
             metrics,
             clock,
             budget: Budget::new(),
+            peers: ArcSwapOption::empty(),
+            sns: Sns::default(),
             body_max: AtomicUsize::new(0),
             inbox_rows: AtomicI64::new(0),
         }));
@@ -254,10 +288,13 @@ impl Ingest {
             .sources
             .into_iter()
             .map(|source| {
-                let known = before.get(&source.name).map(|door| Arc::clone(&door.seen));
-                let known = known.unwrap_or_else(|| Arc::new(Seen::new(now)));
+                let known = before.get(&source.name).map(AsRef::as_ref);
+                let seen = known.map(|door| Arc::clone(&door.seen));
+                let seen = seen.unwrap_or_else(|| Arc::new(Seen::new(now)));
+                let link = known.map(|door| Arc::clone(&door.link));
                 let series = self.0.metrics.source(&source.name);
-                let door = Door::new(source, series, known);
+                let about = (seen, link.unwrap_or_default());
+                let door = Door::new(source, series, about, known);
                 (door.name.clone(), Arc::new(door))
             })
             .collect();
@@ -265,13 +302,29 @@ impl Ingest {
             self.0.metrics.forget_source(name);
         }
         self.0.doors.store(Arc::new(doors));
+        let heartbeats = setup.heartbeats.into_iter();
+        let heartbeats = heartbeats.map(|heartbeat| (heartbeat.name.clone(), heartbeat));
+        self.0.heartbeats.store(Arc::new(heartbeats.collect()));
+        let peers = limits::renewed(self.0.peers.load_full().as_ref(), setup.peer_rate);
+        self.0.peers.store(peers);
         self.0.body_max.store(setup.body_max, Ordering::Relaxed);
         self.0.inbox_rows.store(setup.inbox_rows, Ordering::Relaxed);
+    }
+
+    /// Our time.
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     /// The door of a source.
     pub fn door(&self, name: &str) -> Option<Arc<Door>> {
         self.0.doors.load().get(name).cloned()
+    }
+
+    /// The door of the source that owns the API of Alertmanager.
+    pub fn api_door(&self) -> Option<Arc<Door>> {
+        let doors = self.0.doors.load();
+        doors.values().find(|door| door.has_api).cloned()
     }
 
     /// Every door, by name.
@@ -340,42 +393,49 @@ impl Ingest {
         }
     }
 
-    /// Decodes a stored message again, as the engine does at recovery; a source that is gone says nothing.
-    pub fn decode_again(&self, input: &NewInput, at: Timestamp) -> Vec<Observation> {
-        let Some(door) = input.source.as_deref().and_then(|name| self.door(name)) else {
-            let source = input.source.as_deref().unwrap_or("");
-            log::error!(source = source; "an undecided message of {source} is passed over: the source is not configured any more");
-            return Vec::new();
-        };
-        let told = |error: &dyn std::fmt::Display| {
-            log::error!(source = door.name.as_str(), error:% = error; "a stored message of {} cannot be read any more: {error}", door.name);
-        };
-        let body = match input.body.open() {
-            Ok(body) => body,
-            Err(error) => {
-                told(&error);
-                return Vec::new();
+    /// Decodes a stored message again, as the engine does at recovery.
+    ///
+    /// # Errors
+    /// The source is gone, or does not understand the message any more.
+    pub fn decode_again(
+        &self,
+        input: &NewInput,
+        at: Timestamp,
+    ) -> Result<Vec<Observation>, Undecodable> {
+        let source = input.source.as_deref().unwrap_or("");
+        let unreadable = |error: &dyn std::fmt::Display| {
+            log::error!(source = source, error:% = error; "a stored message of {source} cannot be read any more, it was put aside: {error}");
+            self.0.metrics.dead_letter(source, "unreadable");
+            Undecodable {
+                reason: "unreadable",
+                detail: error.to_string(),
             }
         };
-        let envelope = match input.envelope.as_deref().map(serde_json::from_str) {
-            Some(Ok(envelope)) => envelope,
-            Some(Err(error)) => {
-                told(&error);
-                return Vec::new();
-            }
-            None => Envelope::EMPTY,
-        };
+        let body = input.body.open().map_err(|error| unreadable(&error))?;
+        let envelope = input.envelope.as_deref().map(serde_json::from_str);
+        let envelope: Envelope = envelope
+            .transpose()
+            .map_err(|error| unreadable(&error))?
+            .unwrap_or_default();
         let around = Around {
             content_type: input.content_type.as_deref(),
             envelope: &envelope,
         };
-        match door.decode(&body, around, at) {
-            Ok(decoded) => decoded.observations,
-            Err(error) => {
-                told(&error);
-                Vec::new()
+        let decoded = match self.door(source) {
+            Some(door) => door.decode(&body, around, at),
+            // Pings of heartbeats that are all gone say nothing any more.
+            None if source == SOURCE => return Ok(Vec::new()),
+            None => {
+                log::error!(source = source; "an undecided message of {source} was put aside: the source is not configured any more");
+                self.0.metrics.dead_letter(source, "source_gone");
+                return Err(Undecodable {
+                    reason: "source_gone",
+                    detail: "the source was removed from the configuration before the message was decided".to_owned(),
+                });
             }
-        }
+        };
+        let decoded = decoded.map_err(|error| unreadable(&error))?;
+        Ok(decoded.observations)
     }
 
     /// Refuses at once what could not be stored anyway.
@@ -408,6 +468,7 @@ impl Ingest {
             rejects,
             reject_count,
             test_count,
+            acknowledged,
             ..
         } = decoded;
         let rejects = Rejects {
@@ -439,10 +500,19 @@ impl Ingest {
             .await?;
         door.seen.note_tests(test_count, &message.body, now);
         // Only now: a message that is sent again because it was not stored is no duplicate.
-        let is_duplicate = door.seen.is_duplicate(&message.body, now);
+        let is_duplicate = door.seen.is_duplicate(&message, now);
         if rejects.count > 0 {
             self.put_aside(door, "bad_items", rejects.detail(), message)
                 .await?;
+        }
+        for key in acknowledged {
+            let command = Command::Acknowledge { until: None };
+            let given = self.command_alert(door, &key, command).await;
+            given.map_err(|error| {
+                Refusal::Overloaded(format!(
+                    "the message is stored, but what it acknowledges could not be passed on, send it again later: {error}"
+                ))
+            })?;
         }
         Ok(Accepted::new(receipt, count, &rejects, is_duplicate))
     }
@@ -469,6 +539,7 @@ impl Ingest {
         message: Incoming,
     ) -> Result<(), WriteError> {
         door.seen.note_error(&detail, self.0.clock.now());
+        self.0.metrics.dead_letter(&door.name, reason);
         let source = door.name.clone();
         let letter = NewDeadLetter {
             source,

@@ -33,6 +33,7 @@ use crate::store::inbox::{InputKind, list_after};
 use crate::store::query::alerts::{self, AlertView};
 
 use super::door::{Door, KeyDigest};
+use super::heartbeat::PingError;
 use super::http::{Tally, panicked, read_body};
 use super::opsgenie_answers::{
     Answer, Refused, alert_id, key_hash, request_id, request_seq, shown,
@@ -145,7 +146,7 @@ async fn request_state(
     }
 }
 
-/// Until heartbeats exist, none does.
+/// Any name is answered alike, as by the service; a ping that nobody waits for is put aside.
 async fn ping(
     State(api): State<OpsgenieApi>,
     Path(name): Path<String>,
@@ -154,14 +155,13 @@ async fn ping(
     let started = Instant::now();
     let (parts, mut body) = request.into_parts();
     body::drain(&mut body).await;
-    let refused = match api.door(&parts) {
-        Ok(_) => {
-            let name: String = name.chars().take(100).collect();
-            Refused::missing(&format!("Heartbeat [{name}] does not exist"))
+    match api.ping(&name, &parts).await {
+        Ok(()) => {
+            let answer = json!({"result": "PONG - Heartbeat received"});
+            Answer::new(StatusCode::ACCEPTED, answer).send(started)
         }
-        Err(refused) => refused,
-    };
-    refused.answer(started)
+        Err(refused) => refused.answer(started),
+    }
 }
 
 impl OpsgenieApi {
@@ -178,6 +178,19 @@ impl OpsgenieApi {
         let kind = opsgenie::Opsgenie.kind();
         let door = self.ingest.door_by_key(kind, &KeyDigest::new(&key));
         door.ok_or_else(|| Refused::new(StatusCode::UNAUTHORIZED, "Could not authenticate"))
+    }
+
+    /// Takes a ping of a heartbeat.
+    async fn ping(&self, name: &str, parts: &Parts) -> Result<(), Refused> {
+        let door = self.door(parts)?;
+        match self.ingest.ping(name).await {
+            Ok(_) => Ok(()),
+            Err(PingError::Refused(refusal)) => Err(refusal.into()),
+            Err(error @ PingError::Unknown(_)) => {
+                log::warn!(source = door.name.as_str(); "{} pings in vain: {error}", door.name);
+                Ok(self.ingest.put_ping_aside(name).await?)
+            }
+        }
     }
 
     /// Takes a request that changes something.
@@ -207,7 +220,7 @@ impl OpsgenieApi {
         body: &mut Body,
     ) -> Result<String, Refused> {
         let door = self.door(parts)?;
-        let tally = Tally::begin(&door);
+        let tally = self.ingest.within_rate(&door, Tally::begin(&door))?;
         let bytes_max = self.ingest.0.body_max.load(Ordering::Relaxed);
         let held = read_body(&self.ingest, parts, body, bytes_max).await?;
         let target = match id {

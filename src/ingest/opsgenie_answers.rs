@@ -94,7 +94,7 @@ impl Refused {
             fields.insert("errors".to_owned(), errors);
         }
         let mut response = Answer::new(self.status, body).send(started);
-        if self.status.is_server_error() {
+        if self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS {
             let headers = response.headers_mut();
             headers.insert(RETRY_AFTER, RETRY_AFTER_S.into());
         }

@@ -92,7 +92,7 @@ async fn accept(
             "Invalid routing key".to_owned(),
         ));
     };
-    let tally = Tally::begin(&door);
+    let tally = ingest.within_rate(&door, Tally::begin(&door))?;
     let stored = ingest.take(&door, Incoming::json(event.stored)).await?;
     tally.taken(stored.is_duplicate);
     if event.action == Some(Action::Acknowledge) {
@@ -186,15 +186,16 @@ impl From<SubmitError> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response<Body> {
-        let is_ours = self.status.is_server_error();
-        let (status, message) = if is_ours {
+        let is_later =
+            self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS;
+        let (status, message) = if is_later {
             ("error", "Not processed, send the event again")
         } else {
             ("invalid event", self.message)
         };
         let answer = json!({"status": status, "message": message, "errors": self.errors});
         let mut response = (self.status, Json(answer)).into_response();
-        if is_ours {
+        if is_later {
             let headers = response.headers_mut();
             headers.insert(RETRY_AFTER, RETRY_AFTER_S.into());
         }

@@ -12,6 +12,7 @@ use crate::core::observation::Observation;
 use crate::core::time::{Span, Timestamp};
 use crate::telemetry::metrics::SourceMetrics;
 
+use super::Incoming;
 use super::churn::{Churn, Volatile};
 
 /// A byte-identical message inside this time counts as a duplicate delivery; its claims count all the same.
@@ -69,11 +70,31 @@ pub struct Summary {
     pub last_error_at: Option<Timestamp>,
     /// How far the source's clock is ahead of ours; negative when it is behind.
     pub skew: Option<Span>,
+    /// The last subscription that Amazon SNS asked to confirm.
+    pub subscription: Option<Subscription>,
     /// Labels by which the same alert comes as ever new ones.
     pub volatile: Vec<Volatile>,
 }
 
+/// A subscription that wants to be confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The topic.
+    pub topic: String,
+    /// The address that confirms it when it is opened.
+    pub url: String,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Whether it was confirmed from here.
+    pub is_confirmed: bool,
+}
+
 impl Seen {
+    /// Notes a subscription.
+    pub fn note_subscription(&self, subscription: Subscription) {
+        self.lock().summary.subscription = Some(subscription);
+    }
+
     /// Nothing yet, of a source that is known since now.
     pub fn new(now: Timestamp) -> Self {
         Self(Mutex::new(Facts {
@@ -171,8 +192,10 @@ impl Seen {
     }
 
     /// Whether the very same bytes came a short while ago.
-    pub(super) fn is_duplicate(&self, body: &[u8], now: Timestamp) -> bool {
-        let hash = xxh3_128(body);
+    pub(super) fn is_duplicate(&self, message: &Incoming, now: Timestamp) -> bool {
+        // Plain payloads of two topics are often the same.
+        let topic = message.envelope.topic.as_bytes();
+        let hash = xxh3_128(&message.body) ^ xxh3_128(topic).rotate_left(1);
         let mut facts = self.lock();
         let known = facts
             .hashes

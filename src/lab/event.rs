@@ -78,6 +78,7 @@ impl AlertSaid {
             text_hash: hash_of(&text),
             text: Arc::new(text),
             undelivered: 0,
+            is_retained: false,
         }
     }
 }

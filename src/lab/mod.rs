@@ -14,6 +14,7 @@ pub mod event;
 pub mod gates;
 pub mod play;
 pub mod random;
+pub mod replay;
 pub mod report;
 pub mod score;
 pub mod sets;

@@ -1,4 +1,4 @@
-//! TLS for the listeners: certificates from files, reload without dropping anyone.
+//! TLS for the listeners, and for connections to brokers: certificates from files, reload without dropping anyone.
 //!
 //! One provider (aws-lc-rs) chosen here explicitly, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, client certificates
 //! when a CA for them is given. A reload swaps the whole configuration at once; connections keep the one they began
@@ -11,9 +11,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
@@ -63,8 +64,8 @@ pub enum TlsError {
         /// What the library said.
         cause: rustls::Error,
     },
-    /// The file of client CAs holds a certificate that is no CA.
-    #[error("TLS client CA file {path} cannot be used: {cause}", path = .path.display())]
+    /// A file of certificate authorities holds a certificate that is none.
+    #[error("TLS CA file {path} cannot be used: {cause}", path = .path.display())]
     ClientCa {
         /// The file.
         path: PathBuf,
@@ -143,6 +144,58 @@ impl TlsHolder {
     }
 }
 
+/// How we connect to somebody else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientTlsPaths {
+    /// Certificate authorities of the other end, PEM; without it those of the system.
+    pub ca: Option<PathBuf>,
+    /// Our certificate with its intermediates, and its private key, PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// The configuration of a connection to somebody else. Reads files.
+///
+/// # Errors
+/// A file cannot be read or used.
+pub fn client_config(paths: &ClientTlsPaths) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Provider)?;
+    let builder = match &paths.ca {
+        None => builder
+            .with_platform_verifier()
+            .map_err(TlsError::Provider)?,
+        Some(path) => builder.with_root_certificates(roots(path)?),
+    };
+    let config = match &paths.identity {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => {
+            let chain = certificates(cert)?;
+            let secret = PrivateKeyDer::from_pem_slice(&read(key)?)
+                .map_err(|cause| pem_error(key, "private key", cause))?;
+            let pair = builder.with_client_auth_cert(chain, secret);
+            pair.map_err(|cause| TlsError::Pair {
+                cert: cert.clone(),
+                key: key.clone(),
+                cause,
+            })?
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for cert in certificates(path)? {
+        roots.add(cert).map_err(|cause| TlsError::ClientCa {
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        })?;
+    }
+    Ok(roots)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|cause| TlsError::Read {
         path: path.to_owned(),
@@ -177,13 +230,7 @@ fn client_verifier(
         path: path.to_owned(),
         cause,
     };
-    let mut roots = RootCertStore::empty();
-    for cert in certificates(path)? {
-        roots
-            .add(cert)
-            .map_err(|cause| unusable(cause.to_string()))?;
-    }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider)
         .build()
         .map_err(|cause: VerifierBuilderError| unusable(cause.to_string()))
 }

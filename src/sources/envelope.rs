@@ -15,8 +15,17 @@ pub const VALUE_BYTES_MAX: usize = 8 * 1024;
 pub const BYTES_MAX: usize = 16 * 1024;
 
 /// Parts of names that carry a secret.
-const SECRET_PARTS: [&str; 8] = [
-    "auth", "token", "secret", "passw", "cookie", "api-key", "api_key", "apikey",
+const SECRET_PARTS: [&str; 10] = [
+    "authorization",
+    "x-auth",
+    "credential",
+    "token",
+    "secret",
+    "passw",
+    "cookie",
+    "api-key",
+    "api_key",
+    "apikey",
 ];
 
 /// Headers of one connection, which say nothing about a message.
@@ -53,6 +62,9 @@ pub struct Envelope {
     /// Levels of the topic, or parts of the path, that a template names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub captures: Vec<(SmolStr, SmolStr)>,
+    /// Whether a broker had kept the publish for new subscribers, so that it tells a state and not an event.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_retained: bool,
 }
 
 impl Envelope {
@@ -62,6 +74,7 @@ impl Envelope {
         query: Vec::new(),
         topic: SmolStr::new_static(""),
         captures: Vec::new(),
+        is_retained: false,
     };
 
     /// The envelope of a request; what carries a secret, or is no text, is left out.
@@ -99,6 +112,11 @@ impl Envelope {
         }
     }
 
+    /// Takes user properties of a publish, names in lower case; what carries a secret is left out.
+    pub fn set_headers(&mut self, pairs: impl Iterator<Item = (SmolStr, SmolStr)>) {
+        self.headers = kept(pairs);
+    }
+
     /// Whether there is nothing worth keeping.
     pub fn is_empty(&self) -> bool {
         *self == Self::EMPTY
@@ -109,6 +127,14 @@ impl Envelope {
         let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
         Some(value)
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn kept(pairs: impl Iterator<Item = (SmolStr, SmolStr)>) -> Vec<(SmolStr, SmolStr)> {
@@ -125,7 +151,7 @@ fn kept(pairs: impl Iterator<Item = (SmolStr, SmolStr)>) -> Vec<(SmolStr, SmolSt
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase_smolstr();
-    SECRET_PARTS.iter().any(|part| name.contains(part))
+    name == "auth" || SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]
@@ -149,8 +175,8 @@ mod tests {
     #[test]
     fn a_query_in_place_of_a_body_carries_no_secret_either() {
         assert_eq!(
-            Envelope::query_as_form("host=a%20b&Token=x&flag&x=%26"),
-            "host=a+b&flag=&x=%26"
+            Envelope::query_as_form("host=a%20b&Token=x&flag&auth=1&author=ana&x=%26"),
+            "host=a+b&flag=&author=ana&x=%26"
         );
     }
 

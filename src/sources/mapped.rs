@@ -1,4 +1,4 @@
-//! The kinds `json`, `cloudevents` and `sns`: a wrapping that is known, and inside it anything that a mapping fits.
+//! The kinds `json`, `cloudevents`, `sns` and `mqtt`: a wrapping that is known, and inside it anything that a mapping fits.
 //!
 //! Must not know a product; what a product sends is in its preset.
 
@@ -21,6 +21,8 @@ pub enum Shape {
     CloudEvents,
     /// The envelope of Amazon SNS; the payload is the message in it.
     Sns,
+    /// A publish: JSON or text. An empty one only clears what a broker kept, and says nothing.
+    Mqtt,
 }
 
 /// A source that is understood by a mapping.
@@ -50,6 +52,14 @@ impl Mapped {
             Shape::Json => observer.payload(&payload(message, &budget)?, &Origin::default())?,
             Shape::CloudEvents => cloudevents::observe(message, &budget, &mut observer)?,
             Shape::Sns => sns::observe(message, &budget, &mut observer)?,
+            Shape::Mqtt if message.body.is_empty() => {
+                observer.skip();
+                observer.note(
+                    "body",
+                    "an empty publish says nothing about an alert".to_owned(),
+                );
+            }
+            Shape::Mqtt => observer.payload(&payload(message, &budget)?, &Origin::default())?,
         }
         Ok(observer.finish())
     }
@@ -61,6 +71,7 @@ impl Source for Mapped {
             Shape::Json => "json",
             Shape::CloudEvents => "cloudevents",
             Shape::Sns => "sns",
+            Shape::Mqtt => "mqtt",
         }
     }
 
@@ -74,7 +85,7 @@ impl Source for Mapped {
 
     fn reads_header(&self, name: &str) -> bool {
         let is_of_shape = match self.shape {
-            Shape::Json => false,
+            Shape::Json | Shape::Mqtt => false,
             Shape::CloudEvents => name.starts_with("ce-"),
             Shape::Sns => name == sns::TOPIC_HEADER,
         };
@@ -88,7 +99,7 @@ impl Source for Mapped {
     fn takes_query(&self) -> bool {
         match self.shape {
             Shape::Json => true,
-            Shape::CloudEvents | Shape::Sns => false,
+            Shape::CloudEvents | Shape::Sns | Shape::Mqtt => false,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod body;
 pub mod cloudevents;
 pub mod envelope;
 pub mod flat;
+pub mod heartbeat;
 pub mod json;
 pub mod mapped;
 pub mod mapping;
@@ -17,15 +18,18 @@ pub mod opsgenie;
 pub mod pagerduty;
 pub mod severity_words;
 pub mod sns;
+pub mod sparkplug;
 pub mod status_words;
 pub mod test_messages;
 pub mod time_text;
+pub mod topic;
 pub mod tried;
 
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::core::identity::AlertKey;
 use crate::core::observation::Observation;
 use crate::core::time::Timestamp;
 pub use crate::sources::envelope::Envelope;
@@ -81,6 +85,9 @@ pub struct Decoded {
     pub note_count: usize,
     /// Items that were understood and rightly say nothing about an alert; each has a note or a rule that left it out.
     pub skip_count: usize,
+    /// The alerts of which somebody took notice, the first [`DETAILS_MAX`]; each also counts as one that says nothing
+    /// about its alert.
+    pub acknowledged: Vec<AlertKey>,
     /// Items by which a person tested the connection: answered with success, shown, never an alert.
     pub test_count: usize,
 }
@@ -237,6 +244,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &alertmanager::Alertmanager,
     &pagerduty::PagerDuty,
     &opsgenie::Opsgenie,
+    &heartbeat::Heartbeat,
 ];
 
 /// The decoder of one configured source: the one place where kinds become decoders.
@@ -254,6 +262,8 @@ pub fn decoder(kind: &str, mapping: Option<&Arc<Mapping>>) -> Option<Arc<dyn Sou
         "pagerduty" => Some(Arc::new(pagerduty::PagerDuty)),
         "opsgenie" => Some(Arc::new(opsgenie::Opsgenie)),
         "sns" => mapped(Shape::Sns),
+        "mqtt" => mapped(Shape::Mqtt),
+        "sparkplug" => Some(Arc::new(sparkplug::Sparkplug::new(mapping.cloned()))),
         _ => None,
     }
 }

@@ -286,6 +286,7 @@ pub(super) fn silent(key: AlertKey, claim: Claim) -> Observation {
         text_hash: 0,
         text: Arc::new(AlertText::default()),
         undelivered: 0,
+        is_retained: false,
     }
 }
 

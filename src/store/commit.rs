@@ -12,13 +12,17 @@ use sqlx::QueryBuilder;
 use crate::core::alert::Alert;
 use crate::core::bind::Binding;
 use crate::core::decision::{Change, Decision, Entry};
+use crate::core::heartbeat::Heartbeat;
 use crate::core::ids::{AlertId, IncidentId, Seq};
 use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
+use super::heartbeats;
 use super::rows::{late_columns, state_columns, status_columns};
+use super::silences::SilenceRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
 
 /// Decisions that are committed together.
@@ -42,6 +46,9 @@ pub struct Batch {
     forest: ForestBatch,
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
+    silences: SilenceRows,
+    heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
+    letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
 }
 
@@ -104,6 +111,12 @@ impl Batch {
                 } => self.leaves.push((incident, alert, events)),
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
+                Change::Silence(change) => self.silences.add(change),
+                Change::HeartbeatChanged(heartbeat) => {
+                    let name = heartbeat.name.clone();
+                    self.heartbeats.insert(name, Some(heartbeat));
+                }
+                Change::HeartbeatForgotten(name) => drop(self.heartbeats.insert(name, None)),
                 Change::NodeChanged(node) => self.forest.node(node),
                 Change::NodeForgotten(id) => self.forest.forget(id),
                 Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
@@ -118,6 +131,16 @@ impl Batch {
         }
         self.entries
             .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
+    }
+
+    /// Adds a message that was received at that time and says nothing any more.
+    pub fn put_aside(&mut self, at: Timestamp, letter: NewDeadLetter) {
+        self.letters.push((at, letter));
+    }
+
+    /// What is put aside with it.
+    pub(super) fn letters(&self) -> &[(Timestamp, NewDeadLetter)] {
+        &self.letters
     }
 
     /// Forgets that an alert was in an incident.
@@ -141,6 +164,14 @@ impl Batch {
             + self.joins.len()
             + self.moved.len()
             + self.forest.row_count()
+            + self.silences.row_count()
+            + self.heartbeats.len()
+            + self.letters.len()
+    }
+
+    /// Whether a reader has to compare alerts with silences once this is committed.
+    pub fn wants_sweep(&self) -> bool {
+        self.silences.wants_sweep()
     }
 
     /// Writes everything but the cursor.
@@ -199,6 +230,8 @@ impl Batch {
             )
             .await?;
         }
+        self.silences.write(tx, partition).await?;
+        heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;
         }

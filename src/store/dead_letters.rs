@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
 use super::rows::row;
@@ -11,6 +12,9 @@ use super::{Conn, StoreError, Tx, on};
 
 /// Bytes of a body that are kept; the rest is cut, and `body_bytes` tells how long it was.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// The reason of a letter that was tried again in vain.
+const STILL_NOT_UNDERSTOOD: &str = "not_understood";
 
 /// A message or item to be put aside.
 #[derive(Clone, Debug)]
@@ -80,6 +84,47 @@ pub(super) async fn insert(
     .execute(c)
     .await
     .map(drop))?;
+    Ok(())
+}
+
+/// Takes a letter off the list; `None` when it was not there.
+pub(super) async fn take(conn: Conn<'_>, id: i64) -> Result<Option<Timestamp>, StoreError> {
+    let taken: Option<(i64,)> = on!(conn, c => sqlx::query_as(
+        "DELETE FROM dead_letter WHERE id = $1 RETURNING at"
+    ).bind(id).fetch_optional(c).await?);
+    Ok(taken.map(|(at,)| Timestamp::from_millis(at)))
+}
+
+/// Notes that an input came off the list.
+pub(super) async fn note_replayed(
+    conn: Conn<'_>,
+    partition: i64,
+    seq: Seq,
+    letter: i64,
+    received_at: Timestamp,
+) -> Result<(), StoreError> {
+    on!(conn, c => sqlx::query(
+        "INSERT INTO replayed (partition, seq, letter, received_at) VALUES ($1, $2, $3, $4)"
+    )
+    .bind(partition)
+    .bind(seq.get())
+    .bind(letter)
+    .bind(received_at.as_millis())
+    .execute(c)
+    .await
+    .map(drop))?;
+    Ok(())
+}
+
+/// Writes another trouble to a letter that was tried again in vain.
+pub(super) async fn amend(conn: Conn<'_>, id: i64, detail: &str) -> Result<(), StoreError> {
+    on!(conn, c => sqlx::query("UPDATE dead_letter SET reason = $2, detail = $3 WHERE id = $1")
+        .bind(id)
+        .bind(STILL_NOT_UNDERSTOOD)
+        .bind(detail.replace('\0', ""))
+        .execute(c)
+        .await
+        .map(drop))?;
     Ok(())
 }
 

@@ -80,10 +80,20 @@ pub(super) struct Append {
     pub(super) reply: oneshot::Sender<Result<Receipt, WriteError>>,
 }
 
+/// A dead letter that becomes an input.
+pub(super) struct Replay {
+    pub(super) letter: i64,
+    pub(super) input: NewInput,
+    pub(super) observations: Vec<Observation>,
+    pub(super) reply: oneshot::Sender<Result<Option<Receipt>, StoreError>>,
+}
+
 pub(super) enum Job {
     Append(Append),
     Commit(Box<Batch>, oneshot::Sender<Result<(), StoreError>>),
     DeadLetter(NewDeadLetter, oneshot::Sender<Result<i64, StoreError>>),
+    Replay(Replay),
+    Amend(i64, String, oneshot::Sender<Result<(), StoreError>>),
     Retain(retention::Limits, oneshot::Sender<Result<u64, StoreError>>),
     Stage(Box<Stage>, oneshot::Sender<Result<(), StoreError>>),
     Position(oneshot::Sender<Result<Lease, StoreError>>),
@@ -140,6 +150,8 @@ impl std::fmt::Debug for Job {
             Self::Append(..) => "Append",
             Self::Commit(..) => "Commit",
             Self::DeadLetter(..) => "DeadLetter",
+            Self::Replay(..) => "Replay",
+            Self::Amend(..) => "Amend",
             Self::Retain(..) => "Retain",
             Self::Stage(..) => "Stage",
             Self::Position(..) => "Position",
@@ -241,6 +253,35 @@ impl WriterHandle {
     /// What the store says.
     pub async fn dead_letter(&self, letter: NewDeadLetter) -> Result<i64, WriteError> {
         self.ask(|reply| Job::DeadLetter(letter, reply)).await
+    }
+
+    /// Makes an input of a dead letter, which leaves its list in the same transaction; `None` when it is not there.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn replay(
+        &self,
+        letter: i64,
+        input: NewInput,
+        observations: Vec<Observation>,
+    ) -> Result<Option<Receipt>, WriteError> {
+        let replay = |reply| {
+            Job::Replay(Replay {
+                letter,
+                input,
+                observations,
+                reply,
+            })
+        };
+        self.ask(replay).await
+    }
+
+    /// Writes what is wrong today to a dead letter.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn amend(&self, letter: i64, detail: String) -> Result<(), WriteError> {
+        self.ask(|reply| Job::Amend(letter, detail, reply)).await
     }
 
     /// Deletes one step's worth of what is too old; returns how many rows went.

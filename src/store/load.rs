@@ -10,10 +10,11 @@ use crate::core::reason::Reason;
 use crate::core::state::{Remembered, State};
 use crate::core::time::Timestamp;
 
+use super::heartbeats;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
-use super::{Conn, StoreError, cmdb, forest, on};
+use super::{Conn, StoreError, cmdb, forest, on, silences};
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
 ///
@@ -27,11 +28,15 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     load_alerts(conn.lend(), partition, &mut state).await?;
     load_members(conn.lend(), partition, &mut state).await?;
     load_answers(conn.lend(), partition, &mut state).await?;
+    silences::load(conn.lend(), partition, &mut state).await?;
+    heartbeats::load(conn.lend(), partition, &mut state).await?;
     forest::load(conn.lend(), partition, &mut state).await?;
     let alert = find_max(conn.lend(), "SELECT MAX(id) FROM alert_key").await?;
     let incident = find_max(conn.lend(), "SELECT MAX(id) FROM incident").await?;
     let entry = find_max(conn.lend(), "SELECT MAX(id) FROM timeline").await?;
-    Ok((state, IdFeed::after(alert, incident, entry)))
+    let silence = find_max(conn.lend(), "SELECT MAX(id) FROM silence").await?;
+    let ids = IdFeed::after(alert, incident, entry).silences_after(silence);
+    Ok((state, ids))
 }
 
 async fn load_sources(conn: Conn<'_>, partition: i64, state: &mut State) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ pub mod dead_letters;
 pub(crate) mod dialect;
 pub mod error;
 mod forest;
+mod heartbeats;
 pub mod inbox;
 pub mod inspect;
 mod jobs;
@@ -23,6 +24,7 @@ pub mod load;
 pub mod query;
 pub mod retention;
 pub mod rows;
+pub mod silences;
 pub mod tokens;
 pub mod writer;
 
@@ -227,6 +229,8 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "envelope_and_hint",
         include_str!("schema/0002_envelope_and_hint.sql"),
     ),
+    (5, "silences", include_str!("schema/0005_silences.sql")),
+    (3, "heartbeats", include_str!("schema/0003_heartbeats.sql")),
     (6, "cmdb", include_str!("schema/0006_cmdb.sql")),
     (
         7,

@@ -34,11 +34,13 @@ pub(super) async fn step(
     let mut rows = delete_inputs(tx, partition, decided, limits).await?;
     for (sql, before) in [
         (LETTERS, limits.inputs_before),
+        (SILENCES, limits.inputs_before),
         (ANSWERS, limits.answers_before),
     ] {
         rows = rows.saturating_add(on!(tx.lend(), c => sqlx::query(sql)
             .bind(before.as_millis()).bind(ROWS_PER_STEP).execute(c).await.map(|done| done.rows_affected()))?);
     }
+    delete_replayed(tx, partition).await?;
     rows = rows.saturating_add(delete_incidents(tx, partition, limits.incidents_before).await?);
     rows = rows.saturating_add(delete_lone_alerts(tx, partition, limits.incidents_before).await?);
     Ok(rows)
@@ -50,7 +52,19 @@ const LETTERS: &str = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM (SELE
     ORDER BY id LIMIT $2) oldest WHERE at < $1 \
     OR id <= (SELECT MAX(id) FROM dead_letter) - 2000)";
 
+/// The newest stays: its number tells where the next ones begin.
+const SILENCES: &str = "DELETE FROM silence WHERE id IN (SELECT id FROM silence WHERE is_over AND ends_at < $1 \
+    ORDER BY ends_at LIMIT $2) AND id < (SELECT MAX(id) FROM silence)";
+
 const ANSWERS: &str = "DELETE FROM command_answer WHERE key IN (SELECT key FROM command_answer WHERE at < $1 LIMIT $2)";
+
+/// What is noted of inputs goes with them.
+async fn delete_replayed(tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
+    on!(tx.lend(), c => sqlx::query(
+        "DELETE FROM replayed WHERE partition = $1 AND seq < (SELECT MIN(seq) FROM input WHERE partition = $1)"
+    ).bind(partition).execute(c).await.map(drop))?;
+    Ok(())
+}
 
 async fn delete_inputs(
     tx: &mut Tx<'_>,

@@ -25,7 +25,7 @@ use super::jobs::{Append, Job};
 pub use super::jobs::{Appended, Committing, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
 use super::retention;
-use super::{Db, OwnedConn, StoreError, cmdb, dialect};
+use super::{Db, OwnedConn, StoreError, Tx, cmdb, dialect};
 
 /// Jobs that may wait; more are refused, which is overload.
 const QUEUE: usize = 4_096;
@@ -167,7 +167,11 @@ impl Writer {
                     continue;
                 }
             };
-            let Some(job) = job else { break };
+            let Some(job) = job else {
+                // When all who could ask have gone first, this is still not the one to end the process.
+                stop.cancelled().await;
+                break;
+            };
             let jobs = self.gather(job);
             self.work(jobs).await?;
         }
@@ -224,16 +228,6 @@ impl Writer {
     /// One transaction over all jobs.
     async fn transact(&mut self, jobs: &[Job]) -> Result<Done, StoreError> {
         self.look_again().await?;
-        let inputs: Vec<&NewInput> = jobs
-            .iter()
-            .filter_map(|job| {
-                if let Job::Append(Append { input, .. }) = job {
-                    Some(input)
-                } else {
-                    None
-                }
-            })
-            .collect();
         let at = (self.now)();
         let at = self.last_at.map_or(at, |last| last.max(at));
         let first = self.progress.appended().next();
@@ -242,6 +236,8 @@ impl Writer {
             at,
             first,
             letters: self.last_letter,
+            letter_ids: Vec::new(),
+            replayed: Vec::new(),
             decided: self.lease.decided,
             retained: Vec::new(),
         };
@@ -249,17 +245,27 @@ impl Writer {
             return Err(StoreError::Unavailable("no connection".into()));
         };
         let mut tx = dialect::begin(conn).await?;
+        done.replayed = take_letters(&mut tx, partition, first, jobs).await?;
+        let inputs = inputs(jobs, &done.replayed);
         inbox::append(&mut tx, partition, first, at, &inputs).await?;
         for job in jobs {
             match job {
-                Job::Append(..) | Job::Position(_) => {}
+                Job::Append(..) | Job::Replay(_) | Job::Position(_) => {}
                 Job::Commit(batch, _) => {
                     batch.write(&mut tx, partition).await?;
+                    for (at, letter) in batch.letters() {
+                        let id = done.next_letter();
+                        dead_letters::insert(&mut tx, partition, id, *at, letter).await?;
+                    }
                     done.decided = batch.decided;
                 }
                 Job::DeadLetter(letter, _) => {
-                    done.letters = done.letters.saturating_add(1);
-                    dead_letters::insert(&mut tx, partition, done.letters, at, letter).await?;
+                    let id = done.next_letter();
+                    done.letter_ids.push(id);
+                    dead_letters::insert(&mut tx, partition, id, at, letter).await?;
+                }
+                Job::Amend(letter, detail, _) => {
+                    dead_letters::amend(tx.lend(), *letter, detail).await?;
                 }
                 Job::Stage(stage, _) => cmdb::stage::write(&mut tx, partition, at, stage).await?,
                 Job::Retain(limits, _) => {
@@ -284,7 +290,9 @@ impl Writer {
             .decided
             .store(done.decided.get(), Ordering::Release);
         let mut seq = done.first;
-        let mut letter = self.last_letter;
+        self.last_letter = done.letters;
+        let mut letters = done.letter_ids.into_iter();
+        let mut replayed = done.replayed.into_iter();
         let mut retained = done.retained.into_iter();
         for job in jobs {
             match job {
@@ -308,14 +316,30 @@ impl Writer {
                 }
                 Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Ok(())),
                 Job::DeadLetter(_, reply) => {
-                    letter = letter.saturating_add(1);
-                    answer(reply, Ok(letter));
+                    answer(reply, Ok(letters.next().unwrap_or(0)));
+                }
+                Job::Amend(_, _, reply) => answer(reply, Ok(())),
+                Job::Replay(replay) => {
+                    let receipt = replayed.next().unwrap_or(false).then(|| {
+                        self.last_at = Some(done.at);
+                        self.progress.appended.store(seq.get(), Ordering::Release);
+                        Receipt::new(seq, done.at)
+                    });
+                    answer(replay.reply, Ok(receipt));
+                    if receipt.is_some() {
+                        self.hand_on(Appended {
+                            seq,
+                            at: done.at,
+                            input: replay.input,
+                            observations: Some(replay.observations),
+                        });
+                        seq = seq.next();
+                    }
                 }
                 Job::Retain(_, reply) => answer(reply, Ok(retained.next().unwrap_or(0))),
                 Job::Position(reply) => answer(reply, self.read_lease().await),
             }
         }
-        self.last_letter = letter;
     }
 
     /// Gives an input to the engine, unless too much waits there; then it reads the log when it gets so far.
@@ -423,9 +447,63 @@ async fn release(mut conn: OwnedConn, lease: &Lease) -> Result<(), StoreError> {
 struct Done {
     at: Timestamp,
     first: Seq,
+    /// The last dead letter.
     letters: i64,
+    /// The numbers of those that somebody waits for, in order.
+    letter_ids: Vec<i64>,
+    /// For each letter that was to be replayed: whether it was there.
+    replayed: Vec<bool>,
     decided: Seq,
     retained: Vec<u64>,
+}
+
+impl Done {
+    fn next_letter(&mut self) -> i64 {
+        self.letters = self.letters.saturating_add(1);
+        self.letters
+    }
+}
+
+/// Takes the letters that become inputs off their list; says for each whether it was there.
+async fn take_letters(
+    tx: &mut Tx<'_>,
+    partition: i64,
+    first: Seq,
+    jobs: &[Job],
+) -> Result<Vec<bool>, StoreError> {
+    let mut taken = Vec::new();
+    let mut seq = first;
+    for job in jobs {
+        if let Job::Replay(replay) = job {
+            let received_at = dead_letters::take(tx.lend(), replay.letter).await?;
+            taken.push(received_at.is_some());
+            let Some(received_at) = received_at else {
+                continue;
+            };
+            let letter = replay.letter;
+            dead_letters::note_replayed(tx.lend(), partition, seq, letter, received_at).await?;
+            seq = seq.next();
+        } else if let Job::Append(_) = job {
+            seq = seq.next();
+        }
+    }
+    Ok(taken)
+}
+
+/// The inputs of these jobs, in their order.
+fn inputs<'a>(jobs: &'a [Job], replayed: &[bool]) -> Vec<&'a NewInput> {
+    let mut replayed = replayed.iter();
+    let input = |job: &'a Job| match job {
+        Job::Append(Append { input, .. }) => Some(input),
+        Job::Replay(replay) => replayed.next().copied()?.then_some(&replay.input),
+        Job::Commit(..)
+        | Job::Stage(..)
+        | Job::DeadLetter(..)
+        | Job::Amend(..)
+        | Job::Retain(..)
+        | Job::Position(_) => None,
+    };
+    jobs.iter().filter_map(input).collect()
 }
 
 fn refuse(jobs: Vec<Job>, error: &StoreError) {
@@ -434,6 +512,8 @@ fn refuse(jobs: Vec<Job>, error: &StoreError) {
             Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
             Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Err(error.clone())),
             Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
+            Job::Amend(_, _, reply) => answer(reply, Err(error.clone())),
+            Job::Replay(replay) => answer(replay.reply, Err(error.clone())),
             Job::Retain(_, reply) => answer(reply, Err(error.clone())),
             Job::Position(reply) => answer(reply, Err(error.clone())),
         }

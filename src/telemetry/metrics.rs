@@ -32,7 +32,8 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 27] = [
+    "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
     "process_resident_memory_bytes",
@@ -44,7 +45,9 @@ pub const NAMES: [&str; 23] = [
     "watchbell_cmdb_cis",
     "watchbell_cmdb_relations",
     "watchbell_compression_ratio",
+    "watchbell_dead_letters_total",
     "watchbell_engine_batch_seconds",
+    "watchbell_heartbeat_up",
     "watchbell_inbox_commit_seconds",
     "watchbell_inbox_depth",
     "watchbell_incident_acknowledge_seconds",
@@ -54,6 +57,7 @@ pub const NAMES: [&str; 23] = [
     "watchbell_leader",
     "watchbell_messages_total",
     "watchbell_observations_total",
+    "watchbell_peer_limited_total",
     "watchbell_source_silent_seconds",
     "watchbell_source_skew_seconds",
 ];
@@ -63,6 +67,12 @@ type FloatGauge = Gauge<f64, AtomicU64>;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabels {
     source: Arc<str>,
+}
+
+/// A name from the configuration, of which there is a bounded number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct NameLabels {
+    name: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -99,11 +109,14 @@ pub struct Metrics {
     sources: Mutex<BTreeSet<Arc<str>>>,
     messages: Family<OutcomeLabels, Counter>,
     observations: Family<OutcomeLabels, Counter>,
+    dead_letters: Family<OutcomeLabels, Counter>,
     skew: Family<SourceLabels, FloatGauge>,
     silent: Family<SourceLabels, FloatGauge>,
     alerts_firing: Family<SeverityLabels, Gauge>,
     incidents_open: Family<PriorityStateLabels, Gauge>,
     incidents_opened: Family<PriorityLabels, Counter>,
+    /// Whether a heartbeat that was heard of is not missing; a series per name.
+    pub heartbeat_up: Family<NameLabels, Gauge>,
     bindings: Family<BindingLabels, Counter>,
     /// CIs of the CMDB.
     pub cmdb_cis: Gauge,
@@ -123,8 +136,30 @@ pub struct Metrics {
     pub compression_ratio: FloatGauge,
     /// Messages stored and not yet decided.
     pub inbox_depth: Gauge,
+    /// Requests refused because their address sends too much.
+    pub peer_limited: Counter,
     /// 1 while this replica decides, else 0.
     pub leader: Gauge,
+}
+
+/// The release of Alertmanager whose API is spoken. karma reads it here and wants 0.22 or later; amtool warns when it is
+/// not its own, so it is that of Debian.
+pub const ALERTMANAGER_VERSION: &str = "0.25.0";
+
+fn register_alertmanager(registry: &mut Registry) {
+    let labels = [
+        ("branch", "watchbell"),
+        ("goversion", "none"),
+        ("revision", "none"),
+        ("version", ALERTMANAGER_VERSION),
+    ];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let build = Info::new(labels.to_vec());
+    registry.sub_registry_with_prefix("alertmanager").register(
+        "build",
+        "The release whose API is spoken",
+        build,
+    );
 }
 
 impl Metrics {
@@ -132,12 +167,17 @@ impl Metrics {
     pub fn new(version: &str) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessCollector::new()));
+        register_alertmanager(&mut registry);
         let mut ours = Registrar(registry.sub_registry_with_prefix(PREFIX));
         let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
         ours.add("build", "The running program", build);
         Self {
             messages: ours.counters("messages", "Messages by what became of them"),
             observations: ours.counters("observations", "Observations by what became of them"),
+            dead_letters: ours.counters(
+                "dead_letters",
+                "Messages put aside by why, and those that were replayed",
+            ),
             skew: ours.gauges(
                 "source_skew_seconds",
                 "How far the clock of a source is ahead of ours",
@@ -149,6 +189,7 @@ impl Metrics {
             alerts_firing: ours.gauges("alerts_firing", "Alerts that fire now"),
             incidents_open: ours.gauges("incidents_open", "Incidents that are not closed"),
             incidents_opened: ours.counters("incidents_opened", "Incidents opened"),
+            heartbeat_up: ours.gauges("heartbeat_up", "Whether a heartbeat is heard in time"),
             bindings: ours.counters(
                 "bindings",
                 "Searches for the CI of an alert by what they came to",
@@ -182,6 +223,10 @@ impl Metrics {
             ),
             compression_ratio: ours.gauge("compression_ratio", "Observations per incident opened"),
             inbox_depth: ours.gauge("inbox_depth", "Messages stored and not yet decided"),
+            peer_limited: ours.counter(
+                "peer_limited",
+                "Requests refused because their address sends too much",
+            ),
             leader: ours.gauge("leader", "1 while this replica decides"),
             sources: Mutex::new(BTreeSet::new()),
             registry,
@@ -206,11 +251,19 @@ impl Metrics {
             stored: message("stored"),
             duplicate: message("duplicate"),
             rejected: message("rejected"),
+            limited: message("limited"),
             skew_seconds: self.skew.get_or_create_owned(&labels),
             silent_seconds: self.silent.get_or_create_owned(&labels),
             observations: self.observations.clone(),
             source,
         }
+    }
+
+    /// Counts a dead letter; `outcome` is why it was put aside, or `replayed`.
+    pub fn dead_letter(&self, source: &str, outcome: &'static str) {
+        let source = self.source_label(source);
+        let labels = OutcomeLabels { source, outcome };
+        self.dead_letters.get_or_create_owned(&labels).inc();
     }
 
     /// Takes the gauges of a source that is no longer configured off the page; its counters stay.
@@ -220,6 +273,12 @@ impl Metrics {
         };
         self.skew.remove(&labels);
         self.silent.remove(&labels);
+    }
+
+    /// Whether a heartbeat is heard in time.
+    pub fn heartbeat_up(&self, name: &str) -> Gauge {
+        let name = Arc::from(name);
+        self.heartbeat_up.get_or_create_owned(&NameLabels { name })
     }
 
     /// Alerts firing now with this severity; `severity` is a word of the ladder.
@@ -271,7 +330,7 @@ impl Metrics {
 
 /// The series of one source.
 ///
-/// For every source, `received = stored + duplicate + rejected` once nothing is in flight.
+/// For every source, `received = stored + duplicate + rejected + limited` once nothing is in flight.
 #[derive(Clone, Debug)]
 pub struct SourceMetrics {
     source: Arc<str>,
@@ -284,6 +343,8 @@ pub struct SourceMetrics {
     pub duplicate: Counter,
     /// Messages refused.
     pub rejected: Counter,
+    /// Messages over the source's limit, to be sent again.
+    pub limited: Counter,
     /// How far the clock of the source is ahead of ours, in seconds.
     pub skew_seconds: FloatGauge,
     /// Time since the source was last heard, in seconds.
@@ -325,6 +386,12 @@ impl Registrar<'_> {
         family
     }
 
+    fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.add(name, help, counter.clone());
+        counter
+    }
+
     fn gauges<L: Labels, G: Metric + Clone + Default>(
         &mut self,
         name: &str,
@@ -356,6 +423,7 @@ trait Labels:
     Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static
 {
 }
+impl Labels for NameLabels {}
 impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for BindingLabels {}
@@ -373,10 +441,13 @@ mod tests {
         let source = metrics.source("grid");
         source.received.inc();
         source.observed("new_episode", 2);
+        metrics.dead_letter("grid", "not_understood");
         source.skew_seconds.set(-0.5);
         metrics.alerts_firing("critical").set(3);
         metrics.incidents_open("P2", "on_hold").set(1);
         metrics.incidents_opened("P2").inc();
+        metrics.heartbeat_up("backup").set(1);
+        metrics.bindings("bound").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.leader.set(1);

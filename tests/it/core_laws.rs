@@ -10,11 +10,14 @@ use proptest::prelude::{
 };
 use proptest::sample::{select, subsequence};
 use watchbell::core::identity::AlertKey;
+use watchbell::core::ids::SilenceId;
 use watchbell::core::input::Command;
 use watchbell::core::reason::Reason;
 use watchbell::core::rules::{IncidentRules, Rules, SourceRules};
 use watchbell::core::severity::Severity;
-use watchbell::core::time::Span;
+use watchbell::core::silence::given::SilenceWanted;
+use watchbell::core::silence::{SilenceState, parse_matchers};
+use watchbell::core::time::{Span, Timestamp};
 
 use crate::support::claim::{SOURCE, Said, firing, resolved, t};
 use crate::support::world::Bench;
@@ -31,6 +34,10 @@ pub(crate) enum Event {
     Leapt(Span),
     Stalled(Span),
     Restarted(Span),
+    Silenced(&'static str, Span, Span),
+    Extended(i64, Span),
+    Expired(i64),
+    Swept,
 }
 
 pub(crate) fn play(bench: &mut Bench, event: Event) {
@@ -52,6 +59,32 @@ pub(crate) fn play(bench: &mut Bench, event: Event) {
             bench.stall(span);
         }
         Event::Restarted(span) => bench.restart(span),
+        Event::Silenced(matchers, from, lasts) => {
+            bench.put_silence(silence(matchers, bench.now.plus(from), lasts), None);
+        }
+        Event::Extended(id, lasts) => {
+            let id = SilenceId::new(id);
+            let before = id.and_then(|id| bench.state.silences().get(id)).cloned();
+            if let Some(before) = before {
+                let mut wanted = silence("a=b", before.starts_at, lasts);
+                wanted.matchers = before.matchers.to_vec();
+                bench.put_silence(wanted, id);
+            }
+        }
+        Event::Expired(id) => {
+            bench.expire_silence(id);
+        }
+        Event::Swept => bench.sweep(),
+    }
+}
+
+fn silence(matchers: &str, starts_at: Timestamp, lasts: Span) -> SilenceWanted {
+    SilenceWanted {
+        matchers: parse_matchers(matchers).unwrap(),
+        starts_at,
+        ends_at: starts_at.plus(lasts),
+        created_by: "ana".into(),
+        comment: "known".into(),
     }
 }
 
@@ -91,6 +124,10 @@ fn said() -> impl Strategy<Value = Said> {
             .end_at(end)
             .severity(severity)
             .text(text)
+            .labelled(&[
+                ("alertname", name),
+                ("team", ["db", "net"][usize::from(text == 0)]),
+            ])
     })
 }
 
@@ -124,6 +161,22 @@ fn polls() -> impl Strategy<Value = Vec<(&'static str, bool)>> {
         .prop_map(|(names, is_muted)| names.into_iter().map(|name| (name, is_muted)).collect())
 }
 
+fn silences() -> impl Strategy<Value = Event> {
+    let matchers = [
+        "alertname=A",
+        "team=db",
+        "alertname=~\"A|B\",team!=db",
+        "alertname=C",
+    ];
+    prop_oneof![
+        3 => (select(matchers.to_vec()), spans(), spans())
+            .prop_map(|(matchers, from, lasts)| Event::Silenced(matchers, from, lasts)),
+        1 => (1..4_i64, spans()).prop_map(|(id, lasts)| Event::Extended(id, lasts)),
+        1 => (1..4_i64).prop_map(Event::Expired),
+        2 => Just(Event::Swept),
+    ]
+}
+
 pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         6 => said().prop_map(Event::Heard),
@@ -133,6 +186,7 @@ pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => spans().prop_map(Event::Leapt),
         1 => spans().prop_map(Event::Stalled),
         1 => spans().prop_map(Event::Restarted),
+        2 => silences(),
     ];
     vec(event, 1..60)
 }
@@ -215,6 +269,30 @@ proptest! {
         }
         prop_assert_eq!(&first.entries, &second.entries);
         prop_assert!(first.state == second.state);
+    }
+
+    #[test]
+    fn what_is_silenced_is_what_the_active_silences_match(events in events()) {
+        let mut bench = Bench::new();
+        for event in events {
+            play(&mut bench, event);
+        }
+        bench.leap(Span::ZERO);
+        bench.sweep();
+        let silences = bench.state.silences();
+        for alert in bench.state.alerts().filter(|alert| alert.is_firing()) {
+            let text = &bench.ledger.texts[&alert.id];
+            let expected = silences.matching(bench.now, |name| text.label(name));
+            let active = silences.iter().filter(|it| it.state(bench.now) == SilenceState::Active);
+            let by_hand = active.filter(|it| it.is_match(|name| text.label(name)));
+            let mut by_hand: Vec<_> = by_hand.map(|it| it.id).collect();
+            let held: Vec<_> = silences.of(alert.id).map(|it| it.id).collect();
+            prop_assert_eq!(&held, &by_hand);
+            by_hand.sort();
+            let mut expected = expected;
+            expected.sort();
+            prop_assert_eq!(expected, by_hand, "the index finds the same");
+        }
     }
 
     #[test]

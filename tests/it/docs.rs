@@ -120,7 +120,7 @@ fn calls(line: &str) -> Vec<Vec<String>> {
         }
     }
     let mut calls = Vec::new();
-    for part in line.split(['|', ';', '>', '&']) {
+    for part in line.split(['|', ';', '>', '<', '&']) {
         let mut words = part.split_whitespace();
         if words.any(|word| word == "watchbell" || word.ends_with("$(watchbell")) {
             let arguments = words.map(|word| word.trim_end_matches(')').replace(['\'', '"'], ""));
@@ -189,7 +189,11 @@ fn json_is_json() {
 pub(crate) fn metrics_in(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(|c| !is_part(c))
-        .filter(|word| word.starts_with("watchbell_") || word.starts_with("process_"))
+        .filter(|word| {
+            ["watchbell_", "process_", "alertmanager_build_"]
+                .iter()
+                .any(|start| word.starts_with(start))
+        })
         .map(ToOwned::to_owned)
         .collect()
 }

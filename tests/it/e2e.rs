@@ -11,15 +11,15 @@ use crate::support::process::{Process, eventually};
 use crate::support::tools::{Tool, find_tool};
 
 /// The programs of the monitoring side.
-struct Programs {
-    prometheus: Tool,
-    alertmanager: Tool,
-    amtool: Tool,
+pub(crate) struct Programs {
+    pub(crate) prometheus: Tool,
+    pub(crate) alertmanager: Tool,
+    pub(crate) amtool: Tool,
 }
 
 impl Programs {
     /// Every one, or nothing when one is missing.
-    fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         Some(Self {
             prometheus: find_tool("prometheus", "prometheus")?,
             alertmanager: find_tool("prometheus-alertmanager", "prometheus-alertmanager")?,
@@ -29,9 +29,9 @@ impl Programs {
 }
 
 /// A started program of the monitoring side and the address it listens on.
-struct Remote {
-    process: Process,
-    address: String,
+pub(crate) struct Remote {
+    pub(crate) process: Process,
+    pub(crate) address: String,
 }
 
 impl Remote {
@@ -45,7 +45,12 @@ impl Remote {
 }
 
 /// One Alertmanager that knows nothing of its twin, as a pair does whose network is cut.
-async fn alertmanager(program: &Tool, home: &Home, name: &'static str, daemon: &Daemon) -> Remote {
+pub(crate) async fn alertmanager(
+    program: &Tool,
+    home: &Home,
+    name: &'static str,
+    daemon: &Daemon,
+) -> Remote {
     let config = format!(
         "route:\n  receiver: watchbell\n  group_by: ['...']\n  group_wait: 0s\n  group_interval: 1s\n  \
          repeat_interval: 1h\nreceivers:\n- name: watchbell\n  webhook_configs:\n  - url: {}\n    \
@@ -64,7 +69,7 @@ async fn alertmanager(program: &Tool, home: &Home, name: &'static str, daemon: &
 }
 
 /// Writes rules of which these fire; the others are there and quiet.
-fn set_rules(home: &Home, firing: &[&str]) {
+pub(crate) fn set_rules(home: &Home, firing: &[&str]) {
     let mut text = "groups:\n- name: e2e\n  interval: 1s\n  rules:\n".to_owned();
     for name in ["HostDown", "DiskFull"] {
         let value = i32::from(firing.contains(&name));
@@ -77,10 +82,12 @@ fn set_rules(home: &Home, firing: &[&str]) {
 }
 
 async fn prometheus(program: &Tool, home: &Home, alertmanagers: &[&Remote]) -> Remote {
-    let targets: Vec<&str> = alertmanagers
-        .iter()
-        .map(|remote| remote.address.as_str())
-        .collect();
+    let targets = alertmanagers.iter().map(|remote| remote.address.as_str());
+    prometheus_to(program, home, &targets.collect::<Vec<_>>()).await
+}
+
+/// One that sends to these addresses.
+pub(crate) async fn prometheus_to(program: &Tool, home: &Home, targets: &[&str]) -> Remote {
     let config = format!(
         "global: {{ evaluation_interval: 1s, scrape_interval: 1s }}\nrule_files: [rules.yml]\nalerting:\n  \
          alertmanagers:\n  - static_configs:\n    - targets: {targets:?}\n"

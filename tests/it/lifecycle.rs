@@ -36,6 +36,7 @@ fn person_resolves_without_a_recovery_and_the_source_goes_on() {
     bench.at("10:40").firing("F", "10:00");
     bench.at("10:45").firing("F", "10:00");
     bench.reads(&[
+        "10:00:30 INC-1 incident_announced",
         "10:30:00 INC-1 F ended_by_person",
         "10:30:00 INC-1 resolved_by_person (cable)",
         "10:45:00 INC-2 F linked_incident_opened (continues INC-1)",
@@ -53,6 +54,7 @@ fn hold_that_ends_during_the_recovery_does_not_resolve_early() {
     bench.at("10:40");
     bench.reads(&[
         "10:00:00 INC-1 put_on_hold (a part is on its way)",
+        "10:00:30 INC-1 incident_announced",
         "10:30:00 INC-1 F alert_resolved",
         "10:30:00 INC-1 recovery_started",
         "10:32:00 INC-1 hold_ended",
@@ -242,7 +244,8 @@ fn resolve_by_the_source_after_a_poll_ended_it_stands_against_the_list() {
 
 #[test]
 fn page_that_is_given_back_leaves_no_reminder() {
-    let bench = firing_since_ten(Bench::new());
+    let mut bench = firing_since_ten(Bench::new());
+    bench.at("10:30");
     let mut state = bench.state.clone();
     let mut decision = Decision::because(Reason::AlertForgotten);
     decision.change(Change::AlertForgotten(bench.alert("F").id));

@@ -1,6 +1,9 @@
 //! The integration tests: one binary, one module per promise.
 
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
+mod admission;
+#[cfg(test)]
+mod alertmanager_api;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
@@ -9,6 +12,8 @@ mod architecture;
 mod bench;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod cmdb;
 #[cfg(test)]
 mod cmdb_laws;
 #[cfg(test)]
@@ -28,11 +33,19 @@ mod docs;
 #[cfg(test)]
 mod e2e;
 #[cfg(test)]
+mod heartbeats;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod importers;
+#[cfg(test)]
+mod lab;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod listen;
+#[cfg(test)]
+mod mqtt;
 #[cfg(test)]
 mod presets;
 #[cfg(test)]
@@ -40,7 +53,13 @@ mod reasons;
 #[cfg(test)]
 mod receivers;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod silences;
+#[cfg(test)]
+mod simulate;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]

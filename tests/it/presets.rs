@@ -21,7 +21,8 @@ fn preset(name: &str) -> Preset {
 }
 
 #[derive(Clone)]
-/// A request as a fixture holds it: a bare body, or with its head in a file that ends in `.http`.
+/// A request as a fixture holds it: a bare body, with its head in a file that ends in `.http`, or below its topic in one
+/// that ends in `.mqtt`.
 struct Request {
     content_type: Option<String>,
     envelope: Envelope,
@@ -31,6 +32,17 @@ struct Request {
 impl Request {
     fn read(path: &Path) -> Self {
         let text = read_to_string(path).unwrap();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "mqtt")
+        {
+            let (topic, body) = text.split_once('\n').unwrap();
+            let envelope = Envelope::of_publish(topic, Vec::new());
+            return Self {
+                envelope,
+                ..Self::bare(body.trim_end())
+            };
+        }
         if path.extension().is_none_or(|extension| extension != "http") {
             return Self::bare(&text);
         }
@@ -147,6 +159,10 @@ fn shown(got: Result<Decoded, DecodeError>) -> Value {
             let mut value = decoded(&got);
             value["skipped"] = got.skip_count.into();
             value["tests"] = got.test_count.into();
+            if !got.acknowledged.is_empty() {
+                let keys = got.acknowledged.iter().map(|key| key.text().as_str());
+                value["acknowledged"] = keys.collect();
+            }
             value
         }
     }

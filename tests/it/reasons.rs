@@ -3,15 +3,22 @@
 //! Must not list exceptions; a reason that cannot be met is no reason.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use watchbell::core::cmdb::reconcile::first_difference;
+use watchbell::core::cmdb::record::{CiRecord, Picture};
 use watchbell::core::decision::Decision;
-use watchbell::core::ids::IncidentId;
+use watchbell::core::ids::{IncidentId, SilenceId};
 use watchbell::core::incident::Incident;
-use watchbell::core::input::{ChangeRecord, Command, CommandGiven, IdempotencyKey, Input};
+use watchbell::core::input::{
+    ChangeRecord, CmdbImported, Command, CommandGiven, IdempotencyKey, Input, Rebound,
+};
 use watchbell::core::reason::Reason;
 use watchbell::core::severity::Severity;
+use watchbell::core::silence::SILENCES_MAX;
 use watchbell::core::time::Span;
 
+use crate::silences::wanted;
 use crate::support::claim::{firing, resolved};
 use crate::support::estate::Estate;
 use crate::support::world::Bench;
@@ -23,12 +30,15 @@ fn every_reason_is_met() {
         episodes,
         late_messages,
         correlation,
+        cmdb,
         stragglers,
         time_alone,
         polls,
         people,
         people_and_sources,
+        silences,
         refusals,
+        crate::heartbeats::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
     }
@@ -55,6 +65,36 @@ fn episodes() -> Bench {
     bench.at("10:15").resolved("F", "10:14", "10:15");
     bench.at("10:40").firing("F", "10:40");
     bench.resolved("G", "10:00", "10:01");
+    bench
+}
+
+fn cmdb() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").firing("F", "10:00");
+    let picture = Picture {
+        cis: vec![CiRecord {
+            id: "vm1".into(),
+            ..CiRecord::default()
+        }],
+        ..Picture::default()
+    };
+    let mut difference = first_difference(&picture);
+    difference.version = 1;
+    let difference = Arc::new(difference);
+    let import = |base| {
+        let difference = Arc::clone(&difference);
+        Input::CmdbImported(CmdbImported { base, difference })
+    };
+    bench.happen(&import(0));
+    bench.happen(&import(0));
+    bench.happen(&Input::AlertsRebound(vec![Rebound {
+        alert: bench.alert("F").id,
+        source: "am".into(),
+        labels: vec![("host".into(), "vm1".into())],
+        annotations: Vec::new(),
+        hint: None,
+        reason: None,
+    }]));
     bench
 }
 
@@ -155,6 +195,8 @@ fn late_messages() -> Bench {
     bench.firing("F", "09:00");
     bench.at("10:01").firing("F", "09:00");
     bench.at("20:00").firing("F", "09:00");
+    bench.at("20:10").resolved("F", "09:00", "20:10");
+    bench.hear(firing("F").start("09:00").retained());
     bench
 }
 
@@ -226,6 +268,22 @@ fn people_and_sources() -> Bench {
     bench.command(1, Command::Resolve { note: None });
     bench.at("10:10").firing("F", "10:00");
     bench.at("10:15").firing("F", "10:00");
+    bench
+}
+
+fn silences() -> Bench {
+    let mut bench = Bench::new();
+    bench.at("10:00").silence("alertname=F", "10:00", "11:00");
+    bench.hear(firing("F").labelled(&[("alertname", "F")]));
+    let longer = wanted("alertname=F", "10:00", "12:00");
+    bench.put_silence(longer, SilenceId::new(1));
+    bench.expire_silence(1);
+    bench.expire_silence(1);
+    bench.put_silence(wanted("a=b", "11:00", "10:00"), None);
+    bench.put_silence(wanted("a!=b", "10:00", "11:00"), None);
+    for _ in 0..=SILENCES_MAX {
+        bench.put_silence(wanted("a=b", "10:00", "11:00"), None);
+    }
     bench
 }
 

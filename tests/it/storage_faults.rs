@@ -15,10 +15,10 @@ use crate::support::process::eventually;
 const SOURCE: &str = "[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n";
 
 /// A small disk of its own; unmounted when dropped.
-struct SmallDisk<'a>(&'a Home);
+pub(crate) struct SmallDisk<'a>(&'a Home);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(home: &'a Home) -> Option<Self> {
+    pub(crate) fn mount(home: &'a Home) -> Option<Self> {
         let place = home.path("disk");
         std::fs::create_dir(&place).unwrap();
         let mounted = Command::new("mount")
@@ -32,7 +32,7 @@ impl<'a> SmallDisk<'a> {
     }
 
     /// Takes all the room that is left.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut filler = File::create(self.0.path("disk/filler")).unwrap();
         let mut chunk = vec![0_u8; 64 * 1024];
         while !chunk.is_empty() {
@@ -42,7 +42,7 @@ impl<'a> SmallDisk<'a> {
         }
     }
 
-    fn free(&self) {
+    pub(crate) fn free(&self) {
         std::fs::remove_file(self.0.path("disk/filler")).unwrap();
     }
 }

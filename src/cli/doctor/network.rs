@@ -1,4 +1,4 @@
-//! The listener, and the sources that are asked what is really active.
+//! The listener, the sources that are asked what is really active, and brokers.
 //!
 //! Must not send anything that changes something at the other end.
 
@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use reqwest::header::DATE;
 
 use super::Finding;
+use crate::app::broker_setups;
 use crate::cli::client::{Client, cause, is_refused};
 use crate::cli::machine::now;
 use crate::cli::target;
@@ -17,6 +18,7 @@ use crate::cli::text::{clean, span};
 use crate::config::Settings;
 use crate::config::settings::{Reconcile, ReconcileAuth, SourceSettings};
 use crate::core::time::{Span, Timestamp};
+use crate::ingest::mqtt::{self, BrokerSetup};
 
 /// Time for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +32,9 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
         if let Some(reconcile) = &source.reconcile {
             findings.push(reconciled(source, reconcile).await);
         }
+    }
+    for setup in broker_setups(settings, "doctor") {
+        findings.push(broker(&setup).await);
     }
     findings
 }
@@ -94,6 +99,24 @@ fn bind(address: &SocketAddr) -> Finding {
     let next = next.map_or("correct [server] listen", |(_, next)| *next);
     let found = format!("{address} cannot be listened on: {error}");
     Finding::fail(check, found, next)
+}
+
+async fn broker(setup: &BrokerSetup) -> Finding {
+    let check = "source";
+    let shown = format!("{} ({})", setup.source, setup.shown);
+    match mqtt::probe(setup).await {
+        Ok(()) => Finding::ok(
+            check,
+            format!("{shown} takes us; its topics are not checked"),
+        ),
+        Err(why) => {
+            let next = format!(
+                "check url, tls, user and password of source {:?}",
+                setup.source
+            );
+            Finding::fail(check, format!("{shown}: {why}"), next)
+        }
+    }
 }
 
 async fn reconciled(source: &SourceSettings, reconcile: &Reconcile) -> Finding {

@@ -286,6 +286,9 @@ impl<'a, 't> Finder<'a, 't> {
                 None => Fit::None,
             };
         }
+        let is_of_kind = |ci: &Ci| !ci.is_retired && ci.is_service() == is_service;
+        let mut known = meanings.iter().filter_map(|meaning| graph.ci(meaning.ci));
+        let has_kind = known.any(is_of_kind);
         // An id comes before everything else, a name without its domain after everything else.
         for tier in [0_u8, 1, 2] {
             let of_tier = |by: By| match by {
@@ -301,6 +304,8 @@ impl<'a, 't> Finder<'a, 't> {
                 };
                 if ci.is_retired {
                     self.retired = self.retired.or(Some(meaning.ci));
+                } else if has_kind && !is_of_kind(ci) {
+                    // A label that names services means the service, and any other label does not.
                 } else if !candidates.contains(&meaning.ci) {
                     first = first.min(meaning.by);
                     candidates.push(meaning.ci);

@@ -149,3 +149,6 @@ fn bound(found: &Found, reason: String) -> Binding {
         candidates: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //!
 //! Must not look at anything but what [`Subject`] holds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::Value;
@@ -60,12 +61,14 @@ impl BindRule {
 fn values(subject: &Subject<'_>) -> Value {
     let object = |pairs: &[(SmolStr, SmolStr)]| {
         let pairs = pairs.iter();
-        Value::from_iter(pairs.map(|(name, value)| (name.to_string(), value.to_string())))
+        let pairs = pairs.map(|(name, value)| (name.to_string(), Value::from(value.as_str())));
+        Value::from(pairs.collect::<BTreeMap<String, Value>>())
     };
-    Value::from_iter([
+    let hint = subject.hint.map_or(Value::UNDEFINED, Value::from);
+    Value::from(BTreeMap::from([
         ("labels", object(subject.labels)),
         ("annotations", object(subject.annotations)),
         ("source", Value::from(subject.source)),
-        ("hint", subject.hint.map_or(Value::UNDEFINED, Value::from)),
-    ])
+        ("hint", hint),
+    ]))
 }

@@ -27,13 +27,18 @@ pub fn read(inventory: &mut Inventory, file: &str, text: &str) {
             continue;
         }
         let place = format!("{file}:{number}");
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.split(']').next())
+        {
             section = open(name);
             match &section {
                 Section::Hosts(group) | Section::Children(group) | Section::Vars(group) => {
                     inventory.groups.entry(group.clone()).or_default();
                 }
-                Section::Unknown => inventory.draft.problem(&place, "expected [group], [group:children] or [group:vars]"),
+                Section::Unknown => inventory
+                    .draft
+                    .problem(&place, "expected [group], [group:children] or [group:vars]"),
             }
             continue;
         }
@@ -42,7 +47,12 @@ pub fn read(inventory: &mut Inventory, file: &str, text: &str) {
             Section::Children(group) => {
                 let child = line.split_whitespace().next().unwrap_or_default();
                 inventory.groups.entry(child.into()).or_default();
-                inventory.groups.entry(group.clone()).or_default().children.insert(child.into());
+                inventory
+                    .groups
+                    .entry(group.clone())
+                    .or_default()
+                    .children
+                    .insert(child.into());
             }
             Section::Vars(group) => match line.split_once('=') {
                 Some((key, value)) => {
@@ -75,11 +85,16 @@ fn host(inventory: &mut Inventory, place: &str, group: &str, line: &str) {
             Some((key, value)) => {
                 vars.insert(key.to_owned(), Value::from(value));
             }
-            None => inventory.draft.problem(place, &format!("{word:?} is not name=value; it is left out")),
+            None => inventory.draft.problem(
+                place,
+                &format!("{word:?} is not name=value; it is left out"),
+            ),
         }
     }
     match expand(&pattern) {
-        Ok(names) => names.iter().for_each(|name| inventory.host(group, name, vars.clone())),
+        Ok(names) => names
+            .iter()
+            .for_each(|name| inventory.host(group, name, vars.clone())),
         Err(problem) => inventory.draft.problem(place, &problem),
     }
 }
@@ -126,16 +141,24 @@ pub fn expand(pattern: &str) -> Result<Vec<String>, String> {
         };
         let Some(values) = values(range) else {
             // An IPv6 address.
-            names.iter_mut().for_each(|name| *name = format!("{name}{before}{range}"));
+            names
+                .iter_mut()
+                .for_each(|name| *name = format!("{name}{before}{range}"));
             rest = behind;
             continue;
         };
         if names.len().saturating_mul(values.len()) > HOSTS_MAX {
-            return Err(format!("{pattern} stands for more than {HOSTS_MAX} hosts; split it"));
+            return Err(format!(
+                "{pattern} stands for more than {HOSTS_MAX} hosts; split it"
+            ));
         }
         names = names
             .iter()
-            .flat_map(|name| values.iter().map(move |value| format!("{name}{before}{value}")))
+            .flat_map(|name| {
+                values
+                    .iter()
+                    .map(move |value| format!("{name}{before}{value}"))
+            })
             .collect();
         rest = behind;
     }
@@ -163,7 +186,11 @@ fn values(range: &str) -> Option<Vec<String>> {
     let parts: Vec<&str> = range.split(':').collect();
     let (start, end, step) = match parts.as_slice() {
         [start, end] => (*start, *end, 1),
-        [start, end, step] => (*start, *end, step.parse::<usize>().ok().filter(|step| *step > 0)?),
+        [start, end, step] => (
+            *start,
+            *end,
+            step.parse::<usize>().ok().filter(|step| *step > 0)?,
+        ),
         _ => return None,
     };
     if let (Ok(first), Ok(last)) = (start.parse::<u32>(), end.parse::<u32>()) {

@@ -21,11 +21,31 @@ use crate::importers::{Format, ImportError, NamedBytes};
 const DEPTH_MAX: usize = 32;
 /// Words in the name of a variable that is none of our business.
 const SECRET_WORDS: [&str; 10] = [
-    "pass", "secret", "token", "key", "vault", "credential", "private", "auth", "cert", "license",
+    "pass",
+    "secret",
+    "token",
+    "key",
+    "vault",
+    "credential",
+    "private",
+    "auth",
+    "cert",
+    "license",
 ];
 /// Words for environments that groups are called by.
 const ENVIRONMENTS: [&str; 12] = [
-    "prod", "production", "stage", "staging", "test", "testing", "dev", "development", "qa", "uat", "integration", "preprod",
+    "prod",
+    "production",
+    "stage",
+    "staging",
+    "test",
+    "testing",
+    "dev",
+    "development",
+    "qa",
+    "uat",
+    "integration",
+    "preprod",
 ];
 
 /// The format.
@@ -40,7 +60,9 @@ impl Format for Ansible {
         files.iter().all(|file| {
             let head = head(file);
             let is_ini = file.name.ends_with(".ini")
-                || (head.trim_start().starts_with('[') && !head.trim_start().starts_with(['{']) && head.contains("ansible_"));
+                || (head.trim_start().starts_with('[')
+                    && !head.trim_start().starts_with(['{'])
+                    && head.contains("ansible_"));
             is_ini || head.contains("\"_meta\"") || head.contains("hosts:")
         })
     }
@@ -57,7 +79,13 @@ impl Format for Ansible {
                 let place = format!("{}:{}", file.name, document.line);
                 match document.value.map_err(|error| malformed(file, error))? {
                     Value::Object(groups) => inventory.read_groups(&place, &groups),
-                    _ => return Err(malformed(file, "expected groups with hosts and children")),
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::String(_)
+                    | Value::Array(_) => {
+                        return Err(malformed(file, "expected groups with hosts and children"));
+                    }
                 }
             }
         }
@@ -72,8 +100,10 @@ fn is_ini(text: &str) -> bool {
         .map(str::trim)
         .find(|line| !line.is_empty() && !line.starts_with(['#', ';']))
         .unwrap_or_default();
-    let is_section = line.starts_with('[') && line.ends_with(']') && !line.contains(['{', '"', ',']);
-    is_section || (!line.starts_with(['{', '[', '-']) && !line.ends_with(':') && !line.contains(": "))
+    let is_section =
+        line.starts_with('[') && line.ends_with(']') && !line.contains(['{', '"', ',']);
+    is_section
+        || (!line.starts_with(['{', '[', '-']) && !line.ends_with(':') && !line.contains(": "))
 }
 
 /// One group.
@@ -101,7 +131,11 @@ pub struct Inventory {
 impl Inventory {
     /// Takes a host, its variables after those that are known.
     pub fn host(&mut self, group: &str, name: &str, vars: Object) {
-        self.groups.entry(group.into()).or_default().hosts.insert(name.into());
+        self.groups
+            .entry(group.into())
+            .or_default()
+            .hosts
+            .insert(name.into());
         self.hosts.entry(name.into()).or_default().extend(vars);
     }
 
@@ -111,7 +145,10 @@ impl Inventory {
                 let vars = group.as_object().and_then(|meta| object(meta, "hostvars"));
                 for (host, vars) in vars.into_iter().flatten() {
                     let vars = vars.as_object().cloned().unwrap_or_default();
-                    self.hosts.entry(host.as_str().into()).or_default().extend(vars);
+                    self.hosts
+                        .entry(host.as_str().into())
+                        .or_default()
+                        .extend(vars);
                 }
             } else {
                 self.read_group(place, name, group, 0);
@@ -122,7 +159,8 @@ impl Inventory {
     fn read_group(&mut self, place: &str, name: &str, group: &Value, depth: usize) {
         self.groups.entry(name.into()).or_default();
         if depth > DEPTH_MAX {
-            self.draft.problem(place, &format!("group {name} is nested too deep"));
+            self.draft
+                .problem(place, &format!("group {name} is nested too deep"));
             return;
         }
         let group = match group {
@@ -134,7 +172,10 @@ impl Inventory {
             }
             Value::Null => return,
             Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                self.draft.problem(place, &format!("group {name}: expected hosts, children or vars"));
+                self.draft.problem(
+                    place,
+                    &format!("group {name}: expected hosts, children or vars"),
+                );
                 return;
             }
         };
@@ -142,16 +183,28 @@ impl Inventory {
             self.read_hosts(place, name, hosts);
         }
         if let Some(vars) = object(group, "vars") {
-            self.groups.entry(name.into()).or_default().vars.extend(vars.clone());
+            self.groups
+                .entry(name.into())
+                .or_default()
+                .vars
+                .extend(vars.clone());
         }
         match group.get("children") {
             Some(Value::Array(children)) => {
                 let children = children.iter().filter_map(text);
-                self.groups.entry(name.into()).or_default().children.extend(children);
+                self.groups
+                    .entry(name.into())
+                    .or_default()
+                    .children
+                    .extend(children);
             }
             Some(Value::Object(children)) => {
                 for (child, inner) in children {
-                    self.groups.entry(name.into()).or_default().children.insert(child.as_str().into());
+                    self.groups
+                        .entry(name.into())
+                        .or_default()
+                        .children
+                        .insert(child.as_str().into());
                     self.read_group(place, child, inner, depth.saturating_add(1));
                 }
             }
@@ -179,13 +232,16 @@ impl Inventory {
 
     fn read_pattern(&mut self, place: &str, group: &str, pattern: &str, vars: &Object) {
         match ini::expand(pattern) {
-            Ok(names) => names.iter().for_each(|name| self.host(group, name, vars.clone())),
+            Ok(names) => names
+                .iter()
+                .for_each(|name| self.host(group, name, vars.clone())),
             Err(problem) => self.draft.problem(place, &problem),
         }
     }
 
     /// The picture.
     pub fn draw(mut self) -> Picture {
+        let mut draft = std::mem::take(&mut self.draft);
         let parents = self.parents();
         let mut of_host: BTreeMap<&SmolStr, BTreeSet<&SmolStr>> = BTreeMap::new();
         for (name, group) in &self.groups {
@@ -195,7 +251,8 @@ impl Inventory {
         }
         for (name, own) in &self.hosts {
             let mut groups = BTreeSet::new();
-            let mut open: Vec<&SmolStr> = of_host.get(name).into_iter().flatten().copied().collect();
+            let mut open: Vec<&SmolStr> =
+                of_host.get(name).into_iter().flatten().copied().collect();
             while let Some(group) = open.pop() {
                 if groups.insert(group) {
                     open.extend(parents.get(group).into_iter().flatten());
@@ -209,9 +266,9 @@ impl Inventory {
             }
             vars.extend(own.clone());
             let record = record(name, &groups, &vars);
-            self.draft.ci(name, record);
+            draft.ci(name, record);
         }
-        self.draft.finish()
+        draft.finish()
     }
 
     fn parents(&self) -> BTreeMap<&SmolStr, Vec<&SmolStr>> {
@@ -226,7 +283,11 @@ impl Inventory {
 }
 
 fn record(name: &str, groups: &BTreeSet<&SmolStr>, vars: &Object) -> CiRecord {
-    let var = |words: &[&str]| words.iter().find_map(|word| vars.get(*word).and_then(plain));
+    let var = |words: &[&str]| {
+        words
+            .iter()
+            .find_map(|word| vars.get(*word).and_then(plain))
+    };
     let mut record = CiRecord {
         id: name.into(),
         name: name.into(),
@@ -236,20 +297,32 @@ fn record(name: &str, groups: &BTreeSet<&SmolStr>, vars: &Object) -> CiRecord {
         owner: var(&["owner", "team"]),
         criticality: var(&["criticality", "tier"]).and_then(|text| criticality(&text)),
         environment: var(&["environment", "env", "stage"]).or_else(|| {
-            let known = groups.iter().find(|group| ENVIRONMENTS.contains(&group.to_lowercase().as_str()));
+            let known = groups
+                .iter()
+                .find(|group| ENVIRONMENTS.contains(&group.to_lowercase().as_str()));
             known.map(|group| (*group).clone())
         }),
         ..CiRecord::default()
     };
     identify_address(&mut record, name);
-    for key in ["ansible_host", "ansible_ssh_host", "ansible_fqdn", "fqdn", "ip"] {
-        identify_address(&mut record, &vars.get(key).and_then(plain).unwrap_or_default());
+    for key in [
+        "ansible_host",
+        "ansible_ssh_host",
+        "ansible_fqdn",
+        "fqdn",
+        "ip",
+    ] {
+        identify_address(
+            &mut record,
+            &vars.get(key).and_then(plain).unwrap_or_default(),
+        );
     }
     let own = record.name.clone();
     record.identifiers.retain(|one| one.text != own);
     for (key, value) in vars {
         let word = key.to_ascii_lowercase();
-        let is_ours = !word.starts_with("ansible_") && !SECRET_WORDS.iter().any(|secret| word.contains(secret));
+        let is_ours = !word.starts_with("ansible_")
+            && !SECRET_WORDS.iter().any(|secret| word.contains(secret));
         if is_ours && plain(value).is_some() {
             keep(&mut record, key, value);
         }

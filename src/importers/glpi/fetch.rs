@@ -16,7 +16,14 @@ use crate::importers::glpi::read_list;
 const RANGE_ROWS: u64 = 500;
 /// Item types that are read when none is configured.
 pub const ITEM_TYPES: [&str; 8] = [
-    "Computer", "NetworkEquipment", "Appliance", "Cluster", "DatabaseInstance", "Enclosure", "PDU", "ImpactRelation",
+    "Computer",
+    "NetworkEquipment",
+    "Appliance",
+    "Cluster",
+    "DatabaseInstance",
+    "Enclosure",
+    "PDU",
+    "ImpactRelation",
 ];
 
 #[derive(Debug)]
@@ -46,7 +53,11 @@ impl Fetch {
     /// Reads the item types; `app_token` is GLPI's token of the client, if the server wants one.
     pub fn new(base: Url, types: Vec<String>, app_token: Option<String>) -> Self {
         let are_required = !types.is_empty();
-        let mut types = if are_required { types } else { ITEM_TYPES.map(str::to_owned).to_vec() };
+        let mut types = if are_required {
+            types
+        } else {
+            ITEM_TYPES.map(str::to_owned).to_vec()
+        };
         if !types.iter().any(|one| one == "ImpactRelation") {
             types.push("ImpactRelation".to_owned());
         }
@@ -64,7 +75,12 @@ impl Fetch {
         }
     }
 
-    fn request(&mut self, path: &str, query: &[(&str, &str)], session: Option<&str>) -> Result<Step, String> {
+    fn request(
+        &mut self,
+        path: &str,
+        query: &[(&str, &str)],
+        session: Option<&str>,
+    ) -> Result<Step, String> {
         self.requests = self.requests.saturating_add(1);
         if self.requests > REQUESTS_MAX {
             return Err(format!("it has no end after {REQUESTS_MAX} ranges"));
@@ -98,14 +114,21 @@ impl Fetch {
         let range = format!("{}-{last}", self.start);
         let query = [("range", range.as_str()), ("expand_dropdowns", "true")];
         // The ends of relations are numbers, and must stay so.
-        let query = if itemtype == "ImpactRelation" { query.get(..1).unwrap_or_default() } else { &query };
+        let query = if itemtype == "ImpactRelation" {
+            query.get(..1).unwrap_or_default()
+        } else {
+            &query
+        };
         self.request(&itemtype, query, Some(session))
     }
 
     fn read(&mut self, session: &str, answer: &Answer) -> Result<Step, String> {
         let itemtype = self.types.get(self.current).cloned().unwrap_or_default();
         let is_missing = matches!(answer.status, 400 | 404) && self.start == 0;
-        let is_unknown_type = is_missing && answer.shown().contains("ERROR_RESOURCE_NOT_FOUND_NOR_COMMONDBTM");
+        let is_unknown_type = is_missing
+            && answer
+                .shown()
+                .contains("ERROR_RESOURCE_NOT_FOUND_NOR_COMMONDBTM");
         if is_unknown_type && !self.are_required {
             return self.next_type(session);
         }
@@ -118,12 +141,19 @@ impl Fetch {
         read_list(&mut self.draft, &itemtype, list)?;
         let count = u64::try_from(list.len()).unwrap_or(u64::MAX);
         self.start = self.start.saturating_add(count);
-        let ids = list.iter().filter_map(|row| row.get("id").and_then(Value::as_u64));
+        let ids = list
+            .iter()
+            .filter_map(|row| row.get("id").and_then(Value::as_u64));
         self.seen.extend(ids);
-        let total = answer.header("content-range").and_then(|range| range.rsplit('/').next()?.trim().parse::<u64>().ok());
+        let total = answer
+            .header("content-range")
+            .and_then(|range| range.rsplit('/').next()?.trim().parse::<u64>().ok());
         let has_more = match total {
             Some(total) if self.start < total && count == 0 => {
-                return Err(format!("{total} rows are announced, and an empty range comes at {}", self.start));
+                return Err(format!(
+                    "{total} rows are announced, and an empty range comes at {}",
+                    self.start
+                ));
             }
             Some(total) => self.start < total,
             None => answer.status == 206 && count > 0,
@@ -135,7 +165,11 @@ impl Fetch {
                 total.unwrap_or_default()
             ));
         }
-        if has_more { self.range(session) } else { self.next_type(session) }
+        if has_more {
+            self.range(session)
+        } else {
+            self.next_type(session)
+        }
     }
 
     fn next_type(&mut self, session: &str) -> Result<Step, String> {
@@ -153,12 +187,17 @@ impl Conversation for Fetch {
         let step = match (state, answer) {
             (State::Opening, None) => self.request("initSession", &[], None),
             (State::Opening, Some(answer)) => session(answer).and_then(|session| {
-                self.state = State::Reading { session: session.clone() };
+                self.state = State::Reading {
+                    session: session.clone(),
+                };
                 self.range(&session)
             }),
             (State::Reading { session }, Some(answer)) => {
-                self.state = State::Reading { session: session.clone() };
-                self.read(&session, answer).map_err(|error| format!("{place}: {error}"))
+                self.state = State::Reading {
+                    session: session.clone(),
+                };
+                self.read(&session, answer)
+                    .map_err(|error| format!("{place}: {error}"))
             }
             (State::Closing(picture), _) => Ok(Step::Done(*picture)),
             (State::Reading { .. }, None) => Err("the conversation has no answer".to_owned()),

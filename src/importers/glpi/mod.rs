@@ -20,7 +20,14 @@ use crate::importers::{Format, ImportError, NamedBytes};
 
 /// Fields with a place of their own, or that say nothing to people.
 const KNOWN: [&str; 8] = [
-    "id", "name", "serial", "otherserial", "uuid", "is_deleted", "is_template", "links",
+    "id",
+    "name",
+    "serial",
+    "otherserial",
+    "uuid",
+    "is_deleted",
+    "is_template",
+    "links",
 ];
 
 /// The format.
@@ -41,15 +48,19 @@ impl Format for Glpi {
             let stem = file.name.rsplit('/').next().unwrap_or_default();
             let itemtype = stem.split('.').next().unwrap_or_default();
             match json(file)? {
-                Value::Array(list) => read_list(&mut draft, itemtype, &list).map_err(|problem| malformed(file, problem))?,
+                Value::Array(list) => read_list(&mut draft, itemtype, &list)
+                    .map_err(|problem| malformed(file, problem))?,
                 Value::Object(lists) => {
                     // Several lists in one file, by item type.
                     for (itemtype, list) in &lists {
                         let list = list.as_array().map_or(&[][..], Vec::as_slice);
-                        read_list(&mut draft, itemtype, list).map_err(|problem| malformed(file, problem))?;
+                        read_list(&mut draft, itemtype, list)
+                            .map_err(|problem| malformed(file, problem))?;
                     }
                 }
-                _ => return Err(malformed(file, "expected a list of items")),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                    return Err(malformed(file, "expected a list of items"));
+                }
             }
         }
         Ok(draft.finish())
@@ -96,7 +107,9 @@ fn read_item(draft: &mut Draft, place: &str, itemtype: &str, row: &Object) {
     }
     let kind = named(row, &format!("{}types_id", itemtype.to_lowercase()));
     let class = match itemtype.as_str() {
-        "NetworkEquipment" | "Computer" => kind.as_deref().map_or_else(|| kebab(&itemtype), roles::class),
+        "NetworkEquipment" | "Computer" => kind
+            .as_deref()
+            .map_or_else(|| kebab(&itemtype), roles::class),
         "Appliance" => "application".to_owned(),
         "DatabaseInstance" => "database".to_owned(),
         other => kebab(other),
@@ -113,7 +126,11 @@ fn read_item(draft: &mut Draft, place: &str, itemtype: &str, row: &Object) {
         ..CiRecord::default()
     };
     for key in ["serial", "otherserial", "uuid"] {
-        identify(&mut record, IdentifierKind::Serial, &field(row, key).unwrap_or_default());
+        identify(
+            &mut record,
+            IdentifierKind::Serial,
+            &field(row, key).unwrap_or_default(),
+        );
     }
     if let Some(domain) = named(row, "domains_id").filter(|domain| domain.contains('.')) {
         let full = format!("{}.{domain}", record.name);
@@ -127,9 +144,16 @@ fn read_item(draft: &mut Draft, place: &str, itemtype: &str, row: &Object) {
 
 fn says_retired(state: &str) -> bool {
     let state = state.to_lowercase();
-    ["retired", "scrapped", "disposed", "decommissioned", "réformé", "rebut"]
-        .iter()
-        .any(|word| state.contains(word))
+    [
+        "retired",
+        "scrapped",
+        "disposed",
+        "decommissioned",
+        "réformé",
+        "rebut",
+    ]
+    .iter()
+    .any(|word| state.contains(word))
 }
 
 /// A text, or a dropdown that was expanded; empty ones are `0`, spaces or `&nbsp;`.

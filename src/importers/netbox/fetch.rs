@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use url::Url;
 
-use crate::importers::conversation::{Answer, Conversation, REQUESTS_MAX, Request, Step, below, page_url};
+use crate::importers::conversation::{
+    Answer, Conversation, REQUESTS_MAX, Request, Step, below, page_url,
+};
 use crate::importers::draft::Draft;
 use crate::importers::netbox::picture;
 use crate::importers::netbox::rows::{MODELS, Model, Rows};
@@ -37,10 +39,13 @@ impl Fetch {
     /// Reads all lists but those of the models to `skip`; `known` are the paths that answered the last time.
     pub fn new(base: Url, skip: &[String], known: BTreeSet<String>) -> Self {
         let lists = MODELS.iter().filter(|model| {
-            !model.path.is_empty() && !skip.iter().any(|name| name == model.name || name == model.path)
+            !model.path.is_empty()
+                && !skip
+                    .iter()
+                    .any(|name| name == model.name || name == model.path)
         });
         Self {
-            base,
+            base: bare(base),
             lists: lists.collect(),
             current: 0,
             pages: BTreeSet::new(),
@@ -70,10 +75,15 @@ impl Fetch {
     fn fetch(&mut self, url: Url) -> Step {
         self.requests = self.requests.saturating_add(1);
         if self.requests > REQUESTS_MAX {
-            return Step::Failed(format!("{} has no end after {REQUESTS_MAX} pages", url.path()));
+            return Step::Failed(format!(
+                "{} has no end after {REQUESTS_MAX} pages",
+                url.path()
+            ));
         }
         if !self.pages.insert(url.as_str().to_owned()) {
-            return Step::Failed(format!("the server names the page {url} twice; nothing was changed"));
+            return Step::Failed(format!(
+                "the server names the page {url} twice; nothing was changed"
+            ));
         }
         Step::Fetch(Request::get(url))
     }
@@ -91,7 +101,9 @@ impl Fetch {
         }
         let mut page = answer.json()?;
         let Some(Value::Array(list)) = page.get_mut("results").map(Value::take) else {
-            return Err("the answer has no results; check that url is the base of NetBox".to_owned());
+            return Err(
+                "the answer has no results; check that url is the base of NetBox".to_owned(),
+            );
         };
         for row in list {
             let id = row.get("id").and_then(Value::as_u64);
@@ -101,7 +113,8 @@ impl Fetch {
                 }
                 _ => {
                     let place = format!("api/{}/", model.path);
-                    self.draft.problem(&place, "an object without an id was left out");
+                    self.draft
+                        .problem(&place, "an object without an id was left out");
                 }
             }
         }
@@ -122,6 +135,16 @@ impl Fetch {
         self.current = self.current.saturating_add(1);
         Ok(self.first_page())
     }
+}
+
+/// People write the base of NetBox, or that of its API.
+fn bare(mut base: Url) -> Url {
+    let path = base.path().trim_end_matches('/');
+    if let Some(path) = path.strip_suffix("/api") {
+        let path = path.to_owned();
+        base.set_path(&path);
+    }
+    base
 }
 
 impl Conversation for Fetch {

@@ -47,7 +47,9 @@ impl Links {
             }
         }
         for (pk, row) in rows.all("dcim.rearport") {
-            links.positions.insert(pk, number(row, "positions").unwrap_or(1));
+            links
+                .positions
+                .insert(pk, number(row, "positions").unwrap_or(1));
         }
         links
     }
@@ -102,5 +104,93 @@ fn rear_ports(row: &Object) -> Vec<(u64, u64)> {
         None => crate::importers::value::objects(row, "rear_ports")
             .filter_map(|one| Some((reference(one, "rear_port")?, position(one))))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn rows(list: &[(&str, u64, Value)]) -> Rows {
+        let mut rows = Rows::default();
+        for (model, pk, row) in list {
+            rows.add(model, *pk, row.as_object().unwrap().clone());
+        }
+        rows
+    }
+
+    fn cable(a: (&str, u64), b: (&str, u64)) -> Value {
+        let end = |(kind, port): (&str, u64)| json!([{"object_type": kind, "object_id": port}]);
+        json!({"a_terminations": end(a), "b_terminations": end(b)})
+    }
+
+    /// Two panels with a trunk of two lines between them; each line comes out where it went in.
+    #[test]
+    fn lines_through_panels_come_out_at_their_own_position() {
+        let front =
+            |rear: u64, position: u64| json!({"rear_port": rear, "rear_port_position": position});
+        let links = Links::new(&rows(&[
+            ("dcim.frontport", 11, front(21, 1)),
+            ("dcim.frontport", 12, front(21, 2)),
+            ("dcim.frontport", 13, front(22, 1)),
+            ("dcim.frontport", 14, front(22, 2)),
+            ("dcim.rearport", 21, json!({"positions": 2})),
+            ("dcim.rearport", 22, json!({"positions": 2})),
+            (
+                "dcim.cable",
+                1,
+                cable(("dcim.interface", 1), ("dcim.frontport", 11)),
+            ),
+            (
+                "dcim.cable",
+                2,
+                cable(("dcim.interface", 2), ("dcim.frontport", 12)),
+            ),
+            (
+                "dcim.cable",
+                3,
+                cable(("dcim.rearport", 21), ("dcim.rearport", 22)),
+            ),
+            (
+                "dcim.cable",
+                4,
+                cable(("dcim.frontport", 13), ("dcim.interface", 3)),
+            ),
+            (
+                "dcim.cable",
+                5,
+                cable(("dcim.frontport", 14), ("dcim.interface", 4)),
+            ),
+        ]));
+        let port = |number: u64| (SmolStr::new_static("dcim.interface"), number);
+        for (from, to) in [(1, 3), (2, 4), (3, 1), (4, 2)] {
+            assert_eq!(links.ends(&port(from)), [port(to)], "{from}");
+        }
+    }
+
+    #[test]
+    fn cables_in_a_circle_come_to_an_end() {
+        let links = Links::new(&rows(&[
+            ("dcim.frontport", 11, json!({"rear_port": 21})),
+            ("dcim.rearport", 21, json!({"positions": 1})),
+            (
+                "dcim.cable",
+                1,
+                cable(("dcim.rearport", 21), ("dcim.frontport", 11)),
+            ),
+            (
+                "dcim.cable",
+                2,
+                cable(("dcim.interface", 1), ("dcim.frontport", 11)),
+            ),
+        ]));
+        assert!(
+            links
+                .ends(&(SmolStr::new_static("dcim.interface"), 1))
+                .len()
+                < 2
+        );
     }
 }

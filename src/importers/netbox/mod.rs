@@ -8,6 +8,7 @@ pub mod links;
 pub mod picture;
 pub mod roles;
 pub mod rows;
+mod wiring;
 
 use serde_json::Value;
 
@@ -48,7 +49,9 @@ impl Format for NetBox {
             }
         }
         if rows.is_empty() {
-            let file = files.first().map_or("the import", |file| file.name.as_str());
+            let file = files
+                .first()
+                .map_or("the import", |file| file.name.as_str());
             return Err(ImportError::Malformed {
                 file: file.to_owned(),
                 problem: "there is no object of NetBox in it; dump the apps dcim, ipam, virtualization and circuits".to_owned(),
@@ -98,7 +101,10 @@ fn page(
         draft.problem(&file.name, problem);
     }
     let Some(Value::Array(list)) = page.remove("results") else {
-        return Err(malformed(file, "there are no results in it; expected a page of the REST API"));
+        return Err(malformed(
+            file,
+            "there are no results in it; expected a page of the REST API",
+        ));
     };
     for (index, row) in list.into_iter().enumerate() {
         let place = || format!("{}: results[{index}]", file.name);
@@ -115,7 +121,10 @@ fn page(
             (Some(model), Some(id)) => {
                 rows.add(model, id, row);
             }
-            (None, _) => draft.problem(&place(), "it has no url that tells what it is; it is left out"),
+            (None, _) => draft.problem(
+                &place(),
+                "it has no url that tells what it is; it is left out",
+            ),
             (_, None) => draft.problem(&place(), "it has no id; it is left out"),
         }
     }

@@ -4,26 +4,34 @@
 //! addresses and cables become identifiers and relations of theirs. Where something stands is a relation with little
 //! confidence: a site that burns explains a lot, but nobody plugs a device into a rack. Must not guess addresses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::cmdb::ci::IdentifierKind;
 use crate::core::cmdb::record::{CiRecord, RelationRecord};
 use crate::core::cmdb::relation::{RelationKind, Role};
-use crate::importers::draft::{BY_PLACE, BY_RANK, Draft, identify, identify_address, identify_name, relation, relation_as};
+use crate::importers::draft::{
+    BY_PLACE, Draft, identify, identify_address, identify_name, relation, relation_as,
+};
 use crate::importers::netbox::links::Links;
 use crate::importers::netbox::roles;
-use crate::importers::netbox::rows::{Port, Rows, choice, custom, reference, type_name};
+use crate::importers::netbox::rows::{Rows, choice, custom, reference, type_name};
 use crate::importers::value::{Object, at, criticality, field, items, keep, keep_text, object};
 
-const DEVICE: &str = "dcim.device";
-const MACHINE: &str = "virtualization.virtualmachine";
-/// Addresses that several devices answer to identify none of them.
-const SHARED_ROLES: [&str; 7] = ["anycast", "vip", "vrrp", "hsrp", "glbp", "carp", "secondary"];
+pub(super) const DEVICE: &str = "dcim.device";
+pub(super) const MACHINE: &str = "virtualization.virtualmachine";
 /// Fields that are read, or that say nothing to people.
 const PLAIN_FIELDS: [&str; 9] = [
-    "description", "comments", "asset_tag", "position", "face", "airflow", "facility", "physical_address", "time_zone",
+    "description",
+    "comments",
+    "asset_tag",
+    "position",
+    "face",
+    "airflow",
+    "facility",
+    "physical_address",
+    "time_zone",
 ];
 
 /// Draws everything.
@@ -40,12 +48,14 @@ pub fn draw(rows: &Rows, draft: &mut Draft) {
     drawing.tags();
 }
 
-struct Drawing<'a> {
-    rows: &'a Rows,
-    draft: &'a mut Draft,
+/// The picture in the making.
+pub(super) struct Drawing<'a> {
+    pub(super) rows: &'a Rows,
+    pub(super) draft: &'a mut Draft,
 }
 
-fn id(model: &str, pk: u64) -> SmolStr {
+/// The id of a row's item.
+pub(super) fn id(model: &str, pk: u64) -> SmolStr {
     let (_, kind) = model.rsplit_once('.').unwrap_or(("", model));
     format_smolstr!("netbox:{kind}:{pk}")
 }
@@ -53,7 +63,9 @@ fn id(model: &str, pk: u64) -> SmolStr {
 impl Drawing<'_> {
     /// A record with what all rows have in common.
     fn record(&self, model: &str, pk: u64, row: &Object) -> CiRecord {
-        let name = field(row, "name").or_else(|| field(row, "display")).unwrap_or_default();
+        let name = field(row, "name")
+            .or_else(|| field(row, "display"))
+            .unwrap_or_default();
         let mut record = CiRecord {
             id: id(model, pk),
             name,
@@ -67,7 +79,12 @@ impl Drawing<'_> {
         if let Some(status) = choice(row, "status") {
             record.is_retired = matches!(
                 status.as_str(),
-                "decommissioning" | "decommissioned" | "deprovisioning" | "retired" | "inventory" | "deprecated"
+                "decommissioning"
+                    | "decommissioned"
+                    | "deprovisioning"
+                    | "retired"
+                    | "inventory"
+                    | "deprecated"
             );
             keep_text(&mut record, "status", &status);
         }
@@ -116,11 +133,14 @@ impl Drawing<'_> {
             && self.rows.get(model, pk).is_some()
         {
             let stands = relation_as(&own, &id(model, pk), RelationKind::DependsOn, Role::Part);
-            self.relate(RelationRecord { confidence: Some(BY_PLACE), ..stands });
+            self.relate(RelationRecord {
+                confidence: Some(BY_PLACE),
+                ..stands
+            });
         }
     }
 
-    fn relate(&mut self, relation: RelationRecord) {
+    pub(super) fn relate(&mut self, relation: RelationRecord) {
         let place = format!("{} to {}", relation.from, relation.to);
         self.draft.relation(&place, relation);
     }
@@ -155,7 +175,12 @@ impl Drawing<'_> {
             }
             if let (Some(panel), Some(_)) = (panel, panel_row) {
                 let to = id("dcim.powerpanel", panel);
-                self.relate(relation_as(&own, &to, RelationKind::PoweredBy, Role::Single));
+                self.relate(relation_as(
+                    &own,
+                    &to,
+                    RelationKind::PoweredBy,
+                    Role::Single,
+                ));
             }
             if let Some(rack) = reference(row, "rack") {
                 racks.entry(rack).or_default().push(own);
@@ -172,8 +197,16 @@ impl Drawing<'_> {
             let mut record = self.record(DEVICE, pk, row);
             record.class = roles::class(&role).into();
             record.name = self.device_name(pk, row);
-            identify(&mut record, IdentifierKind::Serial, &field(row, "serial").unwrap_or_default());
-            identify(&mut record, IdentifierKind::Serial, &field(row, "asset_tag").unwrap_or_default());
+            identify(
+                &mut record,
+                IdentifierKind::Serial,
+                &field(row, "serial").unwrap_or_default(),
+            );
+            identify(
+                &mut record,
+                IdentifierKind::Serial,
+                &field(row, "asset_tag").unwrap_or_default(),
+            );
             if let Some(display) = field(row, "display")
                 && display != record.name
             {
@@ -185,49 +218,67 @@ impl Drawing<'_> {
             primary_addresses(&mut record, row);
             self.take(DEVICE, pk, row, record);
         }
+        let mut stacks: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for (pk, row) in self.rows.all(DEVICE) {
+            if let Some(stack) = reference(row, "virtual_chassis") {
+                stacks.entry(stack).or_default().push(pk);
+            }
+        }
         for (pk, row) in self.rows.all("dcim.virtualchassis") {
-            self.chassis(pk, row);
+            let members = stacks.remove(&pk).unwrap_or_default();
+            self.chassis(pk, row, &members);
         }
         for (_, bay) in self.rows.all("dcim.devicebay") {
-            if let (Some(blade), Some(chassis)) = (reference(bay, "installed_device"), reference(bay, "device")) {
-                self.relate(relation_as(&id(DEVICE, blade), &id(DEVICE, chassis), RelationKind::HostedOn, Role::Host));
+            if let (Some(blade), Some(chassis)) =
+                (reference(bay, "installed_device"), reference(bay, "device"))
+            {
+                self.relate(relation_as(
+                    &id(DEVICE, blade),
+                    &id(DEVICE, chassis),
+                    RelationKind::HostedOn,
+                    Role::Host,
+                ));
             }
         }
     }
 
     /// A stack whose name is the one that monitoring knows; it lives as long as one of its members does.
-    fn chassis(&mut self, pk: u64, row: &Object) {
+    fn chassis(&mut self, pk: u64, row: &Object, members: &[u64]) {
         let master = reference(row, "master").and_then(|master| self.rows.get(DEVICE, master));
         let mut record = self.record("dcim.virtualchassis", pk, row);
-        record.class = master.map_or("switch".to_owned(), |row| roles::class(&self.role(row))).into();
+        record.class = master
+            .map_or("switch".to_owned(), |row| roles::class(&self.role(row)))
+            .into();
         record.site = master.and_then(|row| self.rows.name(row, "site", "dcim.site"));
         identify_name(&mut record, &field(row, "domain").unwrap_or_default());
         let own = record.id.clone();
         if !self.draft.ci(&format!("dcim.virtualchassis {pk}"), record) {
             return;
         }
-        let members: Vec<u64> = self
-            .rows
-            .all(DEVICE)
-            .filter(|(_, device)| reference(device, "virtual_chassis") == Some(pk))
-            .map(|(member, _)| member)
-            .collect();
-        self.members(&own, &members);
+        self.members(&own, members);
     }
 
     fn members(&mut self, whole: &str, devices: &[u64]) {
         for device in devices {
-            let member = relation_as(whole, &id(DEVICE, *device), RelationKind::MemberOf, Role::Member);
+            let member = relation_as(
+                whole,
+                &id(DEVICE, *device),
+                RelationKind::MemberOf,
+                Role::Member,
+            );
             let group = (devices.len() > 1).then_some(SmolStr::new_static("members"));
             self.relate(RelationRecord { group, ..member });
         }
     }
 
     /// The role's slug; `device_role` before version 3.6.
-    fn role(&self, row: &Object) -> SmolStr {
+    pub(super) fn role(&self, row: &Object) -> SmolStr {
         ["role", "device_role"]
             .iter()
-            .find_map(|key| self.rows.referred(row, key, "dcim.devicerole", &["slug", "name", "display"]))
+            .find_map(|key| {
+                self.rows
+                    .referred(row, key, "dcim.devicerole", &["slug", "name", "display"])
+            })
             .unwrap_or_else(|| "device".into())
     }
 
@@ -236,7 +287,10 @@ impl Drawing<'_> {
         if let Some(name) = field(row, "name").or_else(|| field(row, "display")) {
             return name;
         }
-        if let Some(chassis) = self.rows.name(row, "virtual_chassis", "dcim.virtualchassis") {
+        if let Some(chassis) = self
+            .rows
+            .name(row, "virtual_chassis", "dcim.virtualchassis")
+        {
             let position = field(row, "vc_position").unwrap_or_default();
             return format_smolstr!("{chassis}:{position} ({pk})");
         }
@@ -288,8 +342,14 @@ impl Drawing<'_> {
         for (pk, row) in self.rows.all(MACHINE) {
             let mut record = self.record(MACHINE, pk, row);
             record.class = "vm".into();
-            identify(&mut record, IdentifierKind::Serial, &field(row, "serial").unwrap_or_default());
-            let role = self.rows.referred(row, "role", "dcim.devicerole", &["slug", "name"]);
+            identify(
+                &mut record,
+                IdentifierKind::Serial,
+                &field(row, "serial").unwrap_or_default(),
+            );
+            let role = self
+                .rows
+                .referred(row, "role", "dcim.devicerole", &["slug", "name"]);
             keep_text(&mut record, "role", &role.unwrap_or_default());
             self.keep_platform(&mut record, row);
             for key in ["vcpus", "memory", "disk"] {
@@ -302,7 +362,12 @@ impl Drawing<'_> {
             }
             for (key, model) in [("cluster", "virtualization.cluster"), ("device", DEVICE)] {
                 if let Some(host) = reference(row, key) {
-                    self.relate(relation_as(&own, &id(model, host), RelationKind::HostedOn, Role::Host));
+                    self.relate(relation_as(
+                        &own,
+                        &id(model, host),
+                        RelationKind::HostedOn,
+                        Role::Host,
+                    ));
                 }
             }
         }
@@ -315,7 +380,10 @@ impl Drawing<'_> {
         for (pk, row) in self.rows.all("circuits.providernetwork") {
             self.add("circuits.providernetwork", pk, row, "provider-network");
             if let Some(provider) = reference(row, "provider") {
-                let (from, to) = (id("circuits.providernetwork", pk), id("circuits.provider", provider));
+                let (from, to) = (
+                    id("circuits.providernetwork", pk),
+                    id("circuits.provider", provider),
+                );
                 self.relate(relation(&from, &to, RelationKind::DependsOn));
             }
         }
@@ -325,18 +393,29 @@ impl Drawing<'_> {
             record.name = field(row, "cid").unwrap_or(record.name);
             let kind = self.rows.name(row, "type", "circuits.circuittype");
             keep_text(&mut record, "type", &kind.unwrap_or_default());
-            keep_text(&mut record, "commit_rate", &field(row, "commit_rate").unwrap_or_default());
+            keep_text(
+                &mut record,
+                "commit_rate",
+                &field(row, "commit_rate").unwrap_or_default(),
+            );
             let own = record.id.clone();
             self.draft.ci(&format!("circuits.circuit {pk}"), record);
             if let Some(provider) = reference(row, "provider") {
-                self.relate(relation(&own, &id("circuits.provider", provider), RelationKind::DependsOn));
+                self.relate(relation(
+                    &own,
+                    &id("circuits.provider", provider),
+                    RelationKind::DependsOn,
+                ));
             }
         }
         for (_, row) in self.rows.all("circuits.circuittermination") {
             let network = reference(row, "provider_network")
                 .or_else(|| scoped(row, "termination", "circuits.providernetwork"));
             if let (Some(circuit), Some(network)) = (reference(row, "circuit"), network) {
-                let (from, to) = (id("circuits.circuit", circuit), id("circuits.providernetwork", network));
+                let (from, to) = (
+                    id("circuits.circuit", circuit),
+                    id("circuits.providernetwork", network),
+                );
                 self.relate(relation_as(&from, &to, RelationKind::ConnectsTo, Role::Net));
             }
         }
@@ -357,153 +436,15 @@ impl Drawing<'_> {
             if let Some(ports) = row.get("ports") {
                 keep(&mut record, "ports", ports);
             }
-            keep_text(&mut record, "protocol", &choice(row, "protocol").unwrap_or_default());
+            keep_text(
+                &mut record,
+                "protocol",
+                &choice(row, "protocol").unwrap_or_default(),
+            );
             let own = record.id.clone();
-            if let (true, Some(host)) = (self.draft.ci(&format!("ipam.service {pk}"), record), host) {
-                self.relate(relation_as(&own, &host, RelationKind::RunsOn, Role::Host));
-            }
-        }
-    }
-
-    /// Addresses and MAC addresses of interfaces identify the device or machine.
-    fn addresses(&mut self) {
-        for (_, row) in self.rows.all("ipam.ipaddress") {
-            let Some(owner) = self.assigned(row) else {
-                continue;
-            };
-            let role = choice(row, "role").unwrap_or_default();
-            let status = choice(row, "status").unwrap_or_default();
-            let is_shared = SHARED_ROLES.contains(&role.as_str());
-            let Some(record) = self.draft.get_mut(&owner) else {
-                continue;
-            };
-            if is_shared || matches!(status.as_str(), "deprecated" | "reserved") {
-                let address = field(row, "address").unwrap_or_default();
-                keep_text(record, &format!("address {address}"), if is_shared { &role } else { &status });
-                continue;
-            }
-            add_once(record, |record| {
-                identify_address(record, &field(row, "address").unwrap_or_default());
-                identify_name(record, &field(row, "dns_name").unwrap_or_default());
-            });
-        }
-        for (_, row) in self.rows.all("dcim.macaddress") {
-            if let Some(record) = self.assigned(row).and_then(|owner| self.draft.get_mut(&owner)) {
-                let text = field(row, "mac_address").unwrap_or_default();
-                add_once(record, |record| identify(record, IdentifierKind::Mac, &text));
-            }
-        }
-        for model in ["dcim.interface", "virtualization.vminterface"] {
-            for (pk, row) in self.rows.all(model) {
-                let text = field(row, "mac_address").unwrap_or_default();
-                let owner = self.port_owner(&(model.into(), pk));
-                if let Some(record) = owner.and_then(|owner| self.draft.get_mut(&owner)) {
-                    add_once(record, |record| identify(record, IdentifierKind::Mac, &text));
-                }
-            }
-        }
-    }
-
-    /// The item behind the interface that an address is assigned to.
-    fn assigned(&self, row: &Object) -> Option<SmolStr> {
-        let port = reference(row, "assigned_object_id")?;
-        let kind = row.get("assigned_object_type").and_then(type_name)?;
-        if let Some(interface) = object(row, "assigned_object") {
-            let owner = [("device", DEVICE), ("virtual_machine", MACHINE)]
-                .iter()
-                .find_map(|(key, model)| Some(id(model, reference(interface, key)?)));
-            if owner.is_some() {
-                return owner;
-            }
-        }
-        self.port_owner(&(kind, port))
-    }
-
-    /// The item that a port belongs to.
-    fn port_owner(&self, port: &Port) -> Option<SmolStr> {
-        let row = self.rows.get(&port.0, port.1)?;
-        match port.0.as_str() {
-            "virtualization.vminterface" => Some(id(MACHINE, reference(row, "virtual_machine")?)),
-            "dcim.powerfeed" => Some(id(&port.0, port.1)),
-            "circuits.circuittermination" => Some(id("circuits.circuit", reference(row, "circuit")?)),
-            _ => Some(id(DEVICE, reference(row, "device")?)),
-        }
-    }
-
-    /// Power cables and network cables.
-    fn connections(&mut self, links: &Links) {
-        let mut power: BTreeMap<SmolStr, BTreeSet<SmolStr>> = BTreeMap::new();
-        let mut uplinks: BTreeMap<SmolStr, BTreeSet<SmolStr>> = BTreeMap::new();
-        let mut peers: BTreeSet<(SmolStr, SmolStr)> = BTreeSet::new();
-        for port in links.ports() {
-            let is_power = port.0 == "dcim.powerport";
-            if !is_power && port.0 != "dcim.interface" {
-                continue;
-            }
-            let Some(own) = self.port_owner(port) else {
-                continue;
-            };
-            for end in links.ends(port) {
-                let Some(other) = self.port_owner(&end).filter(|other| *other != own) else {
-                    continue;
-                };
-                if is_power {
-                    power.entry(own.clone()).or_default().insert(other);
-                    continue;
-                }
-                let (lower, higher) = (self.port_rank(port), self.port_rank(&end));
-                if higher > lower {
-                    uplinks.entry(own.clone()).or_default().insert(other);
-                } else if higher == lower {
-                    peers.insert((own.clone(), other));
-                }
-            }
-        }
-        for (device, feeds) in power {
-            let feeds: Vec<SmolStr> = feeds.into_iter().collect();
-            self.powered(&device, &feeds);
-        }
-        for (device, providers) in uplinks {
-            let group = (providers.len() > 1).then_some(SmolStr::new_static("uplink"));
-            for provider in providers {
-                let link = relation_as(&device, &provider, RelationKind::ConnectsTo, Role::Net);
-                self.relate(RelationRecord { group: group.clone(), confidence: Some(BY_RANK), ..link });
-            }
-        }
-        for (one, other) in peers {
-            let link = relation_as(&one, &other, RelationKind::ConnectsTo, Role::Net);
-            self.relate(RelationRecord { confidence: Some(BY_RANK / 2), ..link });
-        }
-    }
-
-    fn powered(&mut self, device: &str, feeds: &[SmolStr]) {
-        let is_dual = feeds.len() > 1;
-        for feed in feeds {
-            let role = if is_dual { Role::Dual } else { Role::Single };
-            let line = relation_as(device, feed, RelationKind::PoweredBy, role);
-            let group = is_dual.then_some(SmolStr::new_static("power"));
-            self.relate(RelationRecord { group, ..line });
-        }
-    }
-
-    fn port_rank(&self, port: &Port) -> u8 {
-        if port.0 == "circuits.circuittermination" {
-            return 7;
-        }
-        let device = self.rows.get(&port.0, port.1).and_then(|row| reference(row, "device"));
-        let device = device.and_then(|pk| self.rows.get(DEVICE, pk));
-        device.map_or(0, |row| roles::rank(&self.role(row)))
-    }
-
-    /// Tags of a dump; in the API they stand at the row.
-    fn tags(&mut self) {
-        for (_, row) in self.rows.all("extras.taggeditem") {
-            let kind = row.get("content_type").and_then(type_name);
-            let tag = self.rows.name(row, "tag", "extras.tag");
-            if let (Some(kind), Some(pk), Some(tag)) = (kind, reference(row, "object_id"), tag)
-                && let Some(record) = self.draft.get_mut(&id(&kind, pk))
+            if let (true, Some(host)) = (self.draft.ci(&format!("ipam.service {pk}"), record), host)
             {
-                add_tag(record, &tag);
+                self.relate(relation_as(&own, &host, RelationKind::RunsOn, Role::Host));
             }
         }
     }
@@ -512,7 +453,9 @@ impl Drawing<'_> {
 /// `termination_type` and `termination_id`, which replaced single fields in version 4.2.
 fn scoped(row: &Object, key: &str, model: &str) -> Option<u64> {
     let kind = row.get(&format!("{key}_type")).and_then(type_name)?;
-    (kind == model).then(|| reference(row, &format!("{key}_id"))).flatten()
+    (kind == model)
+        .then(|| reference(row, &format!("{key}_id")))
+        .flatten()
 }
 
 /// The addresses that the API shows at the device itself.
@@ -528,7 +471,7 @@ fn primary_addresses(record: &mut CiRecord, row: &Object) {
 }
 
 /// Adds identifiers that are not there yet.
-fn add_once(record: &mut CiRecord, add: impl FnOnce(&mut CiRecord)) {
+pub(super) fn add_once(record: &mut CiRecord, add: impl FnOnce(&mut CiRecord)) {
     let mut fresh = CiRecord::default();
     add(&mut fresh);
     for one in fresh.identifiers {
@@ -538,7 +481,7 @@ fn add_once(record: &mut CiRecord, add: impl FnOnce(&mut CiRecord)) {
     }
 }
 
-fn add_tag(record: &mut CiRecord, tag: &str) {
+pub(super) fn add_tag(record: &mut CiRecord, tag: &str) {
     let tags = match record.attributes.get("tags") {
         Some(tags) => format!("{tags}, {tag}"),
         None => tag.to_owned(),

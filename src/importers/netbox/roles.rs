@@ -75,7 +75,11 @@ mod tests {
             ("rack ups", "ups", 0),
         ];
         for (role, wanted, level) in cases {
-            assert_eq!((class(role).as_str(), rank(role)), (wanted, level), "{role}");
+            assert_eq!(
+                (class(role).as_str(), rank(role)),
+                (wanted, level),
+                "{role}"
+            );
         }
     }
 }

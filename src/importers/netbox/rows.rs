@@ -65,7 +65,10 @@ pub const MODELS: &[Model] = &[
     model("dcim.devicebay", "dcim/device-bays"),
     model("dcim.macaddress", "dcim/mac-addresses"),
     model("circuits.circuit", "circuits/circuits"),
-    model("circuits.circuittermination", "circuits/circuit-terminations"),
+    model(
+        "circuits.circuittermination",
+        "circuits/circuit-terminations",
+    ),
     model("circuits.provider", "circuits/providers"),
     model("circuits.providernetwork", "circuits/provider-networks"),
     // In the API these are part of what refers to them.
@@ -94,7 +97,10 @@ pub fn model_of_url(url: &str) -> Option<&'static str> {
     let known = MODELS.iter().filter(|known| !known.path.is_empty());
     known
         .clone()
-        .find(|known| path.strip_prefix(known.path).is_some_and(|rest| rest.starts_with('/')))
+        .find(|known| {
+            path.strip_prefix(known.path)
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
         .map(|known| known.name)
 }
 
@@ -105,7 +111,9 @@ pub fn model_of_file(name: &str) -> Option<&'static str> {
     let known = MODELS.iter().filter(|known| !known.path.is_empty());
     known
         .clone()
-        .find(|known| known.path.replace('/', "-") == stem || known.path.ends_with(&format!("/{stem}")))
+        .find(|known| {
+            known.path.replace('/', "-") == stem || known.path.ends_with(&format!("/{stem}"))
+        })
         .map(|known| known.name)
 }
 
@@ -152,7 +160,13 @@ impl Rows {
     }
 
     /// A field of the row that a field refers to; the first one that it has.
-    pub fn referred(&self, row: &Object, key: &str, model: &str, fields: &[&str]) -> Option<SmolStr> {
+    pub fn referred(
+        &self,
+        row: &Object,
+        key: &str,
+        model: &str,
+        fields: &[&str],
+    ) -> Option<SmolStr> {
         let target = match row.get(key)? {
             Value::Object(target) => target,
             Value::Number(pk) => self.get(model, pk.as_u64()?)?,
@@ -166,9 +180,11 @@ impl Rows {
         let mut cables: BTreeMap<u64, (Vec<Port>, Vec<Port>)> = BTreeMap::new();
         for (_, row) in self.all("dcim.cabletermination") {
             let kind = row.get("termination_type").and_then(type_name);
-            let (Some(cable), Some(kind), Some(port)) =
-                (reference(row, "cable"), kind, reference(row, "termination_id"))
-            else {
+            let (Some(cable), Some(kind), Some(port)) = (
+                reference(row, "cable"),
+                kind,
+                reference(row, "termination_id"),
+            ) else {
                 continue;
             };
             let ends = cables.entry(cable).or_default();
@@ -220,14 +236,16 @@ pub fn choice(row: &Object, key: &str) -> Option<SmolStr> {
 
 /// A custom field, whichever way it is called.
 pub fn custom(row: &Object, key: &str) -> Option<SmolStr> {
-    ["custom_fields", "custom_field_data"].iter().find_map(|place| {
-        let fields = row.get(*place)?.as_object()?;
-        let (_, value) = fields
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(key))?;
-        text(value).or_else(|| {
-            let choice = value.as_object()?;
-            field(choice, "label").or_else(|| field(choice, "value"))
+    ["custom_fields", "custom_field_data"]
+        .iter()
+        .find_map(|place| {
+            let fields = row.get(*place)?.as_object()?;
+            let (_, value) = fields
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(key))?;
+            text(value).or_else(|| {
+                let choice = value.as_object()?;
+                field(choice, "label").or_else(|| field(choice, "value"))
+            })
         })
-    })
 }

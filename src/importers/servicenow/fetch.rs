@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use url::Url;
 
-use crate::importers::conversation::{Answer, Conversation, REQUESTS_MAX, Request, Step, below, page_url};
+use crate::importers::conversation::{
+    Answer, Conversation, REQUESTS_MAX, Request, Step, below, page_url,
+};
 use crate::importers::servicenow::Rows;
 
 /// Rows of one page: large enough for few requests, small enough for the server's time limit.
@@ -35,7 +37,12 @@ pub struct Fetch {
 
 impl Fetch {
     /// Reads the tables; `query` is an encoded query that restricts the items. `known` are tables that answered before.
-    pub fn new(base: Url, tables: Vec<String>, query: Option<String>, known: BTreeSet<String>) -> Self {
+    pub fn new(
+        base: Url,
+        tables: Vec<String>,
+        query: Option<String>,
+        known: BTreeSet<String>,
+    ) -> Self {
         let tables = if tables.is_empty() {
             TABLES.map(str::to_owned).to_vec()
         } else {
@@ -92,7 +99,10 @@ impl Fetch {
             return Err(format!("the server answered {error}"));
         }
         let Some(Value::Array(list)) = body.get_mut("result").map(Value::take) else {
-            return Err("the answer has no list `result`; check that url is the base of the instance".to_owned());
+            return Err(
+                "the answer has no list `result`; check that url is the base of the instance"
+                    .to_owned(),
+            );
         };
         let count = u64::try_from(list.len()).unwrap_or(u64::MAX);
         let before = self.ids.len();
@@ -103,14 +113,26 @@ impl Fetch {
             {
                 self.repeats = self.repeats.saturating_add(1);
             }
-            self.rows.add(&format!("{table}[{}]", self.offset.saturating_add(u64::try_from(index).unwrap_or(0))), row);
+            self.rows.add(
+                &format!(
+                    "{table}[{}]",
+                    self.offset
+                        .saturating_add(u64::try_from(index).unwrap_or(0))
+                ),
+                row,
+            );
         }
-        let total = answer.header("x-total-count").and_then(|count| count.trim().parse::<u64>().ok());
+        let total = answer
+            .header("x-total-count")
+            .and_then(|count| count.trim().parse::<u64>().ok());
         let named = answer.header("link").and_then(next_link);
         let adds_nothing = count > 0 && self.ids.len() == before;
         let is_only_probe = total.is_none() && named.is_none() && count < PAGE_ROWS;
         if adds_nothing && !is_only_probe {
-            return Err("a page has the same rows as those before; the server ignores sysparm_offset".to_owned());
+            return Err(
+                "a page has the same rows as those before; the server ignores sysparm_offset"
+                    .to_owned(),
+            );
         }
         let next = self.next_offset(count, total, named)?;
         if let Some(next) = next.filter(|_| !adds_nothing) {
@@ -123,14 +145,21 @@ impl Fetch {
     }
 
     /// Where the next page starts; `None` after the last one.
-    fn next_offset(&self, count: u64, total: Option<u64>, named: Option<&str>) -> Result<Option<u64>, String> {
+    fn next_offset(
+        &self,
+        count: u64,
+        total: Option<u64>,
+        named: Option<&str>,
+    ) -> Result<Option<u64>, String> {
         if let Some(named) = named {
             let url = page_url(&self.base, named)?;
             let offset = url.query_pairs().find(|(key, _)| key == "sysparm_offset");
             let offset = offset.and_then(|(_, text)| text.parse::<u64>().ok());
             return match offset {
                 Some(offset) if offset > self.offset => Ok(Some(offset)),
-                _ => Err(format!("the answer names {named:?} as its next page, which is not further on")),
+                _ => Err(format!(
+                    "the answer names {named:?} as its next page, which is not further on"
+                )),
             };
         }
         // A server that gives less than it is asked for goes on behind what it gave; one that hides rows names the next page.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 use crate::core::cmdb::ci::IdentifierKind;
-use crate::core::cmdb::record::{CiRecord, Picture, RelationRecord};
+use crate::core::cmdb::record::{CiRecord, Picture};
 use crate::importers::classes;
 use crate::importers::documents::{heads_hold, json, malformed};
 use crate::importers::draft::{Draft, identify, identify_address, identify_name};
@@ -19,7 +19,14 @@ use crate::importers::{Format, ImportError, NamedBytes};
 
 /// Fields with a place of their own, and those that say nothing to people.
 const KNOWN: [&str; 8] = [
-    "sys_id", "name", "fqdn", "ip_address", "mac_address", "serial_number", "asset_tag", "sys_class_name",
+    "sys_id",
+    "name",
+    "fqdn",
+    "ip_address",
+    "mac_address",
+    "serial_number",
+    "asset_tag",
+    "sys_class_name",
 ];
 
 /// The format.
@@ -32,7 +39,9 @@ impl Format for ServiceNow {
 
     fn recognises(&self, files: &[NamedBytes]) -> bool {
         heads_hold(files, &["sys_id"])
-            && (heads_hold(files, &["\"result\""]) || heads_hold(files, &["\"records\""]) || heads_hold(files, &["sys_class_name"]))
+            && (heads_hold(files, &["\"result\""])
+                || heads_hold(files, &["\"records\""])
+                || heads_hold(files, &["sys_class_name"]))
     }
 
     fn read(&self, files: &[NamedBytes]) -> Result<Picture, ImportError> {
@@ -41,17 +50,27 @@ impl Format for ServiceNow {
             let list = match json(file)? {
                 Value::Array(list) => list,
                 Value::Object(mut answer) => {
-                    let list = ["result", "records"].iter().find_map(|key| answer.remove(*key));
+                    let list = ["result", "records"]
+                        .iter()
+                        .find_map(|key| answer.remove(*key));
                     match list {
                         Some(Value::Array(list)) => list,
                         Some(one @ Value::Object(_)) => vec![one],
                         _ => {
-                            let error = answer.get("error").map(ToString::to_string).unwrap_or_default();
-                            return Err(malformed(file, format!("there is no list `result` in it {error}")));
+                            let error = answer
+                                .get("error")
+                                .map(ToString::to_string)
+                                .unwrap_or_default();
+                            return Err(malformed(
+                                file,
+                                format!("there is no list `result` in it {error}"),
+                            ));
                         }
                     }
                 }
-                _ => return Err(malformed(file, "expected {\"result\": [...]}")),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                    return Err(malformed(file, "expected {\"result\": [...]}"));
+                }
             };
             for (index, row) in list.into_iter().enumerate() {
                 rows.add(&format!("{}: result[{index}]", file.name), row);
@@ -77,11 +96,16 @@ impl Rows {
             return false;
         };
         let Some(id) = plain(&row, "sys_id") else {
-            self.draft.problem(place, "the row has no sys_id; ask for that field too");
+            self.draft
+                .problem(place, "the row has no sys_id; ask for that field too");
             return false;
         };
         let is_relation = row.contains_key("parent") && row.contains_key("child");
-        let table = if is_relation { &mut self.relations } else { &mut self.cis };
+        let table = if is_relation {
+            &mut self.relations
+        } else {
+            &mut self.cis
+        };
         match table.get_mut(&id) {
             Some(known) => {
                 // A row of a more special table knows more fields of the same item.
@@ -112,7 +136,9 @@ impl Rows {
                 self.draft.problem(id, text);
                 continue;
             };
-            let name = shown(row, "type").or_else(|| plain(row, "type")).unwrap_or_default();
+            let name = shown(row, "type")
+                .or_else(|| plain(row, "type"))
+                .unwrap_or_default();
             for relation in types::relations(&parent, &child, &name) {
                 self.draft.relation(id, relation);
             }
@@ -125,7 +151,9 @@ fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
-        Value::Object(fields) => fields.values().all(|one| one.as_str().is_none_or(str::is_empty)),
+        Value::Object(fields) => fields
+            .values()
+            .all(|one| one.as_str().is_none_or(str::is_empty)),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) => false,
     }
 }
@@ -139,9 +167,15 @@ fn record(id: &str, row: &Object) -> CiRecord {
         site: shown(row, "location"),
         rack: shown(row, "rack"),
         environment: shown(row, "environment").or_else(|| shown(row, "used_for")),
-        owner: ["support_group", "assignment_group", "managed_by_group", "owned_by", "managed_by"]
-            .iter()
-            .find_map(|key| shown(row, key)),
+        owner: [
+            "support_group",
+            "assignment_group",
+            "managed_by_group",
+            "owned_by",
+            "managed_by",
+        ]
+        .iter()
+        .find_map(|key| shown(row, key)),
         criticality: ["busines_criticality", "business_criticality"]
             .iter()
             .find_map(|key| criticality(&shown(row, key).or_else(|| plain(row, key))?)),
@@ -180,32 +214,34 @@ fn is_retired(row: &Object) -> bool {
             .flatten()
             .any(|text| words.iter().any(|word| text.eq_ignore_ascii_case(word)))
     };
-    says("install_status", &["7", "8", "100", "retired", "stolen", "absent"])
-        || says("operational_status", &["6", "retired"])
+    says(
+        "install_status",
+        &["7", "8", "100", "retired", "stolen", "absent"],
+    ) || says("operational_status", &["6", "retired"])
 }
 
-/// The stored value: of a reference its sys_id.
+/// The stored value: of a reference its `sys_id`.
 pub(super) fn plain(row: &Object, key: &str) -> Option<SmolStr> {
-    match row.get(key)? {
-        Value::Object(fields) => {
-            let link = || text(fields.get("link")?);
-            fields
-                .get("value")
-                .and_then(text)
-                .or_else(|| link()?.rsplit('/').next().map(SmolStr::from))
-                .or_else(|| fields.get("display_value").and_then(text))
-        }
-        value => text(value),
-    }
+    let value = row.get(key)?;
+    let Some(fields) = value.as_object() else {
+        return text(value);
+    };
+    let link = || text(fields.get("link")?);
+    fields
+        .get("value")
+        .and_then(text)
+        .or_else(|| link()?.rsplit('/').next().map(SmolStr::from))
+        .or_else(|| fields.get("display_value").and_then(text))
 }
 
 /// The value as people see it; of a reference the name of what it refers to, if the row has that.
 fn shown(row: &Object, key: &str) -> Option<SmolStr> {
-    match row.get(key)? {
-        Value::Object(fields) => match fields.get("display_value") {
-            Some(value) => text(value),
+    let value = row.get(key)?;
+    match value.as_object() {
+        Some(fields) => match fields.get("display_value") {
+            Some(shown) => text(shown),
             None => plain(row, key),
         },
-        value => text(value),
+        None => text(value),
     }
 }

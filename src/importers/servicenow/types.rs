@@ -22,7 +22,12 @@ enum Way {
 
 /// The relations that one row stands for.
 pub fn relations(parent: &str, child: &str, name: &str) -> Vec<RelationRecord> {
-    let word = name.split("::").next().unwrap_or_default().trim().to_ascii_lowercase();
+    let word = name
+        .split("::")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let (way, kind, role) = meaning(&word);
     let make = |from: &str, to: &str| match role {
         Some(role) => relation_as(from, to, kind, role),
@@ -39,12 +44,19 @@ pub fn relations(parent: &str, child: &str, name: &str) -> Vec<RelationRecord> {
             .to_vec(),
     };
     for one in &mut made {
-        if matches!(word.as_str(), "members" | "member of" | "cluster of" | "cluster") {
+        if matches!(
+            word.as_str(),
+            "members" | "member of" | "cluster of" | "cluster"
+        ) {
             one.group = Some("members".into());
         }
         if matches!(kind, RelationKind::Other) {
             // Kept as the words of the type, so that the operator finds them again.
-            one.kind = if word.is_empty() { RelationKind::DependsOn.word().into() } else { word.as_str().into() };
+            one.kind = if word.is_empty() {
+                RelationKind::DependsOn.word().into()
+            } else {
+                word.as_str().into()
+            };
         }
     }
     made
@@ -58,9 +70,11 @@ fn meaning(word: &str) -> (Way, RelationKind, Option<Role>) {
         "uses" | "consumes" | "receives data from" | "use end point to" | "applicative flow to" => {
             (Way::Down, Uses, None)
         }
-        "consumed by" | "sends data to" | "provides" | "use end point from" | "applicative flow from" => {
-            (Way::Up, Uses, None)
-        }
+        "consumed by"
+        | "sends data to"
+        | "provides"
+        | "use end point from"
+        | "applicative flow from" => (Way::Up, Uses, None),
         "provided by" | "virtualized by" | "instantiated by" | "hosted on" | "defined on" => {
             (Way::Down, HostedOn, Some(Role::Host))
         }
@@ -98,13 +112,19 @@ mod tests {
             ("Members::Member of", "p>c member_of"),
             ("Powers::Powered by", "c>p powered_by"),
             ("Virtualized by::Virtualizes", "p>c hosted_on"),
-            ("Connects to::Connected by", "p>c connects_to, c>p connects_to"),
+            (
+                "Connects to::Connected by",
+                "p>c connects_to, c>p connects_to",
+            ),
             ("Is admired by::Admires", "p>c is admired by"),
             ("", "p>c depends_on"),
         ];
         for (name, wanted) in cases {
             let found = relations("p", "c", name);
-            let shown: Vec<_> = found.iter().map(|one| format!("{}>{} {}", one.from, one.to, one.kind)).collect();
+            let shown: Vec<_> = found
+                .iter()
+                .map(|one| format!("{}>{} {}", one.from, one.to, one.kind))
+                .collect();
             assert_eq!(shown.join(", "), wanted, "{name}");
         }
     }

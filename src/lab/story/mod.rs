@@ -160,7 +160,10 @@ impl Writer<'_> {
             let Some(&kind) = self.random.weighted(&self.plot.kinds) else {
                 break;
             };
-            faults.extend(strike(self.estate, kind, onset, &mut self.random).map(|it| (it, None)));
+            faults.extend(
+                self.strike_elsewhere(kind, onset, &faults)
+                    .map(|it| (it, None)),
+            );
         }
         if self.plot.has_partition
             && let Some(&site) = self.estate.of(Class::Site).first()
@@ -176,6 +179,27 @@ impl Writer<'_> {
         }
         faults.sort_by_key(|(fault, _)| fault.onset);
         faults
+    }
+
+    /// Breaks something that is not broken already, nor was until a quarter of an hour ago: nobody could tell two such
+    /// outages apart.
+    fn strike_elsewhere(
+        &mut self,
+        kind: Kind,
+        onset: i64,
+        faults: &[(Fault, Option<(usize, usize)>)],
+    ) -> Option<Fault> {
+        const TRIES: usize = 8;
+        const QUARTER_MS: i64 = 900_000;
+        (0..TRIES).find_map(|_| {
+            let fault = strike(self.estate, kind, onset, &mut self.random)?;
+            let is_same = |known: &Fault| {
+                let touches = known.root == fault.root || known.acceptable.contains(&fault.root);
+                touches && known.end + QUARTER_MS > onset
+            };
+            let is_new = !faults.iter().any(|(known, _)| is_same(known));
+            is_new.then_some(fault)
+        })
     }
 
     /// Pairs of outages whose distance and gap are spread evenly.

@@ -1,4 +1,5 @@
-//! Alertmanager's webhook, payload version 4, and what Grafana and others send in the same form.
+//! Alertmanager's webhook, payload version 4, and what Grafana and others send in the same form; and the list that
+//! Prometheus posts to an Alertmanager ([`posted`]).
 //!
 //! The status of each alert decides; the group's status is not even read, and an alert that is absent from a
 //! message means nothing. The sending replica is no part of an alert's identity. The usual body is read in one
@@ -7,6 +8,7 @@
 
 mod fingerprint;
 pub mod poll;
+mod posted;
 mod wire;
 
 use std::borrow::Cow;
@@ -57,6 +59,9 @@ impl Source for Alertmanager {
 
     fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError> {
         let text = json::text(message.body)?;
+        if text.trim_ascii_start().starts_with('[') {
+            return posted::decode(message, text);
+        }
         decode_fast(message, text).map_or_else(|| decode_carefully(message, text), Ok)
     }
 }
@@ -120,6 +125,8 @@ fn decode_carefully(message: &Message<'_>, text: &str) -> Result<Decoded, Decode
 struct Observer<'m> {
     message: &'m Message<'m>,
     undelivered: u32,
+    /// Where the items stand in the message.
+    list: &'static str,
     /// Reused for hashing, so that no item allocates for it.
     scratch: Vec<u8>,
     decoded: Decoded,
@@ -142,6 +149,7 @@ impl<'m> Observer<'m> {
         Self {
             message,
             undelivered,
+            list: "alerts",
             scratch: Vec::new(),
             decoded,
         }
@@ -149,6 +157,10 @@ impl<'m> Observer<'m> {
 
     fn observe(&mut self, index: usize, item: Item<'_>) -> Result<(), Problem> {
         let claim = claim_of(&item.status, index)?;
+        self.observe_claim(index, item, claim)
+    }
+
+    fn observe_claim(&mut self, index: usize, item: Item<'_>, claim: Claim) -> Result<(), Problem> {
         let key = self.key_of(&item, index)?;
         let starts_at = self.time(&item.starts_at, index, "startsAt");
         let ends_at = self.time(&item.ends_at, index, "endsAt");
@@ -171,6 +183,7 @@ impl<'m> Observer<'m> {
             text_hash: hash_of(&text, &mut self.scratch),
             text: Arc::new(text),
             undelivered: self.undelivered,
+            is_retained: false,
         });
         Ok(())
     }
@@ -178,7 +191,7 @@ impl<'m> Observer<'m> {
     fn key_of(&mut self, item: &Item<'_>, index: usize) -> Result<AlertKey, Problem> {
         let given = item.fingerprint.trim();
         let payload = fingerprint::payload(given, &item.labels).ok_or_else(|| Problem {
-            path: format!("alerts[{index}]"),
+            path: format!("{}[{index}]", self.list),
             problem: fingerprint::NO_IDENTITY.to_owned(),
         })?;
         if !given.is_empty() && fingerprint::from_text(given).is_none() {
@@ -192,8 +205,9 @@ impl<'m> Observer<'m> {
 
     fn time(&mut self, text: &str, index: usize, field: &str) -> Option<Timestamp> {
         time_text::read(text).unwrap_or_else(|_| {
+            let list = self.list;
             self.decoded.note(|| Note {
-                path: format!("alerts[{index}].{field}"),
+                path: format!("{list}[{index}].{field}"),
                 problem: "is not a time that can be read; taken as not set".to_owned(),
             });
             None

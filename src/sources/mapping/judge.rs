@@ -30,9 +30,6 @@ impl Observer<'_> {
         if flag(fields.when.as_ref(), "when", scope, place)? == Some(false) {
             return Ok(Some(Outcome::Skipped));
         }
-        if flag(fields.acknowledge.as_ref(), "acknowledge", scope, place)? == Some(true) {
-            return Ok(Some(Outcome::Acknowledged));
-        }
         Ok(None)
     }
 
@@ -40,13 +37,18 @@ impl Observer<'_> {
         if let Some(outcome) = self.entrance(scope, place)? {
             return Ok(outcome);
         }
-        let claim = match self.status(scope, place)? {
+        let fields = &self.mapping.fields;
+        let acknowledge = fields.acknowledge.as_ref();
+        let status = match flag(acknowledge, "acknowledge", scope, place)? {
+            Some(true) => Status::Acknowledged,
+            Some(false) | None => self.status(scope, place)?,
+        };
+        let key = self.key(scope, place)?;
+        let claim = match status {
             Status::Firing => Claim::Firing,
             Status::Resolved => Claim::Resolved,
-            Status::Acknowledged => return Ok(Outcome::Acknowledged),
+            Status::Acknowledged => return Ok(Outcome::Acknowledged(key)),
         };
-        let fields = &self.mapping.fields;
-        let key = self.key(scope, place)?;
         let starts_at = self.time(fields.starts_at.as_ref(), "starts_at", scope, place);
         let ends_at = self.time(fields.ends_at.as_ref(), "ends_at", scope, place);
         let text = self.alert_text(scope, place, &key);
@@ -64,6 +66,7 @@ impl Observer<'_> {
             text_hash: hash_of(&text, &mut self.scratch),
             text: Arc::new(text),
             undelivered: 0,
+            is_retained: self.message.envelope.is_retained,
         };
         Ok(Outcome::Observed(Box::new(observation)))
     }

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use super::engine::{Expr, Scope, Variables};
 use super::value::{self, Budget, Form, shown};
 use super::{ITEMS_MAX, Mapping};
+use crate::core::identity::AlertKey;
 use crate::core::observation::Observation;
 use crate::sources::tried::TriedItem;
 use crate::sources::{DETAILS_MAX, DecodeError, Decoded, Message, Note, Problem, RAW_BYTES_MAX};
@@ -51,8 +52,8 @@ pub(in crate::sources) enum Outcome {
     Observed(Box<Observation>),
     /// Left out by `when`.
     Skipped,
-    /// Somebody took notice.
-    Acknowledged,
+    /// Somebody took notice of the alert.
+    Acknowledged(AlertKey),
     /// A test of the connection.
     Test,
 }
@@ -240,13 +241,14 @@ impl<'m> Observer<'m> {
                 self.index = index.saturating_add(1);
             }
             Ok(Outcome::Skipped) => self.skip(),
-            Ok(Outcome::Acknowledged) => {
+            Ok(Outcome::Acknowledged(key)) => {
                 self.skip();
-                self.note(
-                    &place.field("status"),
-                    "acknowledges the alert; acknowledgements of this source are not taken over yet"
-                        .to_owned(),
-                );
+                if self.decoded.acknowledged.len() < DETAILS_MAX {
+                    self.decoded.acknowledged.push(key);
+                } else {
+                    let told = "acknowledges one alert too many for a message; passed over";
+                    self.note(&place.field("status"), told.to_owned());
+                }
             }
             Ok(Outcome::Test) => self.test(),
             Err(problem) => self.put_aside(problem, item),

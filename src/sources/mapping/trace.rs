@@ -24,7 +24,10 @@ impl Mapping {
         let mut item = match outcome {
             Ok(Outcome::Observed(observation)) => TriedItem::observed(index, observation),
             Ok(Outcome::Skipped) => bare(index, "skipped"),
-            Ok(Outcome::Acknowledged) => bare(index, "acknowledged"),
+            Ok(Outcome::Acknowledged(key)) => TriedItem {
+                key: Some(key.text().to_string()),
+                ..bare(index, "acknowledged")
+            },
             Ok(Outcome::Test) => bare(index, "test"),
             Err(problem) => TriedItem::rejected(index, problem),
         };

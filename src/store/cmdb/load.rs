@@ -5,13 +5,13 @@
 use futures_util::TryStreamExt as _;
 use smol_str::SmolStr;
 
-use super::super::rows::{number, row};
-use super::super::{Conn, StoreError, on};
 use super::as_column;
 use super::read::{ci_number, relations, versions};
 use crate::core::cmdb::ci::{Ci, Identifier};
 use crate::core::cmdb::graph::Difference;
 use crate::core::state::State;
+use crate::store::rows::{number, row};
+use crate::store::{Conn, StoreError, on};
 
 /// Rows put into the graph at once: few enough that the loading needs no second copy of it.
 const STEP: usize = 10_000;

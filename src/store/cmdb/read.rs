@@ -5,14 +5,14 @@
 use futures_util::TryStreamExt as _;
 use smol_str::SmolStr;
 
-use super::super::inbox::StoredBody;
-use super::super::rows::{number, row};
-use super::super::{Conn, StoreError, on};
 use super::as_column;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::reconcile::Known;
 use crate::core::cmdb::record::{Picture, RelationRecord};
 use crate::core::cmdb::relation::Relation;
+use crate::store::inbox::StoredBody;
+use crate::store::rows::{number, row};
+use crate::store::{Conn, StoreError, on};
 
 row! {
     /// An import whose word counts.

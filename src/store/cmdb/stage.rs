@@ -6,14 +6,14 @@
 use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
-use super::super::commit::chunks;
-use super::super::inbox::StoredBody;
-use super::super::{Conn, StoreError, Tx, on};
 use super::as_column;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::record::{CiRecord, RelationRecord};
 use crate::core::cmdb::relation::Relation;
 use crate::core::time::Timestamp;
+use crate::store::commit::chunks;
+use crate::store::inbox::StoredBody;
+use crate::store::{Conn, StoreError, Tx, on};
 
 /// Rows of one step.
 pub const STEP_ROWS: usize = 2_000;

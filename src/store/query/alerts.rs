@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::cmdb::{ACTIVE, CiName};
 use super::select::{Select, pattern};
+use super::silences::{self, UPSTREAM};
 use super::{Listed, Page, Position};
 use crate::core::alert::Alert;
 use crate::core::ids::{AlertId, IncidentId};
@@ -24,6 +25,8 @@ pub struct AlertFilter {
     pub incidents: Vec<IncidentId>,
     /// That ever belonged to this incident.
     pub member_of: Option<IncidentId>,
+    /// With one of these ids.
+    pub ids: Vec<AlertId>,
     /// About one of these CIs, by id.
     pub cis: Vec<String>,
     /// With this text in the summary, the labels or the key.
@@ -58,6 +61,8 @@ pub struct AlertView {
     pub generator_url: String,
     /// Whether something of it was too long and has been cut.
     pub is_cut: bool,
+    /// What keeps people from being told of it: `upstream` or `silence:<id>`.
+    pub suppressed_by: Vec<String>,
     /// What the source says about which CI it is about.
     pub ci_hint: Option<String>,
     /// The CI that it is about.
@@ -101,7 +106,7 @@ row! {
 /// # Errors
 /// The database cannot be read.
 pub async fn list(
-    conn: Conn<'_>,
+    mut conn: Conn<'_>,
     filter: &AlertFilter,
     order: AlertOrder,
     page: Page,
@@ -124,6 +129,8 @@ pub async fn list(
                 ")",
             );
     }
+    let ids: Vec<_> = filter.ids.iter().map(|id| id.get()).collect();
+    select.any_number(" AND k.id IN", &ids, "");
     if let Some(id) = filter.member_of {
         let members = " AND k.id IN (SELECT m.alert FROM incident_alert m WHERE m.incident = ";
         select.sql(members).number(id.get()).sql(")");
@@ -150,9 +157,11 @@ pub async fn list(
         AlertOrder::LastSeen => "s.last_seen_at",
     };
     select.page(page, column, "k.id");
-    let rows: Vec<ViewRow> = select.fetch(conn).await?;
+    let rows: Vec<ViewRow> = select.fetch(conn.lend()).await?;
     let views: Result<Vec<_>, _> = rows.into_iter().map(ViewRow::into_view).collect();
-    Ok(Listed::of(views?, page, |view| Position {
+    let mut views = views?;
+    silences::add_to_alerts(conn, &mut views).await?;
+    Ok(Listed::of(views, page, |view| Position {
         value: match order {
             AlertOrder::Id => view.alert.id.get(),
             AlertOrder::LastSeen => view.alert.last_seen_at.as_millis(),
@@ -165,11 +174,17 @@ pub async fn list(
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn find(conn: Conn<'_>, id: AlertId) -> Result<Option<AlertView>, StoreError> {
+pub async fn find(mut conn: Conn<'_>, id: AlertId) -> Result<Option<AlertView>, StoreError> {
     let mut select = start();
     select.sql(" WHERE k.id = ").number(id.get());
-    let rows: Vec<ViewRow> = select.fetch(conn).await?;
-    rows.into_iter().next().map(ViewRow::into_view).transpose()
+    let rows: Vec<ViewRow> = select.fetch(conn.lend()).await?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok(None);
+    };
+    let mut views = [row.into_view()?];
+    silences::add_to_alerts(conn, &mut views).await?;
+    let [view] = views;
+    Ok(Some(view))
 }
 
 /// How many alerts fire and how many have ended.
@@ -209,6 +224,11 @@ impl ViewRow {
         };
         Ok(AlertView {
             key: self.alert.key.clone(),
+            suppressed_by: if self.alert.is_muted_upstream {
+                vec![UPSTREAM.to_owned()]
+            } else {
+                Vec::new()
+            },
             alert: self.alert.into_core()?,
             source: self.source,
             summary: self.summary,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::causes::{self, CauseView};
 use super::select::{Select, pattern};
-use super::{Listed, Page, Position};
+use super::{Listed, Page, Position, silences};
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::past::PastIncident;
@@ -51,8 +51,9 @@ pub struct IncidentView {
     pub events: i64,
     /// Alerts that the sources left out of their messages.
     pub undelivered: i64,
-    /// Whether every alert that fires is muted by its source.
-    pub is_muted_upstream: bool,
+    /// What keeps people from being told of it, when that holds for every alert that fires: `upstream` or
+    /// `silence:<id>`.
+    pub suppressed_by: Vec<String>,
     /// What it is about, if more is known than its alert.
     pub cause: Option<CauseView>,
 }
@@ -64,7 +65,7 @@ row! {
         first_alert: Option<i64>,
         events: i64,
         undelivered: i64,
-        muted: i64,
+        suppressed: i64,
     }
 }
 
@@ -116,9 +117,7 @@ pub async fn list(
     }
     select.page(page, "incident.id", "incident.id");
     let rows: Vec<ViewRow> = select.fetch(conn.lend()).await?;
-    let views: Result<Vec<_>, _> = rows.into_iter().map(ViewRow::into_view).collect();
-    let mut views = views?;
-    add_causes(conn, &mut views).await?;
+    let views = into_views(conn, rows).await?;
     Ok(Listed::of(views, page, |view| Position {
         value: view.incident.id.get(),
         id: view.incident.id.get(),
@@ -133,10 +132,29 @@ pub async fn find(mut conn: Conn<'_>, id: IncidentId) -> Result<Option<IncidentV
     let mut select = start();
     select.sql(" WHERE incident.id = ").number(id.get());
     let rows: Vec<ViewRow> = select.fetch(conn.lend()).await?;
-    let views: Result<Vec<_>, _> = rows.into_iter().map(ViewRow::into_view).collect();
-    let mut views = views?;
+    Ok(into_views(conn, rows).await?.pop())
+}
+
+async fn into_views(
+    mut conn: Conn<'_>,
+    rows: Vec<ViewRow>,
+) -> Result<Vec<IncidentView>, StoreError> {
+    let mut suppressed = Vec::new();
+    let mut views = Vec::with_capacity(rows.len());
+    for row in rows {
+        let count = row.suppressed;
+        let view = row.into_view()?;
+        let firing = i64::from(view.incident.firing);
+        if firing > 0 && count >= firing {
+            suppressed.push(view.incident.id.get());
+        }
+        views.push(view);
+    }
+    if !suppressed.is_empty() {
+        silences::add_to_incidents(conn.lend(), &suppressed, &mut views).await?;
+    }
     add_causes(conn, &mut views).await?;
-    Ok(views.pop())
+    Ok(views)
 }
 
 async fn add_causes(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
@@ -212,7 +230,8 @@ fn start() -> Select {
         .sql(MEMBERS)
         .sql(" AND s.incident = incident.id), (SELECT COUNT(*)")
         .sql(MEMBERS)
-        .sql(" AND s.incident = incident.id AND s.status = 'firing' AND s.is_muted_upstream) FROM incident");
+        .sql(" AND s.incident = incident.id AND s.status = 'firing' AND (s.is_muted_upstream ")
+        .sql("OR EXISTS (SELECT 1 FROM silence_alert a WHERE a.alert = s.id))) FROM incident");
     select
 }
 
@@ -235,12 +254,10 @@ fn search(select: &mut Select, text: &str) {
 
 impl ViewRow {
     fn into_view(self) -> Result<IncidentView, StoreError> {
-        let incident = self.incident.into_core()?;
-        let firing = i64::from(incident.firing);
         Ok(IncidentView {
+            incident: self.incident.into_core()?,
+            suppressed_by: Vec::new(),
             cause: None,
-            is_muted_upstream: firing > 0 && self.muted >= firing,
-            incident,
             title: self.title,
             first_alert: self.first_alert.map(alert_id).transpose()?,
             events: self.events,

@@ -10,6 +10,7 @@ pub mod cmdb;
 pub mod dead_letters;
 pub mod incidents;
 mod select;
+pub mod silences;
 pub mod sources;
 pub mod timeline;
 

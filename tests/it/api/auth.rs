@@ -51,6 +51,7 @@ async fn every_route_asks_for_its_role() {
         let expected = match (&method, path.as_str()) {
             (_, "/" | "/healthz" | "/readyz" | "/api/docs" | "/api/v1/openapi.json") => None,
             (_, path) if path.starts_with("/api/v1/tokens") => Some(Role::Admin),
+            (_, "/api/v1/cmdb/import") => Some(Role::Admin),
             (&Method::GET, _) => Some(Role::Viewer),
             _ => Some(Role::Responder),
         };

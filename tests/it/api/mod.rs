@@ -5,18 +5,22 @@ mod commands;
 mod document;
 mod lists;
 mod shapes;
+mod silences;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::IntoResponse as _;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use smol_str::SmolStr;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
+use watchbell::api::alertmanager::{Hooks, Pass};
 use watchbell::api::auth::{AuthSetup, TokenKey};
+use watchbell::api::dead_letters::Replayed;
 use watchbell::api::sources::{SourceStatus, Trial, Tried};
 use watchbell::api::{ApiSetup, ApiState, router};
 use watchbell::api_token::{Role, mint, public_id};
@@ -26,10 +30,11 @@ use watchbell::core::rules::Rules;
 use watchbell::core::severity::Severity;
 use watchbell::core::time::{Span, Timestamp};
 use watchbell::engine::handle::EngineHandle;
+use watchbell::engine::sweep::Sweeper;
 use watchbell::engine::{Engine, EngineSetup};
 use watchbell::runtime::clock::Clock;
 use watchbell::runtime::entropy::random_bytes;
-use watchbell::runtime::supervise::Supervisor;
+use watchbell::runtime::supervise::{Stage, Supervisor};
 use watchbell::store::Db;
 use watchbell::store::inbox::{InputKind, NewInput, StoredBody};
 use watchbell::store::tokens::{self, TokenRow};
@@ -120,6 +125,15 @@ pub(crate) fn claim(name: &str, claim: Claim, severity: Severity, now: Timestamp
         text_hash: 1,
         text: Arc::new(text),
         undelivered: 0,
+        is_retained: false,
+    }
+}
+
+fn auth(is_open: bool) -> AuthSetup {
+    AuthSetup {
+        is_open,
+        is_metrics_open: false,
+        key: TokenKey::new(KEY),
     }
 }
 
@@ -162,7 +176,7 @@ impl World {
             writer: handle,
             appended,
             rules,
-            decode: Arc::new(|_, _| Vec::new()),
+            decode: Arc::new(|_, _| Ok(Vec::new())),
             clock: clock.clone(),
             metrics,
             on_turn: Box::new(|| {}),
@@ -170,27 +184,17 @@ impl World {
         supervisor.spawn(&stage, "engine", |stop| async move {
             Ok(engine.run(stop).await?)
         });
-        let (commands, ready) = (engine_handle.clone(), engine_handle.clone());
-        let setup = ApiSetup {
+        let sweeper = Sweeper {
             db: db.clone(),
+            partition: 0,
             engine: engine_handle.clone(),
-            submit: Arc::new(move |given| {
-                let engine = commands.clone();
-                Box::pin(async move { engine.command(given).await })
-            }),
-            unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
-            sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
-            try_source: Arc::new(tried),
-            metrics: Arc::new(|| "# EOF\n".to_owned()),
             clock: clock.clone(),
-            stage,
-            auth: AuthSetup {
-                is_open,
-                is_metrics_open: false,
-                key: TokenKey::new(KEY),
-            },
-            entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
         };
+        supervisor.spawn(&stage, "sweeper", |stop| async move {
+            sweeper.run(stop).await;
+            Ok(())
+        });
+        let setup = api_setup(&db, &engine_handle, &clock, (stage, is_open));
         let world = Self {
             db,
             clock,
@@ -315,6 +319,50 @@ pub(crate) fn request(
         request = request.header(*name, *value);
     }
     request.body(Body::from(body.to_owned())).unwrap()
+}
+
+/// What the API is made of here.
+fn api_setup(
+    db: &Db,
+    engine: &EngineHandle,
+    clock: &Clock,
+    (stage, is_open): (Stage, bool),
+) -> ApiSetup {
+    let (commands, ready) = (engine.clone(), engine.clone());
+    ApiSetup {
+        db: db.clone(),
+        engine: engine.clone(),
+        submit: Arc::new(move |given| {
+            let engine = commands.clone();
+            Box::pin(async move { engine.command(given).await })
+        }),
+        alertmanager: hooks(clock.now()),
+        unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
+        sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
+        imports: Arc::new(Vec::new),
+        heartbeats: Arc::new(Vec::new),
+        replay: Arc::new(|_| Box::pin(async { Replayed::Gone })),
+        try_source: Arc::new(tried),
+        metrics: Arc::new(|| "# EOF\n".to_owned()),
+        clock: clock.clone(),
+        stage,
+        auth: auth(is_open),
+        entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
+    }
+}
+
+/// The source `am` owns the API of Alertmanager and has a secret.
+fn hooks(started_at: Timestamp) -> Hooks {
+    Hooks {
+        started_at,
+        door: Arc::new(|headers| {
+            Some(match headers.get("authorization") {
+                Some(value) if value == "Bearer of-the-source" => Pass::Opened("am".to_owned()),
+                Some(_) | None => Pass::Unguarded,
+            })
+        }),
+        take: Arc::new(|_| Box::pin(async { StatusCode::OK.into_response() })),
+    }
 }
 
 fn source(name: &str) -> SourceStatus {

@@ -320,7 +320,7 @@ async fn sources_are_listed_as_configured() {
             "name": "am", "kind": "alertmanager", "path": "/ingest/am", "open": false, "reconciled": false,
             "last_message_at": null, "silent_s": null, "last_test_at": null, "last_test": null, "tests": 0, "rate": 0.0,
             "messages": {}, "errors": {"count": 0, "last_at": null, "last_reason": null}, "skew_s": null,
-            "volatile_labels": [], "warnings": [],
+            "volatile_labels": [], "warnings": [], "silent_after_s": null, "silent": null, "subscription": null, "connection": null,
         })
     );
     assert_eq!(list["items"].as_array().unwrap().len(), 2);

@@ -59,18 +59,18 @@ w.toml:10:1: source[0].expire_afer: unknown key
 #[test]
 fn what_comes_later_is_refused_and_not_ignored() {
     bad(
-        "[settle]\nP1 = \"0s\"\n[[cmdb.import]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
-         [[source]]\nname = \"grid\"\nkind = \"mqtt\"\n\
+        "[priority]\nP1 = \"0s\"\n[[escalation]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
+         [[source]]\nname = \"grid\"\nkind = \"heartbeat\"\n\
          [[source]]\nname = \"x\"\nkind = \"alertmanger\"\n[[source]]\nname = \"y\"\nkind = \"foo\"\n",
         r#"
-w.toml:1:2: settle: not available in this version
+w.toml:1:2: priority: not available in this version
     hint: remove this section
-w.toml:3:3: cmdb: not available in this version
+w.toml:3:1: escalation: not available in this version
     hint: remove this section
 w.toml:5:1: route: not available in this version
     hint: remove this section
-w.toml:9:8: source[0].kind: kind "mqtt" is not available in this version
-    hint: available: alertmanager, json, pagerduty, opsgenie, cloudevents, sns
+w.toml:9:8: source[0].kind: kind "heartbeat" is not available in this version
+    hint: available: alertmanager, json, mqtt, pagerduty, opsgenie, cloudevents, sns, sparkplug
 w.toml:12:8: source[1].kind: "alertmanger" is not known here
     hint: did you mean "alertmanager"?
 w.toml:15:8: source[2].kind: "foo" is not known here
@@ -167,7 +167,7 @@ fn listening_to_the_network_needs_authentication() {
         "[server]\nlisten = [\"127.0.0.1:8080\", \"0.0.0.0:8080\"]\n",
         r#"
 <built-in defaults>:52:1: source[0]: source "alertmanager" has no token, but 0.0.0.0:8080 is reachable from other machines
-    hint: give the source token, basic or header, or write open = true if everybody may send; a [[source]] in your file replaces the built-in one
+    hint: give the source token, basic, header or signature, or write open = true if everybody may send; a [[source]] in your file replaces the built-in one
 w.toml:2:10: server.listen: 0.0.0.0:8080 is reachable from other machines, but no authentication is on
     hint: set required = true under [auth] and make tokens with `watchbell token create`, or listen on 127.0.0.1
 "#,
@@ -176,7 +176,7 @@ w.toml:2:10: server.listen: 0.0.0.0:8080 is reachable from other machines, but n
         "[auth]\nrequired = true\n[server]\nlisten = \"[::]:8080\"\n",
         r#"
 <built-in defaults>:52:1: source[0]: source "alertmanager" has no token, but [::]:8080 is reachable from other machines
-    hint: give the source token, basic or header, or write open = true if everybody may send; a [[source]] in your file replaces the built-in one
+    hint: give the source token, basic, header or signature, or write open = true if everybody may send; a [[source]] in your file replaces the built-in one
 "#,
     );
     bad(

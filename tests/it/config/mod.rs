@@ -1,5 +1,6 @@
 //! Configuration files as an operator writes them: what they mean; what is said about bad ones is in `messages`.
 
+mod imports;
 mod mappings;
 mod messages;
 

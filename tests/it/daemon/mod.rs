@@ -1,6 +1,7 @@
 //! The real binary: it starts, says where it is, stops in order, and keeps what it has acknowledged.
 
 mod handover;
+mod imports;
 mod refusals;
 mod reload;
 mod restart;

@@ -228,6 +228,94 @@ async fn what_is_around_a_body_is_decoded_now_and_after_a_restart() {
     daemon.stop().await;
 }
 
+#[tokio::test]
+async fn a_message_is_tried_over_the_api_and_leaves_no_trace() {
+    let home = home();
+    let daemon = home.start().await;
+    let path = "/api/v1/sources/any/try";
+    let made = send(&daemon, "POST", path, &[], r#"{"host": "a", "text": "b"}"#)
+        .await
+        .ok();
+    assert_eq!(
+        (
+            &made["understood"],
+            &made["items"][0]["key"],
+            &made["items"][0]["status"]
+        ),
+        (&json!(true), &json!("any:v1:a"), &json!("firing")),
+        "{made:#}"
+    );
+    let made = send(&daemon, "POST", path, &[], r#"{"text": "b"}"#)
+        .await
+        .ok();
+    let problem = made["items"][0]["problem"].as_str().unwrap();
+    assert!(
+        problem.starts_with("key: ") && problem.contains("`payload.host` is missing"),
+        "{problem}"
+    );
+    let made = send(&daemon, "POST", path, &[], "{").await.ok();
+    assert_eq!(
+        (&made["understood"], made["error"].is_string()),
+        (&json!(false), true)
+    );
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let made = send(&daemon, "POST", path, &form, "host=a&text=b")
+        .await
+        .ok();
+    assert_eq!(made["observed"], 1);
+    let made = send(&daemon, "POST", &format!("{path}?host=a"), &[], "")
+        .await
+        .ok();
+    assert_eq!(made["observed"], 1, "{made:#}");
+    let made = send(&daemon, "POST", "/api/v1/sources/events/try", &BINARY, "{}")
+        .await
+        .ok();
+    assert_eq!(
+        made["items"][0]["ci_hints"][2]["value"], "motor-7",
+        "{made:#}"
+    );
+    let unknown = send(&daemon, "POST", "/api/v1/sources/ani/try", &[], "{}").await;
+    let problem = unknown.problem(404, "not-found");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("did you mean any?")
+    );
+    for list in ["alerts", "dead-letters", "incidents"] {
+        assert!(daemon.list(&format!("/api/v1/{list}")).await.is_empty());
+    }
+    let sources = daemon.list("/api/v1/sources").await;
+    assert!(
+        sources
+            .iter()
+            .all(|source| source["last_message_at"].is_null())
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn senders_of_cloud_events_may_ask_first() {
+    let home = home();
+    let daemon = home.start().await;
+    let asks = [("webhook-request-origin", "events.example")];
+    let answer = send(&daemon, "OPTIONS", "/ingest/events", &asks, "").await;
+    assert_eq!(answer.status.as_u16(), 200);
+    assert_eq!(answer.header("webhook-allowed-origin"), "events.example");
+    assert_eq!(
+        (
+            answer.header("allow"),
+            answer.header("webhook-allowed-rate")
+        ),
+        ("POST", "*")
+    );
+    for (path, headers) in [("/ingest/events", &[][..]), ("/ingest/any", &asks[..])] {
+        let answer = send(&daemon, "OPTIONS", path, headers, "").await;
+        assert_eq!(answer.status.as_u16(), 405, "{path}");
+    }
+    daemon.stop().await;
+}
+
 async fn store(home: &Home) -> SqliteConnection {
     let file = home.path("data/watchbell.db");
     SqliteConnection::connect(&format!("sqlite:{}", file.display()))

@@ -20,6 +20,10 @@ name = "kuma"
 kind = "json"
 preset = "uptime-kuma"
 [[source]]
+name = "icinga"
+kind = "json"
+preset = "icinga2"
+[[source]]
 name = "topic"
 kind = "sns"
 preset = "cloudwatch"
@@ -94,6 +98,43 @@ async fn test_messages_of_products_are_shown_and_open_nothing() {
     daemon.incident("incident", |_| true).await;
     assert_eq!(daemon.list("/api/v1/alerts").await.len(), 1);
     assert_eq!(status(&daemon, "am").await["tests"], 1);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_at_the_source_is_one_here() {
+    let home = home();
+    let daemon = home.start().await;
+    let problem = |kind: &str, host: &str| json!({"type": kind, "host": host, "service": "disk", "state": "CRITICAL", "output": "3% free"});
+    accepted(
+        &daemon,
+        "/ingest/icinga",
+        &problem("ACKNOWLEDGEMENT", "nobody"),
+    )
+    .await;
+    accepted(&daemon, "/ingest/icinga", &problem("PROBLEM", "db1")).await;
+    accepted(
+        &daemon,
+        "/ingest/icinga",
+        &problem("ACKNOWLEDGEMENT", "db1"),
+    )
+    .await;
+    let is_acknowledged = |incident: &Value| incident["state"] == "acknowledged";
+    let incident = daemon.incident("acknowledged", is_acknowledged).await;
+    let number = incident["number"].as_str().unwrap();
+    let path = format!("/api/v1/incidents/{number}/timeline");
+    let entries = daemon.list(&path).await;
+    assert!(
+        entries.iter().any(|entry| entry["actor"] == "json:icinga"),
+        "{entries:#?}"
+    );
+    // Again, which comes to nothing and is no error of the sender.
+    accepted(
+        &daemon,
+        "/ingest/icinga",
+        &problem("ACKNOWLEDGEMENT", "db1"),
+    )
+    .await;
     daemon.stop().await;
 }
 

@@ -159,6 +159,7 @@ fn expired_episode_that_returns_reopens_at_once() {
     );
     bench.reads(&[
         "10:00:00 INC-1 F incident_opened",
+        "10:00:30 INC-1 incident_announced",
         "19:00:00 INC-1 F alert_expired",
         "19:00:00 INC-1 recovery_started",
         "19:04:00 INC-1 F recovery_interrupted",

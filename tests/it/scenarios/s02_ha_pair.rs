@@ -33,6 +33,7 @@ fn pair_with_retries_and_a_contradiction_is_one_alert_and_one_incident() {
     bench.at("12:00:00");
     bench.reads(&[
         "10:00:00 INC-1 F incident_opened",
+        "10:00:30 INC-1 incident_announced",
         "10:20:00 INC-1 F alert_resolved",
         "10:20:00 INC-1 recovery_started",
         "10:20:05 INC-1 F late_firing_parked",

@@ -27,6 +27,8 @@ fn muted_alert_stays_open_and_shows_it() {
     bench.reads(&[
         "10:00:00 INC-1 A incident_opened",
         "10:00:00 INC-2 B incident_opened",
+        "10:00:30 INC-1 incident_announced",
+        "10:00:30 INC-2 incident_announced",
         "10:10:00 INC-2 B muted_upstream",
         "10:12:00 INC-1 A alert_resolved",
         "10:12:00 INC-1 recovery_started",
@@ -130,6 +132,7 @@ fn resolve_that_is_told_again_writes_no_second_note() {
     bench.at("10:20:00").resolved("A", "09:59:00", "10:09:00");
     bench.reads(&[
         "10:00:00 INC-1 A incident_opened",
+        "10:00:30 INC-1 incident_announced",
         "10:10:00 INC-1 A alert_resolved",
         "10:10:00 INC-1 recovery_started",
         "10:15:00 INC-1 recovery_sustained",

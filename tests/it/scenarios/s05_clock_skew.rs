@@ -22,6 +22,7 @@ fn slow_source_fires_and_recovers_on_our_time() {
     bench.at("13:20:00");
     bench.reads(&[
         "13:00:00 INC-1 F incident_opened",
+        "13:00:30 INC-1 incident_announced",
         "13:10:00 INC-1 F alert_resolved",
         "13:10:00 INC-1 recovery_started",
         "13:15:00 INC-1 recovery_sustained",

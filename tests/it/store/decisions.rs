@@ -218,7 +218,8 @@ async fn whoever_waits_is_found_by_the_position(store: TestStore) {
     let told = CommandAnswer {
         reason: Reason::Assigned,
         is_refused: false,
-        incident: IncidentId::new(1).unwrap(),
+        incident: Some(IncidentId::new(1).unwrap()),
+        silence: None,
     };
     rig.handle
         .waiter(receipt.seq())

@@ -51,7 +51,12 @@ async fn inputs_come_back_in_order_as_they_came(store: TestStore) {
         envelope: None,
         body: StoredBody::new(Bytes::from_static(b"{\"gone\":[1]}")),
     };
+    let around = NewInput {
+        envelope: Some("{\"query\":[[\"a\",\"\u{1f514}\"]]}".to_owned()),
+        ..message("around")
+    };
     let sent = [
+        around,
         message("a\0b, \u{1f514}"),
         message(large),
         poll,
@@ -82,6 +87,7 @@ async fn inputs_come_back_in_order_as_they_came(store: TestStore) {
         assert_eq!(stored.input.kind, sent.kind);
         assert_eq!(stored.input.source, sent.source);
         assert_eq!(stored.input.content_type, sent.content_type);
+        assert_eq!(stored.input.envelope, sent.envelope);
         assert_eq!(stored.input.body.open().unwrap(), sent.body.open().unwrap());
     }
     let mut reader = db.reader().await.unwrap();

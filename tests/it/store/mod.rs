@@ -3,6 +3,7 @@
 
 mod decisions;
 mod lease;
+mod letters;
 mod log;
 mod lost_answer;
 mod queries;

@@ -7,16 +7,18 @@ use watchbell::core::incident::StateWord;
 use watchbell::core::input::Command;
 use watchbell::core::severity::{Priority, Severity};
 use watchbell::store::dead_letters::NewDeadLetter;
+use watchbell::store::inbox::NewInput;
 use watchbell::store::query::alerts::{self, AlertFilter, AlertOrder};
 use watchbell::store::query::incidents::{self, IncidentFilter};
+use watchbell::store::query::sources::list_last_heard;
 use watchbell::store::query::timeline::{self, Subject};
 use watchbell::store::query::{Page, Position, dead_letters};
 use watchbell::store::{Db, StoreError};
 
 use super::decisions::commit;
-use crate::support::claim::{firing, resolved};
+use crate::support::claim::{SOURCE, firing, resolved, t};
 use crate::support::database::{TestStore, on_both_engines};
-use crate::support::rig::{Rig, TestClock};
+use crate::support::rig::{PARTITION, Rig, TestClock, message};
 use crate::support::world::Bench;
 
 on_both_engines!(
@@ -26,6 +28,7 @@ on_both_engines!(
     timelines_tell_the_input,
     dead_letters_are_listed_without_bodies,
     counts_include_everything,
+    sources_are_known_by_their_messages_and_by_their_alerts,
 );
 
 const ALL: Page = Page {
@@ -474,6 +477,32 @@ async fn dead_letters_are_listed_without_bodies(store: TestStore) {
     .await
     .unwrap();
     assert_eq!((first, second, end), (vec![3, 2], vec![1], None));
+    rig.end().await;
+}
+
+async fn sources_are_known_by_their_messages_and_by_their_alerts(store: TestStore) {
+    let (db, clock) = (store.open().await, TestClock::new());
+    let rig = Rig::start(&db, &clock).await;
+    let heard = async || {
+        let mut reader = db.reader().await.unwrap();
+        list_last_heard(reader.lend(), PARTITION).await.unwrap()
+    };
+    assert_eq!(heard().await, []);
+    let mut bench = Bench::new();
+    bench.at("03:00").firing("Disk", "02:00");
+    bench.at("04:00").firing("Load", "02:00");
+    commit(&rig.handle, &mut bench, 4).await;
+    let said = NewInput {
+        source: Some("quiet".to_owned()),
+        ..message("nothing about an alert")
+    };
+    clock.set(t("05:00"));
+    rig.handle.append(said, None, None).await.unwrap();
+    let expected = [
+        (SOURCE.to_owned(), t("04:00")),
+        ("quiet".to_owned(), t("05:00")),
+    ];
+    assert_eq!(heard().await, expected);
     rig.end().await;
 }
 

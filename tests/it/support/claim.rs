@@ -96,11 +96,18 @@ fn claim(payload: &str, claim: Claim) -> Said {
                 ..AlertText::default()
             }),
             undelivered: 0,
+            is_retained: false,
         },
     }
 }
 
 impl Said {
+    /// A broker had kept it.
+    pub(crate) fn retained(mut self) -> Self {
+        self.observation.is_retained = true;
+        self
+    }
+
     pub(crate) fn start(self, at: &str) -> Self {
         self.start_at(Some(t(at)))
     }

@@ -29,6 +29,14 @@ pub(crate) fn check(state: &State, ledger: &Ledger, now: Timestamp) {
     at_most_one_open_incident_per_identity(state, ledger);
     counts_equal_a_recount(state);
     nothing_due_is_missed(state);
+    for silence in state.silences().iter() {
+        for id in state.silences().alerts_of(silence.id) {
+            assert!(
+                state.alert(id).is_some_and(Alert::is_firing),
+                "only what fires is silenced: {id}"
+            );
+        }
+    }
     assert!(
         state.alerts().all(|alert| alert.last_seen_at <= now),
         "nothing was seen in the future"
@@ -139,6 +147,7 @@ fn nothing_due_is_missed(state: &State) {
     let alerts = state.alerts();
     let due = alerts.map(|alert| alert.due_at(state.started_at()));
     let due = due.chain(state.incidents().filter_map(Incident::due_at));
+    let due = due.chain(state.silences().iter().map(|silence| silence.due_at()));
     let next = state.next_deadline().map(|(at, _)| at);
     assert!(
         due.min().is_none_or(|due| next.is_some_and(|at| at <= due)),

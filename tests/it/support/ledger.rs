@@ -13,9 +13,12 @@ use watchbell::core::correlate::cause::Cause;
 use watchbell::core::correlate::forest::RecentChange;
 use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
-use watchbell::core::ids::{AlertId, IncidentId, SourceId};
+use watchbell::core::heartbeat::Heartbeat;
+use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId};
 use watchbell::core::incident::Incident;
+use watchbell::core::observation::AlertText;
 use watchbell::core::reason::Reason;
+use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::state::{Remembered, State};
 
 /// Everything that was ever written.
@@ -36,7 +39,14 @@ pub(crate) struct Ledger {
     incidents: BTreeMap<IncidentId, Incident>,
     joined: Vec<(IncidentId, AlertId)>,
     answers: Vec<(u64, Remembered)>,
+    /// The text of every alert.
+    pub(crate) texts: BTreeMap<AlertId, Arc<AlertText>>,
+    /// Alerts that have yet to be compared with silences.
+    pub(crate) unchecked: BTreeSet<AlertId>,
+    silences: BTreeMap<SilenceId, Arc<Silence>>,
+    silenced: BTreeSet<(AlertId, SilenceId)>,
     graph: Vec<Arc<Difference>>,
+    heartbeats: BTreeMap<SmolStr, Heartbeat>,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
@@ -74,12 +84,7 @@ impl Ledger {
             Change::AlertForgotten(id) => {
                 self.alerts.remove(&id);
             }
-            Change::IncidentChanged(incident) => {
-                let version = incident.version;
-                let before = self.incidents.insert(incident.id, incident);
-                let before = before.map_or(0, |before| before.version);
-                assert_eq!(version, before + 1, "a change is one version further");
-            }
+            Change::IncidentChanged(incident) => self.write_incident(incident),
             Change::TitleChanged { incident, title } => {
                 self.titles.insert(incident, title);
             }
@@ -96,22 +101,15 @@ impl Ledger {
                 self.causes.remove(&id);
                 self.incidents.remove(&id);
             }
-            Change::CommandRemembered {
-                key,
-                at,
-                incident,
-                reason,
-                is_refused,
-            } => {
-                let remembered = Remembered {
-                    at,
-                    command: key.command,
-                    incident,
-                    reason,
-                    is_refused,
-                };
-                self.answers.push((key.key, remembered));
+            answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
+            Change::AlertTextChanged { alert, text } => {
+                self.texts.insert(alert, text);
             }
+            Change::Silence(change) => self.write_silence(change),
+            Change::HeartbeatChanged(heartbeat) => {
+                self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
+            }
+            Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(&name)),
             Change::GraphChanged(difference) => self.graph.push(difference),
             Change::AlertMoved { incident, alert } => {
                 self.joined.retain(|&pair| pair != (incident, alert));
@@ -128,8 +126,62 @@ impl Ledger {
             }
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
-            Change::AlertTextChanged { .. } | Change::DeadlinesTaken(_) | Change::Started(_) => {}
+            Change::DeadlinesTaken(_) | Change::Started(_) => {}
         }
+    }
+
+    fn write_answer(&mut self, answer: &Change) {
+        if let Change::CommandRemembered {
+            key,
+            at,
+            incident,
+            reason,
+            is_refused,
+        } = *answer
+        {
+            let remembered = Remembered {
+                at,
+                command: key.command,
+                incident,
+                reason,
+                is_refused,
+            };
+            self.answers.push((key.key, remembered));
+        }
+    }
+
+    fn write_silence(&mut self, change: SilenceChange) {
+        match change {
+            SilenceChange::Changed(silence) => {
+                self.silences.insert(silence.id, silence);
+            }
+            SilenceChange::Over(id) => {
+                self.silences.remove(&id);
+                let has_more = self.silenced.iter().any(|(_, silence)| *silence == id);
+                assert!(!has_more, "a silence that is over has let go of its alerts");
+            }
+            SilenceChange::Silenced(alert, silence) => {
+                let is_new = self.silenced.insert((alert, silence));
+                assert!(is_new, "silenced once: {alert} by {silence}");
+            }
+            SilenceChange::Unsilenced(alert, silence) => {
+                let was_there = self.silenced.remove(&(alert, silence));
+                assert!(was_there, "let go of once: {alert} by {silence}");
+            }
+            SilenceChange::Unchecked(alert) => {
+                self.unchecked.insert(alert);
+            }
+            SilenceChange::Checked(alert) => {
+                self.unchecked.remove(&alert);
+            }
+        }
+    }
+
+    fn write_incident(&mut self, incident: Incident) {
+        let version = incident.version;
+        let before = self.incidents.insert(incident.id, incident);
+        let before = before.map_or(0, |before| before.version);
+        assert_eq!(version, before + 1, "a change is one version further");
     }
 
     /// Notes a CMDB that was there from the start.
@@ -142,6 +194,9 @@ impl Ledger {
         let mut state = State::default();
         for difference in &self.graph {
             state.change_graph(difference);
+        }
+        for heartbeat in self.heartbeats.values() {
+            state.put_heartbeat(heartbeat.clone());
         }
         for (id, name) in &self.sources {
             state.add_source(*id, name.clone());
@@ -166,6 +221,12 @@ impl Ledger {
         }
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);
+        }
+        let silences = self.silences.values().cloned().map(SilenceChange::Changed);
+        let silenced = self.silenced.iter();
+        let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
+        for change in silences.chain(silenced) {
+            state.silences_mut().apply(&change);
         }
         state
     }

@@ -4,6 +4,7 @@ pub(crate) mod claim;
 pub(crate) mod daemon;
 pub(crate) mod database;
 pub(crate) mod estate;
+pub(crate) mod fake;
 pub(crate) mod golden;
 pub(crate) mod http;
 pub(crate) mod invariants;

@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 use watchbell::core::alert::{Alert, AlertStatus, EndedBy};
 use watchbell::core::decide::{World, decide};
 use watchbell::core::decision::{Change, Decision, Entry};
+use watchbell::core::heartbeat::is_outdated;
 use watchbell::core::ids::{IdFeed, IncidentId};
 use watchbell::core::incident::{Incident, StateWord};
 use watchbell::core::input::{Command, CommandGiven, Input};
@@ -206,13 +207,14 @@ impl Bench {
         let records = self.state.alert_count() + self.state.incidents().count();
         let records = records + 5 * self.state.forest().len();
         // At one instant an alert may expire and be forgotten, its incident recover, close and be forgotten.
-        let at_most = 8 * (1 + records / DEADLINES_PER_DECISION);
+        let at_most = 8 * (1 + records / DEADLINES_PER_DECISION) + self.state.heartbeats().count();
         for _ in 0..at_most {
-            if self
-                .state
-                .next_deadline()
-                .is_none_or(|(at, _)| at > self.now)
-            {
+            let world = World {
+                state: &self.state,
+                rules: &self.rules,
+            };
+            let next = self.state.next_deadline();
+            if next.is_none_or(|(at, _)| at > self.now) && !is_outdated(world) {
                 let again = self.decide_twice(&Input::DeadlineReached);
                 assert!(
                     again.changes.is_empty() && again.entries.is_empty(),
