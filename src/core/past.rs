@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use crate::core::command::is_continued;
 use crate::core::decide::World;
-use crate::core::decision::{Change, Decision};
+use crate::core::decision::Decision;
 use crate::core::draft::Draft;
 use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, Owner, StateWord};
