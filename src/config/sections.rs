@@ -25,7 +25,6 @@ use crate::core::time::Span;
 const LATER: &[&str] = &[
     "calendar",
     "connector",
-    "correlation",
     "escalation",
     "maintenance",
     "priority",

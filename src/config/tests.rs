@@ -113,6 +113,7 @@ fn defaults_are_the_values_of_the_contract() {
 fn defaults_agree_with_the_defaults_of_the_core() {
     let built_in = rules(&defaults(Env::fixed([])));
     assert_eq!(built_in.incident, Rules::default().incident);
+    assert_eq!(built_in.correlation, Rules::default().correlation);
     assert_eq!(built_in.sources["alertmanager"], SourceRules::default());
 }
 

@@ -7,6 +7,7 @@
 pub mod cmdb;
 mod figures;
 pub mod handle;
+mod own;
 pub mod pulses;
 pub mod rebind;
 mod recover;
@@ -43,6 +44,7 @@ use crate::telemetry::metrics::Metrics;
 use cmdb::Imports;
 use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request, Undecodable};
+use own::own_input;
 use pulses::Pulses;
 use sweep::Sweeps;
 
@@ -566,36 +568,5 @@ async fn committed(pending: &mut Option<Pending>) -> Result<(), WriteError> {
     match pending {
         Some(pending) => pending.commit.done().await,
         None => Ok(()),
-    }
-}
-
-/// What a poll or command says; its declared type tells which kind it is of.
-fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
-    let mark = input.content_type.as_deref();
-    Some(match (input.kind, mark) {
-        (InputKind::Command, Some(cmdb::IMPORT)) => Input::CmdbImported(read_json(seq, input)?),
-        (InputKind::Command, Some(handle::SILENCE)) => Input::SilenceGiven(read_json(seq, input)?),
-        (InputKind::Command, Some(CHANGE)) => Input::ChangeRecorded(read_json(seq, input)?),
-        (InputKind::Poll, Some(rebind::REBIND)) => Input::AlertsRebound(read_json(seq, input)?),
-        (InputKind::Poll, Some(sweep::SWEEP)) => Input::SilencesSwept(read_json(seq, input)?),
-        (InputKind::Poll, _) => Input::SourcePolled(read_json(seq, input)?),
-        (InputKind::Command, _) => Input::CommandGiven(read_json(seq, input)?),
-        (InputKind::Message | InputKind::Deadline | InputKind::Started, _) => return None,
-    })
-}
-
-/// Reads an input of our own making; one that cannot be read is passed over, loudly.
-fn read_json<T: serde::de::DeserializeOwned>(seq: Seq, input: &NewInput) -> Option<T> {
-    let read = input
-        .body
-        .open()
-        .map_err(|error| error.to_string())
-        .and_then(|body| serde_json::from_slice(&body).map_err(|error| error.to_string()));
-    match read {
-        Ok(read) => Some(read),
-        Err(error) => {
-            log::error!(seq = seq.get(), error = error.as_str(); "the stored input {} cannot be read: {error}", seq.get());
-            None
-        }
     }
 }

@@ -15,6 +15,8 @@ use crate::core::time::Span;
 
 /// A CI on which so many others depend must earn its children.
 const HUB_FROM: usize = 25;
+/// What is left for missing data when something else than its monitoring server is down.
+const NOT_THE_WATCHER: u32 = 5_000;
 /// A silent cause must be depended on so strongly to explain a condition of hard evidence.
 const SURE_OF_HARD: u32 = 5_500;
 /// What is left of an explanation by something that had ended clearly before.
@@ -54,6 +56,11 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
         weight
     } else {
         for_family(child.family, weight, is_power)
+    };
+    // Whoever knows which server misses the data has a better explanation than what else is down.
+    let kind = match child.watcher {
+        Some(watcher) if parent.ci != Some(watcher) => times(kind, NOT_THE_WATCHER),
+        Some(_) | None => kind,
     };
     let time = of_delay(child.onset.since(parent.onset));
     let mut rest = hub(grove.graph(), grove, parent);

@@ -39,8 +39,10 @@ impl Draft<'_> {
             return false;
         };
         let may = match node.family {
-            Family::Reach | Family::Link | Family::Symptom | Family::NoData => true,
-            Family::Resource | Family::Redundancy | Family::Config | Family::Silent => false,
+            Family::Reach | Family::Link | Family::Resource | Family::Symptom | Family::NoData => {
+                true
+            }
+            Family::Redundancy | Family::Config | Family::Silent => false,
         };
         let Some(key) = burst_key(&node).filter(|_| may && !node.is_pinned) else {
             return false;
@@ -103,7 +105,9 @@ impl Draft<'_> {
     fn common_parent(&self, crowd: &[&Node]) -> Option<(NodeId, Option<(RelationKind, Role)>)> {
         let mut parents: BTreeMap<NodeId, (usize, Option<(RelationKind, Role)>)> = BTreeMap::new();
         for member in crowd {
-            let parent = member.parent()?;
+            let Some(parent) = self.parent_elsewhere(member) else {
+                continue;
+            };
             let how = self.first_step(member, parent);
             let entry = parents.entry(parent).or_insert((0, how));
             entry.0 = entry.0.saturating_add(1);
@@ -112,6 +116,19 @@ impl Draft<'_> {
             .into_iter()
             .max_by_key(|&(id, (count, _))| (count, std::cmp::Reverse(id)));
         most.map(|(parent, (_, how))| (parent, how))
+    }
+
+    /// What explains a node from another CI: itself, or through other conditions of its own CI.
+    fn parent_elsewhere(&self, node: &Node) -> Option<NodeId> {
+        let mut at = node.parent()?;
+        for _ in 0..4 {
+            let above = self.grove.node(at)?;
+            if above.ci.is_none() || above.ci != node.ci {
+                return Some(at);
+            }
+            at = above.parent()?;
+        }
+        None
     }
 
     /// The relation by which the way from a node to its parent begins.

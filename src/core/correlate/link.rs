@@ -19,6 +19,8 @@ use crate::core::ids::IncidentId;
 pub(crate) const MOVED_MAX: usize = 1_000;
 /// Nodes looked at when a new condition may explain what is there already; the rest finds it at its own next look.
 pub(crate) const ADOPTED_MAX: usize = 600;
+/// Less than this is no evidence, in 1/10,000; many traces do not make one.
+const SCORE_MIN: u32 = 1_000;
 /// A better explanation must be better by this share within an incident ...
 const GAIN_INSIDE: u32 = 10_500;
 /// ... and by this share when it leads to another incident.
@@ -51,7 +53,7 @@ impl Draft<'_> {
                 continue;
             }
             let judgement = judge(&self.grove, &child, other, weight);
-            if judgement.score == 0 {
+            if judgement.score < SCORE_MIN {
                 continue;
             }
             let found = Best {

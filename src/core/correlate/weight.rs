@@ -187,15 +187,16 @@ pub fn for_family(child: Family, weight: u32, is_power: bool) -> u32 {
 
 /// Seconds from the explaining to the explained condition, and what is left of the explanation; straight lines in
 /// between. Monitors notice up to five minutes late, so a cause may well be seen after its effect.
-const TIME: [(i64, u32); 8] = [
+const TIME: [(i64, u32); 9] = [
     (-900, 0),
     (-420, 3_000),
     (-300, 10_000),
-    (300, 10_000),
-    (600, 6_500),
-    (1_200, 2_000),
-    (3_600, 500),
-    (7_200, 0),
+    (270, 10_000),
+    (420, 7_000),
+    (600, 3_500),
+    (900, 1_500),
+    (1_800, 400),
+    (5_400, 0),
 ];
 
 /// What time leaves of an explanation when the explained condition began so much later than the explaining one.
@@ -241,8 +242,8 @@ mod tests {
     #[test]
     fn delay_table_is_read_with_straight_lines() {
         let at = |seconds| of_delay(Span::from_secs(seconds));
-        assert_eq!([at(-901), at(-900), at(0), at(300)], [0, 0, 10_000, 10_000]);
-        assert_eq!([at(450), at(7_200), at(100_000)], [8_250, 0, 0]);
+        assert_eq!([at(-901), at(-900), at(0), at(270)], [0, 0, 10_000, 10_000]);
+        assert_eq!([at(510), at(5_400), at(100_000)], [5_250, 0, 0]);
         assert!(at(-360) > 3_000 && at(-360) < 10_000);
     }
 

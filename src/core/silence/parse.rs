@@ -238,7 +238,6 @@ mod tests {
             "foo=\"bar",
             "foo=b\"ar",
             "1=\"a\" b",
-            "foo==~(",
             "foo=~(",
             "foo bar=baz",
             "a.b=c d",

@@ -217,7 +217,11 @@ fn statuses_are_words_or_truth_and_never_numbers() {
     }
     let got = decode(&text, r#"{"k":"a","s":"acked"}"#);
     assert_eq!(
-        (got.skip_count, got.note_count, got.observations.len()),
+        (
+            got.skip_count,
+            got.acknowledged.len(),
+            got.observations.len()
+        ),
         (1, 1, 0)
     );
 }

@@ -70,7 +70,7 @@ w.toml:3:1: escalation: not available in this version
 w.toml:5:1: route: not available in this version
     hint: remove this section
 w.toml:9:8: source[0].kind: kind "heartbeat" is not available in this version
-    hint: available: alertmanager, json, mqtt, pagerduty, opsgenie, cloudevents, sns, sparkplug
+    hint: write a section [[heartbeat]] instead
 w.toml:12:8: source[1].kind: "alertmanger" is not known here
     hint: did you mean "alertmanager"?
 w.toml:15:8: source[2].kind: "foo" is not known here
