@@ -208,6 +208,14 @@ fn compare_relations(merged: &Merged, known: &Known, numbers: &[CiNumber], out: 
         }
     }
     drop(by_id);
+    if known.relations.is_empty() {
+        // A first import needs no comparison, and would need the most memory for it.
+        out.difference.linked = now.iter().map(|it| it.relation).collect();
+        out.difference.linked.sort_unstable();
+        out.difference.linked.dedup();
+        out.relations = now;
+        return;
+    }
     let hashes_now: HashSet<u64> = now.iter().map(|it| it.hash).collect();
     let gone = known
         .relations
