@@ -564,7 +564,7 @@ pub struct RetentionSettings {
     pub input_bytes_max: u64,
     /// Closed incidents are kept this long.
     pub closed_incidents: Span,
-    /// Earlier states of the CMDB can be asked for as long as this, and imports are listed.
+    /// Earlier states of the CMDB are kept this long.
     pub cmdb_versions: Span,
 }
 

@@ -218,6 +218,30 @@ async fn imports_replace_what_they_said_and_are_held_when_they_delete_much(store
         (&json!(1), &json!(true))
     );
 
+    let same = import(&daemon, "name=sheet", hosts(1..11)).await.ok();
+    assert_eq!(
+        (&same["unchanged"], &same["counts"]["cis"]),
+        (&json!(true), &json!(10))
+    );
+    for (ids, is_unchanged) in [(1..12, false), (1..12, true), (1..11, false), (1..11, true)] {
+        let answer = import(&daemon, "name=to-and-fro&format=csv", hosts(ids))
+            .await
+            .ok();
+        let (format, counts) = (&answer["format"], &answer["counts"]["relations"]);
+        assert_eq!((format, counts), (&json!("csv"), &json!(0)));
+        assert_eq!(
+            answer["unchanged"], is_unchanged,
+            "the same bytes: {answer}"
+        );
+    }
+    import(
+        &daemon,
+        "name=to-and-fro&confirm_deletes=true",
+        "id,class\n",
+    )
+    .await
+    .ok();
+
     let shown = import(&daemon, "name=sheet&dry_run=true", hosts(1..8))
         .await
         .ok();
