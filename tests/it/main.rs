@@ -19,6 +19,7 @@ mod cli;
 mod cmdb;
 #[cfg(test)]
 mod cmdb_laws;
+mod cmdb_versions;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
