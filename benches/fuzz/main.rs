@@ -63,7 +63,7 @@ fn one(target: &Target, input: &[u8]) -> (Result<u64, String>, Duration) {
     let said = match said {
         Ok((_, false)) => Err("answers differently when asked again".to_owned()),
         Ok(_) if took > SLOW => Err(format!("takes {took:?}")),
-        Ok((shape, true)) => Ok(shape),
+        Ok((answer, true)) => Ok(answer.shape),
         Err(_) => Err("panics".to_owned()),
     };
     (said, took)

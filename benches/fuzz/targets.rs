@@ -47,7 +47,7 @@ const TOPICS: [&str; 6] = [
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) seeds: Vec<Vec<u8>>,
-    pub(crate) run: Box<dyn Fn(&[u8]) -> u64>,
+    pub(crate) run: Box<dyn Fn(&[u8]) -> Answer>,
 }
 
 impl Target {
@@ -55,7 +55,7 @@ impl Target {
         Self {
             name: name.to_owned(),
             seeds,
-            run: Box::new(move |input| shape(&run(input))),
+            run: Box::new(move |input| answer(&run(input))),
         }
     }
 
@@ -78,9 +78,28 @@ impl Target {
     }
 }
 
-/// The answer with its digits and texts cut short: enough to tell one kind of answer from another.
-fn shape(answer: &impl Debug) -> u64 {
+/// What was answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Of the answer without numbers and texts: enough to tell one kind of answer from another.
+    pub(crate) shape: u64,
+    /// Of the whole answer.
+    pub(crate) whole: u64,
+}
+
+/// A text that is compared like any other answer, and not as one text.
+struct Raw(String);
+
+impl Debug for Raw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn answer(answer: &impl Debug) -> Answer {
     let text = format!("{answer:?}");
+    let mut whole = DefaultHasher::new();
+    text.hash(&mut whole);
     let mut hasher = DefaultHasher::new();
     let mut inside = false;
     for byte in text.bytes().take(2_000) {
@@ -91,7 +110,10 @@ fn shape(answer: &impl Debug) -> u64 {
             byte.hash(&mut hasher);
         }
     }
-    hasher.finish()
+    Answer {
+        shape: hasher.finish(),
+        whole: whole.finish(),
+    }
 }
 
 pub(crate) fn all() -> Vec<Target> {
@@ -150,7 +172,7 @@ fn decode(source: &dyn Source, first: u8, body: &[u8]) -> impl Debug + use<> {
             decoded.rejects,
         )
     });
-    (explained, format!("{decoded:?}").replace('"', "'"))
+    (explained, Raw(format!("{decoded:?}")))
 }
 
 fn of_source(name: &str, source: Arc<dyn Source>, seeds: &[Vec<u8>]) -> Target {
@@ -365,7 +387,10 @@ fn readers() -> Vec<Target> {
             ..Message::new("fuzz", input, AT)
         };
         let query = Envelope::query_as_form(&String::from_utf8_lossy(input));
-        (format!("{:?}", body::read(&message)), query.len().min(1))
+        (
+            Raw(format!("{:?}", body::read(&message))),
+            query.len().min(1),
+        )
     });
     let times = texts(&[
         "2026-01-01T00:00:05.123Z",

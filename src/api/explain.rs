@@ -149,29 +149,10 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
         "Every alert that fires is",
         &view.suppressed_by,
     ));
-    let grade = Grade::of_severity(incident.severity);
     if let Some(view) = &view.cause {
         says.extend(view.cause.why.iter().map(ToString::to_string));
     }
-    says.push(if incident.priority == Priority::P1 {
-        format!(
-            "Its priority is P1: the worst severity is {}, and a service of criticality 1 is reached.",
-            incident.severity.word()
-        )
-    } else {
-        let known = if view.cause.is_some() {
-            "since no service of criticality 1 is reached with critical severity"
-        } else {
-            "as long as no CMDB tells what is reached"
-        };
-        format!(
-            "Its priority is {}: the worst severity is {}, which gives impact {} and urgency {} {known}.",
-            incident.priority.word(),
-            incident.severity.word(),
-            grade.impact,
-            grade.urgency
-        )
-    });
+    says.push(priority_sentence(view));
     if let Some(into) = incident.merged_into {
         says.push(format!("It was merged into {into}."));
     }
@@ -278,6 +259,30 @@ fn explanation(
         binding: Vec::new(),
         truncated: steps.is_truncated,
         decisions: steps.views.into_iter().map(DecisionStep::from).collect(),
+    }
+}
+
+fn priority_sentence(view: &IncidentView) -> String {
+    let incident = &view.incident;
+    let grade = Grade::of_severity(incident.severity);
+    if incident.priority == Priority::P1 {
+        format!(
+            "Its priority is P1: the worst severity is {}, and a service of criticality 1 is reached.",
+            incident.severity.word()
+        )
+    } else {
+        let known = if view.cause.is_some() {
+            "since no service of criticality 1 is reached with critical severity"
+        } else {
+            "as long as no CMDB tells what is reached"
+        };
+        format!(
+            "Its priority is {}: the worst severity is {}, which gives impact {} and urgency {} {known}.",
+            incident.priority.word(),
+            incident.severity.word(),
+            grade.impact,
+            grade.urgency
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use crate::core::command::is_continued;
 use crate::core::decide::World;
-use crate::core::decision::{Change, Decision};
+use crate::core::decision::Decision;
 use crate::core::draft::Draft;
 use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, Owner, StateWord};
@@ -97,7 +97,7 @@ fn continue_as_new(draft: &mut Draft<'_>, past: &PastIncident, old: IncidentId) 
             let mut alert = alert.clone();
             let counted = alert.count;
             draft.move_to(&mut alert, id, counted);
-            draft.decision.change(Change::AlertChanged(alert));
+            draft.put_alert(alert);
         }
     }
     id

@@ -120,11 +120,7 @@ impl Batch {
                 Change::NodeChanged(node) => self.forest.node(node),
                 Change::NodeForgotten(id) => self.forest.forget(id),
                 Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
-                Change::ChangeNoted {
-                    ci,
-                    change,
-                    summary,
-                } => self.forest.change(ci, change, summary),
+                noted @ Change::ChangeNoted { .. } => self.forest.change(noted),
                 // Both are found again at the next start.
                 Change::DeadlinesTaken(_) | Change::Started(_) => {}
             }

@@ -13,6 +13,7 @@ use crate::core::cmdb::ci::CiNumber;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{CHANGES_KEPT, RecentChange};
 use crate::core::correlate::node::{Node, NodeId};
+use crate::core::decision::Change;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
@@ -44,8 +45,15 @@ impl ForestBatch {
         self.causes.insert(incident, cause);
     }
 
-    pub(super) fn change(&mut self, ci: CiNumber, change: RecentChange, summary: SmolStr) {
-        self.changes.push((ci, change, summary));
+    pub(super) fn change(&mut self, noted: Change) {
+        if let Change::ChangeNoted {
+            ci,
+            change,
+            summary,
+        } = noted
+        {
+            self.changes.push((ci, change, summary));
+        }
     }
 
     /// How many rows it will write.

@@ -71,6 +71,7 @@ fn s9() -> Value {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn alerts_find_their_items_as_scenario_s9_says(store: TestStore) {
     let home = home(&store);
     let daemon = home.start().await;
@@ -189,6 +190,7 @@ fn hosts(ids: std::ops::Range<u32>) -> String {
     format!("\u{feff}ID;Class; name ;ip\n{}", rows.collect::<String>())
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn imports_replace_what_they_said_and_are_held_when_they_delete_much(store: TestStore) {
     let home = home(&store);
     let daemon = home.start().await;
@@ -307,6 +309,7 @@ async fn imports_replace_what_they_said_and_are_held_when_they_delete_much(store
     daemon.stop().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn several_imports_are_one_and_versions_can_be_read_as_they_were(store: TestStore) {
     let home = home(&store);
     home.configure(&format!(
