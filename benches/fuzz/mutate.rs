@@ -57,7 +57,7 @@ const WORDS: &[&[u8]] = &[
     b"\"",
 ];
 
-/// Numbers by a seed (SplitMix64).
+/// Numbers by a seed (`SplitMix64`).
 pub(crate) struct Dice(u64);
 
 impl Dice {
