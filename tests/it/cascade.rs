@@ -77,6 +77,7 @@ async fn number_of(daemon: &Daemon, name: &str, instance: &str) -> String {
     alert.unwrap()["incident"].as_str().unwrap().to_owned()
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn a_cascade_is_one_incident_with_its_cause_and_strangers_stay_apart(store: TestStore) {
     let home = Home::new(&format!(
         "{LISTEN}[store]\nurl = \"{}\"\n[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n",
