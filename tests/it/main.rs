@@ -12,6 +12,8 @@ mod architecture;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod cascade;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cmdb;
