@@ -564,6 +564,8 @@ pub struct RetentionSettings {
     pub input_bytes_max: u64,
     /// Closed incidents are kept this long.
     pub closed_incidents: Span,
+    /// Earlier states of the CMDB can be asked for as long as this, and imports are listed.
+    pub cmdb_versions: Span,
 }
 
 /// `[limits]`

@@ -193,26 +193,38 @@ impl<'a> Draft<'a> {
 
     /// Makes an alert a member of an incident that explains it.
     fn join(&mut self, alert: &mut Alert, id: IncidentId) {
-        let from = alert.incident;
-        let is_open = from.is_some_and(|from| self.is_open(from));
         let counted = alert.count.saturating_sub(1);
-        if let Some(from) = from.filter(|_| is_open) {
-            // One identity has one open incident.
-            self.decision.change(Change::AlertMoved {
-                incident: from,
-                alert: alert.id,
-            });
-            if let Some(incident) = self.touch(from) {
-                incident.total = incident.total.saturating_sub(1);
-            }
-            alert.incident = None;
-        }
+        let from = self.depart(alert);
         self.move_to(alert, id, counted);
         let node = self.grove.node_of(alert.id);
         let node = node.and_then(|node| self.grove.node(node));
         let why = node.and_then(|node| node.link.as_ref().map(|link| link.why.clone()));
         self.say(Some(id), Some(alert.id), Reason::AlertCorrelated)
             .note = why;
+        self.close_empty(from, id);
+    }
+
+    /// Takes an alert that begins anew out of its last incident while that is still open: one identity has one open
+    /// incident. Returns the number of the one it left.
+    fn depart(&mut self, alert: &mut Alert) -> Option<IncidentId> {
+        let from = alert.incident.filter(|from| self.is_open(*from))?;
+        self.decision.change(Change::AlertMoved {
+            incident: from,
+            alert: alert.id,
+        });
+        if let Some(incident) = self.touch(from) {
+            incident.total = incident.total.saturating_sub(1);
+        }
+        alert.incident = None;
+        Some(from)
+    }
+
+    /// An incident that has lost its last alert to another one is over.
+    fn close_empty(&mut self, from: Option<IncidentId>, to: IncidentId) {
+        let is_empty = |incident: &Incident| incident.total == 0;
+        if let Some(from) = from.filter(|from| self.peek(*from).is_some_and(is_empty)) {
+            self.merge_away(from, to);
+        }
     }
 
     /// Opens a new incident for an alert.
@@ -230,9 +242,11 @@ impl<'a> Draft<'a> {
         };
         // The message being decided counts for the incident that it opens.
         let counted = alert.count.saturating_sub(1);
+        let from = self.depart(alert);
         self.move_to(alert, id, counted);
         let entry = self.say(Some(id), Some(alert.id), reason);
         entry.note = previous.map(|previous| format!("continues {previous}").into());
+        self.close_empty(from, id);
         self.decision.incident = Some(id);
     }
 

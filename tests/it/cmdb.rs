@@ -21,20 +21,20 @@ on_both_engines!(
     a_version_that_never_became_true_is_seen_by_nobody
 );
 
-fn home(store: &TestStore) -> Home {
+pub(crate) fn home(store: &TestStore) -> Home {
     Home::new(&format!(
         "{LISTEN}[store]\nurl = \"{}\"\n[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n",
         store.url
     ))
 }
 
-async fn import(daemon: &Daemon, query: &str, body: impl Into<reqwest::Body>) -> Answer {
+pub(crate) async fn import(daemon: &Daemon, query: &str, body: impl Into<reqwest::Body>) -> Answer {
     let url = daemon.url(&format!("/api/v1/cmdb/import?{query}"));
     daemon.send(daemon.client.post(url).body(body)).await
 }
 
 /// An alert with labels, and how it is bound as soon as it is in the list.
-async fn alert(daemon: &Daemon, labels: Value) -> Value {
+pub(crate) async fn alert(daemon: &Daemon, labels: Value) -> Value {
     let name = labels["alertname"].as_str().unwrap().to_owned();
     let body = json!({"version": "4", "alerts": [{"status": "firing", "labels": labels}]});
     let answer = daemon.ingest(body.to_string()).await;
@@ -51,7 +51,7 @@ async fn found(daemon: &Daemon, name: &str, is: impl Fn(&Value) -> bool) -> Valu
     .await
 }
 
-fn s9() -> Value {
+pub(crate) fn s9() -> Value {
     json!({
         "cis": [
             {"id": "sw1", "class": "switch", "name": "sw1"},

@@ -157,8 +157,33 @@ const CHECKS: [&str; 5] = [
     "BackupFailed",
 ];
 
+#[test]
+fn an_alert_judged_anew_leaves_the_incident_that_is_still_open() {
+    let mut bench = bench(&two_racks());
+    for ci in ["swa", "a1", "a2"] {
+        bench.hear(said(ci, "InstanceDown"));
+    }
+    let storm = incident(&bench, "a1 InstanceDown");
+    bench.hear(resolved("a1 InstanceDown"));
+    // The switch is never resolved, so the incident stays open; hours later the machine fails for itself.
+    for _ in 0..12 {
+        bench.after(Span::from_mins(10));
+        bench.hear(said("swa", "InstanceDown"));
+        bench.hear(said("a2", "InstanceDown"));
+    }
+    bench.hear(said("a1", "HighErrorRate"));
+    bench.hear(said("a1", "InstanceDown"));
+    let anew = incident(&bench, "a1 InstanceDown");
+    assert!(bench.incident(storm.get()).state.is_open());
+    assert_ne!(anew, storm);
+    assert_eq!(bench.incident(storm.get()).total, 2);
+    bench.after(Span::from_days(60));
+    let mut incidents = bench.state.incidents();
+    assert!(incidents.all(|incident| !incident.state.is_open()));
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Any graph, cycles and all: the invariants hold at every step, memory equals what a restart would load, a
     /// restart in between changes nothing, and everything gets its close.

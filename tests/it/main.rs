@@ -12,11 +12,14 @@ mod architecture;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod cascade;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cmdb;
 #[cfg(test)]
 mod cmdb_laws;
+mod cmdb_versions;
 #[cfg(test)]
 mod config;
 #[cfg(test)]

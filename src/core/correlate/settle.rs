@@ -108,7 +108,7 @@ impl Draft<'_> {
     }
 
     /// Closes an incident whose alerts have all gone to another one.
-    fn merge_away(&mut self, from: IncidentId, to: IncidentId) {
+    pub(crate) fn merge_away(&mut self, from: IncidentId, to: IncidentId) {
         let is_left = self.grove.count_in(from) > 0;
         let Some(incident) = self.peek(from) else {
             return;
