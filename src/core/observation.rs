@@ -95,21 +95,33 @@ impl AlertText {
 ///
 /// Returns whether anything was cut.
 pub fn clean_pairs(pairs: &mut Vec<(SmolStr, SmolStr)>, value_bytes_max: usize) -> bool {
+    if !is_in_order(pairs) {
+        pairs.reverse();
+        keep_first_of_each(pairs);
+    }
     let mut is_cut = false;
     for (name, value) in pairs.iter_mut() {
         is_cut |= clean(name, limits::NAME_BYTES_MAX);
         is_cut |= clean(value, value_bytes_max);
     }
-    if !pairs.is_sorted_by(|(left, _), (right, _)| left < right) {
-        pairs.reverse();
-        pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
-        pairs.dedup_by(|(later, _), (earlier, _)| later == earlier);
+    // Names that differed may be equal now. Which one stays must not depend on the order in which they came.
+    if !is_in_order(pairs) {
+        keep_first_of_each(pairs);
     }
     if pairs.len() > limits::LABELS_MAX {
         pairs.truncate(limits::LABELS_MAX);
         is_cut = true;
     }
     is_cut
+}
+
+fn is_in_order(pairs: &[(SmolStr, SmolStr)]) -> bool {
+    pairs.is_sorted_by(|(left, _), (right, _)| left < right)
+}
+
+fn keep_first_of_each(pairs: &mut Vec<(SmolStr, SmolStr)>) {
+    pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
+    pairs.dedup_by(|(later, _), (earlier, _)| later == earlier);
 }
 
 /// Cleans one text in place; returns whether it was cut.
@@ -140,6 +152,16 @@ mod tests {
         let mut got = pairs(&[("b", "1"), ("a", "2"), ("b", "3")]);
         assert!(!clean_pairs(&mut got, 100));
         assert_eq!(got, pairs(&[("a", "2"), ("b", "3")]));
+    }
+
+    #[test]
+    fn names_that_become_equal_do_not_depend_on_the_order_they_came_in() {
+        let mut one = pairs(&[(".", "first"), (".\0", "second")]);
+        let mut other = pairs(&[(".\0", "second"), (".", "first")]);
+        clean_pairs(&mut one, 100);
+        clean_pairs(&mut other, 100);
+        assert_eq!(one, pairs(&[(".", "first")]));
+        assert_eq!(one, other);
     }
 
     #[test]
