@@ -152,6 +152,8 @@ pub struct Relation {
     role: Option<String>,
     /// Relations of one `from` with the same group are redundant to each other.
     group: Option<String>,
+    /// How many of those must be left; one when the import does not say.
+    min: Option<i64>,
     /// How sure that is: 0 to 1.
     confidence: f64,
 }
@@ -312,6 +314,7 @@ pub async fn relations(
         kind: row.kind,
         role: row.role,
         group: row.group,
+        min: row.min,
         confidence: share(row.confidence),
     });
     Ok(Json(wanted.slice(relations.collect())))

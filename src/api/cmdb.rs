@@ -17,6 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use utoipa::{IntoParams, ToSchema};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::ApiState;
 use super::auth::Caller;
@@ -173,6 +174,13 @@ pub async fn import(
     let bytes = body::collect(body, IMPORT_BYTES_MAX).await?.freeze();
     let engine = api.setup().engine.clone();
     let work = async move {
+        let hash = hash_of(&bytes, format.as_deref(), &file);
+        if !is_dry_run {
+            let same = engine.unchanged_cmdb(&name, hash).await;
+            if let Some((format, outcome)) = same.map_err(Problem::from)? {
+                return Ok(Json(ImportResult::new(name, &format, outcome)));
+            }
+        }
         let read = tokio::task::spawn_blocking(move || read(file, bytes, format.as_deref())).await;
         let (format, picture) = read.map_err(|_| Problem::internal())??;
         let request = ImportRequest {
@@ -185,9 +193,22 @@ pub async fn import(
             actor: caller.actor.to_string(),
         };
         let outcome = engine.import_cmdb(request).await.map_err(Problem::from)?;
+        engine.heard_cmdb(&name, format, hash, &outcome).await;
         Ok(Json(ImportResult::new(name, format, outcome)))
     };
     api.run(Box::pin(work)).await?
+}
+
+/// What the bytes are and how they are to be read, as a number.
+fn hash_of(bytes: &[u8], format: Option<&str>, file: &str) -> u64 {
+    let mut hash = Xxh3::new();
+    for text in [format.unwrap_or_default(), file] {
+        hash.update(text.as_bytes());
+        // No text of UTF-8 holds this byte.
+        hash.update(&[0xff]);
+    }
+    hash.update(bytes);
+    hash.digest()
 }
 
 fn flag(params: &Params, name: &str) -> Result<bool, Problem> {

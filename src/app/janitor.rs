@@ -83,6 +83,7 @@ impl Janitor {
             inputs_through,
             incidents_before: now.minus(kept.closed_incidents),
             answers_before: now.minus(IDEMPOTENCY_KEPT),
+            cmdb_before: now.minus(kept.cmdb_versions),
         };
         while self.engine.writer().retain(limits).await? > 0 {
             if stop

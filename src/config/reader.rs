@@ -244,14 +244,6 @@ impl<'a> TableReader<'a> {
         matches!(node, Some(Value::List(items)) if items.is_empty())
     }
 
-    /// The text of a key that is no secret, in quotes.
-    pub(super) fn shown(&self, key: &str) -> String {
-        match self.table.get(key).map(|(_, node)| &node.value) {
-            Some(Value::Text(text)) => format!("{:?}", text.as_str()),
-            Some(_) | None => String::new(),
-        }
-    }
-
     /// Records an error at a key of this table, or at the table itself.
     pub(super) fn refuse(&self, key: Option<&str>, complaint: Complaint) {
         let entry = key.and_then(|key| self.table.get(key).map(|(at, node)| (key, *at, node)));

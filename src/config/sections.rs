@@ -315,6 +315,7 @@ fn retention(root: &mut TableReader<'_>) -> RetentionSettings {
         closed_incidents: table
             .required("closed_incidents", kept())
             .unwrap_or_default(),
+        cmdb_versions: table.required("cmdb_versions", kept()).unwrap_or_default(),
     };
     table.finish();
     retention

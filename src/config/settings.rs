@@ -61,9 +61,8 @@ impl Settings {
         &self.state_dir
     }
 
-    /// Why a listener with this address must not be served, if so: other machines reach it and something is open.
-    ///
-    /// Configured addresses are checked at load; this is for sockets that systemd hands over.
+    /// Why a listener with this address must not be served, if so: other machines reach it and something is open. For
+    /// sockets that systemd hands over; configured addresses are checked at load.
     pub fn refusal_to_listen(&self, address: SocketAddr) -> Option<String> {
         if is_loopback(&address) {
             return None;
@@ -564,6 +563,8 @@ pub struct RetentionSettings {
     pub input_bytes_max: u64,
     /// Closed incidents are kept this long.
     pub closed_incidents: Span,
+    /// Earlier states of the CMDB are kept this long.
+    pub cmdb_versions: Span,
 }
 
 /// `[limits]`

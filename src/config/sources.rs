@@ -23,7 +23,7 @@ use crate::core::heartbeat;
 use crate::core::rules::SourceRules;
 use crate::core::time::Span;
 
-/// The closed list of kinds, with what this version has of it.
+/// The closed list of kinds; what has none here has a section of its own.
 const KINDS: &[(&str, Option<SourceKind>)] = &[
     ("alertmanager", Some(SourceKind::Alertmanager)),
     ("json", Some(SourceKind::Json)),
@@ -55,7 +55,7 @@ pub(super) fn read(
     for mut table in tables {
         let kind = table.required("kind", values::word(KINDS));
         if kind == Some(None) {
-            refuse_kind(&table);
+            refuse_kind(&mut table);
             continue;
         }
         let kind = kind.flatten().unwrap_or_default();
@@ -75,19 +75,16 @@ pub(super) fn read(
     sources
 }
 
-fn refuse_kind(table: &TableReader<'_>) {
-    let shown = table.shown("kind");
-    let available: Vec<&str> = KINDS
-        .iter()
-        .filter(|(_, kind)| kind.is_some())
-        .map(|(name, _)| *name)
-        .collect();
-    let complaint = Complaint::new(format!("kind {shown} is not available in this version"));
-    let hint = if shown.contains(heartbeat::SOURCE) {
-        "write a section [[heartbeat]] instead".to_owned()
-    } else {
-        format!("available: {}", available.join(", "))
-    };
+/// What is no source of its own, though its name is in the list.
+fn refuse_kind(table: &mut TableReader<'_>) {
+    let name = table.optional("name", source_name);
+    let name = name.filter(|name| name != heartbeat::SOURCE);
+    let name = name.unwrap_or_else(|| "backup".to_owned());
+    let complaint = Complaint::new("a heartbeat has a section of its own, since it needs a time");
+    let hint = format!(
+        "write [[heartbeat]] with name = \"{name}\" and every = \"5m\" instead of this [[source]]; \
+         it is pinged at /heartbeat/{name}, or fed by an alert of a source with watchdog = {{ source = \"...\", match = {{ ... }} }}"
+    );
     table.refuse(Some("kind"), complaint.hint(hint));
 }
 

@@ -92,6 +92,7 @@ fn defaults_are_the_values_of_the_contract() {
         settings.retention.closed_incidents,
         Span::from_days(3 * 365)
     );
+    assert_eq!(settings.retention.cmdb_versions, Span::from_days(90));
     assert_eq!(settings.limits.inbox_rows, 100_000);
     assert_eq!(
         (settings.log.level.as_str(), settings.log.format),

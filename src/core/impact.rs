@@ -5,6 +5,7 @@
 //! risk. Every answer carries the path that leads to it. Must not walk further than its limits, and must end on cycles.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU8;
 
 use hashbrown::HashMap;
 
@@ -187,18 +188,27 @@ impl Walk<'_> {
         own.into_iter().any(|edge| match stands_in(edge) {
             Standing::Alone => true,
             Standing::Group(group) => {
-                self.are_all_down(providers, |other| other.group == Some(group))
+                self.are_too_few(providers, |other| other.group == Some(group))
             }
-            Standing::Alike(kind, role) => self.are_all_down(providers, |other| {
+            Standing::Alike(kind, role) => self.are_too_few(providers, |other| {
                 other.group.is_none() && other.kind == kind && other.role == role
             }),
             Standing::Never => false,
         })
     }
 
-    fn are_all_down(&self, providers: &[Edge], is_alike: impl Fn(&Edge) -> bool) -> bool {
-        let mut alike = providers.iter().filter(|edge| is_alike(edge));
-        alike.all(|edge| self.marks.get(&edge.ci).is_some_and(|mark| mark.is_down))
+    /// Whether fewer of those alike are left than must be: all but as many as the relations say, one by default.
+    fn are_too_few(&self, providers: &[Edge], is_alike: impl Fn(&Edge) -> bool) -> bool {
+        let (mut left, mut needed, mut last) = (0_u8, 1_u8, None);
+        for edge in providers.iter().filter(|edge| is_alike(edge)) {
+            needed = needed.max(edge.min.map_or(1, NonZeroU8::get));
+            let is_down = || self.marks.get(&edge.ci).is_some_and(|mark| mark.is_down);
+            // Edges are in the order of their CIs, and two to one CI are one member.
+            if last.replace(edge.ci) != Some(edge.ci) && !is_down() {
+                left = left.saturating_add(1);
+            }
+        }
+        left < needed
     }
 
     fn path(&self, root: CiNumber, ci: CiNumber) -> Vec<CiNumber> {
@@ -268,7 +278,7 @@ mod tests {
     use crate::core::cmdb::reconcile::first_difference;
     use crate::core::cmdb::record::{CiRecord, Picture, RelationRecord};
 
-    /// A graph of `from to type role group`, separated by spaces.
+    /// A graph of `from to type role group min`, separated by spaces.
     fn graph(relations: &[&str]) -> Graph {
         let mut picture = Picture::default();
         for line in relations {
@@ -282,6 +292,7 @@ mod tests {
                 group: Some(next())
                     .filter(|group| !group.is_empty())
                     .map(Into::into),
+                min: next().parse().ok(),
                 confidence: None,
             };
             for id in [&relation.from, &relation.to] {
@@ -355,6 +366,45 @@ mod tests {
         let copies = ["svc db1 uses primary", "svc db2 uses replica"];
         assert_eq!(reach(&copies, "db2", limits), ["svc at_risk db2<svc"]);
         assert_eq!(reach(&copies, "db1", limits), ["svc predicted db1<svc"]);
+    }
+
+    #[test]
+    fn a_group_is_lost_when_fewer_are_left_than_it_needs() {
+        let limits = Limits::default();
+        let three = |needed: &str| {
+            let members = ["a", "b", "c"].map(|it| format!("svc {it} uses call g {needed}"));
+            [
+                &members[..],
+                &["a", "b"].map(|it| format!("{it} host runs_on")),
+            ]
+            .concat()
+        };
+        let state = |needed: &str, root: &str| {
+            let relations = three(needed);
+            let relations: Vec<_> = relations.iter().map(String::as_str).collect();
+            let lines = reach(&relations, root, limits);
+            let line = lines.iter().find(|line| line.starts_with("svc "));
+            line.and_then(|line| line.split(' ').nth(1))
+                .unwrap()
+                .to_owned()
+        };
+        for (needed, one_lost, two_lost) in [
+            ("", "at_risk", "at_risk"),
+            ("1", "at_risk", "at_risk"),
+            ("2", "at_risk", "predicted"),
+            ("3", "predicted", "predicted"),
+            ("9", "predicted", "predicted"),
+        ] {
+            assert_eq!(state(needed, "a"), one_lost, "one of three, {needed}");
+            assert_eq!(state(needed, "host"), two_lost, "two of three, {needed}");
+        }
+        // The strictest of a group counts, and two relations to one CI are one member.
+        let mixed = [
+            "svc a uses call g 2",
+            "svc b uses call g",
+            "svc b runs_on call g",
+        ];
+        assert!(reach(&mixed, "a", limits)[0].contains("predicted"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::{Db, StoreError};
 
 use super::handle::{EngineHandle, SubmitError};
+use super::heard::Heard;
 
 /// Marks the command that makes an import true.
 pub(super) const IMPORT: &str = "application/x-watchbell-cmdb+json";
@@ -50,6 +51,8 @@ pub(super) struct Imports {
     pub(super) db: Db,
     pub(super) rules: watch::Receiver<Arc<Rules>>,
     pub(super) one_at_a_time: Mutex<()>,
+    /// The bytes that said last what an import says now.
+    pub(super) heard: Mutex<Vec<Heard>>,
     /// Told when the CMDB has changed.
     pub(super) changed: Notify,
 }
@@ -432,7 +435,7 @@ impl EngineHandle {
         Ok(changes.difference)
     }
 
-    async fn stage(&self, stage: Stage) -> Result<(), ImportRefused> {
+    pub(super) async fn stage(&self, stage: Stage) -> Result<(), ImportRefused> {
         let staged = self.writer().stage(stage).await;
         Ok(staged.map_err(SubmitError::from)?)
     }

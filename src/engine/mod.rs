@@ -7,6 +7,7 @@
 pub mod cmdb;
 mod figures;
 pub mod handle;
+pub mod heard;
 mod own;
 pub mod pulses;
 pub mod rebind;
@@ -169,6 +170,7 @@ impl Engine {
                 db: setup.db.clone(),
                 rules: setup.rules.clone(),
                 one_at_a_time: tokio::sync::Mutex::default(),
+                heard: tokio::sync::Mutex::default(),
                 changed: Notify::new(),
             },
         );

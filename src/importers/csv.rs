@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 use crate::core::cmdb::ci::IdentifierKind;
 use crate::core::cmdb::record::{CiRecord, Picture, RelationRecord};
 use crate::importers::native::{
-    add_identifier, is_retired_word, note_lifecycle, per_ten_thousand, read_criticality,
+    add_identifier, is_retired_word, note_lifecycle, parse_min, per_ten_thousand, read_criticality,
 };
 use crate::importers::{Format, ImportError, NamedBytes, note};
 
@@ -40,6 +40,7 @@ enum Column {
     Type,
     Role,
     Group,
+    Min,
     Confidence,
     Attribute,
 }
@@ -69,6 +70,7 @@ const COLUMNS: &[(&str, Column)] = &[
     ("type", Column::Type),
     ("role", Column::Role),
     ("group", Column::Group),
+    ("min", Column::Min),
     ("confidence", Column::Confidence),
 ];
 
@@ -206,6 +208,7 @@ fn read_header(names: &StringRecord) -> Result<Header, String> {
                     | Column::Type
                     | Column::Role
                     | Column::Group
+                    | Column::Min
                     | Column::Confidence
             ) {
                 *column = Column::Attribute;
@@ -271,6 +274,7 @@ impl Header {
                 | Column::Type
                 | Column::Role
                 | Column::Group
+                | Column::Min
                 | Column::Confidence
                 | Column::Attribute => {
                     if !name.is_empty() {
@@ -317,6 +321,10 @@ impl Header {
                 Column::Type => relation.kind = cell,
                 Column::Role => relation.role = Some(cell),
                 Column::Group => relation.group = Some(cell),
+                Column::Min => match parse_min(&cell) {
+                    Ok(min) => relation.min = min,
+                    Err(problem) => note(picture, place, problem),
+                },
                 Column::Confidence => {
                     relation.confidence = cell.parse().ok().map(per_ten_thousand);
                 }

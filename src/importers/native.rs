@@ -3,6 +3,7 @@
 //! Keys without a meaning of their own are kept as attributes. Must not refuse a whole file for one bad record.
 
 use std::fmt;
+use std::num::NonZeroU8;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -158,6 +159,14 @@ impl Reading {
             let problem = format!("{} depends on itself; left out", relation.from);
             return self.wrong("relations", index, &problem);
         }
+        let min = match relation.min.as_ref().map(read_min) {
+            None => None,
+            Some(Ok(min)) => min,
+            Some(Err(problem)) => {
+                self.wrong("relations", index, problem);
+                None
+            }
+        };
         let share = relation.confidence.filter(|share| *share < 1.0);
         self.picture.relations.push(RelationRecord {
             from: relation.from,
@@ -165,6 +174,7 @@ impl Reading {
             kind: relation.kind.unwrap_or_else(|| "depends_on".into()),
             role: relation.role.filter(|role| !role.is_empty()),
             group: relation.group.filter(|group| !group.is_empty()),
+            min,
             confidence: share.map(per_ten_thousand),
         });
     }
@@ -183,6 +193,8 @@ struct Link {
     #[serde(default)]
     group: Option<SmolStr>,
     #[serde(default)]
+    min: Option<Value>,
+    #[serde(default)]
     confidence: Option<f64>,
 }
 
@@ -198,6 +210,23 @@ fn as_text(value: &Value) -> Option<SmolStr> {
         Value::Number(number) => Some(number.to_string().into()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// Reads how many of a group must be left; null and nothing mean that nobody says.
+fn read_min(value: &Value) -> Result<Option<NonZeroU8>, &'static str> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    as_text(value).as_deref().map_or(Err(MIN_WRONG), parse_min)
+}
+
+/// What is wrong with a number of members that must be left.
+pub(crate) const MIN_WRONG: &str =
+    "min is a whole number from 1 to 255: how many of the group must be left; kept as 1";
+
+/// Reads how many of a group must be left.
+pub(crate) fn parse_min(text: &str) -> Result<Option<NonZeroU8>, &'static str> {
+    text.parse().map(Some).map_err(|_| MIN_WRONG)
 }
 
 /// A share from 0 to 1 in 1/10,000.
@@ -439,6 +468,9 @@ fn relation_value(relation: &RelationRecord) -> Value {
         if let Some(value) = value {
             object.insert(key.to_owned(), value.as_str().into());
         }
+    }
+    if let Some(min) = relation.min {
+        object.insert("min".to_owned(), min.get().into());
     }
     if let Some(share) = relation.confidence {
         let share = f64::from(share) / f64::from(Relation::SURE);

@@ -1,8 +1,9 @@
 //! `POST /api/v2/alerts`, by which Prometheus and others send straight to us as to an Alertmanager.
 //!
 //! The list is stored as it came, as a message of the source that owns the API. As there, what is good in it is kept
-//! when something else is not: 200 when all is, 400 with the reasons otherwise, both after the commit. Must not ask
-//! who sends; that is done before.
+//! when something else is not: 200 when all is, 400 with the reasons otherwise, both after the commit. What is over the
+//! source's rate is answered 503, never 429: Prometheus drops a batch for good on any 4xx. Must not ask for tokens;
+//! that is done before.
 //! Source: prometheus/alertmanager `api/v2/api.go`, `postAlertsHandler`.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{Request, Response, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use axum::{Json, Router};
@@ -23,7 +25,8 @@ use crate::runtime::problem::Problem;
 
 use super::door::Door;
 use super::http::{RETRY_AFTER_S, Tally, panicked, read_body, refused};
-use super::{Accepted, Incoming, Ingest, Refusal, body};
+use super::limits::Told;
+use super::{Accepted, Incoming, Ingest, Refusal, body, proof};
 
 /// The route, to be called by whoever has checked the sender.
 pub fn router(ingest: Ingest) -> Router {
@@ -33,6 +36,7 @@ pub fn router(ingest: Ingest) -> Router {
     Router::new()
         .route("/api/v2/alerts", post(receive))
         .layer(gzip)
+        .layer(from_fn_with_state(ingest.clone(), proof::begin))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(ingest)
 }
@@ -47,12 +51,15 @@ async fn receive(State(ingest): State<Ingest>, request: Request<Body>) -> Respon
     let bytes_max = ingest.0.body_max.load(Ordering::Relaxed);
     let taken = async {
         let held = read_body(&ingest, &parts, &mut body, bytes_max).await?;
+        ingest.prove(&door, &parts, &held.body).await?;
+        let tally = ingest.within_rate_as(Told::Unavailable, &door, tally)?;
         let body = held.body.clone();
         let message = Incoming::of_request(door.decoder(), &parts.headers, None, body);
-        take(&ingest, &door, message).await
+        let accepted = take(&ingest, &door, message).await?;
+        Ok::<_, Refused>((tally, accepted))
     };
     match taken.await {
-        Ok(accepted) => {
+        Ok((tally, accepted)) => {
             tally.taken(accepted.is_duplicate);
             if accepted.rejected == 0 {
                 StatusCode::OK.into_response()
@@ -61,7 +68,6 @@ async fn receive(State(ingest): State<Ingest>, request: Request<Body>) -> Respon
             }
         }
         Err(refused) => {
-            drop(tally);
             log::info!(source = door.name.as_str(), status = refused.status.as_u16(); "refused alerts for {}: {}", door.name, refused.text);
             body::drain(&mut body).await;
             refused.into_response()
@@ -107,6 +113,8 @@ fn answer(status: StatusCode, text: &str) -> Response<Body> {
 struct Refused {
     status: StatusCode,
     text: String,
+    /// Seconds after which the sender may try again.
+    retry_after_s: u32,
     /// Whether the answer is a bare text, as Alertmanager's own checks give, and not of its framework.
     is_plain: bool,
 }
@@ -116,6 +124,7 @@ impl Refused {
         Self {
             status,
             text: text.to_owned(),
+            retry_after_s: RETRY_AFTER_S,
             is_plain: false,
         }
     }
@@ -124,7 +133,10 @@ impl Refused {
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-        Self::new(status, &problem.detail)
+        Self {
+            retry_after_s: problem.retry_after_s.unwrap_or(RETRY_AFTER_S),
+            ..Self::new(status, &problem.detail)
+        }
     }
 }
 
@@ -136,7 +148,7 @@ impl IntoResponse for Refused {
         let mut response = answer(self.status, &self.text);
         if self.status.is_server_error() {
             let headers = response.headers_mut();
-            headers.insert(RETRY_AFTER, RETRY_AFTER_S.into());
+            headers.insert(RETRY_AFTER, self.retry_after_s.into());
         }
         response
     }

@@ -251,6 +251,16 @@ impl Door {
         fits || (self.credentials.is_empty() && !self.has_keys() && !self.is_remote())
     }
 
+    /// Whether a request knows a secret of this source, and this is not merely a door without one.
+    pub fn knows_secret(&self, headers: &HeaderMap) -> bool {
+        !self.credentials.is_empty() && self.opens(headers)
+    }
+
+    /// Whether a sender has to know a secret beforehand, and not only to sign its messages.
+    pub fn asks_for_secret(&self) -> bool {
+        !self.credentials.is_empty() || self.has_keys() || self.is_remote()
+    }
+
     /// What a message says.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ use super::sns::SnsError;
 
 /// Where sources by name are posted to.
 const INGEST: &str = "/ingest/";
+/// Where the source that owns the API of Alertmanager is posted to.
+const ALERTMANAGER: &str = "/api/v2/alerts";
 
 /// Starts to check the signature of a message; before its compression is undone.
 pub(super) async fn begin(
@@ -29,8 +31,12 @@ pub(super) async fn begin(
     request: Request<Body>,
     next: Next,
 ) -> Response<Body> {
-    let name = request.uri().path().strip_prefix(INGEST);
-    let door = name.and_then(|name| ingest.door(name));
+    let path = request.uri().path();
+    let door = match path.strip_prefix(INGEST) {
+        Some(name) => ingest.door(name),
+        None if path == ALERTMANAGER => ingest.api_door(),
+        None => None,
+    };
     let signature = door.as_ref().and_then(|door| door.signature.as_ref());
     let request = match signature {
         Some(signature) => watch(request, signature, ingest.0.clock.now()),
@@ -89,11 +95,6 @@ impl Ingest {
         door: &Door,
         tally: Tally<'a>,
     ) -> Result<Tally<'a>, Problem> {
-        let checked = door.limit.as_ref().map_or(Ok(()), |limit| limit.check());
-        let Err(wait) = checked else {
-            return Ok(tally);
-        };
-        tally.limited();
         let is_throttled = door.has_keys()
             || door
                 .signature
@@ -104,6 +105,24 @@ impl Ingest {
         } else {
             Told::Unavailable
         };
+        self.within_rate_as(told, door, tally)
+    }
+
+    /// The same at a path whose clients are told in one way, whatever the source.
+    ///
+    /// # Errors
+    /// It is over the limit.
+    pub(super) fn within_rate_as<'a>(
+        &self,
+        told: Told,
+        door: &Door,
+        tally: Tally<'a>,
+    ) -> Result<Tally<'a>, Problem> {
+        let checked = door.limit.as_ref().map_or(Ok(()), |limit| limit.check());
+        let Err(wait) = checked else {
+            return Ok(tally);
+        };
+        tally.limited();
         Err(over(told, &format!("source {:?}", door.name), wait))
     }
 

@@ -55,7 +55,8 @@ impl Epoch {
 
     /// A time in seconds of the file.
     pub fn seconds(self, time: Timestamp) -> f64 {
-        let since = time.since(Timestamp::from_millis(self.0)).as_millis();
+        // Not by a timestamp of the zero: none stands for it when it is the Unix epoch itself.
+        let since = time.as_millis().saturating_sub(self.0);
         let length = Duration::from_millis(since.unsigned_abs()).as_secs_f64();
         if since < 0 { -length } else { length }
     }

@@ -238,6 +238,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0007_correlation.sql"),
     ),
     (9, "settle", include_str!("schema/0009_settle.sql")),
+    (
+        10,
+        "cmdb_versions",
+        include_str!("schema/0010_cmdb_versions.sql"),
+    ),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@
 use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
-use super::{Conn, StoreError, Tx, on};
+use super::{Conn, StoreError, Tx, cmdb, on};
 
 /// Rows deleted by one step.
 const ROWS_PER_STEP: i64 = 500;
@@ -22,6 +22,8 @@ pub struct Limits {
     pub incidents_before: Timestamp,
     /// Answers to commands with an idempotency key that were given before this.
     pub answers_before: Timestamp,
+    /// Versions of the CMDB that ended before this; the state at this time can still be asked for.
+    pub cmdb_before: Timestamp,
 }
 
 /// Deletes one step's worth; returns how many rows went, zero when nothing is left to delete.
@@ -41,6 +43,7 @@ pub(super) async fn step(
             .bind(before.as_millis()).bind(ROWS_PER_STEP).execute(c).await.map(|done| done.rows_affected()))?);
     }
     delete_replayed(tx, partition).await?;
+    rows = rows.saturating_add(cmdb::forget_versions(tx, limits.cmdb_before).await?);
     rows = rows.saturating_add(delete_incidents(tx, partition, limits.incidents_before).await?);
     rows = rows.saturating_add(delete_lone_alerts(tx, partition, limits.incidents_before).await?);
     Ok(rows)

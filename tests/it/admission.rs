@@ -256,3 +256,44 @@ async fn an_address_has_a_limit_over_all_sources() {
         "{metrics}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_of_alertmanager_obeys_the_rate_and_the_signature_of_its_source() {
+    let rate = "rate = { per_second = 1, burst = 10 }";
+    let source = format!("[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n{rate}\n");
+    let home = Home::new(&limited(&source, ""));
+    let daemon = home.start().await;
+    let (taken, answer) = until_refused(&daemon, async |number| {
+        let alerts = json!([{"labels": {"alertname": format!("A{number}")}}]);
+        daemon.post("/api/v2/alerts", &alerts).await
+    })
+    .await;
+    assert!(taken >= 10, "{taken}");
+    assert_eq!(answer.status.as_u16(), 503, "never 429: {}", answer.text);
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(answer.json()["code"], 503, "in the shape of Alertmanager");
+    assert_eq!(daemon.messages("limited").await, 1);
+    assert_eq!(daemon.messages("rejected").await, 0);
+    daemon.stop().await;
+
+    let home = Home::new(&format!("{LISTEN}{SOURCES}"));
+    let daemon = home.start().await;
+    let body = json!([{"labels": {"alertname": "Disk"}}]).to_string();
+    let post = |signature: Option<String>| {
+        let request = daemon.client.post(daemon.url("/api/v2/alerts"));
+        let request = request.header("content-type", "application/json");
+        let request = request.body(body.clone());
+        match signature {
+            Some(signature) => request.header("x-hub-signature-256", signature),
+            None => request,
+        }
+    };
+    for signature in [None, Some(github("wrong secret", body.as_bytes()))] {
+        let answer = daemon.send(post(signature)).await;
+        assert_eq!(answer.status.as_u16(), 401, "{}", answer.text);
+    }
+    let signed = post(Some(github("new secret", body.as_bytes())));
+    let answer = daemon.send(signed).await;
+    assert_eq!(answer.status.as_u16(), 200, "{}", answer.text);
+    assert_eq!(daemon.messages("rejected").await, 2);
+}

@@ -21,20 +21,20 @@ on_both_engines!(
     a_version_that_never_became_true_is_seen_by_nobody
 );
 
-fn home(store: &TestStore) -> Home {
+pub(crate) fn home(store: &TestStore) -> Home {
     Home::new(&format!(
         "{LISTEN}[store]\nurl = \"{}\"\n[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n",
         store.url
     ))
 }
 
-async fn import(daemon: &Daemon, query: &str, body: impl Into<reqwest::Body>) -> Answer {
+pub(crate) async fn import(daemon: &Daemon, query: &str, body: impl Into<reqwest::Body>) -> Answer {
     let url = daemon.url(&format!("/api/v1/cmdb/import?{query}"));
     daemon.send(daemon.client.post(url).body(body)).await
 }
 
 /// An alert with labels, and how it is bound as soon as it is in the list.
-async fn alert(daemon: &Daemon, labels: Value) -> Value {
+pub(crate) async fn alert(daemon: &Daemon, labels: Value) -> Value {
     let name = labels["alertname"].as_str().unwrap().to_owned();
     let body = json!({"version": "4", "alerts": [{"status": "firing", "labels": labels}]});
     let answer = daemon.ingest(body.to_string()).await;
@@ -51,7 +51,7 @@ async fn found(daemon: &Daemon, name: &str, is: impl Fn(&Value) -> bool) -> Valu
     .await
 }
 
-fn s9() -> Value {
+pub(crate) fn s9() -> Value {
     json!({
         "cis": [
             {"id": "sw1", "class": "switch", "name": "sw1"},
@@ -71,6 +71,7 @@ fn s9() -> Value {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn alerts_find_their_items_as_scenario_s9_says(store: TestStore) {
     let home = home(&store);
     let daemon = home.start().await;
@@ -189,6 +190,7 @@ fn hosts(ids: std::ops::Range<u32>) -> String {
     format!("\u{feff}ID;Class; name ;ip\n{}", rows.collect::<String>())
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn imports_replace_what_they_said_and_are_held_when_they_delete_much(store: TestStore) {
     let home = home(&store);
     let daemon = home.start().await;
@@ -215,6 +217,30 @@ async fn imports_replace_what_they_said_and_are_held_when_they_delete_much(store
         (&again["version"], &again["unchanged"]),
         (&json!(1), &json!(true))
     );
+
+    let same = import(&daemon, "name=sheet", hosts(1..11)).await.ok();
+    assert_eq!(
+        (&same["unchanged"], &same["counts"]["cis"]),
+        (&json!(true), &json!(10))
+    );
+    for (ids, is_unchanged) in [(1..12, false), (1..12, true), (1..11, false), (1..11, true)] {
+        let answer = import(&daemon, "name=to-and-fro&format=csv", hosts(ids))
+            .await
+            .ok();
+        let (format, counts) = (&answer["format"], &answer["counts"]["relations"]);
+        assert_eq!((format, counts), (&json!("csv"), &json!(0)));
+        assert_eq!(
+            answer["unchanged"], is_unchanged,
+            "the same bytes: {answer}"
+        );
+    }
+    import(
+        &daemon,
+        "name=to-and-fro&confirm_deletes=true",
+        "id,class\n",
+    )
+    .await
+    .ok();
 
     let shown = import(&daemon, "name=sheet&dry_run=true", hosts(1..8))
         .await
@@ -307,6 +333,7 @@ async fn imports_replace_what_they_said_and_are_held_when_they_delete_much(store
     daemon.stop().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn several_imports_are_one_and_versions_can_be_read_as_they_were(store: TestStore) {
     let home = home(&store);
     home.configure(&format!(

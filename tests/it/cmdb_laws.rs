@@ -39,7 +39,7 @@ fn relation() -> impl Strategy<Value = RelationRecord> {
     })
 }
 
-fn picture() -> impl Strategy<Value = Picture> {
+pub(crate) fn picture() -> impl Strategy<Value = Picture> {
     let cis = prop::collection::vec(ci(), 0..6);
     (cis, prop::collection::vec(relation(), 0..10)).prop_map(|(mut cis, relations)| {
         cis.sort_by(|left, right| left.id.cmp(&right.id));

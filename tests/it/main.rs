@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module per promise.
 
 // `cfg(test)` is always on here; it tells clippy that helper functions are test code too.
+#[cfg(test)]
 mod admission;
 #[cfg(test)]
 mod alertmanager_api;
@@ -11,11 +12,14 @@ mod architecture;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod cascade;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cmdb;
 #[cfg(test)]
 mod cmdb_laws;
+mod cmdb_versions;
 #[cfg(test)]
 mod config;
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub enum Pass {
     Unguarded,
     /// It has a secret and the request does not know it.
     Refused,
+    /// It asks for no secret but for signed messages: those are checked when they are taken.
+    Signed,
     /// The request knows the secret of the source of that name.
     Opened(String),
 }
@@ -139,12 +141,15 @@ async fn gate(
             request.extensions_mut().insert(Caller { actor, role });
             next.run(request).await
         }
+        Some(Pass::Signed) if is_sending => next.run(request).await,
         // Where nobody is asked for a token, the source's own secret still guards its door.
         Some(Pass::Refused) if is_sending && api.setup().auth.is_open => {
             let text = "this source asks for a secret; send it as its [[source]] entry says";
             framework(StatusCode::UNAUTHORIZED, 401, text).into_response()
         }
-        Some(Pass::Refused | Pass::Unguarded) => require(State((api, role)), request, next).await,
+        Some(Pass::Refused | Pass::Signed | Pass::Unguarded) => {
+            require(State((api, role)), request, next).await
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! dropped and counted by [`Graph::apply`].
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU8;
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct Edge {
     pub role: Role,
     /// Redundancy group among the relations of the dependent.
     pub group: Option<u32>,
+    /// How many of that group, or of those alike, must be left for the dependent to go on.
+    pub min: Option<NonZeroU8>,
     /// How sure the CMDB is, in 1/10,000.
     pub confidence: u16,
 }
@@ -260,6 +263,7 @@ fn edge(relation: &Relation, ci: CiNumber) -> Edge {
         kind: relation.kind,
         role: relation.role,
         group: relation.group,
+        min: relation.min,
         confidence: relation.confidence,
     }
 }
@@ -319,6 +323,7 @@ mod tests {
             kind: RelationKind::RunsOn,
             role: Role::Host,
             group: None,
+            min: None,
             confidence: Relation::SURE,
         }
     }

@@ -383,28 +383,18 @@ fn link(
             });
         }
     }
-    merged.relations.sort_unstable();
     // Of two that differ in confidence only, the surer one stays; full confidence is written as none.
-    merged.relations.reverse();
-    merged.relations.sort_by(|left, right| {
-        let key = |it: &RelationRecord| it.confidence.map_or(u16::MAX, |share| share);
-        let ends = (&left.from, &left.to, &left.kind, &left.role, &left.group);
-        ends.cmp(&(
-            &right.from,
-            &right.to,
-            &right.kind,
-            &right.role,
-            &right.group,
-        ))
-        .then(key(right).cmp(&key(left)))
+    merged.relations.sort_unstable_by(|left, right| {
+        let share = |it: &RelationRecord| it.confidence.unwrap_or(u16::MAX);
+        let order = words_of(left).cmp(&words_of(right));
+        order.then_with(|| share(right).cmp(&share(left)))
     });
-    merged.relations.dedup_by(|later, kept| {
-        (
-            &later.from,
-            &later.to,
-            &later.kind,
-            &later.role,
-            &later.group,
-        ) == (&kept.from, &kept.to, &kept.kind, &kept.role, &kept.group)
-    });
+    merged
+        .relations
+        .dedup_by(|later, kept| words_of(later) == words_of(kept));
+}
+
+/// What makes a relation another one; borrowed, since there are many.
+fn words_of(it: &RelationRecord) -> impl Ord + '_ {
+    (&it.from, &it.to, &it.kind, &it.role, &it.group, it.min)
 }

@@ -46,6 +46,7 @@ impl Known {
                     kind: edge.kind,
                     role: edge.role,
                     group: edge.group,
+                    min: edge.min,
                     confidence: edge.confidence,
                 };
                 known.relations.push((0, relation));
@@ -207,6 +208,14 @@ fn compare_relations(merged: &Merged, known: &Known, numbers: &[CiNumber], out: 
         }
     }
     drop(by_id);
+    if known.relations.is_empty() {
+        // A first import needs no comparison, and would need the most memory for it.
+        out.difference.linked = now.iter().map(|it| it.relation).collect();
+        out.difference.linked.sort_unstable();
+        out.difference.linked.dedup();
+        out.relations = now;
+        return;
+    }
     let hashes_now: HashSet<u64> = now.iter().map(|it| it.hash).collect();
     let gone = known
         .relations
@@ -256,6 +265,7 @@ pub fn graph_relation(record: &RelationRecord, from: CiNumber, to: CiNumber) -> 
         kind: RelationKind::from_word(&record.kind),
         role: record.role.as_deref().map_or(Role::Other, Role::from_word),
         group,
+        min: record.min,
         confidence: record
             .confidence
             .unwrap_or(Relation::SURE)
@@ -271,6 +281,10 @@ fn hash_relation(record: &RelationRecord, relation: Relation) -> u64 {
     feed(&mut hash, &record.kind);
     feed(&mut hash, record.role.as_deref().unwrap_or("\0"));
     feed(&mut hash, record.group.as_deref().unwrap_or("\0"));
+    // Left out when unset, so that relations of earlier versions keep their hash.
+    if let Some(min) = record.min {
+        hash.update(&[min.get()]);
+    }
     hash.digest()
 }
 

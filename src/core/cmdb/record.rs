@@ -3,6 +3,7 @@
 //! Must not interpret any format; each importer does that for its own.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -62,6 +63,9 @@ pub struct RelationRecord {
     /// Relations of one `from` with the same group are redundant to each other.
     #[serde(default)]
     pub group: Option<SmolStr>,
+    /// How many of those must be left for the dependent to go on; one when the import does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<NonZeroU8>,
     /// How sure the import is, in 1/10,000; `None` is full confidence.
     #[serde(default)]
     pub confidence: Option<u16>,

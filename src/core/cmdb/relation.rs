@@ -3,6 +3,8 @@
 //! Words that nobody knows are kept by the store and become `Other` here, which means a plain dependency. Must not
 //! hold weights; correlation has those.
 
+use std::num::NonZeroU8;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::cmdb::ci::CiNumber;
@@ -89,7 +91,7 @@ words! {
 }
 
 /// One relation of the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 pub struct Relation {
     /// The dependent.
     pub from: CiNumber,
@@ -101,8 +103,28 @@ pub struct Relation {
     pub role: Role,
     /// Relations of one `from` with the same group are redundant to each other; a hash of the imported text.
     pub group: Option<u32>,
+    /// How many of those must be left for `from` to go on; one when the import does not say.
+    #[serde(default)]
+    pub min: Option<NonZeroU8>,
     /// How sure the CMDB is, in 1/10,000.
     pub confidence: u16,
+}
+
+/// As a list in the order of the fields: an import has hundreds of thousands, and names would be most of its input. Both
+/// forms are read.
+impl Serialize for Relation {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            from,
+            to,
+            kind,
+            role,
+            group,
+            min,
+            confidence,
+        } = self;
+        (from, to, kind, role, group, min, confidence).serialize(serializer)
+    }
 }
 
 impl Relation {
@@ -113,6 +135,29 @@ impl Relation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn relations_are_written_as_lists_and_read_in_both_forms() {
+        let relation = Relation {
+            from: CiNumber::new(1).unwrap(),
+            to: CiNumber::new(2).unwrap(),
+            kind: RelationKind::RunsOn,
+            role: Role::Other,
+            group: Some(7),
+            min: NonZeroU8::new(2),
+            confidence: Relation::SURE,
+        };
+        let json = serde_json::to_string(&relation).unwrap();
+        assert_eq!(json, r#"[1,2,"runs_on","other",7,2,10000]"#);
+        assert_eq!(serde_json::from_str::<Relation>(&json).unwrap(), relation);
+        let named =
+            r#"{"from":1,"to":2,"kind":"runs_on","role":"other","group":7,"confidence":10000}"#;
+        let earlier = Relation {
+            min: None,
+            ..relation
+        };
+        assert_eq!(serde_json::from_str::<Relation>(named).unwrap(), earlier);
+    }
 
     #[test]
     fn words_are_read_in_any_case_and_unknown_ones_are_kept_apart() {

@@ -1,8 +1,9 @@
 //! One connection to a broker, from CONNECT to its end.
 //!
 //! Reads as long as the window has room, acknowledges what is committed in the order it came, and writes all
-//! acknowledgements that are due at once. While the store takes nothing, nothing is read: the broker waits. Must not
-//! acknowledge what is not committed, nor anything of an earlier connection.
+//! acknowledgements that are due at once. While the store takes nothing, or the source is over its rate, nothing is
+//! read: the broker waits, and nothing is dropped. Must not acknowledge what is not committed, nor anything of an
+//! earlier connection.
 
 use std::time::Duration;
 
@@ -54,6 +55,9 @@ pub(super) struct Session<'a> {
     window: Window,
     keep_alive: Duration,
     retry: Option<Retry>,
+    /// When the source, which is over its rate, is asked again whether it may go on.
+    held_until: Option<Instant>,
+    was_held: bool,
 }
 
 /// When the store is tried again.
@@ -84,6 +88,8 @@ impl<'a> Session<'a> {
             window: Window::new(ingest.clone(), &setup.source),
             keep_alive: Duration::from_secs(seconds.into()),
             retry: None,
+            held_until: None,
+            was_held: false,
         };
         session.subscribe(connected.is_present)?;
         session.line.flush().await?;
@@ -138,14 +144,15 @@ impl<'a> Session<'a> {
         pings: &mut tokio::time::Interval,
         stop: &CancellationToken,
     ) -> Result<(), Ended> {
-        while self.window.has_room() {
+        while self.reads() {
             match self.line.frames.next()? {
                 Some(packet) => self.take(packet)?,
                 None => break,
             }
         }
         self.line.flush().await?;
-        let has_room = self.window.has_room();
+        let is_reading = self.reads();
+        let held_until = self.held_until;
         let retry_at = self.retry.and_then(|retry| retry.at);
         tokio::select! {
             biased;
@@ -157,14 +164,39 @@ impl<'a> Session<'a> {
                 }
                 self.window.start();
             }
-            read = self.line.read(), if has_room => read?,
-            _ = pings.tick() => self.ping(has_room)?,
+            () = until(held_until) => {
+                // Nothing was read meanwhile, so silence says nothing.
+                self.line.read_at = Instant::now();
+                self.held_until = None;
+                self.count();
+            }
+            read = self.line.read(), if is_reading => read?,
+            _ = pings.tick() => self.ping(is_reading)?,
         }
         // All others that are done too, so that their acknowledgements are written together.
         while let Some(done) = self.window.next().now_or_never() {
             self.done(done)?;
         }
         Ok(())
+    }
+
+    fn reads(&self) -> bool {
+        self.held_until.is_none() && self.window.has_room()
+    }
+
+    /// Counts a message against the rate of the source; one too many is kept, and nothing is read until it may count.
+    fn count(&mut self) {
+        let door = self.door();
+        let limit = door.as_ref().and_then(|door| door.limit.as_ref());
+        let Some(Err(wait)) = limit.map(|limit| limit.check()) else {
+            return;
+        };
+        self.held_until = Some(Instant::now() + wait);
+        if !self.was_held {
+            self.was_held = true;
+            let source = self.setup.source.as_str();
+            log::info!(source = source; "messages of {source} wait at the broker, since more come than its rate allows; raise `rate` if they should not");
+        }
     }
 
     fn done(&mut self, done: Result<(Entry, Outcome), Trouble>) -> Result<(), Ended> {
@@ -320,6 +352,7 @@ impl<'a> Session<'a> {
         };
         let is_halted = self.retry.is_some_and(|retry| retry.at.is_some());
         self.window.push(entry, is_halted);
+        self.count();
     }
 
     fn subscribed(&self, each: &[Result<u8, String>]) {

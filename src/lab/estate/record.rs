@@ -153,6 +153,6 @@ fn relation_record(estate: &Estate, link: Link) -> RelationRecord {
         kind: kind.into(),
         role: Some(role.into()),
         group: group.map(SmolStr::from),
-        confidence: None,
+        ..RelationRecord::default()
     }
 }

@@ -1,6 +1,6 @@
 //! What happens in an estate on one day, and what monitoring says about it: events with the truth about them.
 //!
-//! Read [`fault`] (what breaks), [`spread`] (who suffers), [`checks`] and [`tell`] (what is said), then [`write`]. Must
+//! Read [`fault`] (what breaks), [`mod@spread`] (who suffers), [`mod@checks`] and [`tell`] (what is said), then [`write()`]. Must
 //! not know any method of correlation.
 
 #![expect(

@@ -5,8 +5,11 @@
 //! the next import. Must not compare or merge anything.
 
 pub mod load;
+mod past;
 pub mod read;
 pub mod stage;
+
+pub(super) use past::forget_versions;
 
 use crate::core::time::Timestamp;
 

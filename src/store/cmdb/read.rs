@@ -2,6 +2,8 @@
 //!
 //! Must not hold up the writer: everything here is read by others, at a version that no longer changes.
 
+use std::num::NonZeroU8;
+
 use futures_util::TryStreamExt as _;
 use smol_str::SmolStr;
 
@@ -119,6 +121,7 @@ row! {
         kind: String,
         role: Option<String>,
         redundancy: Option<String>,
+        redundancy_min: Option<i64>,
         confidence: i64,
     }
 }
@@ -161,7 +164,7 @@ pub(super) async fn relations(
 ) -> Result<(), StoreError> {
     on!(conn, c => {
         let mut rows = sqlx::query_as::<_, RelationKnown>(
-            "SELECT from_ci, to_ci, hash, kind, role, redundancy, confidence FROM relation_version \
+            "SELECT from_ci, to_ci, hash, kind, role, redundancy, redundancy_min, confidence FROM relation_version \
              WHERE from_version <= $1 AND (to_version IS NULL OR to_version > $1)",
         )
         .bind(version)
@@ -179,6 +182,7 @@ impl RelationKnown {
             kind: SmolStr::new(&self.kind),
             role: self.role.as_deref().map(SmolStr::new),
             group: self.redundancy.as_deref().map(SmolStr::new),
+            min: self.redundancy_min.and_then(read_min),
             confidence: Some(number("relation_version", "confidence", self.confidence)?),
             ..RelationRecord::default()
         };
@@ -188,6 +192,11 @@ impl RelationKnown {
             ci_number("relation_version", self.to_ci)?,
         ))
     }
+}
+
+/// Reads how many of a redundancy group must be left.
+pub(in crate::store) fn read_min(value: i64) -> Option<NonZeroU8> {
+    u8::try_from(value).ok().and_then(NonZeroU8::new)
 }
 
 /// Reads a CI's number.

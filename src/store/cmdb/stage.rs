@@ -273,7 +273,7 @@ async fn insert_relations(
 ) -> Result<(), StoreError> {
     on!(conn, c => {
         let mut query = QueryBuilder::new(
-            "INSERT INTO relation_version (from_ci, to_ci, from_version, hash, kind, role, redundancy, confidence) ",
+            "INSERT INTO relation_version (from_ci, to_ci, from_version, hash, kind, role, redundancy, redundancy_min, confidence) ",
         );
         query.push_values(rows, |mut row, it| {
             row.push_bind(i64::from(it.relation.from.get()))
@@ -283,6 +283,7 @@ async fn insert_relations(
                 .push_bind(it.record.kind.as_str())
                 .push_bind(it.record.role.as_deref())
                 .push_bind(it.record.group.as_deref())
+                .push_bind(it.record.min.map(|min| i64::from(min.get())))
                 .push_bind(i64::from(it.relation.confidence));
         });
         query.build().execute(c).await?;

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use crate::core::cmdb::ci::Identifier;
 use crate::core::cmdb::record::{CiRecord, Picture, RelationRecord};
 use crate::core::cmdb::relation::Relation;
+use crate::store::cmdb::read::read_min;
 use crate::store::rows::row;
 use crate::store::{Conn, StoreError, on};
 
@@ -237,6 +238,8 @@ row! {
         role: Option<String>,
         /// Redundant to others of the same dependent with the same text.
         group: Option<String>,
+        /// How many of those must be left.
+        min: Option<i64>,
         /// How sure that is, in 1/10,000.
         confidence: i64,
     }
@@ -253,7 +256,7 @@ pub async fn relations(
     at_most: i64,
 ) -> Result<Vec<RelationView>, StoreError> {
     Ok(on!(conn, c => sqlx::query_as(
-        "SELECT f.id, f.name, f.class, t.id, t.name, t.class, r.kind, r.role, r.redundancy, r.confidence \
+        "SELECT f.id, f.name, f.class, t.id, t.name, t.class, r.kind, r.role, r.redundancy, r.redundancy_min, r.confidence \
          FROM relation_version r \
          JOIN ci_version f ON f.number = r.from_ci AND f.from_version <= $2 AND (f.to_version IS NULL OR f.to_version > $2) \
          JOIN ci_version t ON t.number = r.to_ci AND t.from_version <= $2 AND (t.to_version IS NULL OR t.to_version > $2) \
@@ -440,6 +443,7 @@ row! {
         kind: String,
         role: Option<String>,
         group: Option<String>,
+        min: Option<i64>,
         confidence: i64,
     }
 }
@@ -466,7 +470,7 @@ pub async fn export(mut conn: Conn<'_>, version: i64) -> Result<Picture, StoreEr
         picture.cis.push(view.into_record());
     }
     let rows: Vec<RelationWords> = on!(conn, c => sqlx::query_as(
-        "SELECT from_ci, to_ci, kind, role, redundancy, confidence FROM relation_version \
+        "SELECT from_ci, to_ci, kind, role, redundancy, redundancy_min, confidence FROM relation_version \
          WHERE from_version <= $1 AND (to_version IS NULL OR to_version > $1) ORDER BY from_ci, to_ci, kind"
     ).bind(version).fetch_all(c).await?);
     for row in rows {
@@ -480,6 +484,7 @@ pub async fn export(mut conn: Conn<'_>, version: i64) -> Result<Picture, StoreEr
             kind: SmolStr::new(row.kind),
             role: row.role.map(SmolStr::new),
             group: row.group.map(SmolStr::new),
+            min: row.min.and_then(read_min),
             confidence: confidence.filter(|share| *share < Relation::SURE),
         });
     }

@@ -69,8 +69,8 @@ w.toml:3:1: escalation: not available in this version
     hint: remove this section
 w.toml:5:1: route: not available in this version
     hint: remove this section
-w.toml:9:8: source[0].kind: kind "heartbeat" is not available in this version
-    hint: available: alertmanager, json, mqtt, pagerduty, opsgenie, cloudevents, sns, sparkplug
+w.toml:9:8: source[0].kind: a heartbeat has a section of its own, since it needs a time
+    hint: write [[heartbeat]] with name = "grid" and every = "5m" instead of this [[source]]; it is pinged at /heartbeat/grid, or fed by an alert of a source with watchdog = { source = "...", match = { ... } }
 w.toml:12:8: source[1].kind: "alertmanger" is not known here
     hint: did you mean "alertmanager"?
 w.toml:15:8: source[2].kind: "foo" is not known here

@@ -19,7 +19,7 @@ async fn what_cannot_be_understood_is_refused_with_its_place_and_kept() {
         (b"", "the body is empty"),
         (b"{\"alerts\":[", "not valid JSON at line 1, column 11"),
         (b"hello", "not valid JSON at line 1, column 1"),
-        (b"[1,2]", "body: is a list, not an object"),
+        (b"[1,2]", "[0]: is a number, not an alert object"),
         (b"{\"alerts\":\"many\"}", "alerts: is a text, not a list"),
         (b"{\"version\":\"4\"}", "alerts: is missing"),
         (b"{\"alerts\":[7]}", "alerts[0]"),

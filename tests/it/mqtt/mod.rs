@@ -2,6 +2,7 @@
 
 mod broker;
 mod faults;
+mod feeds;
 mod sparkplug;
 
 use rustix::process::Signal;

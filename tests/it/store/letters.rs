@@ -93,6 +93,7 @@ async fn a_letter_becomes_an_input_once_and_in_one_step(store: TestStore) {
         inputs_through: Seq::new(3),
         incidents_before: t("00:00"),
         answers_before: t("00:00"),
+        cmdb_before: t("00:00"),
     };
     while rig.handle.retain(limits).await.unwrap() > 0 {}
     assert_eq!(count(&db, "SELECT COUNT(*) FROM replayed").await, [0]);

@@ -150,6 +150,7 @@ async fn positions_go_on_after_a_restart_and_after_everything_was_deleted(store:
         inputs_through: Seq::default(),
         incidents_before: t("00:00"),
         answers_before: t("00:00"),
+        cmdb_before: t("00:00"),
     };
     assert_eq!(rig.handle.retain(limits).await.unwrap(), 3);
     rig.end().await;

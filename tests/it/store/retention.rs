@@ -30,6 +30,7 @@ const NOTHING: Limits = Limits {
     inputs_through: Seq::new(0),
     incidents_before: Timestamp::from_millis(0),
     answers_before: Timestamp::from_millis(0),
+    cmdb_before: Timestamp::from_millis(0),
 };
 
 async fn retain_all(handle: &WriterHandle, limits: Limits) -> Vec<u64> {

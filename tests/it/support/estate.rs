@@ -53,6 +53,7 @@ impl Estate {
             kind,
             role,
             group: None,
+            min: None,
             confidence: Relation::SURE,
         });
         self
