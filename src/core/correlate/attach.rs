@@ -24,6 +24,20 @@ const JOIN_WINDOW: Span = Span::from_mins(25);
 const SECOND_VOICE: u16 = 1_500;
 /// What a change shortly before adds to the evidence, in 1/10,000.
 const CHANGED_BEFORE: u16 = 3_000;
+/// Words in the classes of infrastructure that fails by getting slow ...
+const SHARED: [&str; 9] = [
+    "storage",
+    "array",
+    "san",
+    "dns",
+    "directory",
+    "ldap",
+    "wan",
+    "link",
+    "circuit",
+];
+/// ... and how surely it is broken when it does, in 1/10,000.
+const SHARED_SYMPTOM: u16 = 8_500;
 /// Labels that name the monitoring server which misses data.
 const WATCHER_LABELS: [&str; 6] = [
     "monitor",
@@ -51,15 +65,20 @@ impl Draft<'_> {
         !self.world.state.graph().is_empty() || !self.world.state.forest().is_empty()
     }
 
-    /// Whether an alert that fires again goes on where it was: after a longer pause in an incident that is still open
-    /// for other reasons it is judged anew.
+    /// Whether an alert that fires again goes on where it was: after a longer pause or a change of its CI, in an
+    /// incident that is still open for other reasons, it is judged anew.
     pub(crate) fn goes_on(&self, alert: AlertId, last: IncidentId) -> bool {
+        let is_alone = self.peek(last).is_some_and(|incident| incident.total <= 1);
+        if is_alone || !self.is_open(last) || self.grove.count_in(last) == 0 {
+            return true;
+        }
         let before = self.world.state.alert(alert);
-        let ended_at = before
-            .filter(|alert| !alert.is_firing())
-            .map(|alert| alert.lease_at);
-        let is_fresh = ended_at.is_none_or(|at| self.now.since(at) <= FLAP_WINDOW);
-        is_fresh || !self.is_open(last) || self.grove.count_in(last) == 0
+        let Some(before) = before.filter(|alert| !alert.is_firing()) else {
+            return true;
+        };
+        let mut changes = before.ci.into_iter().flat_map(|ci| self.grove.changes(ci));
+        let is_fresh = self.now.since(before.lease_at) <= FLAP_WINDOW;
+        is_fresh && !changes.any(|change| change.at >= before.lease_at)
     }
 
     /// Finds or makes the node of an alert that fires (again) and links it; returns the incident it belongs to.
@@ -233,6 +252,9 @@ impl Draft<'_> {
         node.alerts = vec![alert.id];
         node.firing = 1;
         node.evidence = u16::try_from(of_evidence(family)).unwrap_or(u16::MAX);
+        if family == Family::Symptom && self.is_shared(alert.ci) {
+            node.evidence = SHARED_SYMPTOM;
+        }
         node.change = alert
             .ci
             .and_then(|ci| recent_change(&self.grove, ci, onset));
@@ -240,6 +262,12 @@ impl Draft<'_> {
             node.evidence = node.evidence.saturating_add(CHANGED_BEFORE).min(10_000);
         }
         node
+    }
+
+    /// Whether a CI is infrastructure that fails by getting slow.
+    fn is_shared(&self, ci: Option<CiNumber>) -> bool {
+        let ci = ci.and_then(|ci| self.world.state.graph().ci(ci));
+        ci.is_some_and(|ci| SHARED.iter().any(|word| ci.class.contains(word)))
     }
 
     /// A node of which only the kind is known.

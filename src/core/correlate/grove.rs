@@ -23,6 +23,9 @@ pub(crate) struct Grove<'a> {
     state: &'a State,
     touched: BTreeMap<NodeId, Option<Node>>,
     upstream: BTreeMap<CiNumber, Arc<Upstream>>,
+    /// The nodes put in place, and how much was looked at; both only make work cheap.
+    fresh: Vec<NodeId>,
+    work: usize,
 }
 
 impl<'a> Grove<'a> {
@@ -31,6 +34,8 @@ impl<'a> Grove<'a> {
             state,
             touched: BTreeMap::new(),
             upstream: BTreeMap::new(),
+            fresh: Vec::new(),
+            work: 0,
         }
     }
 
@@ -68,6 +73,9 @@ impl<'a> Grove<'a> {
     }
 
     pub(crate) fn put(&mut self, node: Node) {
+        if !self.fresh.contains(&node.id) {
+            self.fresh.push(node.id);
+        }
         self.touched.insert(node.id, Some(node));
     }
 
@@ -99,8 +107,22 @@ impl<'a> Grove<'a> {
     }
 
     pub(crate) fn nodes_at(&self, ci: CiNumber) -> Vec<NodeId> {
+        // Only a node that is put in place can have come to a CI.
         let base = self.base().nodes_at(ci).iter().copied();
-        self.merged(base, |node| node.ci == Some(ci))
+        let came = self.fresh.iter().copied();
+        let came = came.filter(|id| self.base().nodes_at(ci).binary_search(id).is_err());
+        let is_here = |id: &NodeId| self.node(*id).is_some_and(|node| node.ci == Some(ci));
+        base.chain(came).filter(is_here).collect()
+    }
+
+    /// How much this decision has looked at.
+    pub(crate) fn work(&self) -> usize {
+        self.work.saturating_add(self.touched.len())
+    }
+
+    /// Notes that so much more was looked at.
+    pub(crate) fn note_work(&mut self, more: usize) {
+        self.work = self.work.saturating_add(more);
     }
 
     pub(crate) fn nodes_in(&self, incident: IncidentId) -> Vec<NodeId> {

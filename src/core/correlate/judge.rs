@@ -23,6 +23,8 @@ const SURE_OF_HARD: u32 = 5_500;
 const ENDED_BEFORE: u32 = 2_500;
 /// What is left of an explanation for something that was itself changed shortly before.
 const CHANGED_ITSELF: u32 = 5_500;
+/// ... and that began before the other did.
+const CHANGED_BEFORE_IT: u32 = 4_000;
 
 /// A judgement with its parts, all in 1/10,000.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +48,9 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
             softness(grove, child, (parent.ci, parent.family)),
         )
     };
-    if kind == 0 || is_apart(child, parent) || is_mere_upkeep(grove, parent) {
+    let is_silent_place =
+        parent.is_silent() && !is_home && is_soft_by_place(grove, child, parent.ci);
+    if kind == 0 || is_silent_place || is_apart(child, parent) || is_mere_upkeep(grove, parent) {
         return Judgement::default();
     }
     let reach = child.ci.zip(parent.ci);
@@ -72,6 +76,9 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
     }
     if child.change.is_some() && !is_home {
         rest = times(rest, CHANGED_ITSELF);
+        if child.onset.plus(Span::from_secs(30)) < parent.onset {
+            rest = times(rest, CHANGED_BEFORE_IT);
+        }
     }
     // At home the question is only whether both are one condition, not whether the CI is really broken.
     let evidence = if is_home {
@@ -129,6 +136,9 @@ fn is_mere_upkeep(grove: &Grove<'_>, parent: &Node) -> bool {
 
 /// How well a silent cause would explain a condition by its kind.
 pub(crate) fn kind_of_silent(grove: &Grove<'_>, child: &Node, cause: CiNumber) -> u32 {
+    if is_soft_by_place(grove, child, Some(cause)) {
+        return 0;
+    }
     let soft = softness(grove, child, (Some(cause), Family::Silent));
     times(of_families(child.family, Family::Silent), soft)
 }
@@ -138,6 +148,29 @@ pub(crate) fn weight_for(grove: &Grove<'_>, child: &Node, cause: CiNumber, weigh
     let reach = child.ci.and_then(|own| grove.reach_of(own, cause));
     let is_power = reach.is_some_and(|reach| reach.is_power);
     for_family(child.family, u32::from(weight), is_power)
+}
+
+/// Words in the classes of places and power.
+const PLACES: [&str; 12] = [
+    "site",
+    "location",
+    "building",
+    "room",
+    "rack",
+    "region",
+    "datacenter",
+    "zone",
+    "power",
+    "pdu",
+    "ups",
+    "feed",
+];
+
+/// Whether a silent place or feed would have to make something slow: what stands there is there, or it is gone.
+fn is_soft_by_place(grove: &Grove<'_>, child: &Node, cause: Option<CiNumber>) -> bool {
+    let is_soft = child.family == Family::Symptom || child.family == Family::Resource;
+    let ci = cause.and_then(|ci| grove.graph().ci(ci));
+    is_soft && ci.is_some_and(|ci| PLACES.iter().any(|word| ci.class.contains(word)))
 }
 
 /// Whether the policy keeps both apart.

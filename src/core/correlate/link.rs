@@ -41,7 +41,9 @@ impl Draft<'_> {
         let threshold = self.world.rules.correlation.threshold;
         let child = self.grove.node(id)?.clone();
         let mut by_incident: BTreeMap<IncidentId, Best> = BTreeMap::new();
-        for (parent, weight) in self.candidates(&child) {
+        let candidates = self.candidates(&child);
+        self.grove.note_work(candidates.len());
+        for (parent, weight) in candidates {
             let Some(other) = self.grove.node(parent) else {
                 continue;
             };

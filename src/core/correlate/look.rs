@@ -17,6 +17,8 @@ use crate::core::time::Span;
 
 /// Nodes looked at in one decision.
 pub(crate) const LOOKS_PER_DECISION: usize = 200;
+/// Explanations judged in one decision before further looks wait for the next one, which follows at once.
+const WORK_PER_DECISION: usize = 2_500;
 /// What is explained better than this needs no second look.
 const SURE: u32 = 6_000;
 /// How often a silent cause is looked at.
@@ -29,6 +31,9 @@ impl Draft<'_> {
         let due: Vec<_> = due.take(LOOKS_PER_DECISION).collect();
         for id in due {
             self.look(id);
+            if self.grove.work() >= WORK_PER_DECISION {
+                break;
+            }
         }
     }
 

@@ -24,6 +24,7 @@ mod reached;
 mod settle;
 mod silent;
 pub mod upstream;
+pub(crate) mod ways;
 pub mod weight;
 mod words;
 

@@ -5,10 +5,11 @@
 //! holds for one version of the graph. Must not visit more than [`REACH_MAX`] CIs.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
+use crate::core::correlate::ways::{WAY_WEIGHT, Ways};
 use crate::core::correlate::weight::{
     either, is_hard_edge, is_power_edge, is_storage_edge, of_edge, times,
 };
@@ -80,9 +81,9 @@ impl Upstream {
             is_hard: step.is_hard && !(step.depth == 1 && step.is_storage),
             is_power: step.is_power,
         });
-        let mut reaches: Vec<Reach> = reaches.collect();
-        add_routes(graph, start, &mut reaches);
-        Self { reaches }
+        Self {
+            reaches: reaches.collect(),
+        }
     }
 
     /// Every provider, by number.
@@ -129,6 +130,7 @@ struct Step {
 fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
     let mut settled: BTreeMap<CiNumber, Step> = BTreeMap::new();
     let mut heap = BinaryHeap::new();
+    let mut ways = Ways::new(graph);
     let one = crate::core::correlate::weight::ONE;
     heap.push((one, [true, true, false], Reverse((0_u8, start, start))));
     while let Some((weight, how, Reverse((depth, ci, via)))) = heap.pop() {
@@ -152,6 +154,13 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
             continue;
         }
         let edges = graph.providers(ci);
+        for link in ways.links(ci, depth) {
+            let further = times(weight, WAY_WEIGHT);
+            if further >= WEIGHT_MIN && !settled.contains_key(&link) {
+                let next = Reverse((depth.saturating_add(1), link, ci));
+                heap.push((further, [false, false, false], next));
+            }
+        }
         for edge in edges.iter().take(EDGES_MAX) {
             let further = times(weight, of_edge(edge, edges));
             if further >= WEIGHT_MIN && !settled.contains_key(&edge.ci) {
@@ -183,97 +192,4 @@ fn is_place(graph: &Graph, ci: CiNumber) -> bool {
         "region",
     ]
     .contains(&class)
-}
-
-/// Links between sites that are looked at; of more the first.
-const LINKS_MAX: usize = 256;
-/// How strongly something that needs another site depends on a link on the way there, in 1/10,000.
-const ROUTE_WEIGHT: u16 = 4_500;
-/// A site that is needed less than this is none.
-const SITE_WEIGHT: u16 = 800;
-
-/// Adds the links between sites over which a CI reaches what it needs: no CMDB says so, but it follows from where
-/// things stand.
-fn add_routes(graph: &Graph, start: CiNumber, reaches: &mut Vec<Reach>) {
-    let Some(home) = home_of(graph, start, reaches) else {
-        return;
-    };
-    let mut sites = BTreeSet::new();
-    let needed = |reach: &&Reach| reach.weight >= SITE_WEIGHT && !reach.is_hard;
-    for reach in reaches.iter().filter(needed) {
-        let site = graph.ci(reach.ci).and_then(|ci| ci.site.as_deref());
-        sites.extend(site.filter(|&site| site != home));
-    }
-    if sites.is_empty() {
-        return;
-    }
-    let mut added: BTreeSet<CiNumber> = BTreeSet::new();
-    let came_by = routes_from(graph, home);
-    for site in sites {
-        let mut at = site;
-        for _ in 0..usize::from(DEPTH_MAX) {
-            let Some(&(link, before)) = came_by.get(at) else {
-                break;
-            };
-            added.insert(link);
-            at = before;
-        }
-    }
-    for ci in added {
-        if let Err(place) = reaches.binary_search_by_key(&ci, |reach| reach.ci) {
-            reaches.insert(
-                place,
-                Reach {
-                    ci,
-                    weight: ROUTE_WEIGHT,
-                    depth: 1,
-                    via: start,
-                    is_hard: false,
-                    is_power: false,
-                },
-            );
-        }
-    }
-}
-
-/// Where a CI stands, or what it needs most.
-fn home_of<'a>(graph: &'a Graph, start: CiNumber, reaches: &[Reach]) -> Option<&'a str> {
-    let site = |ci: CiNumber| graph.ci(ci).and_then(|ci| ci.site.as_deref());
-    if let Some(site) = site(start) {
-        return Some(site);
-    }
-    let mut votes: BTreeMap<&str, u32> = BTreeMap::new();
-    for reach in reaches.iter().filter(|reach| reach.depth <= 2) {
-        if let Some(site) = site(reach.ci) {
-            let vote = votes.entry(site).or_default();
-            *vote = vote.saturating_add(u32::from(reach.weight) / u32::from(reach.depth.max(1)));
-        }
-    }
-    let most = votes
-        .into_iter()
-        .max_by_key(|&(site, votes)| (votes, Reverse(site)));
-    most.map(|(site, _)| site)
-}
-
-/// For each site that can be reached from one, by which link and from which site it is reached first.
-fn routes_from<'a>(graph: &'a Graph, home: &'a str) -> BTreeMap<&'a str, (CiNumber, &'a str)> {
-    let mut ends: Vec<(CiNumber, BTreeSet<&str>)> = Vec::new();
-    for link in graph.links().take(LINKS_MAX) {
-        let providers = graph.providers(link).iter();
-        let sites = providers.filter_map(|edge| graph.ci(edge.ci)?.site.as_deref());
-        ends.push((link, sites.collect()));
-    }
-    let mut came_by = BTreeMap::new();
-    let mut open = VecDeque::from([home]);
-    while let Some(at) = open.pop_front() {
-        for (link, sites) in ends.iter().filter(|(_, sites)| sites.contains(at)) {
-            for &site in sites {
-                if site != home && !came_by.contains_key(site) {
-                    came_by.insert(site, (*link, at));
-                    open.push_back(site);
-                }
-            }
-        }
-    }
-    came_by
 }
