@@ -264,9 +264,7 @@ impl Header {
                         is_retired_word(&word) || ["true", "yes", "1"].contains(&word.as_str());
                 }
                 Column::Identifier(kind) => {
-                    for text in split(&cell) {
-                        add_identifier(&mut ci, kind, text);
-                    }
+                    split(&cell).for_each(|text| add_identifier(&mut ci, kind, text));
                 }
                 Column::DependsOn => providers.extend(split(&cell)),
                 Column::From

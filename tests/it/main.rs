@@ -19,6 +19,7 @@ mod cli;
 mod cmdb;
 #[cfg(test)]
 mod cmdb_laws;
+#[cfg(test)]
 mod cmdb_versions;
 #[cfg(test)]
 mod config;
