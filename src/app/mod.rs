@@ -5,6 +5,7 @@
 
 mod admission;
 mod brokers;
+mod checkpoints;
 mod imports;
 mod janitor;
 mod listeners;
@@ -271,6 +272,10 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         stage: stage.clone(),
         board: core.board,
     };
+    let db = side.db.clone();
+    supervisor.spawn(stage, "checkpoints", |stop| {
+        done(checkpoints::run(db, stop))
+    });
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,

@@ -159,6 +159,20 @@ pub(super) async fn leave_room(conn: &mut OwnedConn) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Copies what it can from the log into the file (`PRAGMA wal_checkpoint(PASSIVE)`); returns the pages left.
+pub(super) async fn checkpoint(conn: &mut OwnedConn) -> Result<i64, StoreError> {
+    match conn {
+        OwnedConn::Sqlite(conn) => {
+            let (_, logged, copied): (i64, i64, i64) =
+                sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
+                    .fetch_one(&mut **conn)
+                    .await?;
+            Ok(logged.saturating_sub(copied).max(0))
+        }
+        OwnedConn::Postgres(_) => Ok(0),
+    }
+}
+
 /// Begins a writing transaction. Only for tasks that nobody cancels.
 pub(super) async fn begin(conn: &mut OwnedConn) -> Result<Tx<'_>, StoreError> {
     match conn {

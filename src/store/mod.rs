@@ -85,6 +85,15 @@ impl OwnedConn {
         }
     }
 
+    /// Copies committed pages from SQLite's log into its file without waiting for anybody; returns how many are left.
+    /// PostgreSQL does that by itself.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn checkpoint(&mut self) -> Result<i64, StoreError> {
+        dialect::checkpoint(self).await
+    }
+
     /// Closes it in an orderly way; the last one of a SQLite file takes the write-ahead log with it.
     ///
     /// # Errors

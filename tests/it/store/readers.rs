@@ -26,6 +26,7 @@ on_both_engines!(
     cancelled_reads_do_not_poison_connections,
     tokens_are_kept_by_their_hash,
     backup_is_whole_while_writing_goes_on,
+    the_log_is_emptied_beside_the_writer,
     looks_from_outside_change_nothing,
 );
 
@@ -162,6 +163,22 @@ async fn tokens_are_kept_by_their_hash(store: TestStore) {
         Some(t("00:00").as_millis()),
         "the first time counts"
     );
+}
+
+async fn the_log_is_emptied_beside_the_writer(store: TestStore) {
+    let (db, clock) = (store.open().await, TestClock::new());
+    let rig = Rig::start(&db, &clock).await;
+    let mut bench = Bench::new();
+    for n in 0..100 {
+        bench.firing(&format!("v{n}"), "00:00");
+    }
+    commit(&rig.handle, &mut bench, 10).await;
+    let mut conn = db.connect().await.unwrap();
+    assert_eq!(conn.checkpoint().await.unwrap(), 0);
+    conn.close().await.unwrap();
+    // The writer goes on, and what it wrote can be read.
+    let receipt = rig.handle.append(message("after"), None, None).await;
+    assert!(receipt.unwrap().seq().get() > 0);
 }
 
 async fn backup_is_whole_while_writing_goes_on(store: TestStore) {
