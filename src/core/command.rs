@@ -15,7 +15,7 @@ use crate::core::draft::Draft;
 use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState, Owner, permit};
 use crate::core::input::{Command, CommandGiven};
-use crate::core::past::decide_past;
+use crate::core::past::{continue_as_new, decide_past};
 use crate::core::reason::Reason;
 use crate::core::time::Timestamp;
 
@@ -281,25 +281,8 @@ fn link(
     given: &CommandGiven,
     note: Option<Arc<str>>,
 ) -> Decision {
-    let now = draft.now;
-    let id = draft.ids.incident();
-    let mut incident = Incident::open(id, old.severity, now);
-    incident.previous = Some(old.id);
-    incident.owner.clone_from(&old.owner);
-    draft.insert(incident);
-    for &alert in draft.world.state.alerts_of(old.id) {
-        // An alert that has gone on to a later incident stays there.
-        let alert = draft
-            .world
-            .state
-            .alert(alert)
-            .filter(|alert| alert.incident == Some(old.id));
-        if let Some(mut alert) = alert.cloned() {
-            let counted = alert.count;
-            draft.move_to(&mut alert, id, counted);
-            draft.put_alert(alert);
-        }
-    }
+    let members = draft.world.state.alerts_of(old.id);
+    let id = continue_as_new(&mut draft, old.id, old.severity, old.owner.clone(), members);
     say(&mut draft, id, Reason::LinkedByPerson, given, note);
     draft.decision.reason = Reason::LinkedByPerson;
     draft.finish()

@@ -61,7 +61,13 @@ pub(super) fn decide_past(
         }
         Command::Reopen { reason } => {
             let mut draft = Draft::new(world, now, ids, Reason::LinkedByPerson);
-            let id = continue_as_new(&mut draft, past, given.incident);
+            let owner = Owner {
+                assignee: past.assignee.clone(),
+                team: past.team.clone(),
+            };
+            let owner = (owner != Owner::default()).then(|| Arc::new(owner));
+            let (old, members) = (given.incident, &past.alerts);
+            let id = continue_as_new(&mut draft, old, past.severity, owner, members);
             say(draft, id, given, reason.as_deref().map(Arc::from))
         }
         Command::Acknowledge { .. }
@@ -79,20 +85,21 @@ pub(super) fn decide_past(
     }
 }
 
-/// Opens an incident that continues the past one, and moves over the alerts that have not gone on since.
-fn continue_as_new(draft: &mut Draft<'_>, past: &PastIncident, old: IncidentId) -> IncidentId {
+/// Opens an incident that continues an old one, and moves over its members that have not gone on to a later one since.
+pub(super) fn continue_as_new(
+    draft: &mut Draft<'_>,
+    old: IncidentId,
+    severity: Severity,
+    owner: Option<Arc<Owner>>,
+    members: &[AlertId],
+) -> IncidentId {
     let id = draft.ids.incident();
-    let mut incident = Incident::open(id, past.severity, draft.now);
+    let mut incident = Incident::open(id, severity, draft.now);
     incident.previous = Some(old);
-    if past.assignee.is_some() || past.team.is_some() {
-        incident.owner = Some(Arc::new(Owner {
-            assignee: past.assignee.clone(),
-            team: past.team.clone(),
-        }));
-    }
+    incident.owner = owner;
     draft.insert(incident);
     let state = draft.world.state;
-    for alert in past.alerts.iter().filter_map(|&alert| state.alert(alert)) {
+    for alert in members.iter().filter_map(|&alert| state.alert(alert)) {
         if alert.incident == Some(old) {
             let mut alert = alert.clone();
             let counted = alert.count;
