@@ -226,7 +226,7 @@ impl Ledger {
         let silenced = self.silenced.iter();
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
-            state.silences_mut().apply(&change);
+            state.put_silence(&change);
         }
         state
     }
