@@ -211,7 +211,7 @@ fn hash_of(bytes: &[u8], format: Option<&str>, file: &str) -> u64 {
     hash.digest()
 }
 
-fn flag(params: &Params, name: &str) -> Result<bool, Problem> {
+pub(super) fn flag(params: &Params, name: &str) -> Result<bool, Problem> {
     match params.one(name)? {
         None | Some("false" | "0") => Ok(false),
         Some("true" | "1") => Ok(true),

@@ -22,7 +22,7 @@ use crate::api_token::Role;
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 /// Bodies of requests; everything else is an answer, in which every field is always present.
-const REQUESTS: [&str; 11] = [
+const REQUESTS: [&str; 14] = [
     "Acknowledge",
     "Assign",
     "BindCheck",
@@ -34,6 +34,9 @@ const REQUESTS: [&str; 11] = [
     "TokenWanted",
     "MatcherWanted",
     "SilenceBody",
+    "Names",
+    "ScopeBody",
+    "WindowBody",
 ];
 
 /// Answers that leave out what does not apply.

@@ -14,7 +14,7 @@ use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, heartbeats,
-    incidents, layers, quality, silences, sources, status, tokens,
+    incidents, layers, maintenance, quality, silences, sources, status, tokens,
 };
 use crate::api_token::Role;
 
@@ -74,6 +74,8 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb_imports::configured))
         .routes(routes!(silences::list))
         .routes(routes!(silences::get))
+        .routes(routes!(maintenance::list))
+        .routes(routes!(maintenance::get))
         .routes(routes!(cis::list))
         .routes(routes!(cis::get))
         .routes(routes!(cis::relations))
@@ -106,6 +108,15 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
+        .routes(routes!(maintenance::create))
+        .routes(routes!(maintenance::preview))
+        .routes(routes!(maintenance::cancel))
+        .routes(routes!(
+            maintenance::change,
+            maintenance::patch,
+            maintenance::update,
+            maintenance::delete
+        ))
         .routes(routes!(silences::change, silences::edit, silences::expire));
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use super::ApiState;
 use super::problem::{Kind, Problem};
+use crate::core::mute::NAMES_MAX;
 use crate::core::reason::Reason;
 use crate::core::silence::given::{SilenceGiven, SilenceOrder, SilenceWanted};
 use crate::core::silence::matcher::Matcher;
@@ -28,17 +29,26 @@ pub(super) fn check(wanted: &SilenceWanted, now: Timestamp) -> Result<(), String
         ends_at,
         created_by,
         comment,
+        scope,
     } = wanted;
-    if matchers.is_empty() {
+    if matchers.is_empty() && scope.is_everything() {
         return Err("at least one matcher required".to_owned());
+    }
+    if scope.len() > NAMES_MAX {
+        return Err(format!(
+            "a silence names at most {NAMES_MAX} CIs, classes, sites and services"
+        ));
+    }
+    if scope.is_downstream && scope.ci.is_empty() {
+        return Err("downstream of what is not said: name a ci".to_owned());
     }
     if matchers.len() > MATCHERS_MAX {
         return Err(format!("a silence has at most {MATCHERS_MAX} matchers"));
     }
-    if matchers
+    let is_any = matchers
         .iter()
-        .all(|matcher: &Matcher| matcher.is_match(""))
-    {
+        .all(|matcher: &Matcher| matcher.is_match(""));
+    if is_any && scope.is_everything() {
         return Err("at least one matcher must not match the empty string".to_owned());
     }
     if ends_at <= starts_at {

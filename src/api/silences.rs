@@ -21,33 +21,24 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::ApiState;
 use super::auth::Caller;
 use super::body;
+use super::extent::{self, Names, Preview, ScopeBody, ScopeShape};
 use super::order::idempotency_key;
 use super::page::{List, PageQuery, Params, Sorting};
 use super::problem::Problem;
-use super::shapes::Alert;
 use super::silence_order::{self, check, find, give};
 use super::time::Time;
 use crate::core::ids::SilenceId;
 use crate::core::silence::given::{SilenceOrder, SilenceWanted};
 use crate::core::silence::matcher::Matcher;
-use crate::core::silence::{Operator, SilenceState, SilenceUuid, all_match, parse_word};
+use crate::core::silence::{SilenceState, SilenceUuid};
 use crate::core::time::{Span, Timestamp};
-use crate::store::query::alerts::{self, AlertFilter, AlertOrder};
+use crate::store::query::Listed;
 use crate::store::query::silences::{self, SilenceView};
-use crate::store::query::{Listed, Page};
-use crate::store::silences::list_firing;
 
 const SORTING: Sorting = Sorting {
     list: "silences",
     words: &["id"],
 };
-/// Alerts that a preview shows; all are counted.
-const PREVIEWED_MAX: usize = 100;
-/// Alerts compared at once for a preview.
-const PAGE: i64 = 500;
-/// The partition of a daemon that has only one.
-const PARTITION: i64 = 0;
-
 /// A silence.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Silence {
@@ -58,6 +49,8 @@ pub struct Silence {
     state: &'static str,
     /// All of them must match.
     matchers: Vec<MatcherShape>,
+    /// Which CIs.
+    scope: ScopeShape,
     /// From then on.
     starts_at: Time,
     /// Until then.
@@ -78,16 +71,16 @@ pub struct Silence {
 pub struct MatcherShape {
     /// The label.
     #[schema(example = "alertname")]
-    name: String,
+    pub(super) name: String,
     /// Its value, or an expression for the whole of it.
     #[schema(example = "DiskFull")]
-    value: String,
+    pub(super) value: String,
     /// Whether the value is an expression.
     #[serde(default, alias = "isRegex")]
-    is_regex: bool,
+    pub(super) is_regex: bool,
     /// Whether a match is wanted, not its absence.
     #[serde(default = "yes", alias = "isEqual")]
-    is_equal: bool,
+    pub(super) is_equal: bool,
 }
 
 const fn yes() -> bool {
@@ -119,7 +112,18 @@ pub struct SilenceBody {
     /// Who wants it; the caller when not given.
     created_by: Option<String>,
     /// Why; needed for a new one.
+    #[serde(alias = "reason")]
     comment: Option<String>,
+    /// Ids or names of CIs; with a scope no matcher is needed.
+    ci: Option<Names>,
+    /// Whether everything that depends on those CIs is meant too.
+    downstream: Option<bool>,
+    /// Classes.
+    class: Option<Names>,
+    /// Sites.
+    site: Option<Names>,
+    /// Services: they and what serves nothing else.
+    service: Option<Names>,
 }
 
 /// Which silences, for the document.
@@ -130,15 +134,6 @@ pub struct SilenceQuery {
     pub state: Option<String>,
 }
 
-/// What a silence would hide now.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Preview {
-    /// How many firing alerts match.
-    total: usize,
-    /// The first hundred of them.
-    items: Vec<Alert>,
-}
-
 impl Silence {
     fn new(view: &SilenceView, now: Timestamp) -> Self {
         let silence = &view.silence;
@@ -146,6 +141,7 @@ impl Silence {
             id: silence.uuid.to_string(),
             state: silence.state(now).word(),
             matchers: silence.matchers.iter().map(MatcherShape::from).collect(),
+            scope: ScopeShape::from(&*silence.scope),
             starts_at: silence.starts_at.into(),
             ends_at: silence.ends_at.into(),
             created_by: silence.created_by.to_string(),
@@ -282,48 +278,19 @@ pub async fn expire(
     responses((status = 200, description = "The alerts", body = Preview)))]
 pub async fn preview(State(api): State<ApiState>, body: Body) -> Result<Json<Preview>, Problem> {
     let body: SilenceBody = body::read(body).await?;
-    let matchers = matchers(body.matchers.unwrap_or_default())?;
-    if matchers.is_empty() {
+    let matchers = extent::matchers(body.matchers.unwrap_or_default())?;
+    let scope = ScopeBody {
+        ci: body.ci,
+        downstream: body.downstream,
+        class: body.class,
+        site: body.site,
+        service: body.service,
+    };
+    let scope = scope.into_scope(None);
+    if matchers.is_empty() && scope.is_everything() {
         return Err(Problem::bad_request("at least one matcher required"));
     }
-    let (total, views) = api
-        .read(async move |db| {
-            let (mut ids, mut total, mut after) = (Vec::new(), 0_usize, 0);
-            loop {
-                let mut reader = db.reader().await?;
-                let page = list_firing(reader.lend(), PARTITION, after, PAGE).await?;
-                drop(reader);
-                let Some(last) = page.last() else { break };
-                after = last.alert.get();
-                for alert in page {
-                    let label = |name: &str| alert.labels.get(name).map(String::as_str);
-                    if all_match(&matchers, label) {
-                        total = total.saturating_add(1);
-                        if ids.len() < PREVIEWED_MAX {
-                            ids.push(alert.alert);
-                        }
-                    }
-                }
-            }
-            if ids.is_empty() {
-                return Ok((total, Vec::new()));
-            }
-            let filter = AlertFilter {
-                ids,
-                ..AlertFilter::default()
-            };
-            let page = Page {
-                limit: u32::try_from(PREVIEWED_MAX).unwrap_or(u32::MAX),
-                is_newest_first: true,
-                after: None,
-            };
-            let mut reader = db.reader().await?;
-            let listed = alerts::list(reader.lend(), &filter, AlertOrder::Id, page).await?;
-            Ok((total, listed.items))
-        })
-        .await?;
-    let items = views.into_iter().map(Alert::from).collect();
-    Ok(Json(Preview { total, items }))
+    Ok(Json(extent::preview(&api, matchers, scope).await?))
 }
 
 fn uuid(text: &str) -> Result<SilenceUuid, Problem> {
@@ -335,24 +302,6 @@ fn uuid(text: &str) -> Result<SilenceUuid, Problem> {
     })
 }
 
-fn matchers(wanted: Vec<MatcherWanted>) -> Result<Vec<Matcher>, Problem> {
-    let mut matchers = Vec::with_capacity(wanted.len());
-    for wanted in wanted {
-        match wanted {
-            MatcherWanted::Text(text) => {
-                let parsed = parse_word(&text);
-                matchers.extend(parsed.map_err(|bad| Problem::bad_request(bad.to_string()))?);
-            }
-            MatcherWanted::Parts(parts) => {
-                let operator = Operator::new(parts.is_regex, parts.is_equal);
-                let matcher = Matcher::new(&parts.name, operator, &parts.value);
-                matchers.push(matcher.map_err(|bad| Problem::bad_request(bad.to_string()))?);
-            }
-        }
-    }
-    Ok(matchers)
-}
-
 /// What is wanted in full: what the body does not name comes from the silence that is changed.
 fn wanted(
     body: SilenceBody,
@@ -362,10 +311,19 @@ fn wanted(
 ) -> Result<SilenceWanted, Problem> {
     let before = before.map(|view| &view.silence);
     let missing = |field: &str| Problem::bad_request(format!("{field} is missing"));
+    let scope = ScopeBody {
+        ci: body.ci,
+        downstream: body.downstream,
+        class: body.class,
+        site: body.site,
+        service: body.service,
+    };
+    let scope = scope.into_scope(before.map(|it| &*it.scope));
     let matchers = match (body.matchers, before) {
-        (Some(wanted), _) => matchers(wanted)?,
+        (Some(wanted), _) => extent::matchers(wanted)?,
         (None, Some(before)) => before.matchers.to_vec(),
-        (None, None) => return Err(missing("matchers")),
+        (None, None) if scope.is_everything() => return Err(missing("matchers")),
+        (None, None) => Vec::new(),
     };
     let kept = before.filter(|it| it.state(now) != SilenceState::Expired);
     let starts_at = body.starts_at.map(|time| time.0);
@@ -389,6 +347,7 @@ fn wanted(
     let created_by = created_by.or(before.map(|it| it.created_by.clone()));
     let wanted = SilenceWanted {
         matchers,
+        scope,
         starts_at: if before.is_none() {
             starts_at.max(now)
         } else {
@@ -414,7 +373,8 @@ fn once(
         return Ok(None);
     };
     // Times that were left to us differ from try to try; the key is what tells two orders apart.
-    let matchers = serde_json::to_vec(&wanted.matchers).map_err(|_| Problem::internal())?;
+    let matchers =
+        serde_json::to_vec(&(&wanted.matchers, &wanted.scope)).map_err(|_| Problem::internal())?;
     let parts = [actor.as_bytes(), &[0], &key, &[0], &matchers].concat();
     Ok(Some(xxh3_64(&parts)))
 }

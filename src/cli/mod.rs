@@ -22,6 +22,7 @@ pub mod incident_page;
 pub mod incidents;
 pub mod json;
 pub mod machine;
+pub mod maintenance;
 pub mod near;
 pub mod options;
 pub mod out;
@@ -114,6 +115,9 @@ enum Command {
     /// Keep people from being told of some alerts for a while
     #[command(after_help = silence::EXAMPLES)]
     Silence(silence::SilenceArgs),
+    /// Plan times in which people are not told of what is worked on
+    #[command(after_help = maintenance::EXAMPLES)]
+    Maintenance(maintenance::MaintenanceArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -205,6 +209,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Alerts(_)
         | Command::Cmdb(_)
         | Command::Silence(_)
+        | Command::Maintenance(_)
         | Command::Explain(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
@@ -236,6 +241,7 @@ async fn dispatch(
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
+        Command::Maintenance(args) => maintenance::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,

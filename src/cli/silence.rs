@@ -269,7 +269,7 @@ fn print_id(answer: &str, output: Output, out: &Out) -> Result<(), Failure> {
     out.print(&silence.id)
 }
 
-fn print_preview(answer: &str, output: Output, out: &Out) -> Result<(), Failure> {
+pub(super) fn print_preview(answer: &str, output: Output, out: &Out) -> Result<(), Failure> {
     #[derive(Deserialize)]
     struct Preview {
         total: u64,

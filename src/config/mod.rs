@@ -7,6 +7,7 @@
 //!
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
+mod calendar_file;
 mod cmdb;
 mod conditions;
 pub mod env;
@@ -15,6 +16,7 @@ mod files;
 mod heartbeats;
 pub mod imports;
 mod keys;
+mod maintenance;
 mod mapping;
 pub mod mqtt;
 pub mod presets;

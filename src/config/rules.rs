@@ -26,6 +26,7 @@ pub fn rules(settings: &Settings) -> Rules {
         incident: settings.incident,
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
+        maintenance: settings.maintenance.iter().cloned().collect(),
         cmdb: settings.cmdb.clone(),
     }
 }

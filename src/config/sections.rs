@@ -16,7 +16,7 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, sources};
+use crate::config::{cmdb, maintenance, sources};
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -26,7 +26,6 @@ const LATER: &[&str] = &[
     "calendar",
     "connector",
     "escalation",
-    "maintenance",
     "priority",
     "route",
     "schedule",
@@ -71,6 +70,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         auth,
         sources,
         heartbeats,
+        maintenance: maintenance::read(root.tables("maintenance")),
         incident: incident(&mut root),
         settle: settle(&mut root),
         correlation: correlation(&mut root),

@@ -35,7 +35,7 @@ pub(super) enum Value {
     /// A number with a fraction; no key of ours takes one.
     Float,
     Flag(bool),
-    /// A date or time; no key of ours takes one.
+    /// A time without a date; no key of ours takes one.
     Date,
     List(Vec<Node>),
     Table(Table),
@@ -164,6 +164,10 @@ impl<'a> Places<'a> {
             DeValue::Integer(n) => Value::Integer(i64::from_str_radix(n.as_str(), n.radix()).ok()),
             DeValue::Float(_) => Value::Float,
             DeValue::Boolean(flag) => Value::Flag(flag),
+            // Whoever takes a time reads its text, quoted or not.
+            DeValue::Datetime(time) if time.date.is_some() => {
+                Value::Text(Zeroizing::new(time.to_string()))
+            }
             DeValue::Datetime(_) => Value::Date,
             DeValue::Array(list) => {
                 Value::List(list.into_iter().map(|item| self.node(item)).collect())

@@ -177,6 +177,17 @@ pub(super) fn pem_file(spot: &Spot<'_>) -> Result<PathBuf, Complaint> {
     }
 }
 
+/// The path of a file: text or `{ file = F }`.
+pub(super) fn file_path(spot: &Spot<'_>) -> Result<PathBuf, Complaint> {
+    match origin(spot, "a path")? {
+        Origin::Inline(path) => Ok(spot.reading.files.resolve(spot.node.at.file, &path)),
+        Origin::File(path) => Ok(path),
+        Origin::Credential(_) | Origin::Env(_) => {
+            Err(Complaint::new("a calendar comes from a file"))
+        }
+    }
+}
+
 /// A secret that a sender authenticates with: refused when short enough to guess.
 pub(super) fn sender_secret(spot: &Spot<'_>) -> Result<Secret, Complaint> {
     let secret = remote_secret(spot)?;

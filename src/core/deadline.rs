@@ -11,6 +11,7 @@ use crate::core::heartbeat;
 use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::IncidentState;
 use crate::core::limits;
+use crate::core::mute;
 use crate::core::reason::Reason;
 use crate::core::silence;
 use crate::core::time::Timestamp;
@@ -21,7 +22,10 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
         return decision;
     }
     let mut draft = Draft::new(world, now, ids, Reason::DeadlinesChecked);
-    silence::decide_due(&mut draft);
+    mute::plan::decide_due(&mut draft);
+    if draft.decision.changes.is_empty() {
+        silence::decide_due(&mut draft);
+    }
     if !draft.decision.changes.is_empty() {
         // What is due besides is looked at with what was decided here in place.
         return draft.finish();

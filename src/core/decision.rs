@@ -17,9 +17,10 @@ use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
-use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
+use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId, WindowId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
+use crate::core::mute::window::WindowChange;
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::silence::SilenceChange;
@@ -36,6 +37,8 @@ pub struct Decision {
     pub incident: Option<IncidentId>,
     /// The silence that an order came to, for the answer.
     pub silence: Option<SilenceId>,
+    /// The maintenance window that an order came to, for the answer.
+    pub window: Option<WindowId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -55,6 +58,8 @@ pub struct CommandAnswer {
     pub incident: Option<IncidentId>,
     /// The silence of the answer.
     pub silence: Option<SilenceId>,
+    /// The maintenance window of the answer.
+    pub window: Option<WindowId>,
 }
 
 /// One change of state.
@@ -177,6 +182,8 @@ pub enum Change {
     },
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something changed about maintenance windows.
+    Window(WindowChange),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.
@@ -212,6 +219,7 @@ impl Decision {
             is_refused: false,
             incident: None,
             silence: None,
+            window: None,
             changes: Vec::new(),
             entries: Vec::new(),
             faults: Vec::new(),

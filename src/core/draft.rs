@@ -43,6 +43,8 @@ pub(super) struct Draft<'a> {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
+    /// Which of the touched incidents are held as this decision leaves them; known from announcing on.
+    pub(super) holds: mute::View,
 }
 
 impl<'a> Draft<'a> {
@@ -64,6 +66,7 @@ impl<'a> Draft<'a> {
             causes: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
+            holds: mute::View::default(),
         }
     }
 
@@ -92,16 +95,16 @@ impl<'a> Draft<'a> {
     fn announce(&mut self) {
         let rules = &self.world.rules.settle;
         let state = self.world.state;
-        let view = mute::View::of(state, &self.decision.changes);
+        self.holds = mute::View::of(state, &self.decision.changes);
         for incident in self.touched.values_mut() {
             let was_held = incident.is_waiting();
-            let is_held = view.is_held(state, incident);
+            let is_held = self.holds.is_held(state, incident);
             let reason = match announce::look(incident, rules, is_held, self.now) {
                 announce::Outcome::Same => continue,
                 announce::Outcome::Held => Reason::AnnouncementHeld,
                 announce::Outcome::Announced => Reason::IncidentAnnounced,
             };
-            let released = view.released(incident.id);
+            let released = self.holds.released(incident.id);
             let entry = self.decision.entry(self.ids, Some(incident), None, reason);
             if reason == Reason::IncidentAnnounced && was_held {
                 entry.note = Some(mute::was_held_by(state, &released).into());

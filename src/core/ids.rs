@@ -82,6 +82,12 @@ id!(
     "S-"
 );
 
+id!(
+    /// The number of a maintenance window: `MW-3`.
+    WindowId,
+    "MW-"
+);
+
 /// A text that is not an id of the wanted kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: expected `{0}` and a positive number, like `{0}42`")]
@@ -124,6 +130,7 @@ pub struct IdFeed {
     last_incident: i64,
     last_entry: i64,
     last_silence: i64,
+    last_window: i64,
 }
 
 impl IdFeed {
@@ -134,6 +141,7 @@ impl IdFeed {
             last_incident,
             last_entry,
             last_silence: 0,
+            last_window: 0,
         }
     }
 
@@ -144,6 +152,20 @@ impl IdFeed {
             last_silence,
             ..self
         }
+    }
+
+    /// The same, with maintenance windows going on after the highest number used so far.
+    #[must_use]
+    pub const fn windows_after(self, last_window: i64) -> Self {
+        Self {
+            last_window,
+            ..self
+        }
+    }
+
+    /// The next maintenance window's number.
+    pub fn window(&mut self) -> WindowId {
+        WindowId(bump(&mut self.last_window))
     }
 
     /// The next alert id.

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 
 use crate::core::cmdb::graph::Difference;
 use crate::core::ids::{AlertId, IncidentId};
+use crate::core::mute::plan::WindowGiven;
 use crate::core::observation::Observation;
 use crate::core::past::PastIncident;
 use crate::core::silence::Sweep;
@@ -37,6 +38,8 @@ pub enum Input {
     CommandGiven(CommandGiven),
     /// A person or program with a token orders something about silences.
     SilenceGiven(SilenceGiven),
+    /// A person or program with a token orders something about maintenance windows.
+    WindowGiven(Box<WindowGiven>),
     /// A reader of the store compared firing alerts with silences.
     SilencesSwept(Sweep),
     /// Somebody or something changed a CI; evidence for what happens there soon after.

@@ -38,6 +38,7 @@ pub mod past;
 pub mod reason;
 mod rebind;
 pub mod reconcile;
+pub mod recurrence;
 pub mod rules;
 pub mod severity;
 pub mod silence;

@@ -60,8 +60,8 @@ reasons! {
     DeadlinesChecked = "deadlines_checked", "Deadlines were reached and looked at.";
     Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
     SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
-    Silenced = "silenced", "A silence keeps people from being told of the alert; it is recorded all the same.";
-    Unsilenced = "unsilenced", "No silence applies to the alert any more; people are told of it again.";
+    Silenced = "silenced", "A silence or a maintenance window keeps people from being told of the alert; it is recorded all the same.";
+    Unsilenced = "unsilenced", "No silence or maintenance window applies to the alert any more; people are told of it again.";
     SilencesSwept = "silences_swept", "The alerts that fire already were compared with the silences.";
     // What heartbeats came to.
     HeartbeatPinged = "heartbeat_pinged", "The heartbeat was heard; its deadline moved on.";
@@ -108,6 +108,9 @@ reasons! {
     SilenceMade = "silence_made", "A person made a silence.";
     SilenceChanged = "silence_changed", "A person changed the end or the comment of a silence.";
     SilenceExpired = "silence_expired", "A person ended a silence.";
+    WindowMade = "window_made", "A maintenance window was made.";
+    WindowChanged = "window_changed", "A maintenance window was changed.";
+    WindowCancelled = "window_cancelled", "A maintenance window was cancelled; what still fires is told.";
     MergedByPerson = "merged_by_person", "A person merged the incident into another one, which goes on.";
     SplitByPerson = "split_by_person", "A person took alerts out of the incident into a new one.";
     UnlinkedByPerson = "unlinked_by_person", "A person took alerts out of the incident, each into one of its own.";
@@ -129,6 +132,10 @@ reasons! {
     SilenceEndsTooEarly = "silence_ends_too_early", "The end of a silence must lie after its begin and in the future.";
     SilenceMatchesAll = "silence_matches_all", "Every matcher of the silence also matches an absent label, so it would hide everything; name at least one label.";
     TooManySilences = "too_many_silences", "There are as many silences as can be held; expire some, or let one match more.";
+    UnknownWindow = "unknown_window", "There is no such maintenance window, or it is over.";
+    WindowIsPast = "window_is_past", "The maintenance window has no occurrence that lies in the future.";
+    WindowIsConfigured = "window_is_configured", "The maintenance window is written in the configuration; change it there and reload.";
+    TooManyWindows = "too_many_windows", "There are as many maintenance windows as can be held; cancel some, or let one recur.";
     StaleCmdb = "stale_cmdb", "The CMDB has changed since the import was compared with it; it is compared again.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
     SameIncident = "same_incident", "An incident cannot be merged into itself.";

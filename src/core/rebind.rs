@@ -15,6 +15,7 @@ use crate::core::ids::IdFeed;
 use crate::core::input::{CmdbImported, Rebound};
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
+use crate::core::silence::{self, SilenceChange};
 use crate::core::time::Timestamp;
 
 /// Makes an import true, unless the CMDB has changed since it was compared.
@@ -24,6 +25,13 @@ pub(super) fn import(world: World<'_>, imported: &CmdbImported) -> Decision {
     }
     let mut decision = Decision::because(Reason::CmdbImported);
     decision.change(Change::GraphChanged(Arc::clone(&imported.difference)));
+    // What a scope names may be more now; a reader finds out what of it fires already.
+    for silence in world.state.silences().scoped().filter(|it| it.is_swept) {
+        let mut silence = (**silence).clone();
+        silence.is_swept = false;
+        let change = SilenceChange::Changed(Arc::new(silence));
+        decision.change(Change::Silence(change));
+    }
     decision
 }
 
@@ -73,6 +81,7 @@ fn change(draft: &mut Draft<'_>, rebound: &Rebound, alert: &Alert, binding: &Bin
         ..alert.clone()
     };
     draft.put_alert(alert.clone());
+    silence::alert_rebound(draft, &alert, &rebound.labels);
     if alert.is_firing() {
         let text = AlertText {
             labels: rebound.labels.clone(),

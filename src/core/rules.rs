@@ -11,6 +11,7 @@ use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
+use crate::core::mute::plan::ConfiguredWindows;
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
@@ -21,6 +22,8 @@ pub struct Rules {
     pub sources: BTreeMap<SmolStr, SourceRules>,
     /// How incidents recover, reopen and close.
     pub incident: IncidentRules,
+    /// When people are not told of what is worked on.
+    pub maintenance: ConfiguredWindows,
     /// What has to be heard of again and again.
     pub heartbeats: Heartbeats,
     /// How long incidents settle before people are told.

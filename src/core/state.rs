@@ -26,6 +26,7 @@ use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
+use crate::core::mute::window::{WindowChange, Windows};
 use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
@@ -43,6 +44,7 @@ pub struct State {
     answers: Answers,
     silences: Silences,
     tally: Tally,
+    windows: Windows,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     labels: BTreeMap<IncidentId, Labels>,
@@ -62,7 +64,7 @@ pub enum DeadlineKey {
     Alerts(i64),
     /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
     Incidents(i64),
-    /// Silences: one begins or ends.
+    /// Silences: one begins or ends, or an occurrence of a maintenance window is planned.
     Silences,
     /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
     Heartbeats,
@@ -172,6 +174,16 @@ impl State {
         &self.silences
     }
 
+    /// The maintenance windows that are not over.
+    pub fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// Changes maintenance windows, as [`State::apply`] does; also used to load.
+    pub fn put_window(&mut self, change: &WindowChange) {
+        self.windows.apply(change);
+    }
+
     /// How many firing alerts of each incident are suppressed.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -179,7 +191,7 @@ impl State {
 
     /// Changes what is silenced, as [`State::apply`] does; also used to load.
     pub fn put_silence(&mut self, change: &SilenceChange) {
-        self.silences.apply(change);
+        self.silences.apply(change, &self.graph);
         if let Some((alert, ..)) = change.pair() {
             self.note(alert);
         }
@@ -238,7 +250,8 @@ impl State {
         let records = self.deadlines.first().copied();
         let conditions = self.forest.next_due();
         let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
-        let silences = self.silences.next_due();
+        let silences = [self.silences.next_due(), self.windows.next_due()];
+        let silences = silences.into_iter().flatten().min();
         let silences = silences.map(|at| (at, DeadlineKey::Silences));
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
@@ -329,6 +342,7 @@ impl State {
                     self.remember(key.key, remembered);
                 }
                 Change::Silence(change) => self.put_silence(change),
+                Change::Window(change) => self.put_window(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -415,6 +429,7 @@ impl State {
     pub fn change_graph(&mut self, difference: &Difference) {
         self.graph.apply(difference);
         self.forest.regraph(&self.graph);
+        self.silences.regraph(&self.graph);
     }
 
     /// Puts a condition in place, as [`State::apply`] does; also used to load, after the CMDB.
@@ -547,6 +562,7 @@ impl PartialEq for State {
             && self.answers == other.answers
             && self.silences == other.silences
             && self.tally == other.tally
+            && self.windows == other.windows
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::core::silence::{Silence, SilenceState, Sweep, SweepMatch};
+use crate::core::ids::SilenceId;
+use crate::core::silence::{Silence, SilenceState, Subject, Sweep, SweepMatch};
+use crate::core::state::State;
 use crate::runtime::clock::Clock;
 use crate::store::Db;
 use crate::store::StoreError;
@@ -142,7 +144,7 @@ impl Sweeper {
             drop(reader);
             let Some(last) = page.last() else { break };
             after = last.alert.get();
-            self.propose(matches(&new, &page)).await?;
+            self.compare(&new, page).await?;
         }
         self.submit(&Sweep {
             swept: new.iter().map(|silence| silence.id).collect(),
@@ -161,7 +163,7 @@ impl Sweeper {
             if checked.is_empty() {
                 return Ok(());
             }
-            self.propose(matches(active, &firing)).await?;
+            self.compare(active, firing).await?;
             self.submit(&Sweep {
                 checked,
                 ..Sweep::default()
@@ -170,13 +172,29 @@ impl Sweeper {
         }
     }
 
-    async fn propose(&self, matches: Vec<SweepMatch>) -> Result<(), SweepError> {
+    /// Compares alerts with silences, scopes by what memory knows of the CMDB, and proposes what differs.
+    async fn compare(&self, with: &[&Silence], alerts: Vec<Labelled>) -> Result<(), SweepError> {
+        let ids: Vec<SilenceId> = with.iter().map(|silence| silence.id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let look = move |state: &State| differences(state, &ids, &alerts);
+        let (matches, mismatches) = self.engine.look(look).await?;
         for part in matches.chunks(MATCHES_PER_INPUT) {
-            self.submit(&Sweep {
-                matches: part.to_vec(),
+            let matches = part.to_vec();
+            let sweep = Sweep {
+                matches,
                 ..Sweep::default()
-            })
-            .await?;
+            };
+            self.submit(&sweep).await?;
+        }
+        for part in mismatches.chunks(MATCHES_PER_INPUT) {
+            let mismatches = part.to_vec();
+            let sweep = Sweep {
+                mismatches,
+                ..Sweep::default()
+            };
+            self.submit(&sweep).await?;
         }
         Ok(())
     }
@@ -196,16 +214,35 @@ impl Sweeper {
     }
 }
 
-fn matches(silences: &[&Silence], alerts: &[Labelled]) -> Vec<SweepMatch> {
-    let mut matches = Vec::new();
+/// Which alerts these silences match and do not hold yet, and which they hold and do not match.
+fn differences(
+    state: &State,
+    silences: &[SilenceId],
+    alerts: &[Labelled],
+) -> (Vec<SweepMatch>, Vec<SweepMatch>) {
+    let held = state.silences();
+    let (mut matches, mut mismatches) = (Vec::new(), Vec::new());
     for alert in alerts {
-        let label = |name: &str| alert.labels.get(name).map(String::as_str);
-        let matching = silences.iter().filter(|silence| silence.is_match(label));
-        matches.extend(matching.map(|silence| SweepMatch {
-            silence: silence.id,
-            alert: alert.alert,
-            text_hash: alert.text_hash,
-        }));
+        let subject = Subject {
+            graph: state.graph(),
+            ci: state.alert(alert.alert).and_then(|alert| alert.ci),
+            label: |name: &str| alert.labels.get(name).map(String::as_str),
+        };
+        for silence in silences.iter().filter_map(|id| held.get(*id)) {
+            let found = SweepMatch {
+                silence: silence.id,
+                alert: alert.alert,
+                text_hash: alert.text_hash,
+            };
+            match (
+                held.is_match(silence, &subject),
+                held.has(alert.alert, silence.id),
+            ) {
+                (true, false) => matches.push(found),
+                (false, true) => mismatches.push(found),
+                (true, true) | (false, false) => {}
+            }
+        }
     }
-    matches
+    (matches, mismatches)
 }

@@ -26,6 +26,7 @@ pub mod retention;
 pub mod rows;
 pub mod silences;
 pub mod tokens;
+pub mod windows;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
@@ -251,6 +252,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         10,
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
+    ),
+    (
+        29,
+        "maintenance",
+        include_str!("schema/0029_maintenance.sql"),
     ),
 ];
 

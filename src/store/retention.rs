@@ -37,6 +37,7 @@ pub(super) async fn step(
     for (sql, before) in [
         (LETTERS, limits.inputs_before),
         (SILENCES, limits.inputs_before),
+        (WINDOWS, limits.inputs_before),
         (ANSWERS, limits.answers_before),
     ] {
         rows = rows.saturating_add(on!(tx.lend(), c => sqlx::query(sql)
@@ -58,6 +59,10 @@ const LETTERS: &str = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM (SELE
 /// The newest stays: its number tells where the next ones begin.
 const SILENCES: &str = "DELETE FROM silence WHERE id IN (SELECT id FROM silence WHERE is_over AND ends_at < $1 \
     ORDER BY ends_at LIMIT $2) AND id < (SELECT MAX(id) FROM silence)";
+
+/// The newest stays, as with silences.
+const WINDOWS: &str = "DELETE FROM maintenance WHERE id IN (SELECT id FROM maintenance WHERE is_over AND updated_at < $1 \
+    ORDER BY updated_at LIMIT $2) AND id < (SELECT MAX(id) FROM maintenance)";
 
 const ANSWERS: &str = "DELETE FROM command_answer WHERE key IN (SELECT key FROM command_answer WHERE at < $1 LIMIT $2)";
 

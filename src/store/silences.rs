@@ -8,7 +8,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
-use crate::core::ids::{AlertId, SilenceId};
+use crate::core::ids::{AlertId, SilenceId, WindowId};
+use crate::core::mute::Scope;
 use crate::core::silence::{Silence, SilenceChange, matcher::Matcher};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
@@ -111,7 +112,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Silence>]) -> Resul
     on!(conn, c => {
         let mut query = QueryBuilder::new(
             "INSERT INTO silence (id, partition, uuid, matchers, starts_at, ends_at, created_by, comment, updated_at, \
-             once_key, is_started, is_swept, is_over) ",
+             once_key, is_started, is_swept, is_over, scope, maintenance) ",
         );
         query.push_values(rows, |mut row, silence| {
             row.push_bind(silence.id.get())
@@ -126,7 +127,9 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Silence>]) -> Resul
                 .push_bind(silence.once.map(u64::cast_signed))
                 .push_bind(silence.is_started)
                 .push_bind(silence.is_swept)
-                .push_bind(false);
+                .push_bind(false)
+                .push_bind(scope_column(silence))
+                .push_bind(silence.window.map(WindowId::get));
         });
         query.push(
             " ON CONFLICT (id) DO UPDATE SET starts_at = excluded.starts_at, ends_at = excluded.ends_at, \
@@ -136,6 +139,12 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Silence>]) -> Resul
         query.build().execute(c).await?;
     });
     Ok(())
+}
+
+/// The scope, unless everything is meant.
+fn scope_column(silence: &Silence) -> Option<String> {
+    let is_scoped = !silence.scope.is_everything();
+    is_scoped.then(|| serde_json::to_string(&*silence.scope).unwrap_or_default())
 }
 
 row! {
@@ -152,12 +161,14 @@ row! {
         once_key: Option<i64>,
         is_started: bool,
         is_swept: bool,
+        scope: Option<String>,
+        maintenance: Option<i64>,
     }
 }
 
 /// The columns of [`SilenceRow`], in its order.
 pub(in crate::store) const SILENCE_COLUMNS: &str = "silence.id, silence.uuid, silence.matchers, silence.starts_at, silence.ends_at, \
-    silence.created_by, silence.comment, silence.updated_at, silence.once_key, silence.is_started, silence.is_swept";
+    silence.created_by, silence.comment, silence.updated_at, silence.once_key, silence.is_started, silence.is_swept, silence.scope, silence.maintenance";
 
 impl SilenceRow {
     /// The core's value of it.
@@ -165,6 +176,11 @@ impl SilenceRow {
         let matchers: Vec<Matcher> = serde_json::from_str(&self.matchers)
             .map_err(|error| StoreError::corrupt("silence", "matchers", error))?;
         let uuid = self.uuid.parse();
+        let scope: Scope = match &self.scope {
+            Some(text) => serde_json::from_str(text)
+                .map_err(|error| StoreError::corrupt("silence", "scope", error))?,
+            None => Scope::default(),
+        };
         Ok(Silence {
             id: silence_id(self.id)?,
             uuid: uuid.map_err(|_| StoreError::corrupt("silence", "uuid", &self.uuid))?,
@@ -177,6 +193,8 @@ impl SilenceRow {
             is_started: self.is_started,
             is_swept: self.is_swept,
             once: self.once_key.map(i64::cast_unsigned),
+            scope: Arc::new(scope),
+            window: self.maintenance.and_then(WindowId::new),
         })
     }
 }

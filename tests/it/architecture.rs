@@ -82,13 +82,14 @@ const IMPORTS: &[(&str, &[&str])] = &[
 /// The layers that only compute.
 const PURE: [&str; 3] = ["core", "sources", "importers"];
 /// What the pure layers may take from outside besides `std`.
-const PURE_CRATES: [&str; 12] = [
+const PURE_CRATES: [&str; 13] = [
     "fnv",
     "foldhash",
     "hashbrown",
     "jiff",
     "proptest",
     "regex",
+    "rrule",
     "serde",
     "sha2",
     "smol_str",

@@ -12,11 +12,12 @@ use proptest::sample::{select, subsequence};
 use watchbell::core::identity::AlertKey;
 use watchbell::core::ids::SilenceId;
 use watchbell::core::input::Command;
+use watchbell::core::mute::Scope;
 use watchbell::core::reason::Reason;
 use watchbell::core::rules::{IncidentRules, Rules, SourceRules};
 use watchbell::core::severity::Severity;
 use watchbell::core::silence::given::SilenceWanted;
-use watchbell::core::silence::{SilenceState, parse_matchers};
+use watchbell::core::silence::{SilenceState, Subject, parse_matchers};
 use watchbell::core::time::{Span, Timestamp};
 
 use crate::support::claim::{SOURCE, Said, firing, resolved, t};
@@ -80,6 +81,7 @@ pub(crate) fn play(bench: &mut Bench, event: Event) {
 
 fn silence(matchers: &str, starts_at: Timestamp, lasts: Span) -> SilenceWanted {
     SilenceWanted {
+        scope: Scope::default(),
         matchers: parse_matchers(matchers).unwrap(),
         starts_at,
         ends_at: starts_at.plus(lasts),
@@ -282,7 +284,12 @@ proptest! {
         let silences = bench.state.silences();
         for alert in bench.state.alerts().filter(|alert| alert.is_firing()) {
             let text = &bench.ledger.texts[&alert.id];
-            let expected = silences.matching(bench.now, |name| text.label(name));
+            let subject = Subject {
+                graph: bench.state.graph(),
+                ci: alert.ci,
+                label: |name: &str| text.label(name),
+            };
+            let expected = silences.matching(bench.now, &subject);
             let active = silences.iter().filter(|it| it.state(bench.now) == SilenceState::Active);
             let by_hand = active.filter(|it| it.is_match(|name| text.label(name)));
             let mut by_hand: Vec<_> = by_hand.map(|it| it.id).collect();

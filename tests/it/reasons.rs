@@ -8,16 +8,19 @@ use std::sync::Arc;
 use watchbell::core::cmdb::reconcile::first_difference;
 use watchbell::core::cmdb::record::{CiRecord, Picture};
 use watchbell::core::decision::Decision;
-use watchbell::core::ids::{IncidentId, SilenceId};
+use watchbell::core::ids::{IncidentId, SilenceId, WindowId};
 use watchbell::core::incident::Incident;
 use watchbell::core::input::{
     ChangeRecord, CmdbImported, Command, CommandGiven, IdempotencyKey, Input, Rebound,
 };
+use watchbell::core::mute::plan::WindowOrder;
+use watchbell::core::mute::window::WINDOWS_MAX;
 use watchbell::core::reason::Reason;
 use watchbell::core::severity::Severity;
 use watchbell::core::silence::SILENCES_MAX;
 use watchbell::core::time::Span;
 
+use crate::scenarios::s07_maintenance::window;
 use crate::silences::wanted;
 use crate::support::claim::{firing, resolved};
 use crate::support::estate::Estate;
@@ -37,6 +40,7 @@ fn every_reason_is_met() {
         people,
         people_and_sources,
         silences,
+        maintenance,
         refusals,
         crate::heartbeats::tour,
     ] {
@@ -284,6 +288,30 @@ fn silences() -> Bench {
     bench.put_silence(wanted("a!=b", "10:00", "11:00"), None);
     for _ in 0..=SILENCES_MAX {
         bench.put_silence(wanted("a=b", "10:00", "11:00"), None);
+    }
+    bench
+}
+
+fn maintenance() -> Bench {
+    let mut bench = Bench::new();
+    let wanted = || window("first", "team=net", "01:00", "02:00");
+    bench.plan(wanted());
+    let change = |wanted| WindowOrder::Change {
+        window: WindowId::new(1).unwrap(),
+        wanted,
+    };
+    bench.order_window(change(window("first", "team=net", "01:00", "03:00")));
+    bench.cancel(1);
+    bench.cancel(1);
+    bench.at("04:00").plan(wanted());
+    bench.rules.maintenance = [window("written", "team=db", "05:00", "06:00")]
+        .into_iter()
+        .collect();
+    bench.leap(Span::ZERO).order_window(WindowOrder::Cancel {
+        window: WindowId::new(2).unwrap(),
+    });
+    for _ in 0..WINDOWS_MAX {
+        bench.plan(window("many", "team=net", "05:00", "06:00"));
     }
     bench
 }

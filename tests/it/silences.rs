@@ -5,10 +5,12 @@ use watchbell::core::decision::Decision;
 use watchbell::core::ids::{AlertId, SilenceId};
 use watchbell::core::input::Input;
 use watchbell::core::limits::DEADLINES_PER_DECISION;
-use watchbell::core::mute::is_held;
+use watchbell::core::mute::{Scope, is_held};
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::given::{SilenceGiven, SilenceOrder, SilenceWanted};
-use watchbell::core::silence::{SILENCES_MAX, SilenceState, Sweep, SweepMatch, parse_matchers};
+use watchbell::core::silence::{
+    SILENCES_MAX, SilenceState, Subject, Sweep, SweepMatch, parse_matchers,
+};
 use watchbell::core::time::Span;
 
 use crate::support::claim::{firing, t};
@@ -22,6 +24,7 @@ pub(crate) fn wanted(matchers: &str, from: &str, to: &str) -> SilenceWanted {
         ends_at: t(to),
         created_by: "ana".into(),
         comment: "known".into(),
+        scope: Scope::default(),
     }
 }
 
@@ -70,12 +73,24 @@ impl Bench {
             let text = &self.ledger.texts[&alert.id];
             let is_unchecked = self.ledger.unchecked.contains(&alert.id);
             for silence in active().filter(|it| is_unchecked || !it.is_swept) {
-                if silence.is_match(|name| text.label(name)) {
-                    sweep.matches.push(SweepMatch {
-                        silence: silence.id,
-                        alert: alert.id,
-                        text_hash: alert.text_hash,
-                    });
+                let subject = Subject {
+                    graph: self.state.graph(),
+                    ci: alert.ci,
+                    label: |name: &str| text.label(name),
+                };
+                let found = SweepMatch {
+                    silence: silence.id,
+                    alert: alert.id,
+                    text_hash: alert.text_hash,
+                };
+                let silences = self.state.silences();
+                match (
+                    silences.is_match(silence, &subject),
+                    silences.has(alert.id, silence.id),
+                ) {
+                    (true, false) => sweep.matches.push(found),
+                    (false, true) => sweep.mismatches.push(found),
+                    (true, true) | (false, false) => {}
                 }
             }
         }

@@ -16,6 +16,7 @@ use crate::api::auth::Caller;
 use crate::api::body;
 use crate::api::problem::Kind;
 use crate::api::silence_order::{self, check, find, give};
+use crate::core::mute::Scope;
 use crate::core::silence::given::{SilenceOrder, SilenceWanted};
 use crate::core::silence::matcher::Matcher;
 use crate::core::silence::{Operator, Silence, SilenceState, SilenceUuid};
@@ -167,6 +168,7 @@ fn wanted(posted: PostableSilence) -> Result<SilenceWanted, Fault> {
         matchers.push(matcher);
     }
     Ok(SilenceWanted {
+        scope: Scope::default(),
         matchers,
         starts_at: posted.starts_at.ok_or_else(|| missing("startsAt"))?.0,
         ends_at: posted.ends_at.ok_or_else(|| missing("endsAt"))?.0,

@@ -5,13 +5,22 @@
 //! fires, it is announced once, with its true start. Who tells asks [`is_held`] before opening anything new; what was
 //! announced gets its end told whatever holds. Must not end, change or hide a record.
 
+pub mod parts;
+pub mod plan;
+pub(super) mod scope;
 mod tally;
+pub mod window;
 
+pub use self::scope::{NAMES_MAX, Scope};
 pub use self::tally::Tally;
 pub(super) use self::tally::{View, place_of};
 
-use crate::core::ids::{IncidentId, SilenceId};
+use std::collections::BTreeMap;
+
+use crate::core::ids::{AlertId, IncidentId, SilenceId};
 use crate::core::incident::Incident;
+use crate::core::silence::matcher::Matcher;
+use crate::core::silence::{Silence, all_match};
 use crate::core::state::State;
 
 /// Members that are looked at to say what holds an incident; of a crowd the first tell enough.
@@ -52,10 +61,39 @@ pub fn holds_of(state: &State, incident: IncidentId) -> Vec<Hold> {
     holds
 }
 
+/// Which of these firing alerts a silence with these matchers and this scope would hide.
+pub fn hidden(
+    state: &State,
+    matchers: &[Matcher],
+    scope: &Scope,
+    alerts: &[(AlertId, BTreeMap<String, String>)],
+) -> Vec<AlertId> {
+    let graph = state.graph();
+    let cover = scope.cover(graph);
+    let is_hidden = |(id, labels): &&(AlertId, BTreeMap<String, String>)| {
+        let label = |name: &str| labels.get(name).map(String::as_str);
+        let ci = state.alert(*id).and_then(|alert| alert.ci);
+        all_match(matchers, label) && cover.is_match(graph, ci, &label)
+    };
+    let hidden = alerts.iter().filter(is_hidden);
+    hidden.map(|(id, _)| *id).collect()
+}
+
+/// What people call a silence or the window that it is an occurrence of.
+pub(super) fn name_of(state: &State, silence: &Silence) -> String {
+    match silence.window {
+        Some(id) => match state.windows().get(id) {
+            Some(window) => format!("maintenance window {id} ({})", window.wanted.name),
+            None => format!("maintenance window {id}"),
+        },
+        None => format!("silence {} of {}", silence.uuid, silence.created_by),
+    }
+}
+
 /// Says what an incident that is announced late was held by.
 pub(super) fn was_held_by(state: &State, released: &[SilenceId]) -> String {
     let silences = released.iter().filter_map(|id| state.silences().get(*id));
-    let names: Vec<String> = silences.map(|silence| silence.name()).collect();
+    let names: Vec<String> = silences.map(|silence| name_of(state, silence)).collect();
     if names.is_empty() {
         "it was held until now".to_owned()
     } else {

@@ -13,6 +13,7 @@ use super::{SILENCES_MAX, Silence, SilenceChange, SilenceState, SilenceUuid};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::ids::{IdFeed, SilenceId};
+use crate::core::mute::Scope;
 use crate::core::reason::Reason;
 use crate::core::state::State;
 use crate::core::time::{Span, Timestamp};
@@ -61,6 +62,9 @@ pub struct SilenceWanted {
     pub created_by: SmolStr,
     /// Why.
     pub comment: SmolStr,
+    /// Which CIs it is about, besides its matchers.
+    #[serde(default, skip_serializing_if = "Scope::is_empty")]
+    pub scope: Scope,
 }
 
 /// Begins nearer than this are the same: clients write whole seconds.
@@ -87,13 +91,13 @@ pub(in crate::core) fn decide_given(
             put(world.state, wanted, *replaces, given.once, (now, ids))
         }
         SilenceOrder::Expire { silence } => match world.state.silences().get(*silence) {
-            Some(silence) => {
+            Some(silence) if silence.window.is_none() => {
                 let mut decision = Decision::because(Reason::SilenceExpired);
                 decision.silence = Some(silence.id);
                 decision.change(ended(silence, now));
                 decision
             }
-            None => Decision::refused(Reason::UnknownSilence),
+            Some(_) | None => Decision::refused(Reason::UnknownSilence),
         },
     }
 }
@@ -108,7 +112,8 @@ fn put(
     if wanted.ends_at <= wanted.starts_at || wanted.ends_at <= now {
         return Decision::refused(Reason::SilenceEndsTooEarly);
     }
-    if wanted.matchers.iter().all(|matcher| matcher.is_match("")) {
+    let is_any = wanted.matchers.iter().all(|matcher| matcher.is_match(""));
+    if is_any && wanted.scope.is_everything() {
         return Decision::refused(Reason::SilenceMatchesAll);
     }
     let before = replaces.and_then(|id| state.silences().get(id));
@@ -127,7 +132,8 @@ fn put(
         silence.updated_at = now;
         return made(Reason::SilenceChanged, silence);
     }
-    if before.is_none() && state.silences().len() >= SILENCES_MAX {
+    let by_people = state.silences().iter().filter(|it| it.window.is_none());
+    if before.is_none() && by_people.count() >= SILENCES_MAX {
         return Decision::refused(Reason::TooManySilences);
     }
     let id = ids.silence();
@@ -146,6 +152,8 @@ fn put(
             is_started: starts_at <= now,
             is_swept: false,
             once,
+            scope: Arc::new(wanted.scope.clone()),
+            window: None,
         },
     );
     if let Some(before) = before {
@@ -163,7 +171,7 @@ fn made(reason: Reason, silence: Silence) -> Decision {
 }
 
 /// Ends a silence now; its alerts are let go of when that is noticed, at once.
-fn ended(silence: &Silence, now: Timestamp) -> Change {
+pub(in crate::core) fn ended(silence: &Silence, now: Timestamp) -> Change {
     let mut silence = silence.clone();
     silence.starts_at = silence.starts_at.min(now);
     silence.ends_at = silence.ends_at.min(now);
@@ -177,7 +185,7 @@ fn is_active(silence: &Silence, now: Timestamp) -> bool {
 
 /// Whether the change is one of end, comment or name only.
 fn keeps_id(before: &Silence, wanted: &SilenceWanted, now: Timestamp) -> bool {
-    if *before.matchers != *wanted.matchers {
+    if *before.matchers != *wanted.matchers || *before.scope != wanted.scope {
         return false;
     }
     if is_active(before, now) {

@@ -20,17 +20,20 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use smol_str::SmolStr;
 
-use crate::core::ids::{AlertId, SilenceId};
+use crate::core::ids::{AlertId, SilenceId, WindowId};
+use crate::core::mute::Scope;
 use crate::core::time::Timestamp;
 
-pub use self::held::Silences;
+pub use self::held::{Silences, Subject};
 use self::matcher::Matcher;
 pub use self::matcher::{BadMatcher, Operator, all_match};
 pub use self::parse::{parse_matcher, parse_matchers, parse_word};
 pub use self::sweep::{Sweep, SweepMatch};
 
-pub(super) use self::given::decide_given;
-pub(super) use self::rules::{alert_ended, alert_heard, alert_without_labels, decide_due};
+pub(super) use self::given::{decide_given, ended};
+pub(super) use self::rules::{
+    alert_ended, alert_heard, alert_rebound, alert_without_labels, decide_due,
+};
 pub(super) use self::sweep::decide_sweep;
 
 /// Silences that are pending or active at once. Every alert that begins is compared with each that is not bound to
@@ -68,6 +71,10 @@ pub struct Silence {
     pub is_swept: bool,
     /// Hash of maker, `Idempotency-Key` and content: the same order makes one silence.
     pub once: Option<u64>,
+    /// Which CIs it is about, besides its matchers.
+    pub scope: Arc<Scope>,
+    /// The maintenance window of which it is one occurrence.
+    pub window: Option<WindowId>,
 }
 
 /// Where a silence stands.
@@ -117,14 +124,17 @@ impl Silence {
         SilenceState::at(self.starts_at, self.ends_at, now)
     }
 
-    /// Whether an alert with these labels is silenced by it while it is active.
+    /// Whether its matchers match these labels; its scope has to hold besides, see [`Silences::is_match`].
     pub fn is_match<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         all_match(&self.matchers, label)
     }
 
-    /// How people speak of it.
-    pub fn name(&self) -> String {
-        format!("silence {} of {}", self.uuid, self.created_by)
+    /// The word under which it is shown as the reason for not telling people.
+    pub fn shown(&self) -> String {
+        match self.window {
+            Some(window) => format!("maintenance:{window}"),
+            None => format!("silence:{}", self.uuid),
+        }
     }
 
     /// When time alone has something to do here.

@@ -4,14 +4,16 @@
 
 use std::sync::Arc;
 
-use super::{Silence, SilenceChange, SilenceState};
+use super::{Silence, SilenceChange, SilenceState, Subject};
 use crate::core::alert::Alert;
 use crate::core::decision::Change;
 use crate::core::draft::Draft;
 use crate::core::ids::{AlertId, SilenceId};
 use crate::core::limits;
+use crate::core::mute;
 use crate::core::observation::Observation;
 use crate::core::reason::Reason;
+use smol_str::SmolStr;
 
 /// A message told of an alert: compares it with the silences when it has just begun to fire or has other labels.
 pub(in crate::core) fn alert_heard(
@@ -33,7 +35,18 @@ pub(in crate::core) fn alert_heard(
         alert_without_labels(draft, alert);
         return;
     }
-    let matching = silences.matching(draft.now, |name| observation.text.label(name));
+    let subject = Subject {
+        graph: draft.world.state.graph(),
+        ci: alert.ci,
+        label: |name: &str| observation.text.label(name),
+    };
+    let matching = silences.matching(draft.now, &subject);
+    compare(draft, alert, &matching);
+}
+
+/// Lets go of what no longer matches, and silences what does now.
+fn compare(draft: &mut Draft<'_>, alert: &Alert, matching: &[SilenceId]) {
+    let silences = draft.world.state.silences();
     let held: Vec<SilenceId> = silences.of(alert.id).map(|silence| silence.id).collect();
     for id in held.iter().filter(|id| !matching.contains(id)) {
         if let Some(silence) = silences.get(*id) {
@@ -46,6 +59,30 @@ pub(in crate::core) fn alert_heard(
             silence_alert(draft, alert, silence);
         }
     }
+}
+
+/// An alert is about another CI than was thought.
+pub(in crate::core) fn alert_rebound(
+    draft: &mut Draft<'_>,
+    alert: &Alert,
+    labels: &[(SmolStr, SmolStr)],
+) {
+    let silences = draft.world.state.silences();
+    if silences.is_empty() || !alert.is_firing() {
+        return;
+    }
+    let value = |name: &str| {
+        let found = labels.binary_search_by(|(label, _)| label.as_str().cmp(name));
+        let found = found.ok().and_then(|at| labels.get(at));
+        found.map(|(_, value)| value.as_str())
+    };
+    let subject = Subject {
+        graph: draft.world.state.graph(),
+        ci: alert.ci,
+        label: value,
+    };
+    let matching = silences.matching(draft.now, &subject);
+    compare(draft, alert, &matching);
 }
 
 /// An alert fires (again) and nobody knows its labels here: a reader of the store has to compare it.
@@ -112,6 +149,7 @@ fn release_all(draft: &mut Draft<'_>, silence: &Silence, at_most: usize) -> usiz
     }
     let over = SilenceChange::Over(silence.id);
     draft.decision.change(Change::Silence(over));
+    mute::plan::occurrence_is_over(draft, silence);
     count
 }
 
@@ -120,32 +158,34 @@ pub(super) fn silence_alert(draft: &mut Draft<'_>, alert: &Alert, silence: &Sile
     let change = SilenceChange::Silenced(alert.id, silence.id);
     draft.decision.change(Change::Silence(change));
     touch(draft, alert);
+    let name = mute::name_of(draft.world.state, silence);
     let entry = draft.say(alert.incident, Some(alert.id), Reason::Silenced);
-    let Silence {
-        uuid,
-        created_by,
-        comment,
-        ..
-    } = silence;
-    entry.note = Some(format!("suppressed by silence {uuid} of {created_by}: {comment}").into());
+    entry.note = Some(format!("suppressed by {name}: {}", silence.comment).into());
 }
 
 /// Lets go of an alert that still fires; `rest` is another silence that goes on.
-fn release(draft: &mut Draft<'_>, alert: &Alert, silence: &Silence, rest: Option<&Arc<Silence>>) {
+pub(super) fn release(
+    draft: &mut Draft<'_>,
+    alert: &Alert,
+    silence: &Silence,
+    rest: Option<&Arc<Silence>>,
+) {
     let change = SilenceChange::Unsilenced(alert.id, silence.id);
     draft.decision.change(Change::Silence(change));
     touch(draft, alert);
+    let name = |silence: &Silence| mute::name_of(draft.world.state, silence);
     let (reason, note) = match rest {
         Some(rest) => (
             Reason::Silenced,
             format!(
-                "silence {} no longer applies; still suppressed by silence {}",
-                silence.uuid, rest.uuid
+                "{} no longer applies; still suppressed by {}",
+                name(silence),
+                name(rest)
             ),
         ),
         None => (
             Reason::Unsilenced,
-            format!("no longer suppressed by silence {}", silence.uuid),
+            format!("no longer suppressed by {}", name(silence)),
         ),
     };
     draft.say(alert.incident, Some(alert.id), reason).note = Some(note.into());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::silence_alert;
+use super::rules::{release, silence_alert};
 use super::{SilenceChange, SilenceState};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
@@ -22,6 +22,9 @@ pub struct Sweep {
     /// Alerts that silences match.
     #[serde(default)]
     pub matches: Vec<SweepMatch>,
+    /// Alerts that silences hold, and do not match.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mismatches: Vec<SweepMatch>,
     /// Silences that have now been compared with every alert that fired at their begin.
     #[serde(default)]
     pub swept: Vec<SilenceId>,
@@ -59,6 +62,17 @@ pub(in crate::core) fn decide_sweep(
             && !silences.has(alert.id, silence.id)
         {
             silence_alert(&mut draft, alert, silence);
+        }
+    }
+    for found in &sweep.mismatches {
+        let alert = world.state.alert(found.alert);
+        let alert = alert.filter(|it| it.is_firing() && it.text_hash == found.text_hash);
+        if let (Some(alert), Some(silence)) = (alert, silences.get(found.silence))
+            && silences.has(alert.id, silence.id)
+        {
+            let mut others = silences.of(alert.id).filter(|it| it.id != silence.id);
+            let rest = others.find(|it| it.state(now) == SilenceState::Active);
+            release(&mut draft, alert, silence, rest);
         }
     }
     for silence in sweep.swept.iter().filter_map(|id| silences.get(*id)) {

@@ -13,6 +13,7 @@ mod select;
 pub mod silences;
 pub mod sources;
 pub mod timeline;
+pub mod windows;
 
 /// Where a row stands in its list: the value it is sorted by, and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

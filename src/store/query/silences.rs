@@ -6,6 +6,7 @@ use super::alerts::AlertView;
 use super::incidents::IncidentView;
 use super::select::Select;
 use super::{Listed, Page, Position};
+use crate::core::ids::WindowId;
 use crate::core::silence::{Silence, SilenceState, SilenceUuid};
 use crate::core::time::Timestamp;
 use crate::store::rows::row;
@@ -43,7 +44,8 @@ pub async fn list(
 ) -> Result<Listed<SilenceView>, StoreError> {
     let now = now.as_millis();
     let mut select = start();
-    select.sql(" WHERE (FALSE");
+    // What people planned as maintenance is shown as such.
+    select.sql(" WHERE silence.maintenance IS NULL AND (FALSE");
     for state in states {
         match state {
             SilenceState::Pending => select
@@ -77,7 +79,9 @@ pub async fn list(
 /// The database cannot be read.
 pub async fn find(conn: Conn<'_>, uuid: SilenceUuid) -> Result<Option<SilenceView>, StoreError> {
     let mut select = start();
-    select.sql(" WHERE silence.uuid = ").text(&uuid.to_string());
+    select
+        .sql(" WHERE silence.maintenance IS NULL AND silence.uuid = ")
+        .text(&uuid.to_string());
     let rows: Vec<ViewRow> = select.fetch(conn).await?;
     rows.into_iter().next().map(ViewRow::into_view).transpose()
 }
@@ -121,14 +125,14 @@ pub(super) async fn add_to_alerts(
         return Ok(());
     }
     let mut select = Select::new(
-        "SELECT a.alert, silence.uuid FROM silence_alert a JOIN silence ON silence.id = a.silence WHERE",
+        "SELECT a.alert, silence.uuid, silence.maintenance FROM silence_alert a JOIN silence ON silence.id = a.silence WHERE",
     );
     select.any_number(" a.alert IN", &ids, " ORDER BY a.alert, a.silence");
-    let rows: Vec<(i64, String)> = select.fetch(conn).await?;
+    let rows: Vec<(i64, String, Option<i64>)> = select.fetch(conn).await?;
     let mut by_alert: BTreeMap<i64, Vec<String>> = BTreeMap::new();
-    for (alert, uuid) in rows {
+    for (alert, uuid, window) in rows {
         let by = by_alert.entry(alert).or_default();
-        by.push(format!("silence:{uuid}"));
+        by.push(shown(&uuid, window));
     }
     for view in views {
         if let Some(by) = by_alert.remove(&view.alert.id.get()) {
@@ -138,6 +142,14 @@ pub(super) async fn add_to_alerts(
     Ok(())
 }
 
+/// The word under which a silence, or the window that it is an occurrence of, is shown.
+fn shown(uuid: &str, window: Option<i64>) -> String {
+    match window.and_then(WindowId::new) {
+        Some(window) => format!("maintenance:{window}"),
+        None => format!("silence:{uuid}"),
+    }
+}
+
 /// Says of incidents of which every firing alert is suppressed, by what.
 pub(super) async fn add_to_incidents(
     conn: Conn<'_>,
@@ -145,20 +157,20 @@ pub(super) async fn add_to_incidents(
     views: &mut [IncidentView],
 ) -> Result<(), StoreError> {
     let mut select = Select::new(
-        "SELECT DISTINCT m.incident, s.is_muted_upstream, COALESCE(silence.uuid, '') FROM incident_alert m \
+        "SELECT DISTINCT m.incident, s.is_muted_upstream, COALESCE(silence.uuid, ''), silence.maintenance FROM incident_alert m \
          JOIN alert_state s ON s.id = m.alert LEFT JOIN silence_alert a ON a.alert = s.id \
          LEFT JOIN silence ON silence.id = a.silence WHERE s.incident = m.incident AND s.status = 'firing'",
     );
-    select.any_number(" AND m.incident IN", ids, " ORDER BY 1, 2, 3");
-    let rows: Vec<(i64, bool, String)> = select.fetch(conn).await?;
+    select.any_number(" AND m.incident IN", ids, " ORDER BY 1, 2, 3, 4");
+    let rows: Vec<(i64, bool, String, Option<i64>)> = select.fetch(conn).await?;
     for view in views {
         let of_it = || rows.iter().filter(|row| row.0 == view.incident.id.get());
         let mut by = Vec::new();
-        if of_it().any(|(_, is_muted, _)| *is_muted) {
+        if of_it().any(|(_, is_muted, ..)| *is_muted) {
             by.push(UPSTREAM.to_owned());
         }
-        for (_, _, uuid) in of_it().filter(|(_, _, uuid)| !uuid.is_empty()) {
-            let text = format!("silence:{uuid}");
+        for (_, _, uuid, window) in of_it().filter(|(_, _, uuid, _)| !uuid.is_empty()) {
+            let text = shown(uuid, *window);
             if !by.contains(&text) {
                 by.push(text);
             }

@@ -263,7 +263,7 @@ async fn page_shows_every_operation_and_schema_without_a_script() {
 async fn what_is_not_built_yet_says_so() {
     let world = World::open().await;
     world.fire("PortDown", Severity::Critical).await;
-    for path in ["maintenance", "on-call", "reports/mtta", "stream"] {
+    for path in ["on-call", "reports/mtta", "stream"] {
         world
             .get(&format!("/api/v1/{path}"))
             .await

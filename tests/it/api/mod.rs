@@ -4,6 +4,7 @@ mod auth;
 mod commands;
 mod document;
 mod lists;
+mod maintenance;
 mod shapes;
 mod silences;
 

@@ -1,6 +1,7 @@
 //! Configuration files as an operator writes them: what they mean; what is said about bad ones is in `messages`.
 
 mod imports;
+mod maintenance;
 mod mappings;
 mod messages;
 

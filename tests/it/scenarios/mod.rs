@@ -4,5 +4,6 @@ mod s01_resolve_before_fire;
 mod s02_ha_pair;
 mod s04_partial_mute;
 mod s05_clock_skew;
+pub(crate) mod s07_maintenance;
 mod s08_label_churn;
 mod s09_cascade;

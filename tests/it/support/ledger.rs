@@ -14,8 +14,9 @@ use watchbell::core::correlate::forest::RecentChange;
 use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
 use watchbell::core::heartbeat::Heartbeat;
-use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId};
+use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId, WindowId};
 use watchbell::core::incident::Incident;
+use watchbell::core::mute::window::{Window, WindowChange};
 use watchbell::core::observation::AlertText;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
@@ -45,6 +46,7 @@ pub(crate) struct Ledger {
     pub(crate) unchecked: BTreeSet<AlertId>,
     silences: BTreeMap<SilenceId, Arc<Silence>>,
     silenced: BTreeSet<(AlertId, SilenceId)>,
+    windows: BTreeMap<WindowId, Arc<Window>>,
     graph: Vec<Arc<Difference>>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
@@ -106,6 +108,12 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            Change::Window(WindowChange::Changed(window)) => {
+                self.windows.insert(window.id, window);
+            }
+            Change::Window(WindowChange::Over(id)) => {
+                self.windows.remove(&id);
+            }
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
@@ -227,6 +235,9 @@ impl Ledger {
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
             state.put_silence(&change);
+        }
+        for window in self.windows.values() {
+            state.put_window(&WindowChange::Changed(Arc::clone(window)));
         }
         state
     }

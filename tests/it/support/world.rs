@@ -12,6 +12,7 @@ use watchbell::core::ids::{IdFeed, IncidentId};
 use watchbell::core::incident::{Incident, StateWord};
 use watchbell::core::input::{Command, CommandGiven, Input};
 use watchbell::core::limits::DEADLINES_PER_DECISION;
+use watchbell::core::mute::plan;
 use watchbell::core::reason::Reason;
 use watchbell::core::reconcile::{Poll, compare};
 use watchbell::core::rules::{Rules, SourceRules};
@@ -208,13 +209,15 @@ impl Bench {
         let records = records + 5 * self.state.forest().len();
         // At one instant an alert may expire and be forgotten, its incident recover, close and be forgotten.
         let at_most = 8 * (1 + records / DEADLINES_PER_DECISION) + self.state.heartbeats().count();
+        let at_most = at_most + 8 * (self.state.windows().len() + self.state.silences().len() + 1);
         for _ in 0..at_most {
             let world = World {
                 state: &self.state,
                 rules: &self.rules,
             };
             let next = self.state.next_deadline();
-            if next.is_none_or(|(at, _)| at > self.now) && !is_outdated(world) {
+            let is_outdated = is_outdated(world) || plan::is_outdated(world);
+            if next.is_none_or(|(at, _)| at > self.now) && !is_outdated {
                 let again = self.decide_twice(&Input::DeadlineReached);
                 assert!(
                     again.changes.is_empty() && again.entries.is_empty(),

@@ -1,0 +1,169 @@
+//! Reads `[[maintenance]]` into the windows that the core plans.
+//!
+//! Must not plan anything; what does not hold together is refused with its line.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use smol_str::SmolStr;
+
+use crate::config::calendar_file::{self, Event};
+use crate::config::error::Complaint;
+use crate::config::files;
+use crate::config::reader::{Spot, TableReader};
+use crate::config::values;
+use crate::core::mute::Scope;
+use crate::core::mute::parts::{BadWindow, WindowParts};
+use crate::core::mute::window::{WINDOWS_MAX, WindowWanted};
+use crate::core::silence::matcher::Matcher;
+use crate::core::silence::parse_word;
+use crate::core::time::Span;
+
+/// Bytes of a calendar; a larger file is the wrong one.
+const CALENDAR_BYTES_MAX: u64 = 4 << 20;
+const SECOND: Span = Span::from_secs(1);
+const YEAR: Span = Span::from_days(366);
+
+/// Reads all windows.
+pub(super) fn read(tables: Vec<TableReader<'_>>) -> Vec<WindowWanted> {
+    let mut windows: Vec<WindowWanted> = Vec::new();
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
+    for mut table in tables {
+        let name = table.optional("name", values::text);
+        let name =
+            name.unwrap_or_else(|| format!("maintenance {}", places.len().saturating_add(1)));
+        if let Some(place) = places.insert(name.clone(), table.place()) {
+            let message = format!("the name {name:?} is used at {place} already");
+            let hint = "every maintenance window needs a name of its own";
+            table.refuse(Some("name"), Complaint::new(message).hint(hint));
+        }
+        let found = window(&mut table, name);
+        if windows.len().saturating_add(found.len()) > WINDOWS_MAX {
+            let message = format!("there are more than {WINDOWS_MAX} maintenance windows");
+            table.refuse(None, Complaint::new(message).hint("let one recur"));
+        }
+        windows.extend(found);
+        table.finish();
+    }
+    windows
+}
+
+fn window(table: &mut TableReader<'_>, name: String) -> Vec<WindowWanted> {
+    let parts = WindowParts {
+        name: Some(name),
+        reason: table.optional("reason", values::text),
+        created_by: table
+            .optional("created_by", values::text)
+            .unwrap_or_else(|| "config".to_owned()),
+        starts_at: table.optional("starts_at", values::text),
+        ends_at: table.optional("ends_at", values::text),
+        duration: table.optional("duration", values::duration(SECOND..=YEAR)),
+        rrule: table.optional("rrule", values::text),
+        zone: table.optional("zone", zone),
+        matchers: table
+            .list("matchers", matchers)
+            .into_iter()
+            .flatten()
+            .collect(),
+        scope: Scope {
+            ci: names(table, "ci"),
+            is_downstream: table
+                .optional("downstream", values::flag)
+                .unwrap_or_default(),
+            class: names(table, "class"),
+            site: names(table, "site"),
+            service: names(table, "service"),
+        },
+    };
+    match table.optional("calendar", calendar) {
+        Some(events) => of_calendar(table, &parts, &events),
+        None if table.has("calendar") => Vec::new(),
+        None => made(table, parts).into_iter().collect(),
+    }
+}
+
+fn made(table: &TableReader<'_>, parts: WindowParts) -> Option<WindowWanted> {
+    let refuse = |BadWindow {
+                      field,
+                      message,
+                      hint,
+                  }: BadWindow| {
+        table.refuse(Some(field), Complaint::new(message).hint(hint));
+    };
+    parts.into_wanted(None).map_err(refuse).ok()
+}
+
+/// One window for each event, with the scope of the table.
+fn of_calendar(
+    table: &TableReader<'_>,
+    parts: &WindowParts,
+    events: &[Event],
+) -> Vec<WindowWanted> {
+    for key in ["starts_at", "ends_at", "duration", "rrule"] {
+        if table.has(key) {
+            let complaint = Complaint::new("the times come from the calendar");
+            table.refuse(Some(key), complaint.hint("remove it, or the calendar"));
+            return Vec::new();
+        }
+    }
+    let mut windows = Vec::with_capacity(events.len());
+    for event in events {
+        let name = parts.name.clone().unwrap_or_default();
+        let zone = event.zone.as_deref().map(TimeZone::get);
+        let zone = zone.and_then(Result::ok).or_else(|| parts.zone.clone());
+        let parts = WindowParts {
+            name: Some(format!("{name}/{}", event.uid)),
+            reason: parts.reason.clone().or_else(|| event.summary.clone()),
+            starts_at: Some(event.starts_at.clone()),
+            ends_at: event.ends_at.clone(),
+            duration: event.duration,
+            rrule: event.rrule.clone(),
+            zone,
+            ..parts.clone()
+        };
+        match parts.into_wanted(None) {
+            Ok(window) => windows.push(window),
+            Err(BadWindow { message, hint, .. }) => {
+                let message = format!("the event {:?}: {message}", event.uid);
+                table.refuse(Some("calendar"), Complaint::new(message).hint(hint));
+            }
+        }
+    }
+    windows
+}
+
+fn names(table: &mut TableReader<'_>, key: &'static str) -> Vec<SmolStr> {
+    let names = table.list(key, values::text);
+    names.into_iter().map(SmolStr::from).collect()
+}
+
+/// A time zone of the zone database.
+pub(super) fn zone(spot: &Spot<'_>) -> Result<TimeZone, Complaint> {
+    let name = spot.text("a time zone")?;
+    TimeZone::get(name).map_err(|_| {
+        let complaint = Complaint::new(format!("there is no time zone {name:?}"));
+        complaint.hint("write a name of the zone database, like Europe/Paris or America/New_York")
+    })
+}
+
+fn matchers(spot: &Spot<'_>) -> Result<Vec<Matcher>, Complaint> {
+    let text = spot.text("a matcher")?;
+    parse_word(text).map_err(|bad| {
+        let hint = "write it like alertname=DiskFull or instance=~\"web.*\"";
+        Complaint::new(bad.to_string()).hint(hint)
+    })
+}
+
+/// The events of an iCalendar file.
+fn calendar(spot: &Spot<'_>) -> Result<Vec<Event>, Complaint> {
+    let hint = "write the path of an .ics file, or { file = \"maintenance.ics\" }";
+    let path = values::file_path(spot).map_err(|complaint| complaint.hint(hint))?;
+    let text = files::read_text(&path, CALENDAR_BYTES_MAX).map_err(|cause| {
+        let message = format!("cannot read {}: {cause}", path.display());
+        Complaint::new(message).hint("check the path and who may read it")
+    })?;
+    calendar_file::events(&text).map_err(|problem| {
+        let message = format!("{}: {problem}", path.display());
+        Complaint::new(message).hint("it must be an iCalendar file of RFC 5545")
+    })
+}
