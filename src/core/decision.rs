@@ -22,6 +22,7 @@ use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::silence::SilenceChange;
+use crate::core::tell::TellChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -167,6 +168,8 @@ pub enum Change {
     },
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something is to be told.
+    Tell(TellChange),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.

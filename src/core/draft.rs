@@ -4,6 +4,7 @@
 //! that the decision carries it once. Must not apply anything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -19,6 +20,7 @@ use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence;
+use crate::core::tell::Told;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -35,6 +37,8 @@ pub(super) struct Draft<'a> {
     pub(super) alerts: BTreeMap<AlertId, Alert>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
+    /// Who was told of the incidents of this decision, as far as it changes that.
+    pub(super) tolds: BTreeMap<IncidentId, Arc<Told>>,
 }
 
 impl<'a> Draft<'a> {
@@ -54,6 +58,7 @@ impl<'a> Draft<'a> {
             alerts: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
+            tolds: BTreeMap::new(),
         }
     }
 
@@ -69,6 +74,7 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
         self.announce();
+        self.tell();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
@@ -87,6 +93,11 @@ impl<'a> Draft<'a> {
                 self.decision.entry(self.ids, Some(incident), None, reason);
             }
         }
+    }
+
+    /// The incidents that this decision touches so far.
+    pub(super) fn touched_ids(&self) -> Vec<IncidentId> {
+        self.touched.keys().copied().collect()
     }
 
     /// The incident as it is now, without touching it.

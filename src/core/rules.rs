@@ -11,6 +11,7 @@ use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::severity::Priority;
+use crate::core::tell::TellRules;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -28,6 +29,8 @@ pub struct Rules {
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Who is told of what.
+    pub tell: TellRules,
 }
 
 impl Rules {

@@ -28,6 +28,7 @@ use crate::core::members::Members;
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence::Silences;
+use crate::core::tell::Tells;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -40,6 +41,7 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    tells: Tells,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     forest: Forest,
@@ -173,6 +175,16 @@ impl State {
         &mut self.silences
     }
 
+    /// Who was told of what.
+    pub fn tells(&self) -> &Tells {
+        &self.tells
+    }
+
+    /// The same, to load.
+    pub fn tells_mut(&mut self) -> &mut Tells {
+        &mut self.tells
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -301,6 +313,7 @@ impl State {
                     self.remember(key.key, remembered);
                 }
                 Change::Silence(change) => self.silences.apply(change),
+                Change::Tell(change) => self.tells.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -427,6 +440,7 @@ impl State {
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.tells.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -510,6 +524,7 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.tells == other.tells
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

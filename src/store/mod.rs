@@ -20,7 +20,7 @@ pub mod inspect;
 mod jobs;
 pub mod lease;
 pub mod load;
-
+pub mod outbox;
 pub mod query;
 pub mod retention;
 pub mod rows;
@@ -252,6 +252,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
+    (23, "outbox", include_str!("schema/0023_outbox.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
