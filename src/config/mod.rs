@@ -8,6 +8,7 @@
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
 mod cmdb;
+mod conditions;
 pub mod env;
 pub mod error;
 mod files;
@@ -18,12 +19,14 @@ mod mapping;
 pub mod mqtt;
 pub mod presets;
 mod reader;
+mod routes;
 pub mod rules;
 pub mod secret;
 mod sections;
 pub mod settings;
 mod signature;
 mod sources;
+pub mod targets;
 mod tree;
 mod units;
 mod values;

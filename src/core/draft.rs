@@ -10,6 +10,8 @@ use smol_str::SmolStr;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
 use crate::core::announce;
+use crate::core::condition::Opener;
+use crate::core::correlate::cause::Cause;
 use crate::core::correlate::grove::Grove;
 use crate::core::correlate::priority_of;
 use crate::core::decide::World;
@@ -35,6 +37,10 @@ pub(super) struct Draft<'a> {
     pub(super) provisional: Option<IncidentId>,
     /// The alerts that this decision has changed, as far as conditions are followed.
     pub(super) alerts: BTreeMap<AlertId, Alert>,
+    /// What the incidents opened here are opened for.
+    pub(super) openers: BTreeMap<IncidentId, Opener>,
+    /// What incidents are about, as far as it was judged anew.
+    causes: BTreeMap<IncidentId, Arc<Cause>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
     /// Who was told of the incidents of this decision, as far as it changes that.
@@ -56,6 +62,8 @@ impl<'a> Draft<'a> {
             grove: Grove::new(world.state),
             provisional: None,
             alerts: BTreeMap::new(),
+            openers: BTreeMap::new(),
+            causes: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
             tolds: BTreeMap::new(),
@@ -107,6 +115,20 @@ impl<'a> Draft<'a> {
             .or_else(|| self.world.state.incident(id))
     }
 
+    /// What an incident is about, as this decision leaves it.
+    pub(super) fn cause_of(&self, id: IncidentId) -> Option<&Cause> {
+        let judged = self.causes.get(&id).map(|cause| &**cause);
+        judged.or_else(|| self.world.state.cause(id))
+    }
+
+    /// Says what an incident is about.
+    pub(super) fn put_cause(&mut self, incident: IncidentId, cause: Cause) {
+        let cause = Arc::new(cause);
+        self.causes.insert(incident, Arc::clone(&cause));
+        self.decision
+            .change(Change::CauseChanged { incident, cause });
+    }
+
     /// The incident, to change.
     pub(super) fn touch(&mut self, id: IncidentId) -> Option<&mut Incident> {
         if !self.touched.contains_key(&id) {
@@ -150,14 +172,14 @@ impl<'a> Draft<'a> {
         if !self.correlates() {
             match last {
                 Some(last) => self.enter(alert, last, title),
-                None => self.open(alert, title),
+                None => self.open(alert, text),
             }
             return;
         }
         let last = last.filter(|id| self.goes_on(alert.id, *id));
         let id = self.place(alert, text, last);
         if self.provisional.take() == Some(id) {
-            self.open(alert, title);
+            self.open(alert, text);
         } else {
             self.enter(alert, id, title);
         }
@@ -239,14 +261,15 @@ impl<'a> Draft<'a> {
     }
 
     /// Opens a new incident for an alert.
-    fn open(&mut self, alert: &mut Alert, title: Option<&SmolStr>) {
+    fn open(&mut self, alert: &mut Alert, text: Option<&AlertText>) {
         let previous = alert.incident;
         let id = self.ids.incident();
+        self.note_opener(id, alert, text);
         let mut incident = Incident::open(id, alert.severity, self.now);
         incident.previous = previous;
         incident.firing = 1;
         self.insert(incident);
-        self.title(id, title);
+        self.title(id, text.map(|text| &text.summary));
         let reason = match previous {
             Some(_) => Reason::LinkedIncidentOpened,
             None => Reason::IncidentOpened,
@@ -347,8 +370,7 @@ impl<'a> Draft<'a> {
 
     /// Sets the priority by severity and by what the incident is known to reach.
     fn reset_priority(&mut self, id: IncidentId) -> Priority {
-        let cause = self.world.state.cause(id);
-        let is_vital = cause.is_some_and(|cause| cause.is_vital);
+        let is_vital = self.cause_of(id).is_some_and(|cause| cause.is_vital);
         let Some(incident) = self.touch(id) else {
             return Priority::P5;
         };

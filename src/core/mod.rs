@@ -14,6 +14,7 @@ mod answers;
 pub mod bind;
 pub mod cmdb;
 mod command;
+pub mod condition;
 pub mod correlate;
 mod deadline;
 pub mod decide;

@@ -15,6 +15,7 @@ use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
+use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
@@ -44,6 +45,7 @@ pub struct State {
     tells: Tells,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
+    labels: BTreeMap<IncidentId, Labels>,
     forest: Forest,
     started_at: Option<Timestamp>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
@@ -200,6 +202,11 @@ impl State {
         self.causes.get(&incident).map(|cause| &**cause)
     }
 
+    /// The labels of the alert that an incident was opened for, if some condition looks at them.
+    pub fn labels_of(&self, incident: IncidentId) -> &[(SmolStr, SmolStr)] {
+        self.labels.get(&incident).map_or(&[], |labels| labels)
+    }
+
     /// Since when the daemon listens.
     pub fn started_at(&self) -> Option<Timestamp> {
         self.started_at
@@ -293,6 +300,9 @@ impl State {
                 Change::ChangeNoted { ci, change, .. } => self.put_change(*ci, change.clone()),
                 Change::CauseChanged { incident, cause } => {
                     self.put_cause(*incident, Arc::clone(cause));
+                }
+                Change::LabelsKept { incident, labels } => {
+                    self.keep_labels(*incident, Arc::clone(labels));
                 }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
@@ -390,6 +400,11 @@ impl State {
         self.causes.insert(incident, cause);
     }
 
+    /// Keeps the labels of the alert that an incident was opened for; also used to load.
+    pub fn keep_labels(&mut self, incident: IncidentId, labels: Labels) {
+        self.labels.insert(incident, labels);
+    }
+
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
     pub fn change_graph(&mut self, difference: &Difference) {
         self.graph.apply(difference);
@@ -441,6 +456,7 @@ impl State {
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
         self.tells.forget(id);
+        self.labels.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));

@@ -107,7 +107,10 @@ impl Deliveries {
         let mut posts = self.lock();
         let before = std::mem::take(&mut *posts);
         for target in targets {
-            let mut health = before.get(&target.name).map(|it| it.health()).unwrap_or_default();
+            let mut health = before
+                .get(&target.name)
+                .map(|it| it.health())
+                .unwrap_or_default();
             health.paused = paused.get(&target.name).cloned();
             let post = Post {
                 notify: Notify::new(),

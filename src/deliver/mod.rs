@@ -10,7 +10,6 @@ mod channels;
 mod plan;
 mod queue;
 mod retry;
-pub mod webhook_id;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -164,6 +163,12 @@ impl std::fmt::Debug for DeliverSetup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeliverSetup").finish_non_exhaustive()
     }
+}
+
+/// A time as RFC 3339 with milliseconds, in UTC.
+pub fn rfc3339(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+    format!("{at:.3}")
 }
 
 /// How long messages on their way may take to end when the daemon stops or the targets change.

@@ -183,7 +183,13 @@ mod tests {
     #[test]
     fn end_is_told_to_whoever_knows_the_beginning() {
         check(&[Event::Resolved], OVER, true, Some(1), &[]);
-        check(&[Event::Resolved], OVER, false, None, &[(1, Skip::NeverTold)]);
+        check(
+            &[Event::Resolved],
+            OVER,
+            false,
+            None,
+            &[(1, Skip::NeverTold)],
+        );
         let both = [Event::Opened, Event::Resolved];
         let skips = [(1, Skip::Over), (2, Skip::NeverTold)];
         check(&both, OVER, false, None, &skips);
@@ -208,6 +214,10 @@ mod tests {
     fn last_word_that_arrived_is_what_is_believed() {
         assert!(!believes_open(&[]));
         assert!(believes_open(&[Event::Acknowledged, Event::Opened]));
-        assert!(!believes_open(&[Event::Closed, Event::Resolved, Event::Opened]));
+        assert!(!believes_open(&[
+            Event::Closed,
+            Event::Resolved,
+            Event::Opened
+        ]));
     }
 }

@@ -107,13 +107,21 @@ impl Queue {
     }
 
     /// Takes rows out that are done, puts the new standing of those that are not, and frees the lane.
-    pub(super) fn give_back(&mut self, key: &LaneKey, done: &[i64], changed: Option<Row>, now: Timestamp) {
+    pub(super) fn give_back(
+        &mut self,
+        key: &LaneKey,
+        done: &[i64],
+        changed: Option<Row>,
+        now: Timestamp,
+    ) {
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
         let before = lane.rows.len();
         lane.rows.retain(|row| !done.contains(&row.id));
-        self.rows = self.rows.saturating_sub(before.saturating_sub(lane.rows.len()));
+        self.rows = self
+            .rows
+            .saturating_sub(before.saturating_sub(lane.rows.len()));
         if let Some(changed) = changed
             && let Some(row) = lane.rows.iter_mut().find(|row| row.id == changed.id)
         {
@@ -132,7 +140,9 @@ impl Queue {
         if let Some(lane) = self.lanes.get_mut(key) {
             let before = lane.rows.len();
             lane.rows.retain(|row| !done.contains(&row.id));
-            self.rows = self.rows.saturating_sub(before.saturating_sub(lane.rows.len()));
+            self.rows = self
+                .rows
+                .saturating_sub(before.saturating_sub(lane.rows.len()));
         }
     }
 

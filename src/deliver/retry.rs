@@ -17,7 +17,8 @@ pub(super) fn pause(id: i64, attempts: i64) -> Span {
     let last = STEPS_S.last().copied().unwrap_or(300);
     let step_ms = STEPS_S.get(index).copied().unwrap_or(last) * 1_000;
     // A number that looks random, in -200..=200 of a thousand.
-    let mixed = id.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed()) ^ attempts.wrapping_mul(0x2545_F491);
+    let mixed = id.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed())
+        ^ attempts.wrapping_mul(0x2545_F491);
     let share = mixed.rem_euclid(401) - 200;
     Span::from_millis(step_ms.saturating_add(step_ms.saturating_mul(share) / 1_000))
 }
@@ -44,8 +45,12 @@ impl Breaker {
     /// The target could not be reached, or failed by itself; `asked` is the pause that it wants.
     pub(super) fn failed(&mut self, now: Timestamp, asked: Option<Span>) {
         self.failures = self.failures.saturating_add(1);
-        let by_count = (self.failures >= FAILURES_MAX)
-            .then(|| pause(i64::from(self.failures), i64::from(self.failures - FAILURES_MAX + 1)));
+        let by_count = (self.failures >= FAILURES_MAX).then(|| {
+            pause(
+                i64::from(self.failures),
+                i64::from(self.failures - FAILURES_MAX + 1),
+            )
+        });
         let by_count = by_count.map(|wait| wait.min(Span::from_secs(60)));
         if let Some(wait) = asked.max(by_count) {
             let until = now.plus(wait);
@@ -100,6 +105,9 @@ mod tests {
         assert!(breaker.is_open() && breaker.closed_until() > Some(START));
         breaker.succeeded();
         breaker.failed(START, Some(Span::from_secs(120)));
-        assert_eq!(breaker.closed_until(), Some(START.plus(Span::from_secs(120))));
+        assert_eq!(
+            breaker.closed_until(),
+            Some(START.plus(Span::from_secs(120)))
+        );
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::IncidentId;
 use crate::core::tell::event::Event;
+use crate::core::tell::webhook_id;
 use crate::core::time::{Span, Timestamp};
 use crate::store::StoreError;
 use crate::store::outbox::work::{DueRow, Mark, OutboxStep, Standing, list_due, list_heard};
@@ -21,7 +22,6 @@ use super::board::Post;
 use super::plan::{Now, Plan, Skip, believes_open, plan};
 use super::queue::{LaneKey, Queue, Row};
 use super::retry::{self, Breaker};
-use super::webhook_id::webhook_id;
 use super::{
     Attempt, Briefing, Briefings, DeliverSetup, Failure, LAST_WAIT, Outcome, Parcel, TargetSetup,
 };
@@ -109,8 +109,7 @@ impl Worker {
     /// Ends what is on its way; what does not end in time may have arrived, and is sent again at the next start.
     async fn finish(mut self) {
         let until = tokio::time::Instant::now() + LAST_WAIT;
-        while let Ok(Some(flight)) =
-            tokio::time::timeout_at(until, self.flights.join_next()).await
+        while let Ok(Some(flight)) = tokio::time::timeout_at(until, self.flights.join_next()).await
         {
             self.land(flight);
         }
@@ -124,7 +123,9 @@ impl Worker {
     fn wait(&self) -> Duration {
         if self.has_room() && self.is_allowed() && self.queue.is_ready() {
             // Only the rate holds it up.
-            let until = self.limited_until.map(|at| at.duration_since(tokio::time::Instant::now()));
+            let until = self
+                .limited_until
+                .map(|at| at.duration_since(tokio::time::Instant::now()));
             return until.unwrap_or(Duration::from_millis(1)).min(LOOK_EVERY);
         }
         let now = self.setup.clock.now();
@@ -176,8 +177,14 @@ impl Worker {
         let marks_kept = marks.clone();
         if let Err(error) = self.commit(marks).await {
             // The claims among them are not true; the lanes are read from the store again.
-            let own: Vec<i64> = lanes.iter().flat_map(|(_, rows)| rows.iter().map(|row| row.id)).collect();
-            self.marks = marks_kept.into_iter().filter(|mark| !own.contains(&mark.id)).collect();
+            let own: Vec<i64> = lanes
+                .iter()
+                .flat_map(|(_, rows)| rows.iter().map(|row| row.id))
+                .collect();
+            self.marks = marks_kept
+                .into_iter()
+                .filter(|mark| !own.contains(&mark.id))
+                .collect();
             self.put_back(lanes);
             return Err(error);
         }
@@ -299,7 +306,10 @@ impl Worker {
                 marks.push(claim(&claimed));
                 claimed
             });
-            let briefing = key.incident.and_then(|id| briefings.remove(&id)).map(Arc::new);
+            let briefing = key
+                .incident
+                .and_then(|id| briefings.remove(&id))
+                .map(Arc::new);
             if let (Some(id), Some(briefing)) = (key.incident, &briefing) {
                 // Another lane of the same incident may come.
                 briefings.insert(id, (**briefing).clone());
@@ -330,7 +340,10 @@ impl Worker {
         let first = rows.first().map_or(0, |row| row.id);
         let mut reader = self.setup.db.reader().await?;
         let heard = list_heard(reader.lend(), id, &self.target.name, &key.recipient, first).await?;
-        let heard: Vec<Event> = heard.iter().filter_map(|word| Event::from_word(word)).collect();
+        let heard: Vec<Event> = heard
+            .iter()
+            .filter_map(|word| Event::from_word(word))
+            .collect();
         let waiting: Vec<_> = rows.iter().map(Row::waiting).collect();
         let now = Now {
             is_open: briefing.is_open,
@@ -488,7 +501,11 @@ impl Worker {
             ..row
         };
         self.marks.push(Mark {
-            standing: if is_dead { Standing::Dead } else { Standing::Pending },
+            standing: if is_dead {
+                Standing::Dead
+            } else {
+                Standing::Pending
+            },
             may_have_arrived: row.may_have_arrived,
             ended_at: is_dead.then_some(now),
             status,
@@ -524,7 +541,10 @@ impl Worker {
     }
 
     fn count(&self, outcome: &'static str) {
-        self.setup.metrics.deliveries(&self.target.name, outcome).inc();
+        self.setup
+            .metrics
+            .deliveries(&self.target.name, outcome)
+            .inc();
     }
 }
 

@@ -5,6 +5,7 @@
 //! Must not know HTTP or any source's format; raw inputs are read again through the decode function it is given.
 
 pub mod cmdb;
+mod faults;
 mod figures;
 pub mod handle;
 pub mod heard;
@@ -43,6 +44,7 @@ use crate::store::{Db, inbox};
 use crate::telemetry::metrics::Metrics;
 
 use cmdb::Imports;
+use faults::Faults;
 use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request, Undecodable};
 use own::own_input;
@@ -80,11 +82,13 @@ pub struct Engine {
     clock: Clock,
     pulses: watch::Sender<Arc<Pulses>>,
     figures: Figures,
+    faults: Faults,
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
     imports: Arc<Imports>,
+    on_told: Box<dyn Fn(&[SmolStr]) + Send + Sync>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -97,6 +101,7 @@ pub struct Engine {
 struct Pending {
     commit: Committing,
     wants_sweep: bool,
+    told: Vec<SmolStr>,
     answers: Vec<(Waiter, CommandAnswer)>,
     outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
@@ -132,6 +137,8 @@ pub struct EngineSetup {
     pub batch_rows: usize,
     /// Figures.
     pub metrics: Arc<Metrics>,
+    /// Told which targets have something to do, once it is committed.
+    pub on_told: Box<dyn Fn(&[SmolStr]) + Send + Sync>,
     /// Called at every turn of the loop, as a sign of life.
     pub on_turn: Box<dyn Fn() + Send + Sync>,
 }
@@ -185,12 +192,14 @@ impl Engine {
             decode: setup.decode,
             clock: setup.clock,
             pulses,
+            faults: Faults::new(Arc::clone(&setup.metrics)),
             figures: Figures::new(setup.metrics),
             batch_rows: setup.batch_rows,
             status,
             parked,
             sweeps,
             imports,
+            on_told: setup.on_told,
             on_turn: setup.on_turn,
             state: State::default(),
             ids: IdFeed::default(),
@@ -210,6 +219,9 @@ impl Engine {
         let mut is_sound = self.recover(&stop).await?;
         while !stop.is_cancelled() {
             (self.on_turn)();
+            if self.heed_labels().await.is_err() {
+                is_sound = self.recover(&stop).await?;
+            }
             let wait = self.until_deadline();
             let is_committing = self.pending.is_some();
             // Only waiting is cancelled here: what a branch got is worked through before the next look.
@@ -456,7 +468,8 @@ impl Engine {
         turn.batch.add(seq, at, decision);
     }
 
-    fn count(&self, turn: &mut Turn, at: Timestamp, decision: &Decision) {
+    fn count(&mut self, turn: &mut Turn, at: Timestamp, decision: &Decision) {
+        self.faults.note(&decision.faults);
         for change in &decision.changes {
             if let Change::AlertBound { binding, .. } = change {
                 self.figures.bound(binding.outcome);
@@ -489,6 +502,7 @@ impl Engine {
         self.committed_at = Instant::now();
         self.pending = Some(Pending {
             wants_sweep: batch.wants_sweep(),
+            told: batch.told_targets(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -512,6 +526,9 @@ impl Engine {
         outcome?;
         if pending.wants_sweep {
             self.sweeps.want();
+        }
+        if !pending.told.is_empty() {
+            (self.on_told)(&pending.told);
         }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {

@@ -35,7 +35,9 @@ pub struct Outgoing {
 
 impl std::fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outgoing").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("Outgoing")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,7 +100,9 @@ impl Poster {
     /// # Errors
     /// No answer came; whether it was received is in the error.
     pub async fn send(&self, outgoing: Outgoing, within: Duration) -> Result<Reply, PostError> {
-        self.guard.check(&outgoing.url).map_err(PostError::Refused)?;
+        self.guard
+            .check(&outgoing.url)
+            .map_err(PostError::Refused)?;
         let request = self
             .client
             .request(outgoing.method, outgoing.url)
@@ -109,7 +113,12 @@ impl Poster {
         let response = match sent {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(judge(&error)),
-            Err(_) => return Err(PostError::Lost(format!("no answer within {} s", within.as_secs()))),
+            Err(_) => {
+                return Err(PostError::Lost(format!(
+                    "no answer within {} s",
+                    within.as_secs()
+                )));
+            }
         };
         let mut reply = Reply {
             status: response.status().as_u16(),
@@ -151,7 +160,10 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let at = jiff::fmt::rfc2822::parse(text).ok()?;
     let date = headers.get(reqwest::header::DATE)?.to_str().ok()?;
     let date = jiff::fmt::rfc2822::parse(date).ok()?;
-    let wait = at.timestamp().as_second().saturating_sub(date.timestamp().as_second());
+    let wait = at
+        .timestamp()
+        .as_second()
+        .saturating_sub(date.timestamp().as_second());
     u64::try_from(wait).ok()
 }
 

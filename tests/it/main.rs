@@ -78,4 +78,6 @@ mod systemd;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
+mod telling;
+#[cfg(test)]
 mod tls;

@@ -45,7 +45,13 @@ impl Draft<'_> {
         let is_announced =
             after.announced_at.is_some() && before.is_none_or(|it| it.announced_at.is_none());
         let has_team = after.owner.as_ref().is_some_and(|it| it.team.is_some());
-        let is_asked = self.world.rules.tell.routes.iter().any(|it| it.team.is_some());
+        let is_asked = self
+            .world
+            .rules
+            .tell
+            .routes
+            .iter()
+            .any(|it| it.team.is_some());
         if !is_asked || has_team || !(is_new || is_announced) {
             return;
         }
@@ -197,7 +203,9 @@ impl Draft<'_> {
             if let Some(id) = entry.incident
                 && let Some((_, event)) = BY_REASON.iter().find(|(it, _)| *it == entry.reason)
             {
-                said.entry(id).or_default().push((*event, entry.note.clone()));
+                said.entry(id)
+                    .or_default()
+                    .push((*event, entry.note.clone()));
             }
         }
         said
@@ -210,7 +218,13 @@ impl Draft<'_> {
         event: Event,
         note: Option<&str>,
     ) {
-        let told = self.world.rules.tell.targets.values().any(|it| it.has(event));
+        let told = self
+            .world
+            .rules
+            .tell
+            .targets
+            .values()
+            .any(|it| it.has(event));
         if !told {
             return;
         }

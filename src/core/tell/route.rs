@@ -62,7 +62,9 @@ impl TellRules {
         }
         let mut seen: Option<(&TimeZone, Facts)> = None;
         for route in &self.routes {
-            if route.when.source().is_some() && seen.as_ref().is_none_or(|(zone, _)| **zone != route.zone) {
+            if route.when.source().is_some()
+                && seen.as_ref().is_none_or(|(zone, _)| **zone != route.zone)
+            {
                 seen = facts(&route.zone).map(|facts| (&route.zone, facts));
             }
             let outcome = match &seen {

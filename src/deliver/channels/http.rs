@@ -107,7 +107,11 @@ fn show_headers(headers: &HeaderMap) -> String {
 }
 
 fn show_reply(reply: &Reply) -> String {
-    let mut shown = format!("{}\n\n{}", reply.status, String::from_utf8_lossy(&reply.body));
+    let mut shown = format!(
+        "{}\n\n{}",
+        reply.status,
+        String::from_utf8_lossy(&reply.body)
+    );
     if !reply.is_whole {
         shown.push_str("\n(the rest was not read)");
     }
@@ -117,7 +121,10 @@ fn show_reply(reply: &Reply) -> String {
 /// An address without what may be secret in it: user, password, query, and the path where it is one long key.
 pub(in crate::deliver) fn show_url(url: &Url, is_secret: bool) -> String {
     let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
     let path = if is_secret { "/***" } else { url.path() };
     format!("{}://{host}{port}{path}", url.scheme())
 }

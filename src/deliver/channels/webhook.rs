@@ -15,7 +15,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use url::Url;
 
-use crate::deliver::{Attempt, Failure, Outcome, Parcel, Trace};
+use crate::deliver::{Attempt, Failure, Outcome, Parcel, Trace, rfc3339};
 use crate::wire::post::{Outgoing, Poster};
 
 use super::http;
@@ -36,7 +36,9 @@ impl std::fmt::Debug for SigningKey {
 impl SigningKey {
     /// Reads a key: `whsec_` and Base64, or the bytes of the text itself.
     pub fn read(secret: &str) -> Self {
-        let decoded = secret.strip_prefix(KEY_PREFIX).and_then(|rest| STANDARD.decode(rest).ok());
+        let decoded = secret
+            .strip_prefix(KEY_PREFIX)
+            .and_then(|rest| STANDARD.decode(rest).ok());
         Self(decoded.unwrap_or_else(|| secret.as_bytes().to_vec()))
     }
 
@@ -45,7 +47,10 @@ impl SigningKey {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(format!("{id}.{seconds}.").as_bytes());
         mac.update(body);
-        Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+        Some(format!(
+            "v1,{}",
+            STANDARD.encode(mac.finalize().into_bytes())
+        ))
     }
 }
 
@@ -88,7 +93,14 @@ impl Webhook {
         match self.request(parcel) {
             Ok(outgoing) => {
                 let shown = http::show_url(&self.setup.url, false);
-                http::send(&self.setup.poster, outgoing, self.setup.timeout, &shown, |_| None).await
+                http::send(
+                    &self.setup.poster,
+                    outgoing,
+                    self.setup.timeout,
+                    &shown,
+                    |_| None,
+                )
+                .await
             }
             Err(error) => Attempt {
                 outcome: Outcome::Failed(Failure {
@@ -108,7 +120,7 @@ impl Webhook {
         let nothing = serde_json::json!({ "message": said });
         let body = Body {
             kind: parcel.event.word(),
-            timestamp: parcel.at.to_string(),
+            timestamp: rfc3339(parcel.at),
             data: parcel.briefing.as_ref().map_or(&nothing, |it| &it.incident),
         };
         let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;

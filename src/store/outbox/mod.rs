@@ -99,7 +99,11 @@ async fn insert(conn: Conn<'_>, partition: i64, rows: &[Arc<Message>]) -> Result
     Ok(())
 }
 
-async fn upsert_told(conn: Conn<'_>, partition: i64, rows: &[&Arc<Told>]) -> Result<(), StoreError> {
+async fn upsert_told(
+    conn: Conn<'_>,
+    partition: i64,
+    rows: &[&Arc<Told>],
+) -> Result<(), StoreError> {
     on!(conn, c => {
         let mut query = QueryBuilder::new(
             "INSERT INTO told (incident, partition, is_open, priority, audience, escalations) ",

@@ -126,7 +126,7 @@ impl Ledger {
             }
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
-            Change::DeadlinesTaken(_) | Change::Started(_) => {}
+            Change::DeadlinesTaken(_) | Change::Started(_) | Change::LabelsKept { .. } => {}
         }
     }
 
