@@ -83,11 +83,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(sources::list))
         .routes(routes!(heartbeats::list))
         .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::get))
-        .routes(routes!(outbox::list))
-        .routes(routes!(outbox::get))
-        .routes(routes!(targets::list))
-        .routes(routes!(targets::get));
+        .routes(routes!(dead_letters::get));
     let responder = OpenApiRouter::new()
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::assign))
@@ -105,12 +101,6 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::root))
         .routes(routes!(sources::try_message))
         .routes(routes!(dead_letters::replay))
-        .routes(routes!(outbox::retry))
-        .routes(routes!(outbox::discard))
-        .routes(routes!(outbox::retry_all))
-        .routes(routes!(targets::pause))
-        .routes(routes!(targets::resume))
-        .routes(routes!(targets::test))
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
@@ -128,8 +118,30 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
             guard(metrics, state, Role::Viewer)
         })
         .merge(guard(viewer, state, Role::Viewer))
+        .merge(telling(state))
         .merge(guard(layers::unpack(responder), state, Role::Responder))
         .merge(guard(layers::unpack(admin), state, Role::Admin))
+}
+
+/// Telling people: what everybody may see, and what those may do who respond.
+fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(outbox::list))
+        .routes(routes!(outbox::get))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::get));
+    let responder = OpenApiRouter::new()
+        .routes(routes!(outbox::retry))
+        .routes(routes!(outbox::discard))
+        .routes(routes!(outbox::retry_all))
+        .routes(routes!(targets::pause))
+        .routes(routes!(targets::resume))
+        .routes(routes!(targets::test));
+    guard(viewer, state, Role::Viewer).merge(guard(
+        layers::unpack(responder),
+        state,
+        Role::Responder,
+    ))
 }
 
 /// Asks for a role, in the router and in its document.

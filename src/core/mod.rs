@@ -31,6 +31,7 @@ pub mod incident;
 pub mod input;
 pub mod limits;
 mod members;
+pub mod mute;
 pub mod observation;
 pub mod pages;
 pub mod past;

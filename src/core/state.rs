@@ -26,9 +26,10 @@ use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
+use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
-use crate::core::silence::Silences;
+use crate::core::silence::{SilenceChange, Silences};
 use crate::core::tell::Tells;
 use crate::core::time::Timestamp;
 
@@ -43,6 +44,7 @@ pub struct State {
     answers: Answers,
     silences: Silences,
     tells: Tells,
+    tally: Tally,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     labels: BTreeMap<IncidentId, Labels>,
@@ -172,9 +174,25 @@ impl State {
         &self.silences
     }
 
-    /// The same, to load.
-    pub fn silences_mut(&mut self) -> &mut Silences {
-        &mut self.silences
+    /// How many firing alerts of each incident are suppressed.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Changes what is silenced, as [`State::apply`] does; also used to load.
+    pub fn put_silence(&mut self, change: &SilenceChange) {
+        self.silences.apply(change);
+        if let Some((alert, ..)) = change.pair() {
+            self.note(alert);
+        }
+    }
+
+    /// Counts an alert as suppressed in its incident, or no longer.
+    fn note(&mut self, id: AlertId) {
+        let alert = self.alert(id);
+        let place =
+            alert.and_then(|alert| mute::place_of(alert, self.silences.is_silenced(alert.id)));
+        self.tally.note(id, place);
     }
 
     /// Who was told of what.
@@ -322,8 +340,8 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
-                Change::Silence(change) => self.silences.apply(change),
                 Change::Tell(change) => self.tells.apply(change),
+                Change::Silence(change) => self.put_silence(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -357,6 +375,7 @@ impl State {
         };
         let key = DeadlineKey::Alerts(page_of(id.get()));
         bring_forward(&mut self.deadlines, reminder, (due, key));
+        self.note(id);
     }
 
     /// Puts an incident in place, as [`State::apply`] does; also used to load.
@@ -451,6 +470,7 @@ impl State {
             let key = DeadlineKey::Alerts(page_of(id.get()));
             self.drop_reminder(reminder, key);
         }
+        self.note(id);
     }
 
     fn forget_incident(&mut self, id: IncidentId) {
@@ -541,6 +561,7 @@ impl PartialEq for State {
             && self.answers == other.answers
             && self.silences == other.silences
             && self.tells == other.tells
+            && self.tally == other.tally
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

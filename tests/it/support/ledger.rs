@@ -20,6 +20,7 @@ use watchbell::core::observation::AlertText;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::state::{Remembered, State};
+use watchbell::core::tell::Tells;
 
 /// Everything that was ever written.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +51,7 @@ pub(crate) struct Ledger {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
+    tells: Tells,
 }
 
 impl Ledger {
@@ -99,6 +101,7 @@ impl Ledger {
             }
             Change::IncidentForgotten(id) => {
                 self.causes.remove(&id);
+                self.tells.forget(id);
                 self.incidents.remove(&id);
             }
             answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
@@ -106,6 +109,7 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            Change::Tell(change) => self.tells.apply(&change),
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
@@ -192,6 +196,7 @@ impl Ledger {
     /// The state that a restart would load.
     pub(crate) fn load(&self) -> State {
         let mut state = State::default();
+        *state.tells_mut() = self.tells.clone();
         for difference in &self.graph {
             state.change_graph(difference);
         }
@@ -226,7 +231,7 @@ impl Ledger {
         let silenced = self.silenced.iter();
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
-            state.silences_mut().apply(&change);
+            state.put_silence(&change);
         }
         state
     }

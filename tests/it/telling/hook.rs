@@ -134,9 +134,10 @@ async fn serve(mut stream: TcpStream, memory: Arc<Mutex<Memory>>) {
             }
             Manner::Drip => {
                 let head = "HTTP/1.1 500 X\r\ncontent-length: 1000\r\n\r\n";
+                let mut pause = tokio::time::interval(Duration::from_millis(100));
                 let mut is_there = stream.write_all(head.as_bytes()).await.is_ok();
                 while is_there {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    pause.tick().await;
                     is_there = stream.write_all(b"x").await.is_ok();
                 }
                 return;
