@@ -240,3 +240,21 @@ async fn private_addresses_are_not_reached_unless_allowed() {
     assert_eq!(hook.lines(), Vec::<String>::new());
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn target_that_never_answers_does_not_hold_up_another() {
+    let silent = Hook::start(std::iter::repeat_n(Manner::Silence, 100)).await;
+    let hook = Hook::start([]).await;
+    let more = format!(
+        "[[target]]\nname = \"silent\"\nkind = \"webhook\"\nurl = \"{}\"\nallow_private = true\ntimeout = \"60s\"\n",
+        silent.url()
+    );
+    let config = config(&hook, &more).replace("[\"hook\"]", "[\"silent\", \"hook\"]");
+    let home = Home::new(&config);
+    let daemon = home.start().await;
+    for name in ["A", "B", "C"] {
+        daemon.alert(name, "firing").await;
+    }
+    assert_eq!(heard(&hook, 3).await.len(), 3);
+    assert_eq!(heard(&silent, 3).await.len(), 3);
+}
