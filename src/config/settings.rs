@@ -14,7 +14,7 @@ use url::Url;
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
-use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, SettleRules};
+use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
 use crate::core::severity::Severity;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
@@ -41,6 +41,8 @@ pub struct Settings {
     pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Records beside incidents: `[change]` and the like.
+    pub records: RecordRules,
     /// `[[cmdb.import]]`: inventories that are read again and again.
     pub imports: Vec<ImportSettings>,
     /// `[retention]`: how long things are kept.

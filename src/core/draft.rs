@@ -68,6 +68,7 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        self.suspect_changes();
         self.announce();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);

@@ -36,6 +36,7 @@ pub mod past;
 pub mod reason;
 mod rebind;
 pub mod reconcile;
+pub mod records;
 pub mod rules;
 pub mod severity;
 pub mod silence;

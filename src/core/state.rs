@@ -26,6 +26,7 @@ use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::pages::{Pages, page_of};
+use crate::core::records::Records;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence::Silences;
 use crate::core::time::Timestamp;
@@ -40,6 +41,7 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    records: Records,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     forest: Forest,
@@ -64,6 +66,8 @@ pub enum DeadlineKey {
     Heartbeats,
     /// Conditions: one is looked at again.
     Conditions,
+    /// Records: one begins, is late, or is no longer held.
+    Records,
 }
 
 /// What is due, in order of number within a page.
@@ -173,6 +177,16 @@ impl State {
         &mut self.silences
     }
 
+    /// The records beside incidents.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// The same, to load.
+    pub fn records_mut(&mut self) -> &mut Records {
+        &mut self.records
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -218,7 +232,9 @@ impl State {
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
-        [records, conditions, silences, missed]
+        let besides = self.records.next_due();
+        let besides = besides.map(|at| (at, DeadlineKey::Records));
+        [records, conditions, silences, missed, besides]
             .into_iter()
             .flatten()
             .min()
@@ -248,7 +264,7 @@ impl State {
                 }
                 // They keep their own order of time.
                 DeadlineKey::Silences => {}
-                DeadlineKey::Conditions => {}
+                DeadlineKey::Conditions | DeadlineKey::Records => {}
             }
         }
         due
@@ -301,6 +317,7 @@ impl State {
                     self.remember(key.key, remembered);
                 }
                 Change::Silence(change) => self.silences.apply(change),
+                Change::Record(change) => self.records.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -427,6 +444,7 @@ impl State {
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.records.forget_incident(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -449,7 +467,7 @@ impl State {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
                 DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions => None,
+                DeadlineKey::Conditions | DeadlineKey::Records => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -474,7 +492,7 @@ impl State {
                 (due, self.incidents.reminder(page))
             }
             DeadlineKey::Silences => return,
-            DeadlineKey::Conditions => return,
+            DeadlineKey::Conditions | DeadlineKey::Records => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -510,6 +528,7 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.records == other.records
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

@@ -22,6 +22,7 @@ pub mod lease;
 pub mod load;
 
 pub mod query;
+pub mod records;
 pub mod retention;
 pub mod rows;
 pub mod silences;
@@ -252,6 +253,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
+    (32, "records", include_str!("schema/0032_records.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
