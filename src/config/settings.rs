@@ -110,32 +110,18 @@ impl Settings {
 
     /// The keys that differ in `new` and that only a restart applies; a reload keeps their old values.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let (was, is) = (&self.server, &new.server);
         let differs = [
-            ("server.listen", self.server.listen != new.server.listen),
-            (
-                "server.header_timeout",
-                self.server.header_timeout != new.server.header_timeout,
-            ),
-            (
-                "server.body_timeout",
-                self.server.body_timeout != new.server.body_timeout,
-            ),
-            (
-                "server.drain_timeout",
-                self.server.drain_timeout != new.server.drain_timeout,
-            ),
+            ("server.listen", was.listen != is.listen),
+            ("server.header_timeout", was.header_timeout != is.header_timeout),
+            ("server.body_timeout", was.body_timeout != is.body_timeout),
+            ("server.drain_timeout", was.drain_timeout != is.drain_timeout),
             (
                 "auth.required",
                 self.auth.is_required != new.auth.is_required,
             ),
-            (
-                "server.tls",
-                self.server.tls.is_some() != new.server.tls.is_some(),
-            ),
-            (
-                "server.connections_max",
-                self.server.connections_max != new.server.connections_max,
-            ),
+            ("server.tls", was.tls.is_some() != is.tls.is_some()),
+            ("server.connections_max", was.connections_max != is.connections_max),
             ("store.url", self.store.url != new.store.url),
             ("store.password", self.store.password != new.store.password),
             (

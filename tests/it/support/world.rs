@@ -13,6 +13,7 @@ use watchbell::core::incident::{Incident, StateWord};
 use watchbell::core::input::{Command, CommandGiven, Input};
 use watchbell::core::limits::DEADLINES_PER_DECISION;
 use watchbell::core::reason::Reason;
+use watchbell::core::records::{RecordGiven, RecordOrder};
 use watchbell::core::reconcile::{Poll, compare};
 use watchbell::core::rules::{Rules, SourceRules};
 use watchbell::core::state::State;
@@ -143,6 +144,16 @@ impl Bench {
     }
 
     /// A person does something, spelled out.
+    /// Orders something about records.
+    pub(crate) fn record(&mut self, order: RecordOrder) -> Decision {
+        self.happen(&Input::RecordGiven(RecordGiven {
+            order,
+            actor: "ana".into(),
+            past: None,
+            is_past_incident: false,
+        }))
+    }
+
     pub(crate) fn give(&mut self, given: CommandGiven) -> Decision {
         self.happen(&Input::CommandGiven(given))
     }
