@@ -113,15 +113,24 @@ impl Settings {
         let (was, is) = (&self.server, &new.server);
         let differs = [
             ("server.listen", was.listen != is.listen),
-            ("server.header_timeout", was.header_timeout != is.header_timeout),
+            (
+                "server.header_timeout",
+                was.header_timeout != is.header_timeout,
+            ),
             ("server.body_timeout", was.body_timeout != is.body_timeout),
-            ("server.drain_timeout", was.drain_timeout != is.drain_timeout),
+            (
+                "server.drain_timeout",
+                was.drain_timeout != is.drain_timeout,
+            ),
             (
                 "auth.required",
                 self.auth.is_required != new.auth.is_required,
             ),
             ("server.tls", was.tls.is_some() != is.tls.is_some()),
-            ("server.connections_max", was.connections_max != is.connections_max),
+            (
+                "server.connections_max",
+                was.connections_max != is.connections_max,
+            ),
             ("store.url", self.store.url != new.store.url),
             ("store.password", self.store.password != new.store.password),
             (

@@ -276,7 +276,10 @@ fn people_and_sources() -> Bench {
 
 /// A change is suspected, judged, and refused.
 fn changes() -> Bench {
-    let estate = Estate::new().ci("sw1", "switch").ci("vm1", "vm").on("vm1", "sw1");
+    let estate = Estate::new()
+        .ci("sw1", "switch")
+        .ci("vm1", "vm")
+        .on("vm1", "sw1");
     let mut bench = Bench::new();
     bench.state.change_graph(&estate.difference);
     bench.ledger.start_with(&estate.difference);
