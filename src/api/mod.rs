@@ -8,6 +8,7 @@
 pub mod alertmanager;
 pub mod alerts;
 mod attempts;
+pub mod audit;
 pub mod auth;
 mod body;
 mod browser;

@@ -10,7 +10,7 @@ use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::core::{
-    command, correlate, deadline, episode, heartbeat, rebind, reconcile, records, silence,
+    audit, command, correlate, deadline, episode, heartbeat, rebind, reconcile, records, silence,
 };
 
 /// What a decision may look at.
@@ -27,6 +27,12 @@ pub struct World<'a> {
 /// `now` is the recorded time of the input and never decreases from call to call. The caller applies the decision
 /// before the next call. Calling with [`Input::DeadlineReached`] too early or again changes nothing.
 pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed) -> Decision {
+    let mut decision = decide_input(world, input, now, ids);
+    audit::note(world, input, &mut decision);
+    decision
+}
+
+fn decide_input(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed) -> Decision {
     match input {
         Input::ObservationReceived {
             source,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Difference;
@@ -184,6 +185,8 @@ pub enum Change {
     Silence(SilenceChange),
     /// Something changed about records.
     Record(RecordChange),
+    /// Somebody did something; written into the audit.
+    Audited(Box<AuditEntry>),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.

@@ -113,6 +113,12 @@ pub struct CmdbImported {
     pub base: u64,
     /// The difference; its version is the import's.
     pub difference: Arc<Difference>,
+    /// The import's name.
+    #[serde(default)]
+    pub name: SmolStr,
+    /// Who wants it.
+    #[serde(default)]
+    pub actor: SmolStr,
 }
 
 /// An alert with what binding reads of it, as the store holds it.

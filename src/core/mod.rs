@@ -11,6 +11,7 @@
 pub mod alert;
 mod announce;
 mod answers;
+pub mod audit;
 pub mod bind;
 pub mod cmdb;
 mod command;

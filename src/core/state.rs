@@ -306,7 +306,8 @@ impl State {
                 | Change::AlertRepeated(alert) => {
                     self.put_alert(alert.clone());
                 }
-                Change::AlertTextChanged { .. }
+                Change::Audited(_)
+                | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
                 | Change::AlertLeft { .. } => {}

@@ -86,7 +86,12 @@ fn cmdb() -> Bench {
     let difference = Arc::new(difference);
     let import = |base| {
         let difference = Arc::clone(&difference);
-        Input::CmdbImported(CmdbImported { base, difference })
+        Input::CmdbImported(CmdbImported {
+            base,
+            difference,
+            name: "manual".into(),
+            actor: "ana".into(),
+        })
     };
     bench.happen(&import(0));
     bench.happen(&import(0));

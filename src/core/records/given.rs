@@ -55,6 +55,32 @@ pub enum RecordOrder {
     },
 }
 
+impl RecordOrder {
+    /// What it is called in the audit.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::PutChange { .. } => "change.put",
+            Self::JudgeChange { .. } => "change.judge",
+        }
+    }
+
+    /// Why, in the words of whoever orders it.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::PutChange { .. } => None,
+            Self::JudgeChange { reason, .. } => Some(reason),
+        }
+    }
+
+    /// The record or incident that it names.
+    pub fn subject(&self) -> Option<SmolStr> {
+        match self {
+            Self::PutChange { .. } => None,
+            Self::JudgeChange { incident, .. } => Some(SmolStr::new(incident.to_string())),
+        }
+    }
+}
+
 /// Decides an order.
 pub(in crate::core) fn decide_given(
     world: World<'_>,

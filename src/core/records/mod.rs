@@ -203,6 +203,21 @@ impl Record {
         }
     }
 
+    /// What else of it an audit tells.
+    pub fn more_values(&self) -> Vec<(SmolStr, SmolStr)> {
+        match self {
+            Self::Change(change) => {
+                let text = |text: &Option<SmolStr>| text.clone().unwrap_or_default();
+                vec![
+                    ("type".into(), change.kind.clone()),
+                    ("approval".into(), text(&change.approval)),
+                    ("risk".into(), text(&change.risk)),
+                    ("by".into(), text(&change.by)),
+                ]
+            }
+        }
+    }
+
     /// The change, if it is one.
     pub fn as_change(&self) -> Option<&ItChange> {
         match self {

@@ -185,14 +185,12 @@ impl Draft<'_> {
         found.sort_by(|(one, a), (other, b)| (b.score, one).cmp(&(a.score, other)));
         for (id, link) in found {
             let records = self.world.state.records();
-            let linked_now = self
-                .decision
-                .changes
-                .iter()
-                .filter_map(|change| match change {
-                    Change::Record(RecordChange::Linked(to, id, _)) if *to == incident => Some(*id),
-                    _ => None,
-                });
+            let linked_now = self.decision.changes.iter().filter_map(|change| {
+                if let Change::Record(RecordChange::Linked(to, id, _)) = change {
+                    return (*to == incident).then_some(*id);
+                }
+                None
+            });
             let linked_now: Vec<RecordId> = linked_now.collect();
             let is_known = records.link(incident, id).is_some() || linked_now.contains(&id);
             let count = records

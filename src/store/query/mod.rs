@@ -5,6 +5,7 @@
 //! only. Must not decide or write anything, and must not read raw bodies in a list.
 
 pub mod alerts;
+pub mod audit;
 pub mod causes;
 pub mod cmdb;
 pub mod dead_letters;

@@ -1,5 +1,6 @@
 //! Records beside incidents, by the real daemon on both engines.
 
+mod audit;
 mod changes;
 
 use serde_json::{Value, json};
