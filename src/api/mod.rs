@@ -12,6 +12,7 @@ pub mod audit;
 pub mod auth;
 mod body;
 mod browser;
+pub mod change_shapes;
 pub mod changes;
 pub mod cis;
 pub mod cmdb;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::changes::IncidentChange;
+use super::change_shapes::IncidentChange;
 use super::time::Time;
 use crate::core::alert::{AlertStatus, Late};
 use crate::core::cmdb::ci::Ci;

@@ -265,7 +265,12 @@ impl Bench {
         assert_eq!(first, second, "the same arguments give the same decision");
         assert_eq!(ids, self.ids, "and draw the same ids");
         if first.is_refused {
-            let remembers = |change: &Change| matches!(change, Change::CommandRemembered { .. });
+            let remembers = |change: &Change| {
+                matches!(
+                    change,
+                    Change::CommandRemembered { .. } | Change::Audited(_)
+                )
+            };
             assert!(first.entries.is_empty() && first.changes.iter().all(remembers));
         }
         first
