@@ -19,6 +19,7 @@ mod mapping;
 pub mod mqtt;
 pub mod presets;
 mod reader;
+mod records;
 mod routes;
 pub mod rules;
 pub mod secret;

@@ -29,6 +29,7 @@ pub fn rules(settings: &Settings) -> Rules {
         settle: settings.settle,
         cmdb: settings.cmdb.clone(),
         tell: tell(settings),
+        records: settings.records.clone(),
     }
 }
 

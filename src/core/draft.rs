@@ -82,8 +82,9 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        self.suspect_changes();
         self.announce();
-        self.tell();
+        self.tell_people();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
