@@ -13,25 +13,22 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, heartbeats,
-    incidents, layers, maintenance, quality, silences, sources, status, tokens,
+    ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands,
+    dead_letters, heartbeats, incidents, layers, maintenance, outbox, quality, silences, sources,
+    status, targets, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 13] = [
+const LATER: [&str; 9] = [
     "maintenance",
-    "changes",
     "problems",
     "known-errors",
     "requests",
-    "targets",
     "connectors",
-    "outbox",
     "schedules",
     "on-call",
     "reports",
-    "audit",
     "stream",
 ];
 /// Commands of the contract that are not built yet.
@@ -67,6 +64,10 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(incidents::timeline))
         .routes(routes!(incidents::alerts))
         .routes(routes!(incidents::explain))
+        .routes(routes!(changes::list))
+        .routes(routes!(changes::figures))
+        .routes(routes!(changes::get))
+        .routes(routes!(changes::of_incident))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::get))
         .routes(routes!(alerts::timeline))
@@ -103,6 +104,9 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
+        .routes(routes!(changes::create))
+        .routes(routes!(changes::change, changes::edit))
+        .routes(routes!(changes::judge))
         .routes(routes!(sources::try_message))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(cmdb::bind_check))
@@ -121,6 +125,8 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
         .routes(routes!(cmdb::import));
     let is_metrics_open = state.auth().setup().is_metrics_open;
     OpenApiRouter::with_openapi(openapi::start())
@@ -131,8 +137,30 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
             guard(metrics, state, Role::Viewer)
         })
         .merge(guard(viewer, state, Role::Viewer))
+        .merge(telling(state))
         .merge(guard(layers::unpack(responder), state, Role::Responder))
         .merge(guard(layers::unpack(admin), state, Role::Admin))
+}
+
+/// Telling people: what everybody may see, and what those may do who respond.
+fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(outbox::list))
+        .routes(routes!(outbox::get))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::get));
+    let responder = OpenApiRouter::new()
+        .routes(routes!(outbox::retry))
+        .routes(routes!(outbox::discard))
+        .routes(routes!(outbox::retry_all))
+        .routes(routes!(targets::pause))
+        .routes(routes!(targets::resume))
+        .routes(routes!(targets::test));
+    guard(viewer, state, Role::Viewer).merge(guard(
+        layers::unpack(responder),
+        state,
+        Role::Responder,
+    ))
 }
 
 /// Asks for a role, in the router and in its document.

@@ -16,7 +16,7 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, maintenance, sources};
+use crate::config::{cmdb, maintenance, records, routes, sources, targets};
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -27,10 +27,8 @@ const LATER: &[&str] = &[
     "connector",
     "escalation",
     "priority",
-    "route",
     "schedule",
     "sla",
-    "target",
     "team",
 ];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
@@ -63,6 +61,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let sources = sources::read(root.tables("source"), exposed);
     let (cmdb, imports) = cmdb::read(&mut root);
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
+    let targets = targets::read(root.tables("target"));
+    let routes = routes::read(root.tables("route"), &targets);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -71,11 +71,14 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         sources,
         heartbeats,
         maintenance: maintenance::read(root.tables("maintenance")),
+        targets,
+        routes,
         incident: incident(&mut root),
         settle: settle(&mut root),
         correlation: correlation(&mut root),
         cmdb,
         imports,
+        records: records::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Difference;
@@ -23,7 +24,9 @@ use crate::core::input::IdempotencyKey;
 use crate::core::mute::window::WindowChange;
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
+use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
+use crate::core::tell::TellChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -39,6 +42,8 @@ pub struct Decision {
     pub silence: Option<SilenceId>,
     /// The maintenance window that an order came to, for the answer.
     pub window: Option<WindowId>,
+    /// The record that an order came to, for the answer.
+    pub record: Option<RecordId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -60,6 +65,8 @@ pub struct CommandAnswer {
     pub silence: Option<SilenceId>,
     /// The maintenance window of the answer.
     pub window: Option<WindowId>,
+    /// The record of the answer.
+    pub record: Option<RecordId>,
 }
 
 /// One change of state.
@@ -184,6 +191,12 @@ pub enum Change {
     Silence(SilenceChange),
     /// Something changed about maintenance windows.
     Window(WindowChange),
+    /// Something is to be told.
+    Tell(TellChange),
+    /// Something changed about records.
+    Record(RecordChange),
+    /// Somebody did something; written into the audit.
+    Audited(Box<AuditEntry>),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.
@@ -220,6 +233,7 @@ impl Decision {
             incident: None,
             silence: None,
             window: None,
+            record: None,
             changes: Vec::new(),
             entries: Vec::new(),
             faults: Vec::new(),

@@ -23,6 +23,7 @@ use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence;
+use crate::core::tell::Told;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -44,7 +45,9 @@ pub(super) struct Draft<'a> {
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
     /// Which of the touched incidents are held as this decision leaves them; known from announcing on.
-    pub(super) holds: mute::View,
+    pub(super) mutes: mute::View,
+    /// Who was told of the incidents of this decision, as far as it changes that.
+    pub(super) tolds: BTreeMap<IncidentId, Arc<Told>>,
 }
 
 impl<'a> Draft<'a> {
@@ -66,7 +69,8 @@ impl<'a> Draft<'a> {
             causes: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
-            holds: mute::View::default(),
+            mutes: mute::View::default(),
+            tolds: BTreeMap::new(),
         }
     }
 
@@ -81,7 +85,9 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        self.suspect_changes();
         self.announce();
+        self.tell_people();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
@@ -95,21 +101,26 @@ impl<'a> Draft<'a> {
     fn announce(&mut self) {
         let rules = &self.world.rules.settle;
         let state = self.world.state;
-        self.holds = mute::View::of(state, &self.decision.changes);
+        self.mutes = mute::View::of(state, &self.decision.changes);
         for incident in self.touched.values_mut() {
             let was_held = incident.is_waiting();
-            let is_held = self.holds.is_held(state, incident);
+            let is_held = self.mutes.is_held(state, incident);
             let reason = match announce::look(incident, rules, is_held, self.now) {
                 announce::Outcome::Same => continue,
                 announce::Outcome::Held => Reason::AnnouncementHeld,
                 announce::Outcome::Announced => Reason::IncidentAnnounced,
             };
-            let released = self.holds.released(incident.id);
+            let released = self.mutes.released(incident.id);
             let entry = self.decision.entry(self.ids, Some(incident), None, reason);
             if reason == Reason::IncidentAnnounced && was_held {
                 entry.note = Some(mute::was_held_by(state, &released).into());
             }
         }
+    }
+
+    /// The incidents that this decision touches so far.
+    pub(super) fn touched_ids(&self) -> Vec<IncidentId> {
+        self.touched.keys().copied().collect()
     }
 
     /// The incident as it is now, without touching it.

@@ -13,6 +13,7 @@ use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::mute::plan::ConfiguredWindows;
 use crate::core::severity::Priority;
+use crate::core::tell::TellRules;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -32,6 +33,25 @@ pub struct Rules {
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Who is told of what.
+    pub tell: TellRules,
+    /// Records beside incidents.
+    pub records: RecordRules,
+}
+
+/// Policy of the records beside incidents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRules {
+    /// A change that began this long before an incident is suspected.
+    pub suspect_within: Span,
+}
+
+impl Default for RecordRules {
+    fn default() -> Self {
+        Self {
+            suspect_within: Span::from_hours(6),
+        }
+    }
 }
 
 impl Rules {
@@ -42,7 +62,7 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        std::iter::empty()
+        self.tell.routes.iter().map(|route| &route.when)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

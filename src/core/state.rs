@@ -19,18 +19,21 @@ use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
+pub use crate::core::counts::Counts;
+use crate::core::counts::count;
 use crate::core::decision::{Change, Decision};
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
-use crate::core::incident::{Incident, StateWord};
+use crate::core::incident::Incident;
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::mute::window::{WindowChange, Windows};
 use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
-use crate::core::severity::{Priority, Severity};
+use crate::core::records::Records;
 use crate::core::silence::{SilenceChange, Silences};
+use crate::core::tell::Tells;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -43,6 +46,8 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    tells: Tells,
+    records: Records,
     tally: Tally,
     windows: Windows,
     graph: Graph,
@@ -70,6 +75,8 @@ pub enum DeadlineKey {
     Heartbeats,
     /// Conditions: one is looked at again.
     Conditions,
+    /// Records: one begins, is late, or is no longer held.
+    Records,
 }
 
 /// What is due, in order of number within a page.
@@ -81,24 +88,6 @@ pub struct Due {
     pub alerts: Vec<AlertId>,
     /// Incidents.
     pub incidents: Vec<IncidentId>,
-}
-
-/// How many of each there are, kept while changes are applied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Firing alerts by severity.
-    pub firing: BTreeMap<Severity, i64>,
-    /// Incidents that are not closed, by priority and state.
-    pub incidents: BTreeMap<(Priority, StateWord), i64>,
-}
-
-impl Counts {
-    fn count_incident(&mut self, incident: &Incident, by: i64) {
-        let word = incident.state.word();
-        if word != StateWord::Closed {
-            count(&mut self.incidents, (incident.priority, word), by);
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -205,6 +194,26 @@ impl State {
         self.tally.note(id, place);
     }
 
+    /// Who was told of what.
+    pub fn tells(&self) -> &Tells {
+        &self.tells
+    }
+
+    /// The same, to load.
+    pub fn tells_mut(&mut self) -> &mut Tells {
+        &mut self.tells
+    }
+
+    /// The records beside incidents.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// The same, to load.
+    pub fn records_mut(&mut self) -> &mut Records {
+        &mut self.records
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -256,7 +265,9 @@ impl State {
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
-        [records, conditions, silences, missed]
+        let besides = self.records.next_due();
+        let besides = besides.map(|at| (at, DeadlineKey::Records));
+        [records, conditions, silences, missed, besides]
             .into_iter()
             .flatten()
             .min()
@@ -286,7 +297,7 @@ impl State {
                 }
                 // They keep their own order of time.
                 DeadlineKey::Silences => {}
-                DeadlineKey::Conditions => {}
+                DeadlineKey::Conditions | DeadlineKey::Records => {}
             }
         }
         due
@@ -303,7 +314,8 @@ impl State {
                 | Change::AlertRepeated(alert) => {
                     self.put_alert(alert.clone());
                 }
-                Change::AlertTextChanged { .. }
+                Change::Audited(_)
+                | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
                 | Change::AlertLeft { .. } => {}
@@ -341,6 +353,8 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::Tell(change) => self.tells.apply(change),
+                Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Window(change) => self.put_window(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
@@ -477,6 +491,8 @@ impl State {
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.tells.forget(id);
+        self.records.forget_incident(id);
         self.labels.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
@@ -500,7 +516,7 @@ impl State {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
                 DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions => None,
+                DeadlineKey::Conditions | DeadlineKey::Records => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -525,7 +541,7 @@ impl State {
                 (due, self.incidents.reminder(page))
             }
             DeadlineKey::Silences => return,
-            DeadlineKey::Conditions => return,
+            DeadlineKey::Conditions | DeadlineKey::Records => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -561,27 +577,14 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.tells == other.tells
+            && self.records == other.records
             && self.tally == other.tally
             && self.windows == other.windows
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes
             && self.forest == other.forest
-    }
-}
-
-fn count<K: Ord>(counts: &mut BTreeMap<K, i64>, key: K, by: i64) {
-    let entry = counts.entry(key);
-    match entry {
-        std::collections::btree_map::Entry::Occupied(mut held) => {
-            *held.get_mut() = held.get().saturating_add(by);
-            if *held.get() == 0 {
-                held.remove();
-            }
-        }
-        std::collections::btree_map::Entry::Vacant(place) => {
-            place.insert(by);
-        }
     }
 }
 

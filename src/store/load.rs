@@ -16,7 +16,7 @@ use super::heartbeats;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
-use super::{Conn, StoreError, cmdb, forest, on, silences, windows};
+use super::{Conn, StoreError, cmdb, forest, on, outbox, records, silences, windows};
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
 ///
@@ -32,6 +32,8 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     load_answers(conn.lend(), partition, &mut state).await?;
     silences::load(conn.lend(), partition, &mut state).await?;
     windows::load(conn.lend(), partition, &mut state).await?;
+    outbox::load(conn.lend(), partition, &mut state).await?;
+    records::load(conn.lend(), partition, &mut state).await?;
     heartbeats::load(conn.lend(), partition, &mut state).await?;
     forest::load(conn.lend(), partition, &mut state).await?;
     let alert = find_max(conn.lend(), "SELECT MAX(id) FROM alert_key").await?;
@@ -39,8 +41,12 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     let entry = find_max(conn.lend(), "SELECT MAX(id) FROM timeline").await?;
     let silence = find_max(conn.lend(), "SELECT MAX(id) FROM silence").await?;
     let window = find_max(conn.lend(), "SELECT MAX(id) FROM maintenance").await?;
-    let ids = IdFeed::after(alert, incident, entry).silences_after(silence);
-    let ids = ids.windows_after(window);
+    let message = find_max(conn.lend(), "SELECT MAX(id) FROM outbox").await?;
+    let ids = IdFeed::after(alert, incident, entry)
+        .silences_after(silence)
+        .windows_after(window)
+        .messages_after(message);
+    let ids = records::continue_ids(conn, ids).await?;
     Ok((state, ids))
 }
 

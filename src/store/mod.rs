@@ -7,6 +7,7 @@
 //!
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
+pub mod audit;
 pub mod backup;
 pub mod cmdb;
 pub mod commit;
@@ -20,11 +21,13 @@ pub mod inspect;
 mod jobs;
 pub mod lease;
 pub mod load;
-
+pub mod outbox;
 pub mod query;
+pub mod records;
 pub mod retention;
 pub mod rows;
 pub mod silences;
+mod texts;
 pub mod tokens;
 pub mod windows;
 pub mod writer;
@@ -258,6 +261,9 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "maintenance",
         include_str!("schema/0029_maintenance.sql"),
     ),
+    (23, "outbox", include_str!("schema/0023_outbox.sql")),
+    (32, "records", include_str!("schema/0032_records.sql")),
+    (33, "audit", include_str!("schema/0033_audit.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

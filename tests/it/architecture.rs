@@ -26,6 +26,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sources", &["core"]),
     ("importers", &["core"]),
     ("wire", &["core", "importers"]),
+    (
+        "deliver",
+        &[
+            "core",
+            "store::outbox",
+            "store::writer",
+            "store::Db",
+            "store::StoreError",
+            "wire",
+            "runtime",
+            "telemetry",
+        ],
+    ),
     ("store", &["core", "telemetry"]),
     ("engine", &["core", "store", "runtime", "telemetry"]),
     (
@@ -49,6 +62,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "api",
         &[
             "core",
+            "store::audit",
             "store::dead_letters",
             "store::query",
             "store::silences",

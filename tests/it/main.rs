@@ -58,6 +58,8 @@ mod reasons;
 #[cfg(test)]
 mod receivers;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod scenarios;
@@ -77,5 +79,7 @@ mod support;
 mod systemd;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod telling;
 #[cfg(test)]
 mod tls;

@@ -71,6 +71,25 @@ pub enum WindowOrder {
     },
 }
 
+impl WindowOrder {
+    /// The word of it in the audit.
+    pub(in crate::core) const fn word(&self) -> &'static str {
+        match self {
+            Self::Make { .. } => "maintenance.make",
+            Self::Change { .. } => "maintenance.change",
+            Self::Cancel { .. } => "maintenance.cancel",
+        }
+    }
+
+    /// Why, as far as it says so.
+    pub(in crate::core) fn why(&self) -> Option<&str> {
+        match self {
+            Self::Make { wanted, .. } | Self::Change { wanted, .. } => Some(&wanted.reason),
+            Self::Cancel { .. } => None,
+        }
+    }
+}
+
 /// Decides an order.
 pub(in crate::core) fn decide_window(
     world: World<'_>,

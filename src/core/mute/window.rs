@@ -115,6 +115,45 @@ pub struct Window {
     pub cancelled_at: Option<Timestamp>,
 }
 
+impl Window {
+    /// What it is, as names and values for the audit.
+    pub(in crate::core) fn values(&self) -> Vec<(SmolStr, SmolStr)> {
+        let wanted = &self.wanted;
+        let when = match &wanted.plan {
+            Plan::Once(Once { starts_at, ends_at }) => {
+                let shown = |at: &Timestamp| {
+                    let at = jiff::Timestamp::from_millisecond(at.as_millis());
+                    at.unwrap_or_default()
+                };
+                format!("{:.3} to {:.3}", shown(starts_at), shown(ends_at))
+            }
+            Plan::Recurring(recurrence) => {
+                let seconds = recurrence.duration().as_millis().div_euclid(1_000);
+                format!("{} for {seconds} s", recurrence.rule())
+            }
+        };
+        let scope = &wanted.scope;
+        let lists = [&scope.ci, &scope.class, &scope.site, &scope.service];
+        let names: Vec<&str> = lists.into_iter().flatten().map(SmolStr::as_str).collect();
+        let matchers: Vec<String> = wanted.matchers.iter().map(ToString::to_string).collect();
+        let mut values = vec![
+            ("name".into(), wanted.name.clone()),
+            ("when".into(), when.into()),
+            ("reason".into(), wanted.reason.clone()),
+        ];
+        if !names.is_empty() {
+            values.push(("scope".into(), names.join(", ").into()));
+        }
+        if !matchers.is_empty() {
+            values.push(("matchers".into(), matchers.join(", ").into()));
+        }
+        if self.cancelled_at.is_some() {
+            values.push(("state".into(), "cancelled".into()));
+        }
+        values
+    }
+}
+
 /// One change of maintenance windows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WindowChange {

@@ -15,6 +15,7 @@ use watchbell::core::limits::DEADLINES_PER_DECISION;
 use watchbell::core::mute::plan;
 use watchbell::core::reason::Reason;
 use watchbell::core::reconcile::{Poll, compare};
+use watchbell::core::records::{RecordGiven, RecordOrder};
 use watchbell::core::rules::{Rules, SourceRules};
 use watchbell::core::state::State;
 use watchbell::core::time::{Span, Timestamp};
@@ -144,6 +145,16 @@ impl Bench {
     }
 
     /// A person does something, spelled out.
+    /// Orders something about records.
+    pub(crate) fn record(&mut self, order: RecordOrder) -> Decision {
+        self.happen(&Input::RecordGiven(RecordGiven {
+            order,
+            actor: "ana".into(),
+            past: None,
+            is_past_incident: false,
+        }))
+    }
+
     pub(crate) fn give(&mut self, given: CommandGiven) -> Decision {
         self.happen(&Input::CommandGiven(given))
     }
@@ -257,7 +268,12 @@ impl Bench {
         assert_eq!(first, second, "the same arguments give the same decision");
         assert_eq!(ids, self.ids, "and draw the same ids");
         if first.is_refused {
-            let remembers = |change: &Change| matches!(change, Change::CommandRemembered { .. });
+            let remembers = |change: &Change| {
+                matches!(
+                    change,
+                    Change::CommandRemembered { .. } | Change::Audited(_)
+                )
+            };
             assert!(first.entries.is_empty() && first.changes.iter().all(remembers));
         }
         first
