@@ -27,6 +27,7 @@ pub fn rules(settings: &Settings) -> Rules {
         incident: settings.incident,
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
+        flapping: settings.flapping,
         maintenance: settings.maintenance.iter().cloned().collect(),
         cmdb: settings.cmdb.clone(),
         tell: tell(settings),

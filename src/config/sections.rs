@@ -17,6 +17,7 @@ use crate::config::settings::{
 };
 use crate::config::values::{self, FOREVER};
 use crate::config::{cmdb, maintenance, records, routes, sources, targets};
+use crate::core::flap::FlapRules;
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -75,6 +76,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         routes,
         incident: incident(&mut root),
         settle: settle(&mut root),
+        flapping: flapping(&mut root),
         correlation: correlation(&mut root),
         cmdb,
         imports,
@@ -270,6 +272,25 @@ fn incident(root: &mut TableReader<'_>) -> IncidentRules {
     };
     table.finish();
     incident
+}
+
+fn flapping(root: &mut TableReader<'_>) -> FlapRules {
+    let Some(mut table) = root.table("flapping") else {
+        return FlapRules::default();
+    };
+    let flapping = FlapRules {
+        changes: table
+            .required("changes", values::count(2..=100))
+            .unwrap_or_default(),
+        window: table
+            .required("window", values::duration(SECOND..=FOREVER))
+            .unwrap_or_default(),
+        recover_after: table
+            .required("recover_after", values::duration(Span::ZERO..=FOREVER))
+            .unwrap_or_default(),
+    };
+    table.finish();
+    flapping
 }
 
 fn settle(root: &mut TableReader<'_>) -> SettleRules {

@@ -16,6 +16,7 @@ use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::config::targets::TargetSettings;
+use crate::core::flap::FlapRules;
 use crate::core::mute::window::WindowWanted;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
 use crate::core::tell::route::Route;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
+    /// `[flapping]`: when an alert flaps.
+    pub flapping: FlapRules,
     /// `[settle]`: how long incidents stand before people are told.
     pub settle: SettleRules,
     /// `[correlation]`: what belongs together.

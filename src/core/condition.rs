@@ -449,8 +449,8 @@ impl Draft<'_> {
             first,
             source: source.map_or("", |source| state.source_name(source)),
             labels,
-            is_flapping: false,
-            suppressed_by: Vec::new(),
+            is_flapping: flap::is_flapping(state, id),
+            suppressed_by: mute::words_of(state, id),
             now: self.now,
         };
         Some(seen.facts(zone))

@@ -7,6 +7,7 @@ use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
+use crate::core::flap;
 use crate::core::heartbeat;
 use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::IncidentState;
@@ -25,6 +26,9 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
     mute::plan::decide_due(&mut draft);
     if draft.decision.changes.is_empty() {
         silence::decide_due(&mut draft);
+    }
+    if draft.decision.changes.is_empty() {
+        flap::decide_due(&mut draft);
     }
     draft.records_are_due();
     if !draft.decision.changes.is_empty() {

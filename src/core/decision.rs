@@ -16,6 +16,7 @@ use crate::core::condition::{Fault, Labels};
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
+use crate::core::flap::FlapChange;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId, WindowId};
@@ -191,6 +192,8 @@ pub enum Change {
     Silence(SilenceChange),
     /// Something changed about maintenance windows.
     Window(WindowChange),
+    /// An alert came back, or has been calm.
+    Flap(FlapChange),
     /// Something is to be told.
     Tell(TellChange),
     /// Something changed about records.

@@ -16,6 +16,7 @@ use crate::core::correlate::grove::Grove;
 use crate::core::correlate::priority_of;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
+use crate::core::flap;
 use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
 use crate::core::mute;
@@ -86,6 +87,7 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
         self.suspect_changes();
+        flap::look(&mut self);
         self.announce();
         self.tell_people();
         for (_, mut incident) in self.touched {

@@ -25,6 +25,7 @@ mod draft;
 mod episode;
 pub mod expr;
 pub mod fingerprint;
+pub mod flap;
 pub mod heartbeat;
 pub mod identity;
 pub mod ids;

@@ -85,6 +85,8 @@ reasons! {
     ClosedAfterResolve = "closed_after_resolve", "The incident stayed resolved for the closing time; it was closed.";
     IncidentAnnounced = "incident_announced", "The incident has settled; from now on people are told.";
     PeopleTold = "people_told", "Messages to people were written to the outbox.";
+    FlappingStarted = "flapping_started", "The alert comes and goes; its incident has to stay calm for longer before it resolves.";
+    FlappingEnded = "flapping_ended", "The alert has fired for a while without a change; it flaps no more.";
     AnnouncementHeld = "announcement_held", "The incident has settled, but everything that fires of it is suppressed; people are told when that ends and it still fires.";
     AcknowledgeExpired = "acknowledge_expired", "The acknowledgement was given until now; the incident is new again.";
     HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";

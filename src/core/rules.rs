@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
+use crate::core::flap::FlapRules;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::mute::plan::ConfiguredWindows;
 use crate::core::severity::Priority;
@@ -23,6 +24,8 @@ pub struct Rules {
     pub sources: BTreeMap<SmolStr, SourceRules>,
     /// How incidents recover, reopen and close.
     pub incident: IncidentRules,
+    /// When an alert flaps.
+    pub flapping: FlapRules,
     /// When people are not told of what is worked on.
     pub maintenance: ConfiguredWindows,
     /// What has to be heard of again and again.

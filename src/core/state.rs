@@ -22,6 +22,7 @@ use crate::core::correlate::node::Node;
 pub use crate::core::counts::Counts;
 use crate::core::counts::count;
 use crate::core::decision::{Change, Decision};
+use crate::core::flap::{FlapChange, Flaps};
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
@@ -50,6 +51,7 @@ pub struct State {
     records: Records,
     tally: Tally,
     windows: Windows,
+    flaps: Flaps,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     labels: BTreeMap<IncidentId, Labels>,
@@ -69,7 +71,7 @@ pub enum DeadlineKey {
     Alerts(i64),
     /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
     Incidents(i64),
-    /// Silences: one begins or ends, or an occurrence of a maintenance window is planned.
+    /// Silences: one begins or ends, or an occurrence of a maintenance window is planned; an alert has been calm.
     Silences,
     /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
     Heartbeats,
@@ -173,6 +175,16 @@ impl State {
         self.windows.apply(change);
     }
 
+    /// The alerts that came back not long ago.
+    pub fn flaps(&self) -> &Flaps {
+        &self.flaps
+    }
+
+    /// Changes what is remembered of them, as [`State::apply`] does; also used to load.
+    pub fn put_flap(&mut self, change: &FlapChange) {
+        self.flaps.apply(change);
+    }
+
     /// How many firing alerts of each incident are suppressed.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -259,8 +271,8 @@ impl State {
         let records = self.deadlines.first().copied();
         let conditions = self.forest.next_due();
         let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
-        let silences = [self.silences.next_due(), self.windows.next_due()];
-        let silences = silences.into_iter().flatten().min();
+        let (silences, windows) = (self.silences.next_due(), self.windows.next_due());
+        let silences = [silences, windows, self.flaps.next_due()].into_iter().flatten().min();
         let silences = silences.map(|at| (at, DeadlineKey::Silences));
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
@@ -357,6 +369,7 @@ impl State {
                 Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Window(change) => self.put_window(change),
+                Change::Flap(change) => self.put_flap(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -581,6 +594,7 @@ impl PartialEq for State {
             && self.records == other.records
             && self.tally == other.tally
             && self.windows == other.windows
+            && self.flaps == other.flaps
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

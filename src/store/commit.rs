@@ -21,6 +21,7 @@ use crate::core::time::Timestamp;
 
 use super::audit;
 use super::dead_letters::NewDeadLetter;
+use super::flaps::FlapRows;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::outbox::TellRows;
@@ -54,6 +55,7 @@ pub struct Batch {
     answers: Vec<Change>,
     silences: SilenceRows,
     windows: WindowRows,
+    flaps: FlapRows,
     tells: TellRows,
     records: RecordRows,
     audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
@@ -123,6 +125,7 @@ impl Batch {
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
                 Change::Window(change) => self.windows.add(change),
+                Change::Flap(change) => self.flaps.add(change),
                 Change::Tell(change) => self.tells.add(change),
                 Change::Record(change) => self.records.add(change),
                 Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
@@ -176,6 +179,7 @@ impl Batch {
             + self.forest.row_count()
             + self.silences.row_count()
             + self.windows.row_count()
+            + self.flaps.row_count()
             + self.tells.row_count()
             + self.records.row_count()
             + self.audit.len()
@@ -251,6 +255,7 @@ impl Batch {
         }
         self.silences.write(tx, partition).await?;
         self.windows.write(tx, partition).await?;
+        self.flaps.write(tx, partition).await?;
         self.tells.write(tx, partition).await?;
         self.records.write(tx, partition).await?;
         let audited: Vec<_> = self

@@ -26,6 +26,7 @@ pub mod query;
 pub mod records;
 pub mod retention;
 pub mod rows;
+mod flaps;
 pub mod silences;
 mod texts;
 pub mod tokens;
@@ -261,6 +262,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "maintenance",
         include_str!("schema/0029_maintenance.sql"),
     ),
+    (30, "flapping", include_str!("schema/0030_flapping.sql")),
     (23, "outbox", include_str!("schema/0023_outbox.sql")),
     (32, "records", include_str!("schema/0032_records.sql")),
     (33, "audit", include_str!("schema/0033_audit.sql")),

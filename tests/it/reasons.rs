@@ -44,6 +44,7 @@ fn every_reason_is_met() {
         people_and_sources,
         silences,
         maintenance,
+        crate::scenarios::s03_flap::tour,
         refusals,
         crate::heartbeats::tour,
         crate::telling::core::tour,

@@ -61,6 +61,17 @@ pub fn holds_of(state: &State, incident: IncidentId) -> Vec<Hold> {
     holds
 }
 
+/// The words under which it is shown what holds an incident; none when it is not held.
+pub fn words_of(state: &State, incident: IncidentId) -> Vec<String> {
+    let holds = holds_of(state, incident).into_iter();
+    holds
+        .filter_map(|hold| match hold {
+            Hold::Upstream => Some("upstream".to_owned()),
+            Hold::Silence(id) => state.silences().get(id).map(|silence| silence.shown()),
+        })
+        .collect()
+}
+
 /// Which of these firing alerts a silence with these matchers and this scope would hide.
 pub fn hidden(
     state: &State,

@@ -63,6 +63,8 @@ pub struct AlertView {
     pub is_cut: bool,
     /// What keeps people from being told of it: `upstream` or `silence:<id>`.
     pub suppressed_by: Vec<String>,
+    /// Whether it comes and goes.
+    pub is_flapping: bool,
     /// What the source says about which CI it is about.
     pub ci_hint: Option<String>,
     /// The CI that it is about.
@@ -205,7 +207,8 @@ fn start() -> Select {
         .sql(ALERT_COLUMNS)
         .sql(", source.name, COALESCE(t.summary, ''), COALESCE(t.labels, '{}'), COALESCE(t.annotations, '{}'), ")
         .sql("COALESCE(t.generator_url, ''), COALESCE(t.is_cut, FALSE), t.ci_hint, ")
-        .sql("b.outcome, b.reason, b.candidates, ci.id, ci.name, ci.class FROM alert_key k ")
+        .sql("b.outcome, b.reason, b.candidates, ci.id, ci.name, ci.class, EXISTS (SELECT 1 FROM alert_flap f ")
+        .sql("WHERE f.alert = k.id AND f.is_flapping) FROM alert_key k ")
         .sql("JOIN alert_state s ON s.id = k.id ")
         .sql("JOIN source ON source.partition = k.partition AND source.id = k.source ")
         .sql("LEFT JOIN alert_text t ON t.id = k.id LEFT JOIN alert_binding b ON b.alert = k.id ")
@@ -229,6 +232,7 @@ impl ViewRow {
             } else {
                 Vec::new()
             },
+            is_flapping: self.is_flapping,
             alert: self.alert.into_core()?,
             source: self.source,
             summary: self.summary,

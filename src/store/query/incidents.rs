@@ -55,6 +55,8 @@ pub struct IncidentView {
     /// What keeps people from being told of it, when that holds for every alert that fires: `upstream` or
     /// `silence:<id>`.
     pub suppressed_by: Vec<String>,
+    /// Whether one of its alerts comes and goes.
+    pub is_flapping: bool,
     /// What it is about, if more is known than its alert.
     pub cause: Option<CauseView>,
     /// The records beside it, the best founded first.
@@ -263,7 +265,9 @@ fn start() -> Select {
         .sql(" AND s.incident = incident.id), (SELECT COUNT(*)")
         .sql(MEMBERS)
         .sql(" AND s.incident = incident.id AND s.status = 'firing' AND (s.is_muted_upstream ")
-        .sql("OR EXISTS (SELECT 1 FROM silence_alert a WHERE a.alert = s.id))) FROM incident");
+        .sql("OR EXISTS (SELECT 1 FROM silence_alert a WHERE a.alert = s.id))), EXISTS (SELECT 1")
+        .sql(" FROM alert_flap f JOIN alert_state s ON s.id = f.alert WHERE f.is_flapping AND s.incident = incident.id)")
+        .sql(" FROM incident");
     select
 }
 
@@ -289,6 +293,7 @@ impl ViewRow {
         Ok(IncidentView {
             incident: self.incident.into_core()?,
             suppressed_by: Vec::new(),
+            is_flapping: self.is_flapping,
             cause: None,
             records: Vec::new(),
             title: self.title,

@@ -2,6 +2,7 @@
 
 mod s01_resolve_before_fire;
 mod s02_ha_pair;
+pub(crate) mod s03_flap;
 mod s04_partial_mute;
 mod s05_clock_skew;
 pub(crate) mod s07_maintenance;

@@ -13,6 +13,7 @@ use watchbell::core::correlate::cause::Cause;
 use watchbell::core::correlate::forest::RecentChange;
 use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
+use watchbell::core::flap::{Flap, FlapChange};
 use watchbell::core::heartbeat::Heartbeat;
 use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId, WindowId};
 use watchbell::core::incident::Incident;
@@ -48,6 +49,7 @@ pub(crate) struct Ledger {
     silences: BTreeMap<SilenceId, Arc<Silence>>,
     silenced: BTreeSet<(AlertId, SilenceId)>,
     windows: BTreeMap<WindowId, Arc<Window>>,
+    flaps: BTreeMap<AlertId, Arc<Flap>>,
     graph: Vec<Arc<Difference>>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
@@ -116,6 +118,12 @@ impl Ledger {
             }
             Change::Window(WindowChange::Over(id)) => {
                 self.windows.remove(&id);
+            }
+            Change::Flap(FlapChange::Changed(flap)) => {
+                self.flaps.insert(flap.alert, flap);
+            }
+            Change::Flap(FlapChange::Calm(alert)) => {
+                self.flaps.remove(&alert);
             }
             Change::Tell(change) => self.tells.apply(&change),
             // Compared with what the store loads in the suite of the store.
@@ -242,6 +250,9 @@ impl Ledger {
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
             state.put_silence(&change);
+        }
+        for flap in self.flaps.values() {
+            state.put_flap(&FlapChange::Changed(Arc::clone(flap)));
         }
         for window in self.windows.values() {
             state.put_window(&WindowChange::Changed(Arc::clone(window)));
