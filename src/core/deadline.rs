@@ -13,6 +13,7 @@ use crate::core::incident::IncidentState;
 use crate::core::limits;
 use crate::core::reason::Reason;
 use crate::core::silence;
+use crate::core::ticket;
 use crate::core::time::Timestamp;
 
 /// Looks at the earliest deadlines that have come.
@@ -79,6 +80,7 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
     if let IncidentState::Closed { .. } = incident.state {
         draft.say(Some(id), None, Reason::IncidentForgotten);
         draft.decision.change(Change::IncidentForgotten(id));
+        ticket::forget(draft.world, id, &mut draft.decision);
         return;
     }
     let is_settled = incident.announce_at.is_some_and(|at| at <= now);

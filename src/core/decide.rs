@@ -9,7 +9,7 @@ use crate::core::reason::Reason;
 use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
-use crate::core::{command, correlate, deadline, episode, heartbeat, rebind, reconcile, silence};
+use crate::core::{command, correlate, deadline, episode, heartbeat, rebind, reconcile, silence, ticket};
 
 /// What a decision may look at.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,8 @@ pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed)
         Input::ChangeRecorded(record) => correlate::record_change(world, record, now),
         Input::CmdbImported(imported) => rebind::import(world, imported),
         Input::AlertsRebound(alerts) => rebind::compare(world, alerts, now, ids),
+        Input::TicketReported(report) => ticket::decide_report(world, report, now, ids),
+        Input::TicketOrdered(order) => ticket::decide_order(world, order, now, ids),
         Input::DeadlineReached => deadline::decide_due(world, now, ids),
         Input::Started => {
             let mut decision = Decision::because(Reason::Started);

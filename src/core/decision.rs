@@ -23,6 +23,7 @@ use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::silence::SilenceChange;
+use crate::core::ticket::TicketChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -177,6 +178,8 @@ pub enum Change {
     },
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something changed about a ticket or a connector.
+    Ticket(TicketChange),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.

@@ -23,6 +23,7 @@ use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence;
+use crate::core::ticket;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -79,6 +80,7 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
         self.announce();
+        ticket::look(&mut self);
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
@@ -107,6 +109,11 @@ impl<'a> Draft<'a> {
                 entry.note = Some(mute::was_held_by(state, &released).into());
             }
         }
+    }
+
+    /// The incidents that this decision touches so far.
+    pub(super) fn touched_ids(&self) -> Vec<IncidentId> {
+        self.touched.keys().copied().collect()
     }
 
     /// The incident as it is now, without touching it.

@@ -42,4 +42,5 @@ pub mod rules;
 pub mod severity;
 pub mod silence;
 pub mod state;
+pub mod ticket;
 pub mod time;

@@ -12,6 +12,7 @@ use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::severity::Priority;
+use crate::core::ticket::rules::ConnectorRule;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -29,6 +30,8 @@ pub struct Rules {
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Which incidents get a ticket where.
+    pub connectors: Vec<ConnectorRule>,
 }
 
 impl Rules {
@@ -39,7 +42,7 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        std::iter::empty()
+        self.connectors.iter().map(|rule| &rule.when)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

@@ -30,6 +30,7 @@ use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence::{SilenceChange, Silences};
+use crate::core::ticket::Tickets;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -42,6 +43,7 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    tickets: Tickets,
     tally: Tally,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
@@ -193,6 +195,16 @@ impl State {
         self.tally.note(id, place);
     }
 
+    /// The tickets in other systems.
+    pub fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
+    /// The same, to load.
+    pub fn tickets_mut(&mut self) -> &mut Tickets {
+        &mut self.tickets
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -329,6 +341,7 @@ impl State {
                     self.remember(key.key, remembered);
                 }
                 Change::Silence(change) => self.put_silence(change),
+                Change::Ticket(change) => self.tickets.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -546,6 +559,7 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.tickets == other.tickets
             && self.tally == other.tally
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph

@@ -161,6 +161,7 @@ pub struct EngineHandle {
     pulses: watch::Receiver<Arc<Pulses>>,
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
+    pub(super) tickets: Arc<Notify>,
     pub(super) imports: Arc<Imports>,
 }
 
@@ -169,7 +170,7 @@ impl EngineHandle {
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
         (status, pulses): (watch::Receiver<EngineStatus>, watch::Receiver<Arc<Pulses>>),
-        (parked, sweeps): (Arc<Notify>, Arc<Sweeps>),
+        (parked, sweeps, tickets): (Arc<Notify>, Arc<Sweeps>, Arc<Notify>),
         imports: Imports,
     ) -> Self {
         Self {
@@ -179,6 +180,7 @@ impl EngineHandle {
             pulses,
             parked,
             sweeps,
+            tickets,
             imports: Arc::new(imports),
         }
     }
@@ -204,7 +206,7 @@ impl EngineHandle {
         self.give(&given, Some(SILENCE)).await
     }
 
-    async fn give(
+    pub(super) async fn give(
         &self,
         given: &impl Serialize,
         content_type: Option<&str>,

@@ -14,6 +14,7 @@ pub mod pulses;
 pub mod rebind;
 mod recover;
 pub mod sweep;
+mod tickets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,6 +88,7 @@ pub struct Engine {
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
+    tickets: Arc<Notify>,
     imports: Arc<Imports>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
@@ -100,6 +102,7 @@ pub struct Engine {
 struct Pending {
     commit: Committing,
     wants_sweep: bool,
+    wants_tickets: bool,
     answers: Vec<(Waiter, CommandAnswer)>,
     outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
@@ -164,11 +167,12 @@ impl Engine {
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
         let sweeps = Arc::new(Sweeps::default());
+        let tickets = Arc::new(Notify::new());
         let handle = EngineHandle::new(
             setup.writer.clone(),
             requests_in,
             (status_out, pulses_out),
-            (Arc::clone(&parked), Arc::clone(&sweeps)),
+            (Arc::clone(&parked), Arc::clone(&sweeps), Arc::clone(&tickets)),
             Imports {
                 db: setup.db.clone(),
                 rules: setup.rules.clone(),
@@ -194,6 +198,7 @@ impl Engine {
             status,
             parked,
             sweeps,
+            tickets,
             imports,
             on_turn: setup.on_turn,
             state: State::default(),
@@ -497,6 +502,7 @@ impl Engine {
         self.committed_at = Instant::now();
         self.pending = Some(Pending {
             wants_sweep: batch.wants_sweep(),
+            wants_tickets: batch.wants_tickets(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -520,6 +526,9 @@ impl Engine {
         outcome?;
         if pending.wants_sweep {
             self.sweeps.want();
+        }
+        if pending.wants_tickets {
+            self.tickets.notify_waiters();
         }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {

@@ -23,6 +23,7 @@ use super::forest::ForestBatch;
 use super::heartbeats;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
+use super::tickets::TicketRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
 
 /// Decisions that are committed together.
@@ -47,6 +48,7 @@ pub struct Batch {
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     silences: SilenceRows,
+    tickets: TicketRows,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
     letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
@@ -112,6 +114,7 @@ impl Batch {
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
+                Change::Ticket(change) => self.tickets.add(seq, change),
                 Change::HeartbeatChanged(heartbeat) => {
                     let name = heartbeat.name.clone();
                     self.heartbeats.insert(name, Some(heartbeat));
@@ -161,6 +164,7 @@ impl Batch {
             + self.moved.len()
             + self.forest.row_count()
             + self.silences.row_count()
+            + self.tickets.row_count()
             + self.heartbeats.len()
             + self.letters.len()
     }
@@ -168,6 +172,11 @@ impl Batch {
     /// Whether a reader has to compare alerts with silences once this is committed.
     pub fn wants_sweep(&self) -> bool {
         self.silences.wants_sweep()
+    }
+
+    /// Whether something waits to be done in another system once this is committed.
+    pub fn wants_tickets(&self) -> bool {
+        self.tickets.wants_work()
     }
 
     /// Writes everything but the cursor.
@@ -227,6 +236,7 @@ impl Batch {
             .await?;
         }
         self.silences.write(tx, partition).await?;
+        self.tickets.write(tx, partition).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;

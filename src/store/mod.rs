@@ -25,6 +25,7 @@ pub mod query;
 pub mod retention;
 pub mod rows;
 pub mod silences;
+pub mod tickets;
 pub mod tokens;
 pub mod writer;
 
@@ -252,6 +253,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
+    (26, "tickets", include_str!("schema/0026_tickets.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
