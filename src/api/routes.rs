@@ -13,20 +13,19 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, heartbeats,
+    ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, connectors, dead_letters, heartbeats,
     incidents, layers, quality, silences, sources, status, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 13] = [
+const LATER: [&str; 12] = [
     "maintenance",
     "changes",
     "problems",
     "known-errors",
     "requests",
     "targets",
-    "connectors",
     "outbox",
     "schedules",
     "on-call",
@@ -84,6 +83,9 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
         .routes(routes!(heartbeats::list))
+        .routes(routes!(connectors::list))
+        .routes(routes!(connectors::get))
+        .routes(routes!(connectors::of_incident))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
     let responder = OpenApiRouter::new()
@@ -101,6 +103,9 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
+        .routes(routes!(connectors::pause))
+        .routes(routes!(connectors::resume))
+        .routes(routes!(connectors::resync))
         .routes(routes!(sources::try_message))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(cmdb::bind_check))

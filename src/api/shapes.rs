@@ -21,6 +21,7 @@ use crate::store::query::causes::CauseView;
 use crate::store::query::cmdb::CiName;
 use crate::store::query::incidents::IncidentView;
 use crate::store::query::timeline::{InputView, TimelineView};
+use crate::store::tickets::TicketView;
 
 /// Why an alert is bound to no configuration item while there is no CMDB.
 const NO_CMDB: &str = "no CMDB is loaded";
@@ -295,12 +296,27 @@ pub struct SlaClock {
 pub struct TicketLink {
     /// The connector.
     connector: String,
-    /// The ticket's number there.
-    id: String,
-    /// Link to it.
-    url: String,
-    /// Whether both sides agree.
-    state: &'static str,
+    /// The ticket's number there; null until it is made.
+    id: Option<String>,
+    /// Link to it; null until it is made.
+    url: Option<String>,
+    /// Whether both sides agree: `in_sync`, `pending` (not made yet), `behind`, `failed`, `detached` or `closed`.
+    #[schema(example = "in_sync")]
+    state: String,
+    /// Why nothing is written any more.
+    error: Option<String>,
+}
+
+impl From<TicketView> for TicketLink {
+    fn from(view: TicketView) -> Self {
+        Self {
+            connector: view.connector,
+            id: view.number,
+            url: view.url,
+            state: view.standing,
+            error: view.error,
+        }
+    }
 }
 
 /// One line of a timeline.
@@ -461,7 +477,7 @@ impl From<IncidentView> for Incident {
             resolved_at: incident.resolved_at.map(Time),
             closed_at: incident.closed_at.map(Time),
             sla: Vec::new(),
-            tickets: Vec::new(),
+            tickets: view.tickets.into_iter().map(TicketLink::from).collect(),
             flapping: false,
             suppressed_by: view.suppressed_by,
             merged_into: incident.merged_into.as_ref().map(IncidentId::to_string),

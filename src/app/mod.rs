@@ -6,6 +6,7 @@
 mod admission;
 mod brokers;
 mod checkpoints;
+pub(crate) mod connectors;
 mod imports;
 mod janitor;
 mod listeners;
@@ -45,8 +46,10 @@ use crate::store::writer::{Writer, WriterSetup};
 use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
+use crate::tickets::{Board, TicketsSetup};
 
 use brokers::Brokers;
+use connectors::Connectors;
 use imports::{ImportBoard, Imports};
 use janitor::Janitor;
 use lock::{FileLock, Instance};
@@ -151,6 +154,7 @@ async fn run(
         ingest: core.ingest.clone(),
         metrics: Arc::clone(&metrics),
         imports: core.board.clone(),
+        connectors: core.connectors.clone(),
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
@@ -171,6 +175,7 @@ async fn run(
         clock: shell.clock,
         reload: shell.reload,
         instance: instance.name().to_owned(),
+        metrics: Arc::clone(&metrics),
     };
     start_side(&mut supervisor, &side_stage, side, core);
 
@@ -249,6 +254,7 @@ struct Side {
     clock: Clock,
     reload: ReloadRequest,
     instance: String,
+    metrics: Arc<Metrics>,
 }
 
 /// Starts polls, brokers, imports, deleting, reloading and the notice of readiness.
@@ -271,6 +277,18 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         clock: clock.clone(),
         stage: stage.clone(),
         board: core.board,
+    };
+    let tickets = Connectors {
+        settings: settings_out.clone(),
+        setup: TicketsSetup {
+            engine: core.engine.clone(),
+            db: side.db.clone(),
+            clock: clock.clone(),
+            metrics: side.metrics,
+            describe: connectors::describe(side.db.clone()),
+            board: core.connectors,
+            external_url: None,
+        },
     };
     let db = side.db.clone();
     supervisor.spawn(stage, "checkpoints", |stop| {
@@ -296,6 +314,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
+    supervisor.spawn(stage, "connectors", |stop| done(tickets.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
@@ -309,6 +328,7 @@ struct Core {
     ingest: Ingest,
     rules: watch::Sender<Arc<Rules>>,
     board: ImportBoard,
+    connectors: Board,
 }
 
 /// What the inner stages share.
@@ -368,6 +388,7 @@ fn start_core(
         ingest,
         rules: rules_in,
         board: ImportBoard::default(),
+        connectors: Board::default(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, sources};
+use crate::config::{cmdb, connectors, sources};
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -24,7 +24,6 @@ use crate::core::time::Span;
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
 const LATER: &[&str] = &[
     "calendar",
-    "connector",
     "escalation",
     "maintenance",
     "priority",
@@ -74,6 +73,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         incident: incident(&mut root),
         settle: settle(&mut root),
         correlation: correlation(&mut root),
+        connectors: connectors::read(root.tables("connector")),
         cmdb,
         imports,
         retention: retention(&mut root),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::config::connectors::ConnectorSettings;
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
@@ -21,7 +22,7 @@ use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
 
 /// Everything that is configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// `[server]`: the HTTP listener.
     pub server: ServerSettings,
@@ -43,6 +44,8 @@ pub struct Settings {
     pub cmdb: CmdbRules,
     /// `[[cmdb.import]]`: inventories that are read again and again.
     pub imports: Vec<ImportSettings>,
+    /// `[[connector]]`: ticket platforms.
+    pub connectors: Vec<ConnectorSettings>,
     /// `[retention]`: how long things are kept.
     pub retention: RetentionSettings,
     /// `[limits]`: bounds that an operator tunes.

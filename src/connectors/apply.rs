@@ -360,7 +360,7 @@ impl Apply {
         for item in items(&lookup.call, &reply, &self.place.vars)? {
             let mut vars = reply.vars(&self.place.vars);
             vars.insert("item".to_owned(), item.clone());
-            let vars = minijinja::Value::from_serialize(&vars);
+            let vars = super::text::value_of(&vars);
             if pick.is_true(&vars).map_err(Failure::Broken)? {
                 return Ok(Some(item));
             }

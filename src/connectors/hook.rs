@@ -9,8 +9,7 @@ use smol_str::SmolStr;
 
 use super::judge::short;
 use super::profile::Compiler;
-use super::text::Rule;
-use minijinja::Value;
+use super::text::{Rule, value_of};
 
 /// How a hook is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -93,7 +92,7 @@ impl Hook {
         let mut values = Map::new();
         values.insert("body".to_owned(), body);
         values.insert("set".to_owned(), json!({}));
-        let values = Value::from_serialize(&values);
+        let values = value_of(&values);
         let challenge = self.challenge.as_ref();
         if let Some(Some(text)) = challenge.and_then(|rule| rule.json(&values).ok())
             && !text.is_null()

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::call::Call;
 use super::profile::Profile;
-use super::text::{Rule, show};
+use super::text::{Rule, show, value_of};
 use super::vars::TicketVars;
 use super::{Answer, Failure};
 use crate::core::ticket::{Record, TEXT_BYTES_MAX};
@@ -108,7 +108,7 @@ pub(super) fn judge(
     reply: &Reply,
     vars: &TicketVars,
 ) -> Result<(), Failure> {
-    let values = Value::from_serialize(reply.vars(vars));
+    let values = value_of(reply.vars(vars));
     let holds = |rule: &Option<Rule>| {
         let held = rule.as_ref().map(|rule| rule.is_true(&values));
         matches!(held, Some(Ok(true)))
@@ -167,7 +167,7 @@ pub(super) fn items(call: &Call, reply: &Reply, vars: &TicketVars) -> Result<Vec
     let Some(rule) = &call.items else {
         return Ok(vec![reply.body.clone()]);
     };
-    let values = Value::from_serialize(reply.vars(vars));
+    let values = value_of(reply.vars(vars));
     let found = rule.json(&values).map_err(Failure::Broken)?;
     Ok(match found {
         Some(Json::Array(items)) => items.into_iter().filter(|item| !item.is_null()).collect(),
@@ -189,7 +189,7 @@ pub(super) fn record(
     let reading = &profile.ticket;
     values.insert("item".to_owned(), item.clone());
     values.insert("base".to_owned(), json!(base));
-    let first = Value::from_serialize(&values);
+    let first = value_of(&values);
     let text = |rule: &Option<Rule>, vars: &Value| -> Result<Option<String>, Failure> {
         match rule {
             Some(rule) => rule.text(vars).map_err(Failure::Broken),
@@ -202,7 +202,7 @@ pub(super) fn record(
     values.insert("id".to_owned(), json!(id));
     let number = text(&reading.number, &first)?.unwrap_or_else(|| id.clone());
     values.insert("number".to_owned(), json!(number));
-    let vars = Value::from_serialize(&values);
+    let vars = value_of(&values);
     let status = reading.status.text(&vars).map_err(Failure::Broken)?;
     let status = status.unwrap_or_default();
     let truth = |rule: &Option<Rule>| -> Result<bool, Failure> {
@@ -249,7 +249,7 @@ pub(super) fn has_key(
         return Ok(None);
     };
     values.insert("item".to_owned(), item.clone());
-    let found = rule.json(&Value::from_serialize(&values));
+    let found = rule.json(&value_of(&values));
     let found = found.map_err(Failure::Broken)?;
     let is_in = |value: &Json| show(value).contains(key);
     Ok(Some(match &found {

@@ -13,13 +13,12 @@ use super::call::Call;
 use super::judge::{Reply, short};
 use super::profile::{Notes, Profile};
 use super::talk::{Place, Talk, values};
-use super::text::show;
+use super::text::{show, value_of};
 use super::vars::TicketVars;
 use super::{Answer, Failure, Step};
 use crate::core::ticket::report::RemoteNote;
 use crate::core::ticket::{Link, Record};
 use crate::core::time::Timestamp;
-use minijinja::Value;
 
 /// Pages of one list; what lies behind them is read at the next look.
 const PAGES_MAX: u32 = 50;
@@ -94,7 +93,7 @@ impl Changes {
 fn id_of(place: &Place, reply: &Reply, item: &Json) -> Option<SmolStr> {
     let mut values = reply.vars(&place.vars);
     values.insert("item".to_owned(), item.clone());
-    let id = place.profile.ticket.id.text(&Value::from_serialize(&values));
+    let id = place.profile.ticket.id.text(&value_of(&values));
     id.ok().flatten().map(|id| short(&id))
 }
 
@@ -157,7 +156,7 @@ pub(super) fn read_notes(
     for item in &items {
         let mut values: Map<String, Json> = reply.vars(&place.vars);
         values.insert("item".to_owned(), item.clone());
-        let values = Value::from_serialize(&values);
+        let values = value_of(&values);
         let is_note = notes.when.as_ref().map(|rule| rule.is_true(&values));
         if !is_note.unwrap_or(Ok(true)).map_err(Failure::Broken)? {
             continue;

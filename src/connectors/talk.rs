@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 use super::call::Call;
 use super::judge::{Reply, has_key, items, judge, record};
 use super::profile::{KeyClass, Profile};
+use super::text::value_of;
 use super::vars::{Brief, TicketVars};
 use super::{Answer, Failure, Request, Step};
 use crate::core::ticket::{Face, Link, Record};
@@ -365,5 +366,5 @@ pub(super) fn finish<T>(result: Result<T, Failure>) -> Step<T> {
 
 /// The values of an answer as an expression sees them.
 pub(super) fn values(reply: &Reply, vars: &TicketVars) -> Value {
-    Value::from_serialize(reply.vars(vars))
+    value_of(reply.vars(vars))
 }

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::{Kwargs, Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value as Json};
@@ -35,6 +35,11 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
+/// JSON, or anything like it, as a value of expressions.
+pub(super) fn value_of(of: impl serde::Serialize) -> Value {
+    Value::from(Serde(of))
+}
+
 /// At most so many characters.
 fn cut(text: &str, at_most: usize) -> String {
     text.chars().take(at_most).collect()
@@ -62,7 +67,7 @@ fn adf(text: &str) -> Value {
         serde_json::json!({"type": "paragraph", "content": [{"type": "text", "text": line}]})
     };
     let content: Vec<Json> = lines.map(paragraph).collect();
-    Value::from_serialize(serde_json::json!({"type": "doc", "version": 1, "content": content}))
+    value_of(serde_json::json!({"type": "doc", "version": 1, "content": content}))
 }
 
 /// Milliseconds since 1970 as a text of this form, in UTC or in a named zone.
@@ -428,7 +433,7 @@ mod tests {
         let source = json!({"a": "{{ n }}", "b": "{{ n }}!", "c": "{{ ticket.x }}", "d": {"e": "{{ ticket.y }}"},
             "f": {"$json": {"g": "{{ title }}"}}, "h": {"$base": "{{ ticket.z }}", "i": 1}});
         let tree = Tree::compile(&source, "body", known(&set)).unwrap();
-        let vars = Value::from_serialize(
+        let vars = value_of(
             json!({"n": 3, "title": "say \"hi\"", "ticket": {"z": {"i": 0, "k": 2}}}),
         );
         let got = tree.render(&vars).unwrap().unwrap();
@@ -452,7 +457,7 @@ mod tests {
     fn values_in_paths_are_encoded() {
         let set = Map::new();
         let text = Text::compile("/a/{{ title }}/b", known(&set)).unwrap();
-        let vars = Value::from_serialize(json!({"title": "../x?y=1"}));
+        let vars = value_of(json!({"title": "../x?y=1"}));
         assert_eq!(text.path(&vars).unwrap(), "/a/..%2Fx%3Fy%3D1/b");
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use smol_str::SmolStr;
 
 use super::profile::Profile;
+use super::text::value_of;
 use crate::core::incident::StateWord;
 use crate::core::severity::Priority;
 
@@ -114,7 +115,7 @@ impl TicketVars {
 
     /// The values for an expression.
     pub(super) fn value(&self) -> Value {
-        Value::from_serialize(&self.values)
+        value_of(&self.values)
     }
 
     /// What is set, to be added to the values of an answer.

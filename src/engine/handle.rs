@@ -161,7 +161,7 @@ pub struct EngineHandle {
     pulses: watch::Receiver<Arc<Pulses>>,
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
-    pub(super) tickets: Arc<Notify>,
+    pub(super) tickets: watch::Receiver<u64>,
     pub(super) imports: Arc<Imports>,
 }
 
@@ -170,7 +170,7 @@ impl EngineHandle {
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
         (status, pulses): (watch::Receiver<EngineStatus>, watch::Receiver<Arc<Pulses>>),
-        (parked, sweeps, tickets): (Arc<Notify>, Arc<Sweeps>, Arc<Notify>),
+        (parked, sweeps, tickets): (Arc<Notify>, Arc<Sweeps>, watch::Receiver<u64>),
         imports: Imports,
     ) -> Self {
         Self {

@@ -88,7 +88,7 @@ pub struct Engine {
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
-    tickets: Arc<Notify>,
+    tickets: watch::Sender<u64>,
     imports: Arc<Imports>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
@@ -167,12 +167,12 @@ impl Engine {
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
         let sweeps = Arc::new(Sweeps::default());
-        let tickets = Arc::new(Notify::new());
+        let (tickets, tickets_out) = watch::channel(0);
         let handle = EngineHandle::new(
             setup.writer.clone(),
             requests_in,
             (status_out, pulses_out),
-            (Arc::clone(&parked), Arc::clone(&sweeps), Arc::clone(&tickets)),
+            (Arc::clone(&parked), Arc::clone(&sweeps), tickets_out),
             Imports {
                 db: setup.db.clone(),
                 rules: setup.rules.clone(),
@@ -528,7 +528,7 @@ impl Engine {
             self.sweeps.want();
         }
         if pending.wants_tickets {
-            self.tickets.notify_waiters();
+            self.tickets.send_modify(|turn| *turn = turn.wrapping_add(1));
         }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {

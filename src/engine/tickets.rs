@@ -17,9 +17,9 @@ pub(super) const TICKET: &str = "application/x-watchbell-ticket+json";
 pub(super) const TICKETS: &str = "application/x-watchbell-connector+json";
 
 impl EngineHandle {
-    /// Waits until something is to be done in another system.
-    pub async fn tickets_wanted(&self) {
-        self.tickets.notified().await;
+    /// Changes whenever something is to be done in another system.
+    pub fn tickets_wanted(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.tickets.clone()
     }
 
     /// Reports what came of a look at a ticket, and waits until that is decided and committed.

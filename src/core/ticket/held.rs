@@ -78,6 +78,11 @@ impl Tickets {
         self.paused.contains(connector)
     }
 
+    /// The connectors that are paused.
+    pub fn paused(&self) -> impl Iterator<Item = &SmolStr> {
+        self.paused.iter()
+    }
+
     /// How many tickets stand where, by connector.
     pub fn counts(&self) -> &BTreeMap<(SmolStr, Standing), i64> {
         &self.counts

@@ -69,6 +69,8 @@ pub enum Outcome {
     },
     /// It was read.
     Seen {
+        /// The ticket as it was known when it was asked for.
+        known: Record,
         /// The ticket as it is now.
         record: Record,
         /// Its notes that people there wrote.
@@ -214,7 +216,12 @@ fn decide(
             let text = format!("{}: {why}", named(&link));
             changed(world, link, Reason::TicketDetached, Some(text), ids)
         }
-        Outcome::Seen { record, notes } => seen(world, link, (record, notes), rule, (now, ids)),
+        Outcome::Seen { known, record, .. } if is_stale(&link, known, record) => {
+            Decision::because(Reason::TicketInStep)
+        }
+        Outcome::Seen { record, notes, .. } => {
+            seen(world, link, (record, notes), rule, (now, ids))
+        }
     };
     decision.incident = Some(report.incident);
     decision
@@ -256,6 +263,16 @@ fn put(world: World<'_>, decision: &mut Decision, link: Link) {
         let change = TicketChange::Forgotten(incident, connector);
         decision.change(Change::Ticket(change));
     }
+}
+
+/// Whether the ticket was written to since it was asked for: then what was seen may be older than that.
+fn is_stale(link: &Link, known: &Record, record: &Record) -> bool {
+    let Some(held) = &link.record else {
+        return true;
+    };
+    let is_status = held.status == known.status || held.status == record.status;
+    let is_assignee = held.assignee == known.assignee || held.assignee == record.assignee;
+    !(is_status && is_assignee)
 }
 
 /// Takes over the first difference between a ticket and what was known of it.

@@ -13,6 +13,7 @@ use crate::core::incident::{Incident, StateWord};
 use crate::core::past::PastIncident;
 use crate::core::severity::{Priority, Severity};
 use crate::store::rows::{INCIDENT_COLUMNS, IncidentRow, alert_id, row, severity};
+use crate::store::tickets::{self, TicketView};
 use crate::store::{Conn, StoreError, on};
 
 /// Which incidents are wanted; an empty list means any.
@@ -56,6 +57,8 @@ pub struct IncidentView {
     pub suppressed_by: Vec<String>,
     /// What it is about, if more is known than its alert.
     pub cause: Option<CauseView>,
+    /// Its tickets in other systems.
+    pub tickets: Vec<TicketView>,
 }
 
 row! {
@@ -153,8 +156,18 @@ async fn into_views(
     if !suppressed.is_empty() {
         silences::add_to_incidents(conn.lend(), &suppressed, &mut views).await?;
     }
-    add_causes(conn, &mut views).await?;
+    add_causes(conn.lend(), &mut views).await?;
+    add_tickets(conn, &mut views).await?;
     Ok(views)
+}
+
+async fn add_tickets(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
+    let ids: Vec<_> = views.iter().map(|view| view.incident.id).collect();
+    let mut found = tickets::of_incidents(conn, &ids).await?;
+    for view in views {
+        view.tickets = found.remove(&view.incident.id).unwrap_or_default();
+    }
+    Ok(())
 }
 
 async fn add_causes(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
@@ -258,6 +271,7 @@ impl ViewRow {
             incident: self.incident.into_core()?,
             suppressed_by: Vec::new(),
             cause: None,
+            tickets: Vec::new(),
             title: self.title,
             first_alert: self.first_alert.map(alert_id).transpose()?,
             events: self.events,
