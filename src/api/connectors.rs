@@ -2,10 +2,6 @@
 //!
 //! Must not talk with a platform.
 
-#![expect(
-    unused_qualifications,
-    reason = "the document's macro writes the paths of parameter types out"
-)]
 
 use axum::Json;
 use axum::body::Body;

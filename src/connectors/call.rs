@@ -62,13 +62,26 @@ enum Encode {
     Multipart(String),
 }
 
+/// Names and values that are both texts with expressions.
+fn named(
+    place: &str,
+    table: &BTreeMap<String, String>,
+    compiler: &Compiler<'_>,
+) -> Result<Vec<(Text, Text)>, String> {
+    let texts = table.iter().map(|(name, value)| {
+        let at = format!("{place}.{name}");
+        Ok((compiler.text(&at, name)?, compiler.text(&at, value)?))
+    });
+    texts.collect()
+}
+
 /// A compiled request.
 #[derive(Debug)]
 pub struct Call {
     step: SmolStr,
     method: String,
     path: Text,
-    query: Vec<(String, Text)>,
+    query: Vec<(Text, Text)>,
     headers: Vec<(String, Text)>,
     encode: Encode,
     body: Option<Tree>,
@@ -120,7 +133,7 @@ impl Call {
         Ok(Self {
             step: SmolStr::new(if first == "get" { "read" } else { first }),
             path: compiler.text(&at("path"), path)?,
-            query: texts("query", &file.query)?,
+            query: named(&at("query"), &file.query, compiler)?,
             headers: texts("headers", &file.headers)?,
             encode: file.encode.unwrap_or(Encode::Json),
             body: file
@@ -173,7 +186,12 @@ impl Call {
         };
         let mut headers = render(&profile.headers)?;
         headers.extend(render(&self.headers)?);
-        let mut query = render(&self.query)?;
+        let mut query = Vec::with_capacity(self.query.len());
+        for (name, value) in &self.query {
+            if let (Some(name), Some(value)) = (name.text(vars)?, value.text(vars)?) {
+                query.push((name, value));
+            }
+        }
         let mut form = render(&self.form)?;
         let body = match (&self.encode, body) {
             (_, None) if form.is_empty() => Body::Empty,

@@ -7,7 +7,7 @@
 //! Must not know the store, the network, a clock, or a secret: a secret is a mark in a request that the way out fills in.
 
 pub mod apply;
-mod call;
+pub mod call;
 pub mod hook;
 mod judge;
 pub mod list;
@@ -24,10 +24,72 @@ pub use profile::Profile;
 pub use vars::{Brief, TicketVars, secret_mark};
 
 /// Every profile that comes with Watchbell: name and file.
-pub const PROFILES: &[(&str, &str)] = &[(
-    "servicenow",
-    include_str!("../../config/connectors/servicenow.toml"),
-)];
+pub const PROFILES: &[(&str, &str)] = &[
+    (
+        "freshservice",
+        include_str!("../../config/connectors/freshservice.toml"),
+    ),
+    (
+        "glpi",
+        include_str!("../../config/connectors/glpi.toml"),
+    ),
+    (
+        "infraon",
+        include_str!("../../config/connectors/infraon.toml"),
+    ),
+    (
+        "itop",
+        include_str!("../../config/connectors/itop.toml"),
+    ),
+    (
+        "jira",
+        include_str!("../../config/connectors/jira.toml"),
+    ),
+    (
+        "maximo",
+        include_str!("../../config/connectors/maximo.toml"),
+    ),
+    (
+        "monday",
+        include_str!("../../config/connectors/monday.toml"),
+    ),
+    (
+        "ninjaone",
+        include_str!("../../config/connectors/ninjaone.toml"),
+    ),
+    (
+        "opsgenie",
+        include_str!("../../config/connectors/opsgenie.toml"),
+    ),
+    (
+        "pagerduty",
+        include_str!("../../config/connectors/pagerduty.toml"),
+    ),
+    (
+        "redmine",
+        include_str!("../../config/connectors/redmine.toml"),
+    ),
+    (
+        "request-tracker",
+        include_str!("../../config/connectors/request-tracker.toml"),
+    ),
+    (
+        "servicedesk-plus",
+        include_str!("../../config/connectors/servicedesk-plus.toml"),
+    ),
+    (
+        "servicenow",
+        include_str!("../../config/connectors/servicenow.toml"),
+    ),
+    (
+        "zammad",
+        include_str!("../../config/connectors/zammad.toml"),
+    ),
+    (
+        "znuny",
+        include_str!("../../config/connectors/znuny.toml"),
+    ),
+];
 
 /// One request, with marks where secrets belong.
 #[derive(Clone, Debug, PartialEq)]

@@ -20,7 +20,7 @@ use crate::core::ticket::rules::Reopenable;
 pub(super) const REQUEST_VARS: &[&str] = &[
     "set", "secret", "key", "incident", "title", "text", "note", "marker", "resolution", "state", "priority", "codes",
     "assignee", "group", "change", "id", "number", "ticket", "lookup", "since", "page", "offset", "cursor", "link",
-    "former",
+    "former", "now_ms",
 ];
 /// Variables of what is read in answers.
 pub(super) const ANSWER_VARS: &[&str] = &[

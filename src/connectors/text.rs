@@ -154,6 +154,12 @@ impl Rule {
         })
     }
 
+    /// Whether it is a setting alone: that is the operator's own word and may have slashes in paths.
+    fn is_setting(&self) -> bool {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.');
+        self.source.starts_with("set.") && self.source.chars().all(plain)
+    }
+
     fn value(&self, vars: &Value) -> Result<Value, String> {
         self.inner
             .eval(vars)
@@ -215,9 +221,8 @@ impl Text {
             if !before.is_empty() {
                 parts.push(Part::Text(before.to_owned()));
             }
-            let (inner, after) = behind
-                .split_once("}}")
-                .ok_or_else(|| format!("`{source}`: {{{{ is not closed"))?;
+            let (inner, after) =
+                closed(behind).ok_or_else(|| format!("`{source}`: {{{{ is not closed"))?;
             parts.push(Part::Rule(Rule::compile(inner.trim(), known)?));
             rest = after;
         }
@@ -245,30 +250,62 @@ impl Text {
         if let [Part::Rule(rule)] = self.0.as_slice() {
             return Ok(rule.json(vars)?.map(|value| show(&value)));
         }
-        self.joined(vars, str::to_owned).map(Some)
+        self.joined(vars, |_, part| part.to_owned()).map(Some)
     }
 
     /// The text as a path: what expressions give is encoded.
+    ///
+    /// # Errors
+    /// A value cannot be computed.
     pub(super) fn path(&self, vars: &Value) -> Result<String, String> {
-        self.joined(vars, |part| {
-            utf8_percent_encode(part, PATH_PART).to_string()
+        self.joined(vars, |rule, part| {
+            if rule.is_setting() {
+                part.to_owned()
+            } else {
+                utf8_percent_encode(part, PATH_PART).to_string()
+            }
         })
     }
 
-    fn joined(&self, vars: &Value, encode: impl Fn(&str) -> String) -> Result<String, String> {
+    fn joined(
+        &self,
+        vars: &Value,
+        encode: impl Fn(&Rule, &str) -> String,
+    ) -> Result<String, String> {
         let mut joined = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(text) => joined.push_str(text),
                 Part::Rule(rule) => {
                     if let Some(value) = rule.json(vars)? {
-                        joined.push_str(&encode(&show(&value)));
+                        joined.push_str(&encode(rule, &show(&value)));
                     }
                 }
             }
         }
         Ok(joined)
     }
+}
+
+/// Cuts a text at the end of the expression that it begins with; braces of tables and in quotes do not end it.
+fn closed(text: &str) -> Option<(&str, &str)> {
+    let (mut depth, mut quote, mut before) = (0_usize, None, ' ');
+    for (at, letter) in text.char_indices() {
+        match (quote, letter) {
+            (Some(open), _) if letter == open && before != '\\' => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(letter),
+            (None, '{') => depth = depth.saturating_add(1),
+            (None, '}') if depth > 0 => depth = depth.saturating_sub(1),
+            (None, '}') => {
+                let (inner, rest) = text.split_at(at);
+                return rest.strip_prefix("}}").map(|after| (inner, after));
+            }
+            (None, _) => {}
+        }
+        before = letter;
+    }
+    None
 }
 
 /// A value as people write it.
@@ -375,7 +412,8 @@ impl Tree {
                 let over = Json::Object(render_fields(fields, vars)?);
                 let mut whole = base.json(vars)?.unwrap_or_else(|| Json::Object(Map::new()));
                 merge(&mut whole, over);
-                Ok(Some(whole))
+                let is_empty = whole.as_object().is_some_and(Map::is_empty);
+                Ok((!is_empty).then_some(whole))
             }
         }
     }
@@ -451,6 +489,15 @@ mod tests {
             assert!(done.is_err() || is_late, "{wrong}");
         }
         assert!(Text::compile("{{ set.queue }}", known(&set)).is_ok());
+    }
+
+    #[test]
+    fn braces_of_tables_and_quotes_do_not_end_an_expression() {
+        let set = Map::new();
+        let source = "{{ {'a': {'b': title}} }}-{{ '}}' ~ n }}";
+        let text = Text::compile(source, known(&set)).unwrap();
+        let vars = value_of(json!({"title": "x", "n": 1}));
+        assert_eq!(text.text(&vars).unwrap().unwrap(), "{\"a\":{\"b\":\"x\"}}-}}1");
     }
 
     #[test]

@@ -15,8 +15,9 @@ use crate::core::severity::Priority;
 /// The character around the name of a secret; texts lose it when they are received.
 const MARK: char = '\0';
 /// Secrets that a profile can name.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "basic",
+    "token_basic",
     "user",
     "password",
     "token",
@@ -50,6 +51,8 @@ pub struct Brief {
     pub link: Option<String>,
     /// Numbers of earlier tickets, if there were some.
     pub former: Vec<String>,
+    /// The time, in milliseconds since 1970, for platforms that want one.
+    pub now_ms: i64,
 }
 
 /// Everything that requests about one ticket may say.
@@ -98,6 +101,7 @@ impl TicketVars {
         self.put("group", json!(brief.group));
         self.put("link", json!(brief.link));
         self.put("former", json!(brief.former));
+        self.put("now_ms", json!(brief.now_ms));
     }
 
     /// Puts in the state and the codes of the priority.

@@ -52,6 +52,7 @@ pub(super) async fn brief(
         assignee: named(&connector.people, assignee),
         group: named(&connector.groups, text_of("team")),
         link: page,
+        now_ms: setup.clock.now().as_millis(),
         former: link.former.iter().map(ToString::to_string).collect(),
         incident,
     }))

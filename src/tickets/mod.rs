@@ -36,7 +36,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::wire::itsm::ItsmSetup;
 
 pub use board::Board;
-pub use runner::{Conversation, probe};
+pub use runner::probe;
 
 /// Reads one incident in the form of the API.
 pub type Describe = Arc<

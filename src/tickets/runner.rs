@@ -24,7 +24,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(30);
 
 /// The way to one platform, shared by all conversations with it.
 #[derive(Debug)]
-pub struct Line {
+pub(super) struct Line {
     setup: ConnectorSetup,
     wire: Itsm,
     clock: Clock,
@@ -35,12 +35,12 @@ pub struct Line {
 
 /// One conversation with what was said in it.
 #[derive(Debug)]
-pub struct Conversation<'a> {
+pub(super) struct Conversation<'a> {
     line: &'a Line,
     /// What was said.
-    pub said: Vec<Exchange>,
+    pub(super) said: Vec<Exchange>,
     /// Requests with their answers in full, secrets masked, for people who try it out.
-    pub shown: Option<Vec<(Shown, String)>>,
+    pub(super) shown: Option<Vec<(Shown, String)>>,
 }
 
 impl Line {
@@ -48,7 +48,7 @@ impl Line {
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn new(setup: ConnectorSetup, clock: Clock) -> Result<Self, String> {
+    pub(super) fn new(setup: ConnectorSetup, clock: Clock) -> Result<Self, String> {
         let limiter = setup.rate.map(|(per_second, burst)| {
             RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst))
         });
@@ -71,7 +71,7 @@ impl Line {
     }
 
     /// Begins a conversation.
-    pub fn begin(&self) -> Conversation<'_> {
+    pub(super) fn begin(&self) -> Conversation<'_> {
         Conversation {
             line: self,
             said: Vec::new(),
@@ -94,7 +94,7 @@ impl Conversation<'_> {
     ///
     /// # Errors
     /// It came to nothing, or it is not known to what.
-    pub async fn hold<T: Talk>(&mut self, talk: &mut T) -> Result<T::Outcome, Failure> {
+    pub(super) async fn hold<T: Talk>(&mut self, talk: &mut T) -> Result<T::Outcome, Failure> {
         let mut step = talk.next(None);
         for _ in 0..REQUESTS_MAX {
             match step {

@@ -116,6 +116,11 @@ impl Itsm {
             let basic = STANDARD.encode(format!("{user}:{password}"));
             secrets.insert("basic".to_owned(), basic);
         }
+        if let Some(token) = secrets.get("token") {
+            // A key as the user, with any password.
+            let basic = STANDARD.encode(format!("{token}:X"));
+            secrets.insert("token_basic".to_owned(), basic);
+        }
         Ok(Self {
             client,
             guard,

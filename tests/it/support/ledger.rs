@@ -20,6 +20,7 @@ use watchbell::core::observation::AlertText;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::state::{Remembered, State};
+use watchbell::core::ticket::TicketChange;
 
 /// Everything that was ever written.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +51,7 @@ pub(crate) struct Ledger {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
+    tickets: Vec<TicketChange>,
 }
 
 impl Ledger {
@@ -106,6 +108,7 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            Change::Ticket(change) => self.tickets.push(change),
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
@@ -227,6 +230,9 @@ impl Ledger {
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
             state.put_silence(&change);
+        }
+        for change in &self.tickets {
+            state.tickets_mut().apply(change);
         }
         state
     }

@@ -1,0 +1,5 @@
+//! Tickets in other systems, over the running daemon and over driven time.
+
+mod daemon;
+pub(crate) mod platforms;
+pub(crate) mod server;
