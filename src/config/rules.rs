@@ -30,6 +30,7 @@ pub fn rules(settings: &Settings) -> Rules {
         settle: settings.settle,
         cmdb: settings.cmdb.clone(),
         connectors: settings.connectors.iter().map(connector_rule).collect(),
+        records: settings.records.clone(),
     }
 }
 

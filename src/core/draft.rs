@@ -79,6 +79,7 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        self.suspect_changes();
         self.announce();
         ticket::look(&mut self);
         for (_, mut incident) in self.touched {

@@ -11,6 +11,7 @@
 pub mod alert;
 mod announce;
 mod answers;
+pub mod audit;
 pub mod bind;
 pub mod cmdb;
 mod command;
@@ -38,6 +39,7 @@ pub mod past;
 pub mod reason;
 mod rebind;
 pub mod reconcile;
+pub mod records;
 pub mod rules;
 pub mod severity;
 pub mod silence;

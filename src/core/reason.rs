@@ -71,6 +71,7 @@ reasons! {
     HeartbeatUnknown = "heartbeat_unknown", "No such heartbeat is configured; the ping came to nothing.";
     WatchdogEnded = "watchdog_ended", "The source ended the alert that feeds a heartbeat; that is no ping, the deadline stays.";
     ChangeRecorded = "change_recorded", "A change of a CI was recorded; it is evidence for what happens there soon after.";
+    ChangeSuspected = "change_suspected", "A change to the same item, or to one that it depends on, was made shortly before; it may be the cause, which only a person confirms.";
     CmdbImported = "cmdb_imported", "An import changed the CMDB.";
     AlertsRebound = "alerts_rebound", "Firing alerts were compared with the changed CMDB.";
     BindingChanged = "binding_changed", "The CMDB changed, and with it the CI that the alert is about.";
@@ -125,6 +126,7 @@ reasons! {
     ConnectorPaused = "connector_paused", "A person paused the connector; nothing is sent or read until it goes on.";
     ConnectorResumed = "connector_resumed", "A person let the connector go on.";
     ConnectorResynced = "connector_resynced", "A person had tickets read and compared anew.";
+    ChangeJudged = "change_judged", "A person said whether a change caused the incident.";
     // Why something was refused.
     TicketUnknown = "ticket_unknown", "No incident has that ticket any more; the report came to nothing.";
     UnknownConnector = "unknown_connector", "There is no such connector.";
@@ -150,6 +152,8 @@ reasons! {
     AlreadyMerged = "already_merged", "The incident was merged into another one; use that one.";
     NotAMember = "not_a_member", "At least one of the alerts does not belong to the incident, or none was named.";
     NothingLeft = "nothing_left", "No alert would be left in the incident.";
+    UnknownRecord = "unknown_record", "There is no such record.";
+    ChangeEndsTooEarly = "change_ends_too_early", "The end of a change must not lie before its begin.";
     UnknownCi = "unknown_ci", "The CMDB holds no configuration item of that id.";
 }
 

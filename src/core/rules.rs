@@ -32,6 +32,23 @@ pub struct Rules {
     pub cmdb: CmdbRules,
     /// Which incidents get a ticket where.
     pub connectors: Vec<ConnectorRule>,
+    /// Records beside incidents.
+    pub records: RecordRules,
+}
+
+/// Policy of the records beside incidents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRules {
+    /// A change that began this long before an incident is suspected.
+    pub suspect_within: Span,
+}
+
+impl Default for RecordRules {
+    fn default() -> Self {
+        Self {
+            suspect_within: Span::from_hours(6),
+        }
+    }
 }
 
 impl Rules {

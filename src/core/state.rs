@@ -28,6 +28,7 @@ use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
+use crate::core::records::Records;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence::{SilenceChange, Silences};
 use crate::core::ticket::Tickets;
@@ -44,6 +45,7 @@ pub struct State {
     answers: Answers,
     silences: Silences,
     tickets: Tickets,
+    records: Records,
     tally: Tally,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
@@ -70,6 +72,8 @@ pub enum DeadlineKey {
     Heartbeats,
     /// Conditions: one is looked at again.
     Conditions,
+    /// Records: one begins, is late, or is no longer held.
+    Records,
 }
 
 /// What is due, in order of number within a page.
@@ -205,6 +209,16 @@ impl State {
         &mut self.tickets
     }
 
+    /// The records beside incidents.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// The same, to load.
+    pub fn records_mut(&mut self) -> &mut Records {
+        &mut self.records
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -255,7 +269,9 @@ impl State {
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
-        [records, conditions, silences, missed]
+        let besides = self.records.next_due();
+        let besides = besides.map(|at| (at, DeadlineKey::Records));
+        [records, conditions, silences, missed, besides]
             .into_iter()
             .flatten()
             .min()
@@ -285,7 +301,7 @@ impl State {
                 }
                 // They keep their own order of time.
                 DeadlineKey::Silences => {}
-                DeadlineKey::Conditions => {}
+                DeadlineKey::Conditions | DeadlineKey::Records => {}
             }
         }
         due
@@ -302,7 +318,8 @@ impl State {
                 | Change::AlertRepeated(alert) => {
                     self.put_alert(alert.clone());
                 }
-                Change::AlertTextChanged { .. }
+                Change::Audited(_)
+                | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
                 | Change::AlertLeft { .. } => {}
@@ -340,6 +357,7 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Ticket(change) => self.tickets.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
@@ -475,6 +493,7 @@ impl State {
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.records.forget_incident(id);
         self.labels.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
@@ -498,7 +517,7 @@ impl State {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
                 DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions => None,
+                DeadlineKey::Conditions | DeadlineKey::Records => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -523,7 +542,7 @@ impl State {
                 (due, self.incidents.reminder(page))
             }
             DeadlineKey::Silences => return,
-            DeadlineKey::Conditions => return,
+            DeadlineKey::Conditions | DeadlineKey::Records => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -560,6 +579,7 @@ impl PartialEq for State {
             && self.answers == other.answers
             && self.silences == other.silences
             && self.tickets == other.tickets
+            && self.records == other.records
             && self.tally == other.tally
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph

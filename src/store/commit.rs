@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::decision::{Change, Decision, Entry};
 use crate::core::heartbeat::Heartbeat;
@@ -18,9 +19,11 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
+use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
 use super::tickets::TicketRows;
@@ -49,6 +52,8 @@ pub struct Batch {
     answers: Vec<Change>,
     silences: SilenceRows,
     tickets: TicketRows,
+    records: RecordRows,
+    audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
     letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
@@ -115,6 +120,8 @@ impl Batch {
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
                 Change::Ticket(change) => self.tickets.add(seq, change),
+                Change::Record(change) => self.records.add(change),
+                Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
                 Change::HeartbeatChanged(heartbeat) => {
                     let name = heartbeat.name.clone();
                     self.heartbeats.insert(name, Some(heartbeat));
@@ -165,6 +172,8 @@ impl Batch {
             + self.forest.row_count()
             + self.silences.row_count()
             + self.tickets.row_count()
+            + self.records.row_count()
+            + self.audit.len()
             + self.heartbeats.len()
             + self.letters.len()
     }
@@ -237,6 +246,13 @@ impl Batch {
         }
         self.silences.write(tx, partition).await?;
         self.tickets.write(tx, partition).await?;
+        self.records.write(tx, partition).await?;
+        let audited: Vec<_> = self
+            .audit
+            .iter()
+            .map(|(seq, at, entry)| (*seq, *at, &**entry))
+            .collect();
+        audit::append(tx, partition, &audited).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;

@@ -47,7 +47,7 @@ pub(super) async fn brief(
     };
     Ok(Some(Brief {
         text: text(&incident, link, page.as_deref()),
-        title: format!("[{}] {title}", text_of("priority")),
+        title,
         resolution,
         assignee: named(&connector.people, assignee),
         group: named(&connector.groups, text_of("team")),

@@ -348,8 +348,11 @@ impl Worker {
                     self.settled.insert(id);
                     self.read_at.insert(id, now);
                 }
-                self.shared.line.change_gate(super::gate::Gate::went_well);
-                self.went_well();
+                // What was under way when it asked to wait says nothing against that.
+                if self.shared.line.gate().closed_until(now).is_none() {
+                    self.shared.line.change_gate(super::gate::Gate::went_well);
+                    self.went_well();
+                }
             }
             Landed::Wait(wait) => {
                 if let Some(id) = id {

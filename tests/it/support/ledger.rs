@@ -109,6 +109,8 @@ impl Ledger {
             }
             Change::Silence(change) => self.write_silence(change),
             Change::Ticket(change) => self.tickets.push(change),
+            // Compared with what the store loads in the suite of the store.
+            Change::Record(_) | Change::Audited(_) => {}
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
