@@ -2,7 +2,6 @@
 //!
 //! Must not talk with a platform.
 
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -293,7 +292,9 @@ async fn statuses(api: &ApiState) -> Vec<ConnectorStatus> {
         if paused.iter().any(|name| *name == one.name) {
             "paused".clone_into(&mut one.state);
         }
-        let own = counts.iter().filter(|(connector, ..)| *connector == one.name);
+        let own = counts
+            .iter()
+            .filter(|(connector, ..)| *connector == one.name);
         one.tickets = own
             .filter(|(_, _, count)| *count > 0)
             .map(|(_, word, count)| ((*word).to_owned(), *count))

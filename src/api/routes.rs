@@ -13,8 +13,8 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands,
-    connectors, dead_letters, heartbeats, incidents, layers, quality, silences, sources, status, tokens,
+    ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands, connectors,
+    dead_letters, heartbeats, incidents, layers, quality, silences, sources, status, tokens,
 };
 use crate::api_token::Role;
 
@@ -33,8 +33,6 @@ const LATER: [&str; 10] = [
 ];
 /// Commands of the contract that are not built yet.
 const LATER_COMMANDS: [&str; 1] = ["priority"];
-/// The same outside of `/api/v1`: the beginnings of paths.
-const LATER_PATHS: [&str; 1] = ["/hooks"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -58,7 +56,28 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(status::openapi))
         .routes(routes!(status::docs));
     let metrics = OpenApiRouter::new().routes(routes!(status::metrics));
-    let viewer = OpenApiRouter::new()
+    let admin = OpenApiRouter::new()
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(cmdb::import));
+    let is_metrics_open = state.auth().setup().is_metrics_open;
+    OpenApiRouter::with_openapi(openapi::start())
+        .merge(everybody)
+        .merge(if is_metrics_open {
+            metrics
+        } else {
+            guard(metrics, state, Role::Viewer)
+        })
+        .merge(guard(viewers(), state, Role::Viewer))
+        .merge(guard(layers::unpack(responders()), state, Role::Responder))
+        .merge(guard(layers::unpack(admin), state, Role::Admin))
+}
+
+/// What everybody with a token may look at.
+fn viewers() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
         .routes(routes!(incidents::timeline))
@@ -89,8 +108,12 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(connectors::get))
         .routes(routes!(connectors::of_incident))
         .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::get));
-    let responder = OpenApiRouter::new()
+        .routes(routes!(dead_letters::get))
+}
+
+/// What people who handle incidents may do.
+fn responders() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::assign))
         .routes(routes!(commands::start))
@@ -116,24 +139,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
-        .routes(routes!(silences::change, silences::edit, silences::expire));
-    let admin = OpenApiRouter::new()
-        .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke))
-        .routes(routes!(audit::list))
-        .routes(routes!(audit::verify))
-        .routes(routes!(cmdb::import));
-    let is_metrics_open = state.auth().setup().is_metrics_open;
-    OpenApiRouter::with_openapi(openapi::start())
-        .merge(everybody)
-        .merge(if is_metrics_open {
-            metrics
-        } else {
-            guard(metrics, state, Role::Viewer)
-        })
-        .merge(guard(viewer, state, Role::Viewer))
-        .merge(guard(layers::unpack(responder), state, Role::Responder))
-        .merge(guard(layers::unpack(admin), state, Role::Admin))
+        .routes(routes!(silences::change, silences::edit, silences::expire))
 }
 
 /// Asks for a role, in the router and in its document.
@@ -180,9 +186,8 @@ fn outside(path: &str) -> Option<Problem> {
             "alerts are sent to /ingest/ and the name of a source; /api/v1/sources lists them";
         return Some(Problem::not_found(detail));
     }
-    LATER_PATHS.into_iter().any(is_under).then(|| {
-        let detail = "this path is not available in this version of Watchbell; \
-                      an Alertmanager sends its webhooks to /ingest/ and the name of a source";
-        Problem::new(Kind::NotAvailable, detail)
+    is_under("/hooks").then(|| {
+        let detail = "ticket platforms send to /hooks/ and the name of a connector, an Alertmanager to /ingest/ and the name of a source";
+        Problem::not_found(detail)
     })
 }

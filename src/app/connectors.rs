@@ -92,7 +92,9 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
     let ca = ca.map(std::fs::read).transpose();
     let pairs = |table: &BTreeMap<String, String>| {
         let pairs = table.iter();
-        pairs.map(|(ours, theirs)| (ours.clone(), theirs.clone())).collect()
+        pairs
+            .map(|(ours, theirs)| (ours.clone(), theirs.clone()))
+            .collect()
     };
     Ok(ConnectorSetup {
         name: SmolStr::new(&connector.name),
@@ -111,6 +113,10 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
         people: pairs(&connector.people),
         groups: pairs(&connector.groups),
         is_dry_run: connector.is_dry_run,
+        hook_secret: connector
+            .hook_secret
+            .as_ref()
+            .map(|it| it.expose().to_owned()),
     })
 }
 

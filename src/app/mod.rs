@@ -158,7 +158,7 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let router = api::router(state).merge(doors(&core.ingest, &db));
+    let router = api::router(state).merge(doors(&core, &db));
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -215,7 +215,8 @@ async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
 }
 
 /// Everything that messages come in by over HTTP.
-fn doors(ingest: &Ingest, db: &Db) -> Router {
+fn doors(core: &Core, db: &Db) -> Router {
+    let ingest = &core.ingest;
     let opsgenie = OpsgenieApi {
         ingest: ingest.clone(),
         db: db.clone(),
@@ -226,6 +227,7 @@ fn doors(ingest: &Ingest, db: &Db) -> Router {
         .merge(ingest::heartbeat::router(ingest.clone()))
         .merge(ingest::pagerduty::router(ingest.clone()))
         .merge(ingest::opsgenie::router(opsgenie))
+        .merge(crate::tickets::hook::router(core.connectors.clone()))
         .layer(limits)
 }
 

@@ -298,7 +298,9 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         connectors: Arc::new(move || {
             let now = board_clock.now();
             let posts = board.list().into_iter();
-            posts.map(|post| connectors::connector_status(post, now)).collect()
+            posts
+                .map(|post| connectors::connector_status(post, now))
+                .collect()
         }),
         heartbeats: Arc::new(move || {
             pulses

@@ -12,6 +12,7 @@ pub mod bench;
 pub mod check;
 pub mod client;
 pub mod cmdb;
+pub mod connector;
 pub mod correlate;
 pub mod dead_letters;
 pub mod doctor;
@@ -118,6 +119,12 @@ enum Command {
     /// Keep people from being told of some alerts for a while
     #[command(after_help = silence::EXAMPLES)]
     Silence(silence::SilenceArgs),
+    /// List the ticket platforms, and see whether one does what its profile says
+    #[command(subcommand, after_help = connector::EXAMPLES)]
+    Connector(connector::ConnectorCommand),
+    /// Make a ticket and resolve it, and show what was said
+    #[command(after_help = connector::SEND_TEST_EXAMPLES)]
+    SendTest(connector::SendTestArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -209,6 +216,8 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Incident(_)
         | Command::Alerts(_)
         | Command::Cmdb(_)
+        | Command::Connector(_)
+        | Command::SendTest(_)
         | Command::Silence(_)
         | Command::Explain(_)
         | Command::DeadLetters(_)
@@ -241,6 +250,8 @@ async fn dispatch(
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
+        Command::Connector(command) => connector::run(config, &command, env, out).await,
+        Command::SendTest(args) => connector::send_test(config, &args, env, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,

@@ -99,7 +99,9 @@ pub struct Compiled {
 
 impl PartialEq for Compiled {
     fn eq(&self, other: &Self) -> bool {
-        self.source == other.source && self.own == other.own && self.profile.name == other.profile.name
+        self.source == other.source
+            && self.own == other.own
+            && self.profile.name == other.profile.name
     }
 }
 
@@ -165,9 +167,7 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
         people: table.optional("people", texts).unwrap_or_default(),
         groups: table.optional("groups", texts).unwrap_or_default(),
         hook_secret: table.optional("hook_secret", values::sender_secret),
-        is_dry_run: table
-            .optional("dry_run", values::flag)
-            .unwrap_or_default(),
+        is_dry_run: table.optional("dry_run", values::flag).unwrap_or_default(),
         secrets,
         credential,
         profile: profile?,
@@ -197,9 +197,8 @@ fn owners(table: &mut TableReader<'_>) -> Owners {
     let Some(mut own) = table.table("own") else {
         return owners;
     };
-    let mut read = |key: &'static str, default| {
-        own.optional(key, values::word(OWNERS)).unwrap_or(default)
-    };
+    let mut read =
+        |key: &'static str, default| own.optional(key, values::word(OWNERS)).unwrap_or(default);
     owners = Owners {
         state: read("state", owners.state),
         priority: read("priority", owners.priority),
@@ -325,9 +324,9 @@ fn by_state(spot: &Spot<'_>) -> Result<BTreeMap<String, Map<String, Json>>, Comp
     let fields = object(spot)?.into_iter();
     let fields = fields.map(|(state, fields)| match fields {
         Json::Object(fields) => Ok((state, fields)),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => {
-            Err(Complaint::new(format!("`{state}` must be a table of fields")))
-        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => Err(
+            Complaint::new(format!("`{state}` must be a table of fields")),
+        ),
     });
     fields.collect::<Result<_, _>>().map_err(|_| wrong())
 }

@@ -8,8 +8,8 @@
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
 mod cmdb;
-pub mod connectors;
 mod conditions;
+pub mod connectors;
 pub mod env;
 pub mod error;
 mod files;

@@ -147,7 +147,11 @@ impl Apply {
                 let (record, item) = read_one(&self.place, &profile.get, false, answer)?;
                 self.keep(record, item);
                 self.is_stale = false;
-                if is_last { Ok(self.end(None)) } else { self.go_on() }
+                if is_last {
+                    Ok(self.end(None))
+                } else {
+                    self.go_on()
+                }
             }
         }
     }
@@ -167,8 +171,7 @@ impl Apply {
     /// What the ticket is now says whether anything is written at all.
     fn look(&mut self) -> Result<Step<Brought>, Failure> {
         let known = self.link.record.clone().unwrap_or_default();
-        let is_moved =
-            known.status != self.record.status || known.assignee != self.record.assignee;
+        let is_moved = known.status != self.record.status || known.assignee != self.record.assignee;
         if is_moved && self.link.record.is_some() {
             return Ok(Step::Done(Brought::Moved(self.record.clone())));
         }
@@ -225,20 +228,26 @@ impl Apply {
     fn go_on(&mut self) -> Result<Step<Brought>, Failure> {
         let profile = self.profile();
         let next = self.transition(&profile);
-        if profile.caps.one_call && let Some(update) = &profile.update {
+        if profile.caps.one_call
+            && let Some(update) = &profile.update
+        {
             return self.all_at_once(&profile, update, next);
         }
         if self.has_fields {
             self.has_fields = false;
             if let Some(update) = &profile.update
-                && let Some(body) = update.body(&self.place.vars.value()).map_err(Failure::Broken)?
+                && let Some(body) = update
+                    .body(&self.place.vars.value())
+                    .map_err(Failure::Broken)?
             {
                 return self.write(update, Some(body), false, false);
             }
         }
         if let (Some(call), Some(_)) = (&profile.note, self.notes.front()) {
             self.name_note();
-            let body = call.body(&self.place.vars.value()).map_err(Failure::Broken)?;
+            let body = call
+                .body(&self.place.vars.value())
+                .map_err(Failure::Broken)?;
             return self.write(call, body, false, true);
         }
         self.move_on(&profile, next)
@@ -350,12 +359,7 @@ impl Apply {
         self.move_on(&profile, Some(at))
     }
 
-    fn pick(
-        &self,
-        lookup: &Lookup,
-        pick: &Rule,
-        answer: &Answer,
-    ) -> Result<Option<Json>, Failure> {
+    fn pick(&self, lookup: &Lookup, pick: &Rule, answer: &Answer) -> Result<Option<Json>, Failure> {
         let (reply, _) = self.place.read(&lookup.call, false, answer)?;
         for item in items(&lookup.call, &reply, &self.place.vars)? {
             let mut vars = reply.vars(&self.place.vars);
@@ -403,8 +407,13 @@ impl Apply {
     ) -> Result<Step<Brought>, Failure> {
         let profile = self.profile();
         let at = self.transition(&profile).filter(|_| is_transition);
-        let step = at.and_then(|at| profile.steps.get(at)).map(|step| &step.call);
-        let note = profile.note.as_ref().filter(|_| has_note && !profile.caps.one_call);
+        let step = at
+            .and_then(|at| profile.steps.get(at))
+            .map(|step| &step.call);
+        let note = profile
+            .note
+            .as_ref()
+            .filter(|_| has_note && !profile.caps.one_call);
         let update = profile.update.as_ref();
         let merged = update.filter(|_| profile.caps.one_call && (has_note || !is_transition));
         let Some(call) = note.or(merged).or(step).or(update) else {
@@ -417,7 +426,7 @@ impl Apply {
             self.place.vars.drop("marker");
         }
         let item = items.first().cloned().unwrap_or(Json::Null);
-        let is_whole = profile.caps.update_is_whole && !(has_note && !profile.caps.one_call);
+        let is_whole = profile.caps.update_is_whole && (profile.caps.one_call || !has_note);
         let read = if is_whole {
             self.place.record(&reply, &item)?
         } else {

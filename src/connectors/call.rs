@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
-use super::profile::{Compiler, Profile, put_below, tree};
+use super::file::put_below;
+use super::profile::{Compiler, Profile, tree};
 use super::text::{Rule, Text, Tree, merge, show};
 use super::{Body, Request};
 
@@ -161,7 +162,9 @@ impl Call {
 
     /// Whether it changes something there: everything that is not asked by GET or under a name that only reads.
     fn is_write(&self) -> bool {
-        let reads = ["find", "read", "notes", "changes", "lookup", "probe"];
+        let reads = [
+            "find", "read", "notes", "changes", "lookup", "probe", "auth",
+        ];
         self.method != "GET" && !reads.contains(&self.step.as_str())
     }
 
@@ -199,7 +202,11 @@ impl Call {
             (Encode::Json, Some(body)) => Body::Json(body),
             (Encode::Form, Some(body)) => {
                 if let Json::Object(fields) = body {
-                    form.extend(fields.iter().map(|(name, value)| (name.clone(), show(value))));
+                    form.extend(
+                        fields
+                            .iter()
+                            .map(|(name, value)| (name.clone(), show(value))),
+                    );
                 }
                 Body::Form(form)
             }

@@ -60,7 +60,10 @@ impl Reply {
     fn wait_s(&self, profile: &Profile, values: &Value) -> Option<u64> {
         let own = profile.retry_after.as_ref();
         let own = own.and_then(|rule| rule.text(values).ok().flatten());
-        let text = own.as_deref().or_else(|| self.header("retry-after"))?.trim();
+        let text = own
+            .as_deref()
+            .or_else(|| self.header("retry-after"))?
+            .trim();
         if let Ok(seconds) = text.parse::<f64>() {
             let whole = seconds.clamp(0.0, 86_400.0).ceil();
             return format!("{whole:.0}").parse().ok();
@@ -212,7 +215,9 @@ pub(super) fn record(
         }
     };
     if truth(&reading.gone)? {
-        return Err(Failure::Gone(format!("{number} was deleted or merged there")));
+        return Err(Failure::Gone(format!(
+            "{number} was deleted or merged there"
+        )));
     }
     let priority = text(&reading.priority, &vars)?;
     let priority = priority.and_then(|code| profile.priority_in.get(&code).copied());

@@ -84,7 +84,10 @@ impl Changes {
                 Err(failure) => return Err(failure),
             }
         }
-        let goes_on = is_new && self.pages.turn(&mut self.place, call, &reply, items.len())?;
+        let goes_on = is_new
+            && self
+                .pages
+                .turn(&mut self.place, call, &reply, items.len())?;
         self.changed.is_cut = goes_on && self.pages.page > PAGES_MAX;
         Ok(goes_on && !self.changed.is_cut)
     }

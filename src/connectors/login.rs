@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-
 use super::judge::{Reply, judge};
 use super::profile::{Profile, Way};
 use super::text::value_of;
@@ -106,7 +105,10 @@ impl Login {
                     Some(value) => text(value)?.unwrap_or_default(),
                     None => secret_mark("session"),
                 };
-                header.iter().map(|name| (name.clone(), value.clone())).collect()
+                header
+                    .iter()
+                    .map(|name| (name.clone(), value.clone()))
+                    .collect()
             }
             Some(Way::Body) | None => Vec::new(),
         })
@@ -177,6 +179,10 @@ impl Login {
 fn as_login(failure: Failure) -> Failure {
     match failure {
         Failure::Refused(why) | Failure::Gone(why) | Failure::Doubtful(why) => Failure::Login(why),
-        other => other,
+        other @ (Failure::Limited { .. }
+        | Failure::Login(_)
+        | Failure::Conflict
+        | Failure::Away(_)
+        | Failure::Broken(_)) => other,
     }
 }

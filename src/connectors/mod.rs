@@ -8,6 +8,7 @@
 
 pub mod apply;
 pub mod call;
+mod file;
 pub mod hook;
 mod judge;
 pub mod list;
@@ -29,22 +30,13 @@ pub const PROFILES: &[(&str, &str)] = &[
         "freshservice",
         include_str!("../../config/connectors/freshservice.toml"),
     ),
-    (
-        "glpi",
-        include_str!("../../config/connectors/glpi.toml"),
-    ),
+    ("glpi", include_str!("../../config/connectors/glpi.toml")),
     (
         "infraon",
         include_str!("../../config/connectors/infraon.toml"),
     ),
-    (
-        "itop",
-        include_str!("../../config/connectors/itop.toml"),
-    ),
-    (
-        "jira",
-        include_str!("../../config/connectors/jira.toml"),
-    ),
+    ("itop", include_str!("../../config/connectors/itop.toml")),
+    ("jira", include_str!("../../config/connectors/jira.toml")),
     (
         "maximo",
         include_str!("../../config/connectors/maximo.toml"),
@@ -85,10 +77,7 @@ pub const PROFILES: &[(&str, &str)] = &[
         "zammad",
         include_str!("../../config/connectors/zammad.toml"),
     ),
-    (
-        "znuny",
-        include_str!("../../config/connectors/znuny.toml"),
-    ),
+    ("znuny", include_str!("../../config/connectors/znuny.toml")),
 ];
 
 /// One request, with marks where secrets belong.

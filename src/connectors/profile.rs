@@ -10,21 +10,49 @@ use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
 use super::call::{Call, CallFile};
-use super::hook::{Hook, HookFile};
-use super::text::{Known, Rule, Text, Tree, merge};
+use super::file::{
+    AuthFile, HeaderFile, LoginFile, LookupFile, NotesFile, PriorityFile, ProfileFile, StepFile,
+    TicketFile, lay_over, split,
+};
+use super::hook::Hook;
+use super::text::{Known, Rule, Text, Tree};
 use crate::core::incident::StateWord;
 use crate::core::severity::Priority;
 use crate::core::ticket::rules::Reopenable;
 
 /// Variables of requests.
 pub(super) const REQUEST_VARS: &[&str] = &[
-    "set", "secret", "key", "incident", "title", "text", "note", "marker", "resolution", "state", "priority", "codes",
-    "assignee", "group", "change", "id", "number", "ticket", "lookup", "since", "page", "offset", "cursor", "link",
-    "former", "now_ms",
+    "set",
+    "secret",
+    "key",
+    "incident",
+    "title",
+    "text",
+    "note",
+    "marker",
+    "resolution",
+    "state",
+    "priority",
+    "codes",
+    "assignee",
+    "group",
+    "change",
+    "id",
+    "number",
+    "ticket",
+    "lookup",
+    "since",
+    "page",
+    "offset",
+    "cursor",
+    "link",
+    "former",
+    "now_ms",
 ];
 /// Variables of what is read in answers.
 pub(super) const ANSWER_VARS: &[&str] = &[
-    "set", "item", "body", "headers", "status", "id", "number", "key", "count", "page", "offset", "base", "text",
+    "set", "item", "body", "headers", "status", "id", "number", "key", "count", "page", "offset",
+    "base", "text",
 ];
 
 /// How sure a look-up by key is.
@@ -43,49 +71,13 @@ pub enum KeyClass {
     None,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProfileFile {
-    title: String,
-    #[serde(default)]
-    unverified: Vec<String>,
-    caps: Caps,
-    #[serde(default)]
-    set: Map<String, Json>,
-    #[serde(default)]
-    required: Vec<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    auth: AuthFile,
-    ticket: TicketFile,
-    #[serde(default)]
-    priority: PriorityFile,
-    status: BTreeMap<String, String>,
-    find: Option<CallFile>,
-    get: CallFile,
-    create: CallFile,
-    update: Option<CallFile>,
-    note: Option<CallFile>,
-    notes: Option<Map<String, Json>>,
-    changes: Option<CallFile>,
-    #[serde(default)]
-    probe: BTreeMap<String, CallFile>,
-    #[serde(default)]
-    lookup: BTreeMap<String, Map<String, Json>>,
-    #[serde(default)]
-    step: Vec<Map<String, Json>>,
-    #[serde(default)]
-    errors: Vec<String>,
-    limited: Option<String>,
-    retry_after: Option<String>,
-    unauthorized: Option<String>,
-    hook: Option<HookFile>,
-    fields: Option<String>,
-}
-
 /// What a platform can do.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about a platform, with a name in its file"
+)]
 pub struct Caps {
     /// How sure a look-up by key is.
     pub key: KeyClass,
@@ -94,7 +86,7 @@ pub struct Caps {
     pub visible_after_s: u64,
     /// From where a ticket can be opened again: `no`, `resolved`, `closed`.
     #[serde(default)]
-    reopen: String,
+    pub(super) reopen: String,
     /// Whether fields, a note and a state can go in one request.
     #[serde(default)]
     pub one_call: bool,
@@ -125,44 +117,6 @@ impl Caps {
             _ => Reopenable::No,
         }
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuthFile {
-    basic: Option<HeaderFile>,
-    token: Option<HeaderFile>,
-    oauth: Option<OauthFile>,
-    login: Option<Map<String, Json>>,
-    #[serde(default)]
-    body: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeaderFile {
-    #[serde(default)]
-    header: Option<String>,
-    #[serde(default)]
-    value: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OauthFile {
-    path: String,
-    #[serde(default)]
-    form: BTreeMap<String, String>,
-    header: Option<String>,
-    value: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LoginFile {
-    token: String,
-    header: Option<String>,
-    value: Option<String>,
 }
 
 /// A way to log in.
@@ -216,23 +170,6 @@ pub struct Ways {
     pub oauth: Option<Way>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TicketFile {
-    id: String,
-    number: Option<String>,
-    url: Option<String>,
-    key: Option<String>,
-    status: String,
-    priority: Option<String>,
-    assignee: Option<String>,
-    resolution: Option<String>,
-    refused: Option<String>,
-    gone: Option<String>,
-    updated: Option<String>,
-    author: Option<String>,
-}
-
 /// How a ticket is read.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -250,25 +187,6 @@ pub(super) struct Reading {
     pub(super) author: Option<Rule>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriorityFile {
-    #[serde(default)]
-    out: BTreeMap<String, Map<String, Json>>,
-    #[serde(default)]
-    r#in: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NotesFile {
-    id: String,
-    text: String,
-    author: Option<String>,
-    /// Whether an entry is a note at all.
-    when: Option<String>,
-}
-
 /// How the notes of a ticket are read.
 #[derive(Debug)]
 pub(super) struct Notes {
@@ -279,29 +197,11 @@ pub(super) struct Notes {
     pub(super) when: Option<Rule>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LookupFile {
-    pick: String,
-}
-
 /// Something that is asked for on the way of a step.
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub(super) call: Call,
     pub(super) pick: Rule,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StepFile {
-    to: Vec<String>,
-    #[serde(default)]
-    when: Vec<String>,
-    #[serde(default)]
-    lookup: Option<String>,
-    #[serde(default)]
-    pick: Option<String>,
 }
 
 /// One way from a status towards a state.
@@ -364,31 +264,12 @@ pub struct Own {
     pub status: BTreeMap<String, String>,
 }
 
-/// Cuts a table into the keys of its own and those of its request.
-fn split<T: serde::de::DeserializeOwned>(
-    path: &str,
-    mut table: Map<String, Json>,
-    own: &[&str],
-) -> Result<(T, CallFile), String> {
-    let mut mine = Map::new();
-    for key in own {
-        if let Some(value) = table.remove(*key) {
-            mine.insert((*key).to_owned(), value);
-        }
-    }
-    let wrong = |error: serde_json::Error| format!("{path}: {error}");
-    let mine = serde_json::from_value(Json::Object(mine)).map_err(wrong)?;
-    let call = serde_json::from_value(Json::Object(table)).map_err(wrong)?;
-    Ok((mine, call))
-}
-
 /// The priority's rows, by our word.
 fn priority(word: &str) -> Result<Priority, String> {
-    Priority::from_word(word)
-        .ok_or_else(|| format!("{word:?} is no priority; write P1 to P5"))
+    Priority::from_word(word).ok_or_else(|| format!("{word:?} is no priority; write P1 to P5"))
 }
 
-fn state(word: &str) -> Result<StateWord, String> {
+pub(super) fn state(word: &str) -> Result<StateWord, String> {
     StateWord::from_word(word).ok_or_else(|| {
         let words: Vec<_> = StateWord::ALL.iter().map(|state| state.word()).collect();
         format!("{word:?} is no state; write one of {}", words.join(", "))
@@ -427,13 +308,57 @@ impl Compiler<'_> {
         source.map(|source| self.rule(path, source)).transpose()
     }
 
+    fn rules(&self, path: &str, sources: &[String]) -> Result<Vec<Rule>, String> {
+        sources.iter().map(|rule| self.rule(path, rule)).collect()
+    }
+
+    fn headers(&self, table: &BTreeMap<String, String>) -> Result<Vec<(String, Text)>, String> {
+        let headers = table.iter();
+        let headers = headers.map(|(name, value)| Ok((name.clone(), self.text("headers", value)?)));
+        headers.collect()
+    }
+
+    fn steps(
+        &self,
+        tables: Vec<Map<String, Json>>,
+        like: Option<&Call>,
+    ) -> Result<Vec<Transition>, String> {
+        let tables = tables.into_iter().enumerate();
+        tables
+            .map(|(at, step)| transition(at, step, like, self))
+            .collect()
+    }
+
+    fn lookups(
+        &self,
+        tables: BTreeMap<String, Map<String, Json>>,
+        steps: &[Transition],
+    ) -> Result<BTreeMap<String, Lookup>, String> {
+        let mut lookups = BTreeMap::new();
+        for (name, table) in tables {
+            let path = format!("lookup.{name}");
+            let (lookup, call): (LookupFile, _) = split(&path, table, &["pick"])?;
+            let pick = self.rule(&format!("{path}.pick"), &lookup.pick)?;
+            let call = Call::compile(&path, call, None, self)?;
+            lookups.insert(name, Lookup { call, pick });
+        }
+        let named = steps.iter().filter_map(|step| step.lookup.as_ref());
+        let mut unknown = named.filter(|(name, _)| !lookups.contains_key(name));
+        match unknown.next() {
+            Some((name, _)) => Err(format!("step.lookup: there is no [lookup.{name}]")),
+            None => Ok(lookups),
+        }
+    }
+
     fn reading(&self, file: &TicketFile) -> Result<Reading, String> {
         let url = file.url.as_ref();
         let url = url.map(|url| Text::compile(url, self.answers()));
         Ok(Reading {
             id: self.rule("ticket.id", &file.id)?,
             number: self.optional("ticket.number", file.number.as_ref())?,
-            url: url.transpose().map_err(|why| format!("ticket.url: {why}"))?,
+            url: url
+                .transpose()
+                .map_err(|why| format!("ticket.url: {why}"))?,
             key: self.optional("ticket.key", file.key.as_ref())?,
             status: self.rule("ticket.status", &file.status)?,
             priority: self.optional("ticket.priority", file.priority.as_ref())?,
@@ -476,7 +401,9 @@ impl Compiler<'_> {
                 path: Text2(self.text("auth.oauth.path", &file.path)?),
                 form: form.collect::<Result<_, String>>()?,
                 header: file.header.unwrap_or_else(|| "Authorization".to_owned()),
-                value: Text2(self.text("auth.oauth.value", file.value.as_ref().unwrap_or(&session))?),
+                value: Text2(
+                    self.text("auth.oauth.value", file.value.as_ref().unwrap_or(&session))?,
+                ),
             })
         });
         let basic = file.basic.map(|file| match file.value {
@@ -542,72 +469,45 @@ impl Profile {
                 .transpose()
         };
         let update = call("update", file.update, None)?;
-        let note = call("note", file.note, update.as_ref())?;
         let find = call("find", file.find, None)?;
-        let mut steps = Vec::new();
-        for (at, step) in file.step.into_iter().enumerate() {
-            steps.push(transition(at, step, update.as_ref(), &compiler)?);
-        }
-        let mut lookups = BTreeMap::new();
-        for (name, lookup) in file.lookup {
-            let path = format!("lookup.{name}");
-            let (lookup, call): (LookupFile, _) = split(&path, lookup, &["pick"])?;
-            let pick = compiler.rule(&format!("{path}.pick"), &lookup.pick)?;
-            let call = Call::compile(&path, call, None, &compiler)?;
-            lookups.insert(name, Lookup { call, pick });
-        }
-        let named = |step: &Transition| step.lookup.as_ref().map(|(name, _)| name.clone());
-        if let Some(name) = steps.iter().filter_map(named).find(|name| !lookups.contains_key(name)) {
-            return Err(format!("step.lookup: there is no [lookup.{name}]"));
-        }
-        let mut status = BTreeMap::new();
-        for (word, means) in &file.status {
-            let means = state(means).map_err(|why| format!("status.{word}: {why}"))?;
-            status.insert(word.clone(), means);
-        }
-        let headers = file.headers.iter();
-        let headers = headers.map(|(name, value)| Ok((name.clone(), compiler.text("headers", value)?)));
-        let headers = headers.collect::<Result<_, String>>()?;
+        let steps = compiler.steps(file.step, update.as_ref())?;
+        let lookups = compiler.lookups(file.lookup, &steps)?;
         let (priority_out, priority_in) = priorities(file.priority)?;
-        let notes = file.notes.map(|notes| read_notes(notes, &compiler)).transpose()?;
-        let errors = file.errors.iter().map(|rule| compiler.rule("errors", rule));
-        let errors = errors.collect::<Result<Vec<_>, _>>()?;
         let probe = file.probe.into_iter().map(|(name, file)| {
             let call = Call::compile(&format!("probe.{name}"), file, None, &compiler)?;
             Ok((name, call))
         });
-        let probe = probe.collect::<Result<Vec<_>, String>>()?;
-        if find.is_none() && matches!(file.caps.key, KeyClass::Consistent | KeyClass::Eventual) {
-            return Err("find: is required when caps.key is \"consistent\" or \"eventual\"".to_owned());
-        }
         let profile = Self {
             name: name.to_owned(),
             title: file.title,
             unverified: file.unverified,
             ways: compiler.ways(file.auth)?,
-            headers,
+            headers: compiler.headers(&file.headers)?,
             ticket: compiler.reading(&file.ticket)?,
             priority_out,
             priority_in,
-            status,
+            status: statuses(&file.status)?,
             find,
             get: Call::compile("get", file.get, None, &compiler)?,
             create: Call::compile("create", file.create, None, &compiler)?,
-            update,
-            note,
-            notes,
-            changes: file
-                .changes
-                .map(|file| Call::compile("changes", file, None, &compiler))
+            changes: call("changes", file.changes, None)?,
+            note: call("note", file.note, update.as_ref())?,
+            notes: file
+                .notes
+                .map(|notes| read_notes(notes, &compiler))
                 .transpose()?,
-            probe,
+            update,
+            probe: probe.collect::<Result<_, String>>()?,
             lookups,
             steps,
-            errors,
+            errors: compiler.rules("errors", &file.errors)?,
             limited: compiler.optional("limited", file.limited.as_ref())?,
             retry_after: compiler.optional("retry_after", file.retry_after.as_ref())?,
             unauthorized: compiler.optional("unauthorized", file.unauthorized.as_ref())?,
-            hook: file.hook.map(|file| Hook::compile(file, &compiler)).transpose()?,
+            hook: file
+                .hook
+                .map(|file| Hook::compile(file, &compiler))
+                .transpose()?,
             caps: file.caps,
             set: Map::new(),
         };
@@ -617,6 +517,11 @@ impl Profile {
 
     /// Whether every state can be reached.
     fn check(&self) -> Result<(), String> {
+        let looks = matches!(self.caps.key, KeyClass::Consistent | KeyClass::Eventual);
+        if self.find.is_none() && looks {
+            let why = "find: is required when caps.key is \"consistent\" or \"eventual\"";
+            return Err(why.to_owned());
+        }
         for state in [StateWord::InProgress, StateWord::Resolved] {
             if !self.steps.iter().any(|step| step.to.contains(&state)) {
                 return Err(format!("step: no step leads to {:?}", state.word()));
@@ -643,13 +548,28 @@ impl Profile {
 
     /// What a status means.
     pub fn state_of(&self, status: &str) -> Option<StateWord> {
-        self.status.get(status).or_else(|| self.status.get("*")).copied()
+        self.status
+            .get(status)
+            .or_else(|| self.status.get("*"))
+            .copied()
     }
 }
 
-fn priorities(
-    file: PriorityFile,
-) -> Result<(BTreeMap<Priority, Map<String, Json>>, BTreeMap<String, Priority>), String> {
+fn statuses(table: &BTreeMap<String, String>) -> Result<BTreeMap<String, StateWord>, String> {
+    let rows = table.iter().map(|(word, means)| {
+        let means = state(means).map_err(|why| format!("status.{word}: {why}"))?;
+        Ok((word.clone(), means))
+    });
+    rows.collect()
+}
+
+/// Codes by priority, and back.
+type Codes = (
+    BTreeMap<Priority, Map<String, Json>>,
+    BTreeMap<String, Priority>,
+);
+
+fn priorities(file: PriorityFile) -> Result<Codes, String> {
     let mut out = BTreeMap::new();
     for (word, codes) in file.out {
         let row = priority(&word).map_err(|why| format!("priority.out: {why}"))?;
@@ -696,43 +616,6 @@ fn transition(
         call: Call::compile(&path, call, like, compiler)?,
         is_mergeable,
     })
-}
-
-/// Lays the operator's fields over those of the file.
-fn lay_over(file: &mut ProfileFile, own: &Own) -> Result<(), String> {
-    let below = file.fields.clone().unwrap_or_default();
-    if !own.fields.is_empty() {
-        file.create.lay_over(&below, &own.fields);
-    }
-    for (word, fields) in &own.on {
-        let wanted = state(word).map_err(|why| format!("on: {why}"))?;
-        let mut is_there = false;
-        for step in &mut file.step {
-            let leads = step.get("to").and_then(Json::as_array);
-            if leads.is_some_and(|to| to.iter().any(|to| to == wanted.word())) {
-                let body = step
-                    .entry("body")
-                    .or_insert_with(|| Json::Object(Map::new()));
-                put_below(body, &below, fields);
-                is_there = true;
-            }
-        }
-        if !is_there {
-            return Err(format!("on.{word}: the profile has no step to this state"));
-        }
-    }
-    Ok(())
-}
-
-/// Puts fields below a path of names into a body.
-pub(super) fn put_below(body: &mut Json, path: &str, fields: &Map<String, Json>) {
-    let mut over = Json::Object(fields.clone());
-    for name in path.rsplit('.').filter(|name| !name.is_empty()) {
-        let mut outer = Map::new();
-        outer.insert(name.to_owned(), over);
-        over = Json::Object(outer);
-    }
-    merge(body, over);
 }
 
 /// Compiles a tree of a request.

@@ -46,7 +46,8 @@ impl Place {
     pub(super) fn ask(&self, call: &Call) -> Result<Request, Failure> {
         let vars = self.vars.value();
         let body = call.body(&vars).map_err(Failure::Broken)?;
-        call.request(&self.profile, &vars, body).map_err(Failure::Broken)
+        call.request(&self.profile, &vars, body)
+            .map_err(Failure::Broken)
     }
 
     pub(super) fn send<T>(&self, call: &Call) -> Step<T> {
@@ -211,7 +212,13 @@ pub struct Create {
 
 impl Create {
     /// The ticket of an incident.
-    pub fn new(profile: &Arc<Profile>, base: &str, link: &Link, brief: &Brief, face: &Face) -> Self {
+    pub fn new(
+        profile: &Arc<Profile>,
+        base: &str,
+        link: &Link,
+        brief: &Brief,
+        face: &Face,
+    ) -> Self {
         let mut vars = TicketVars::keyed(profile, &link.key);
         vars.brief(brief);
         let priority = face.priority.or(link.wanted.priority);

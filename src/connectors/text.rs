@@ -63,14 +63,16 @@ fn html(text: &str) -> String {
 /// Text as the smallest document of Atlassian's format.
 fn adf(text: &str) -> Value {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let paragraph = |line: &str| {
-        serde_json::json!({"type": "paragraph", "content": [{"type": "text", "text": line}]})
-    };
+    let paragraph = |line: &str| serde_json::json!({"type": "paragraph", "content": [{"type": "text", "text": line}]});
     let content: Vec<Json> = lines.map(paragraph).collect();
     value_of(serde_json::json!({"type": "doc", "version": 1, "content": content}))
 }
 
 /// Milliseconds since 1970 as a text of this form, in UTC or in a named zone.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the expression language hands its arguments over"
+)]
 fn time(ms: i64, form: &str, options: Kwargs) -> Result<String, Error> {
     let zone: Option<String> = options.get("zone")?;
     options.assert_all_used()?;
@@ -400,10 +402,7 @@ impl Tree {
             }
             Self::Table(fields) => {
                 let table = render_fields(fields, vars)?;
-                Ok(
-                    (!table.is_empty() || fields.is_empty())
-                        .then_some(Json::Object(table)),
-                )
+                Ok((!table.is_empty() || fields.is_empty()).then_some(Json::Object(table)))
             }
             Self::Encoded(inner) => Ok(inner
                 .render(vars)?
@@ -471,11 +470,11 @@ mod tests {
         let source = json!({"a": "{{ n }}", "b": "{{ n }}!", "c": "{{ ticket.x }}", "d": {"e": "{{ ticket.y }}"},
             "f": {"$json": {"g": "{{ title }}"}}, "h": {"$base": "{{ ticket.z }}", "i": 1}});
         let tree = Tree::compile(&source, "body", known(&set)).unwrap();
-        let vars = value_of(
-            json!({"n": 3, "title": "say \"hi\"", "ticket": {"z": {"i": 0, "k": 2}}}),
-        );
+        let vars =
+            value_of(json!({"n": 3, "title": "say \"hi\"", "ticket": {"z": {"i": 0, "k": 2}}}));
         let got = tree.render(&vars).unwrap().unwrap();
-        let want = json!({"a": 3, "b": "3!", "f": "{\"g\":\"say \\\"hi\\\"\"}", "h": {"i": 1, "k": 2}});
+        let want =
+            json!({"a": 3, "b": "3!", "f": "{\"g\":\"say \\\"hi\\\"\"}", "h": {"i": 1, "k": 2}});
         assert_eq!(got, want);
     }
 
@@ -483,7 +482,13 @@ mod tests {
     fn wrong_names_statements_and_open_braces_are_found_at_load() {
         let mut set = Map::new();
         set.insert("queue".to_owned(), json!("x"));
-        for wrong in ["{{ tilte }}", "{% if n %}", "{{ n", "{{ set.quue }}", "{{ n | nofilter }}"] {
+        for wrong in [
+            "{{ tilte }}",
+            "{% if n %}",
+            "{{ n",
+            "{{ set.quue }}",
+            "{{ n | nofilter }}",
+        ] {
             let done = Text::compile(wrong, known(&set));
             let is_late = wrong.contains("nofilter");
             assert!(done.is_err() || is_late, "{wrong}");
@@ -497,7 +502,10 @@ mod tests {
         let source = "{{ {'a': {'b': title}} }}-{{ '}}' ~ n }}";
         let text = Text::compile(source, known(&set)).unwrap();
         let vars = value_of(json!({"title": "x", "n": 1}));
-        assert_eq!(text.text(&vars).unwrap().unwrap(), "{\"a\":{\"b\":\"x\"}}-}}1");
+        assert_eq!(
+            text.text(&vars).unwrap().unwrap(),
+            "{\"a\":{\"b\":\"x\"}}-}}1"
+        );
     }
 
     #[test]

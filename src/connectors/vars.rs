@@ -70,7 +70,8 @@ impl TicketVars {
             .collect();
         let mut vars = Self::default();
         vars.put("set", Json::Object(profile.set.clone()));
-        vars.values.insert("secret".to_owned(), Json::Object(secrets));
+        vars.values
+            .insert("secret".to_owned(), Json::Object(secrets));
         vars
     }
 
@@ -105,7 +106,12 @@ impl TicketVars {
     }
 
     /// Puts in the state and the codes of the priority.
-    pub(super) fn grade(&mut self, profile: &Profile, state: Option<StateWord>, priority: Option<Priority>) {
+    pub(super) fn grade(
+        &mut self,
+        profile: &Profile,
+        state: Option<StateWord>,
+        priority: Option<Priority>,
+    ) {
         self.put("state", json!(state.map(StateWord::word)));
         self.put("priority", json!(priority.map(Priority::word)));
         self.put("codes", codes(profile, priority));
@@ -143,6 +149,6 @@ fn clean(value: Json) -> Json {
             let fields = fields.into_iter();
             Json::Object(fields.map(|(name, value)| (name, clean(value))).collect())
         }
-        other => other,
+        other @ (Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) => other,
     }
 }

@@ -51,7 +51,7 @@ pub enum Input {
     /// The CMDB changed; these alerts are compared with it again.
     AlertsRebound(Vec<Rebound>),
     /// Somebody looked at a ticket in another system, or brought it up to date.
-    TicketReported(TicketReport),
+    TicketReported(Box<TicketReport>),
     /// A person or program with a token orders something about connectors.
     TicketOrdered(TicketOrder),
     /// The time of some deadline has come.

@@ -17,6 +17,7 @@ pub mod cmdb;
 mod command;
 pub mod condition;
 pub mod correlate;
+mod counts;
 mod deadline;
 pub mod decide;
 pub mod decision;

@@ -19,17 +19,18 @@ use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
+pub use crate::core::counts::Counts;
+use crate::core::counts::count;
 use crate::core::decision::{Change, Decision};
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
-use crate::core::incident::{Incident, StateWord};
+use crate::core::incident::Incident;
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
 use crate::core::records::Records;
-use crate::core::severity::{Priority, Severity};
 use crate::core::silence::{SilenceChange, Silences};
 use crate::core::ticket::Tickets;
 use crate::core::time::Timestamp;
@@ -85,24 +86,6 @@ pub struct Due {
     pub alerts: Vec<AlertId>,
     /// Incidents.
     pub incidents: Vec<IncidentId>,
-}
-
-/// How many of each there are, kept while changes are applied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Firing alerts by severity.
-    pub firing: BTreeMap<Severity, i64>,
-    /// Incidents that are not closed, by priority and state.
-    pub incidents: BTreeMap<(Priority, StateWord), i64>,
-}
-
-impl Counts {
-    fn count_incident(&mut self, incident: &Incident, by: i64) {
-        let word = incident.state.word();
-        if word != StateWord::Closed {
-            count(&mut self.incidents, (incident.priority, word), by);
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -585,21 +568,6 @@ impl PartialEq for State {
             && self.graph == other.graph
             && self.causes == other.causes
             && self.forest == other.forest
-    }
-}
-
-fn count<K: Ord>(counts: &mut BTreeMap<K, i64>, key: K, by: i64) {
-    let entry = counts.entry(key);
-    match entry {
-        std::collections::btree_map::Entry::Occupied(mut held) => {
-            *held.get_mut() = held.get().saturating_add(by);
-            if *held.get() == 0 {
-                held.remove();
-            }
-        }
-        std::collections::btree_map::Entry::Vacant(place) => {
-            place.insert(by);
-        }
     }
 }
 

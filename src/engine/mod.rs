@@ -531,7 +531,8 @@ impl Engine {
             self.sweeps.want();
         }
         if pending.wants_tickets {
-            self.tickets.send_modify(|turn| *turn = turn.wrapping_add(1));
+            self.tickets
+                .send_modify(|turn| *turn = turn.wrapping_add(1));
         }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {

@@ -19,6 +19,7 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::answers::insert_answer;
 use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
@@ -92,15 +93,7 @@ impl Batch {
                 // Its rows were written before; now they become true.
                 Change::GraphChanged(difference) => self.cmdb.push((difference.version, at)),
                 Change::AlertForgotten(id) => self.forgotten_alerts.push(id),
-                Change::IncidentChanged(incident) => {
-                    let title = self.titles.remove(&incident.id);
-                    let held = self
-                        .incidents
-                        .remove(&incident.id)
-                        .and_then(|(_, title)| title);
-                    self.incidents
-                        .insert(incident.id, (incident, title.or(held)));
-                }
+                Change::IncidentChanged(incident) => self.put_incident(incident),
                 // A title comes before the change of its incident, in the same decision.
                 Change::TitleChanged { incident, title } => {
                     self.titles.insert(incident, title);
@@ -137,6 +130,14 @@ impl Batch {
         }
         self.entries
             .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
+    }
+
+    fn put_incident(&mut self, incident: Incident) {
+        let title = self.titles.remove(&incident.id);
+        let held = self.incidents.remove(&incident.id);
+        let held = held.and_then(|(_, title)| title);
+        self.incidents
+            .insert(incident.id, (incident, title.or(held)));
     }
 
     /// Adds a message that was received at that time and says nothing any more.
@@ -571,36 +572,6 @@ async fn insert_entries(
         });
         query.build().execute(c).await?;
     });
-    Ok(())
-}
-
-async fn insert_answer(conn: Conn<'_>, partition: i64, answer: &Change) -> Result<(), StoreError> {
-    let Change::CommandRemembered {
-        key,
-        at,
-        incident,
-        reason,
-        is_refused,
-    } = answer
-    else {
-        return Ok(());
-    };
-    on!(conn, c => sqlx::query(
-        "INSERT INTO command_answer (key, partition, at, command, incident, reason, is_refused) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO UPDATE SET at = excluded.at, \
-         command = excluded.command, incident = excluded.incident, reason = excluded.reason, \
-         is_refused = excluded.is_refused"
-    )
-    .bind(key.key.cast_signed())
-    .bind(partition)
-    .bind(at.as_millis())
-    .bind(key.command.cast_signed())
-    .bind(incident.get())
-    .bind(reason.code())
-    .bind(*is_refused)
-    .execute(c)
-    .await
-    .map(drop))?;
     Ok(())
 }
 

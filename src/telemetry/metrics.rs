@@ -186,8 +186,7 @@ impl Metrics {
         registry.register_collector(Box::new(ProcessCollector::new()));
         register_alertmanager(&mut registry);
         let mut ours = Registrar(registry.sub_registry_with_prefix(PREFIX));
-        let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
-        ours.add("build", "The running program", build);
+        ours.add_build(version);
         Self {
             messages: ours.counters("messages", "Messages by what became of them"),
             observations: ours.counters("observations", "Observations by what became of them"),
@@ -411,6 +410,11 @@ const MACHINE_BUCKETS_S: [f64; 14] = [
 struct Registrar<'a>(&'a mut Registry);
 
 impl Registrar<'_> {
+    fn add_build(&mut self, version: &str) {
+        let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
+        self.add("build", "The running program", build);
+    }
+
     fn add(&mut self, name: &str, help: &str, metric: impl Metric) {
         self.0.register(name, help, metric);
     }

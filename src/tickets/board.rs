@@ -45,6 +45,7 @@ struct Entry {
     post: Post,
     profile: Arc<Profile>,
     hints: mpsc::Sender<SmolStr>,
+    hook_secret: Option<String>,
 }
 
 /// Where every connector stands. Cheap to clone.
@@ -77,19 +78,24 @@ impl Board {
             post,
             profile: Arc::clone(&setup.profile),
             hints,
+            hook_secret: setup.hook_secret.clone(),
         };
         self.lock().insert(setup.name.clone(), entry);
     }
 
     /// Every connector, by name.
     pub fn list(&self) -> Vec<Post> {
-        self.lock().values().map(|entry| entry.post.clone()).collect()
+        self.lock()
+            .values()
+            .map(|entry| entry.post.clone())
+            .collect()
     }
 
-    /// The profile of a connector.
-    pub fn profile(&self, name: &str) -> Option<Arc<Profile>> {
+    /// The profile and the secret of a connector that takes webhooks.
+    pub fn hook(&self, name: &str) -> Option<(Arc<Profile>, String)> {
         let entries = self.lock();
-        entries.get(name).map(|entry| Arc::clone(&entry.profile))
+        let entry = entries.get(name)?;
+        Some((Arc::clone(&entry.profile), entry.hook_secret.clone()?))
     }
 
     /// Says that a ticket may have changed there; what does not fit into the queue is found by the next poll.

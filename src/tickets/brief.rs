@@ -81,10 +81,17 @@ fn text(incident: &Json, link: &Link, page: Option<&str>) -> String {
         line("Why", why.as_str().unwrap_or_default());
     }
     let services = incident.get("services").and_then(Json::as_array);
-    let services: Vec<_> = services.into_iter().flatten().filter_map(Json::as_str).collect();
+    let services: Vec<_> = services
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
     line("Services", &services.join(", "));
     let total = incident.pointer("/alerts/total").and_then(Json::as_i64);
-    line("Alerts", &total.map_or_else(String::new, |total| total.to_string()));
+    line(
+        "Alerts",
+        &total.map_or_else(String::new, |total| total.to_string()),
+    );
     line("Continues", &word("/previous"));
     let former: Vec<_> = link.former.iter().map(|number| number.as_str()).collect();
     line("Earlier tickets", &former.join(", "));
@@ -110,7 +117,9 @@ pub(super) async fn notes(setup: &TicketsSetup, link: &Link) -> Result<Vec<NoteW
     let from_there = format!("({})", link.connector);
     let notes = rows.into_iter().filter_map(|(entry, code, actor, note)| {
         let reason = Reason::from_code(&code).filter(|reason| NOTES.contains(reason))?;
-        let is_theirs = actor.as_ref().is_some_and(|actor| actor.ends_with(&from_there));
+        let is_theirs = actor
+            .as_ref()
+            .is_some_and(|actor| actor.ends_with(&from_there));
         (!is_theirs).then(|| NoteWanted {
             entry,
             text: worded(reason, actor.as_deref(), note.as_deref()),

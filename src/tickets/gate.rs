@@ -45,7 +45,9 @@ impl Gate {
 
     /// It asks to wait.
     pub(super) fn limited(&mut self, after_s: Option<u64>, now: Instant) {
-        let wait = after_s.map_or(LIMITED, Duration::from_secs).min(LIMITED_MAX);
+        let wait = after_s
+            .map_or(LIMITED, Duration::from_secs)
+            .min(LIMITED_MAX);
         self.limited_until = self.limited_until.max(Some(now + wait));
     }
 

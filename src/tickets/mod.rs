@@ -10,9 +10,11 @@
 pub mod board;
 mod brief;
 mod gate;
+pub mod hook;
 mod poll;
 mod runner;
 mod sync;
+pub mod trial;
 mod worker;
 
 use std::num::NonZeroU32;
@@ -36,7 +38,6 @@ use crate::telemetry::metrics::Metrics;
 use crate::wire::itsm::ItsmSetup;
 
 pub use board::Board;
-pub use runner::probe;
 
 /// Reads one incident in the form of the API.
 pub type Describe = Arc<
@@ -93,6 +94,8 @@ pub struct ConnectorSetup {
     pub groups: Vec<(String, String)>,
     /// Whether nothing is written there.
     pub is_dry_run: bool,
+    /// With which webhooks are signed.
+    pub hook_secret: Option<String>,
 }
 
 impl ConnectorSetup {

@@ -38,9 +38,8 @@ pub(super) async fn look(
     busy: Vec<IncidentId>,
 ) -> (Cursor, Landed) {
     let (now, started) = (shared.setup.clock.now(), Instant::now());
-    let overlap = Span::from_secs(
-        i64::try_from(shared.connector.profile.caps.overlap_s).unwrap_or(i64::MAX),
-    );
+    let overlap =
+        Span::from_secs(i64::try_from(shared.connector.profile.caps.overlap_s).unwrap_or(i64::MAX));
     let since = cursor.since.unwrap_or_else(|| now.minus(FIRST_LOOK));
     let mut talk = shared.line.begin();
     let mut changes = Changes::new(&shared.connector.profile, &shared.connector.base(), since);
@@ -110,9 +109,8 @@ async fn take(
     let known = link.record.clone().unwrap_or_default();
     let is_new = known.updated != record.updated;
     let seen = cursor.fresh.get(&record.id).cloned();
-    let is_unsettled = seen.is_some_and(|(updated, at)| {
-        updated == record.updated && now.since(at) >= RESOLUTION
-    });
+    let is_unsettled =
+        seen.is_some_and(|(updated, at)| updated == record.updated && now.since(at) >= RESOLUTION);
     if is_new {
         let entry = (record.updated.clone(), now);
         cursor.fresh.insert(record.id.clone(), entry);
@@ -128,7 +126,9 @@ async fn take(
             Ok(notes) => notes,
             Err(Landed::Failed(Failure::Away(_))) => {
                 // Read again at the next look.
-                cursor.fresh.insert(record.id.clone(), (record.updated.clone(), now));
+                cursor
+                    .fresh
+                    .insert(record.id.clone(), (record.updated.clone(), now));
                 Vec::new()
             }
             Err(landed) => return Err(landed),

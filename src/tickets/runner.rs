@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::ConnectorSetup;
 use super::gate::Gate;
-use crate::connectors::talk::{Findings, Probe, Talk};
+use crate::connectors::talk::Talk;
 use crate::connectors::{Answer, Failure, Request, Step};
 use crate::core::ticket::report::Exchange;
 use crate::runtime::clock::Clock;
@@ -134,6 +134,9 @@ impl Conversation<'_> {
             let shown = self.line.wire.show(request, &headers);
             let name = &self.line.setup.name;
             log::info!(connector = name.as_str(); "connector {name} would send: {} {}", shown.line, shown.body);
+            if let Some(all) = &mut self.shown {
+                all.push((shown, "not sent".to_owned()));
+            }
             return Err(Failure::Refused("dry run: nothing is written".to_owned()));
         }
         let answer = self.authenticated(request).await?;
@@ -221,25 +224,4 @@ impl Conversation<'_> {
             SendError::Lost(why) => Failure::Away(why),
         })
     }
-}
-
-/// Sees whether a platform does what its profile says, without changing anything there.
-///
-/// # Errors
-/// What does not work, in words.
-pub async fn probe(
-    setup: ConnectorSetup,
-    clock: Clock,
-    random_key: &str,
-) -> (Result<Findings, Failure>, Vec<(Shown, String)>) {
-    let (profile, base) = (Arc::clone(&setup.profile), setup.base());
-    let line = match Line::new(setup, clock) {
-        Ok(line) => line,
-        Err(why) => return (Err(Failure::Away(why)), Vec::new()),
-    };
-    let mut conversation = line.begin();
-    conversation.shown = Some(Vec::new());
-    let mut probe = Probe::new(&profile, &base, random_key);
-    let findings = conversation.hold(&mut probe).await;
-    (findings, conversation.shown.take().unwrap_or_default())
 }

@@ -108,7 +108,11 @@ impl Worker {
     }
 
     /// Works until it is told to stop.
-    pub(super) async fn run(mut self, mut hinted: mpsc::Receiver<SmolStr>, stop: CancellationToken) {
+    pub(super) async fn run(
+        mut self,
+        mut hinted: mpsc::Receiver<SmolStr>,
+        stop: CancellationToken,
+    ) {
         let mut wanted = self.shared.setup.engine.tickets_wanted();
         while !stop.is_cancelled() {
             wanted.borrow_and_update();
@@ -153,7 +157,10 @@ impl Worker {
             self.shared.connector.width
         };
         let room = width.saturating_sub(self.flights.len());
-        let Some(work) = self.work(if closed_until.is_some() { 0 } else { room }).await else {
+        let Some(work) = self
+            .work(if closed_until.is_some() { 0 } else { room })
+            .await
+        else {
             return;
         };
         for (standing, count) in &work.counts {
@@ -186,7 +193,11 @@ impl Worker {
             let is_free = |link: &&Arc<Link>| {
                 !busy.contains(&link.incident) && !later.contains_key(&link.incident)
             };
-            let some = if room == 0 { 0 } else { room.saturating_add(titles).saturating_add(8) };
+            let some = if room == 0 {
+                0
+            } else {
+                room.saturating_add(titles).saturating_add(8)
+            };
             let links = tickets.waiting(&name).filter(is_free).take(some);
             let count = |standing: Standing| {
                 let key = (name.clone(), standing);
@@ -360,7 +371,8 @@ impl Worker {
                         since: now,
                         tries: 0,
                     });
-                    self.later.insert(id, now + wait.max(Duration::from_millis(50)));
+                    self.later
+                        .insert(id, now + wait.max(Duration::from_millis(50)));
                 }
             }
             Landed::Unheard(why) => {

@@ -181,7 +181,11 @@ impl Itsm {
     pub fn show(&self, request: &Request, headers: &[(String, String)]) -> Shown {
         let mask = |text: &str| self.mask(text);
         let line = match self.url(request, &mask) {
-            Ok(url) => format!("{} {}", request.method, url.as_str().replace("%2A%2A%2A", MASK)),
+            Ok(url) => format!(
+                "{} {}",
+                request.method,
+                url.as_str().replace("%2A%2A%2A", MASK)
+            ),
             Err(why) => format!("{} {why}", request.method),
         };
         let all = headers.iter().chain(&request.headers);
@@ -222,7 +226,12 @@ impl Itsm {
 
     fn mask(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for name in self.secrets.keys().map(String::as_str).chain(["session", "basic", "token", "password"]) {
+        for name in self
+            .secrets
+            .keys()
+            .map(String::as_str)
+            .chain(["session", "basic", "token", "password"])
+        {
             let shown = if name == "user" {
                 self.secrets.get(name).map_or(MASK, String::as_str)
             } else {
@@ -237,7 +246,9 @@ impl Itsm {
     fn url(&self, request: &Request, fill: &impl Fn(&str) -> String) -> Result<Url, String> {
         let path = fill(&request.path);
         let mut url = self.base.clone();
-        let (path, query) = path.split_once('?').map_or((path.as_str(), None), |(path, query)| (path, Some(query)));
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path.as_str(), None), |(path, query)| (path, Some(query)));
         let whole = format!("{}{}", self.base.path().trim_end_matches('/'), path);
         url.set_path(&whole);
         url.set_query(query);

@@ -49,7 +49,10 @@ fn look_at(draft: &mut Draft<'_>, id: IncidentId, rule: &ConnectorRule) {
     };
     let news = news(draft, id, &rule.name);
     let mut link = (**held).clone();
-    let title = link.wanted.title.saturating_add(u32::from(news.is_retitled));
+    let title = link
+        .wanted
+        .title
+        .saturating_add(u32::from(news.is_retitled));
     link.wanted = face(&incident, rule, title);
     if let Some(note) = news.last_note.filter(|_| rule.owners.notes.is_sent()) {
         link.notes_wanted = note;
@@ -92,12 +95,14 @@ fn face(incident: &Incident, rule: &ConnectorRule, title: u32) -> Face {
 fn news(draft: &Draft<'_>, id: IncidentId, connector: &SmolStr) -> News {
     let title = |world: World<'_>| world.state.cause(id).map(|cause| cause.title.clone());
     let before = title(draft.world);
-    let is_retitled = draft.decision.changes.iter().any(|change| match change {
-        Change::TitleChanged { incident, .. } => *incident == id,
-        Change::CauseChanged { incident, cause } => {
-            *incident == id && before.as_ref() != Some(&cause.title)
+    let is_retitled = draft.decision.changes.iter().any(|change| {
+        if let Change::TitleChanged { incident, .. } = change {
+            return *incident == id;
         }
-        _ => false,
+        if let Change::CauseChanged { incident, cause } = change {
+            return *incident == id && before.as_ref() != Some(&cause.title);
+        }
+        false
     });
     let entries = draft.decision.entries.iter();
     let notes = entries.filter(|entry| entry.incident == Some(id) && is_note(entry, connector));
@@ -128,7 +133,12 @@ fn reopen(draft: &mut Draft<'_>, link: &mut Link, incident: &Incident, rule: &Co
     let Some(state) = record.state.filter(|state| is_over(*state)) else {
         return;
     };
-    if link.block.is_some() || link.wanted.state.is_none_or(|want| is_satisfied(want, state)) {
+    if link.block.is_some()
+        || link
+            .wanted
+            .state
+            .is_none_or(|want| is_satisfied(want, state))
+    {
         return;
     }
     let number = record.number.clone();
@@ -169,4 +179,3 @@ pub(in crate::core) fn forget(world: World<'_>, id: IncidentId, decision: &mut D
         }
     }
 }
-

@@ -65,7 +65,12 @@ impl Tickets {
     /// oldest first.
     pub fn waiting(&self, connector: &str) -> impl Iterator<Item = &Arc<Link>> {
         let name = SmolStr::new(connector);
-        let from = (name.clone(), false, Timestamp::from_millis(i64::MIN), IncidentId::FIRST);
+        let from = (
+            name.clone(),
+            false,
+            Timestamp::from_millis(i64::MIN),
+            IncidentId::FIRST,
+        );
         let range = (Bound::Included(from), Bound::Unbounded);
         self.waiting
             .range(range)

@@ -200,7 +200,12 @@ pub struct Link {
 
 impl Link {
     /// A ticket that is wanted from now on.
-    pub fn new(incident: IncidentId, opened_at: Timestamp, connector: &str, now: Timestamp) -> Self {
+    pub fn new(
+        incident: IncidentId,
+        opened_at: Timestamp,
+        connector: &str,
+        now: Timestamp,
+    ) -> Self {
         Self {
             incident,
             connector: SmolStr::new(connector),

@@ -45,6 +45,17 @@ pub enum Wanted {
     },
 }
 
+impl Wanted {
+    /// The word used in the audit.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "connector.pause",
+            Self::Resume => "connector.resume",
+            Self::Resync { .. } => "connector.resync",
+        }
+    }
+}
+
 /// Decides an order.
 pub(in crate::core) fn decide_order(
     world: World<'_>,

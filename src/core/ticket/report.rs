@@ -139,12 +139,7 @@ pub(in crate::core) fn decide_report(
     decision
 }
 
-fn decide(
-    world: World<'_>,
-    report: &TicketReport,
-    now: Timestamp,
-    ids: &mut IdFeed,
-) -> Decision {
+fn decide(world: World<'_>, report: &TicketReport, now: Timestamp, ids: &mut IdFeed) -> Decision {
     let held = world
         .state
         .tickets()
@@ -155,76 +150,90 @@ fn decide(
     let (Some(held), Some(rule)) = (held, rule) else {
         return Decision::refused(Reason::TicketUnknown);
     };
-    let mut link = (**held).clone();
+    let link = (**held).clone();
     let mut decision = match &report.outcome {
-        Outcome::Made {
-            record,
-            face,
-            note,
-            is_found,
-            warning,
-        } => {
-            let reason = if *is_found {
-                Reason::TicketFound
-            } else {
-                Reason::TicketCreated
-            };
-            link.record = Some(record.clone());
-            link.sent = Some(face.clone());
-            link.notes_sent = link.notes_sent.max(*note);
-            link.block = None;
-            let mut text = named(&link);
-            if let Some(warning) = warning {
-                text = format!("{text}: {warning}");
-            }
-            changed(world, link, reason, Some(text), ids)
-        }
-        Outcome::Brought {
-            record,
-            face,
-            note,
-            stuck,
-        } => {
-            link.record = Some(record.clone());
-            link.notes_sent = link.notes_sent.max(*note);
-            link.sent = Some(face.clone());
-            let text = stuck.as_ref().map(|why| format!("{}: {why}", named(&link)));
-            if let Some(why) = stuck {
-                link.block = Some(Block::Failed(Arc::from(why.as_str())));
-            }
-            let reason = if stuck.is_some() {
-                Reason::TicketRefused
-            } else {
-                Reason::TicketBrought
-            };
-            changed(world, link, reason, text, ids)
-        }
-        Outcome::Refused { why } => {
-            let block = Block::Failed(Arc::from(why.as_str()));
-            if link.block.as_ref() == Some(&block) {
-                return Decision::because(Reason::TicketRefused);
-            }
-            link.block = Some(block);
-            let text = format!("{}: {why}", named(&link));
-            changed(world, link, Reason::TicketRefused, Some(text), ids)
-        }
-        Outcome::Gone { why } => {
-            if matches!(link.block, Some(Block::Detached(_))) {
-                return Decision::because(Reason::TicketInStep);
-            }
-            link.block = Some(Block::Detached(Arc::from(why.as_str())));
-            let text = format!("{}: {why}", named(&link));
-            changed(world, link, Reason::TicketDetached, Some(text), ids)
-        }
+        Outcome::Made { .. } => made(world, link, &report.outcome, ids),
+        Outcome::Brought { .. } => brought(world, link, &report.outcome, ids),
+        Outcome::Refused { why } => refused(world, link, why, ids),
+        Outcome::Gone { why } => gone(world, link, why, ids),
         Outcome::Seen { known, record, .. } if is_stale(&link, known, record) => {
             Decision::because(Reason::TicketInStep)
         }
-        Outcome::Seen { record, notes, .. } => {
-            seen(world, link, (record, notes), rule, (now, ids))
-        }
+        Outcome::Seen { record, notes, .. } => seen(world, link, (record, notes), rule, (now, ids)),
     };
     decision.incident = Some(report.incident);
     decision
+}
+
+/// The ticket is there.
+fn made(world: World<'_>, mut link: Link, outcome: &Outcome, ids: &mut IdFeed) -> Decision {
+    let Outcome::Made {
+        record,
+        face,
+        note,
+        is_found,
+        warning,
+    } = outcome
+    else {
+        return Decision::because(Reason::TicketInStep);
+    };
+    let reason = if *is_found {
+        Reason::TicketFound
+    } else {
+        Reason::TicketCreated
+    };
+    link.record = Some(record.clone());
+    link.sent = Some(face.clone());
+    link.notes_sent = link.notes_sent.max(*note);
+    link.block = None;
+    let mut text = named(&link);
+    if let Some(warning) = warning {
+        text = format!("{text}: {warning}");
+    }
+    changed(world, link, reason, Some(text), ids)
+}
+
+/// It was brought to what it shall be, or as far as was possible.
+fn brought(world: World<'_>, mut link: Link, outcome: &Outcome, ids: &mut IdFeed) -> Decision {
+    let Outcome::Brought {
+        record,
+        face,
+        note,
+        stuck,
+    } = outcome
+    else {
+        return Decision::because(Reason::TicketInStep);
+    };
+    link.record = Some(record.clone());
+    link.notes_sent = link.notes_sent.max(*note);
+    link.sent = Some(face.clone());
+    let Some(why) = stuck else {
+        return changed(world, link, Reason::TicketBrought, None, ids);
+    };
+    let text = format!("{}: {why}", named(&link));
+    link.block = Some(Block::Failed(Arc::from(why.as_str())));
+    changed(world, link, Reason::TicketRefused, Some(text), ids)
+}
+
+/// The platform refused.
+fn refused(world: World<'_>, mut link: Link, why: &str, ids: &mut IdFeed) -> Decision {
+    let block = Block::Failed(Arc::from(why));
+    if link.block.as_ref() == Some(&block) {
+        return Decision::because(Reason::TicketRefused);
+    }
+    link.block = Some(block);
+    let text = format!("{}: {why}", named(&link));
+    changed(world, link, Reason::TicketRefused, Some(text), ids)
+}
+
+/// The ticket is not there any more.
+fn gone(world: World<'_>, mut link: Link, why: &str, ids: &mut IdFeed) -> Decision {
+    if matches!(link.block, Some(Block::Detached(_))) {
+        return Decision::because(Reason::TicketInStep);
+    }
+    link.block = Some(Block::Detached(Arc::from(why)));
+    let text = format!("{}: {why}", named(&link));
+    changed(world, link, Reason::TicketDetached, Some(text), ids)
 }
 
 fn named(link: &Link) -> String {
@@ -330,7 +339,13 @@ fn seen(
     let Step { mut link, .. } = step;
     if link.record.as_ref() == Some(record) {
         let mut decision = Decision::because(Reason::TicketInStep);
-        if link.block.is_none() && world.state.tickets().get(link.incident, &link.connector).is_some_and(|held| held.block.is_some()) {
+        if link.block.is_none()
+            && world
+                .state
+                .tickets()
+                .get(link.incident, &link.connector)
+                .is_some_and(|held| held.block.is_some())
+        {
             put(world, &mut decision, link);
         }
         return decision;
@@ -471,14 +486,15 @@ impl Step<'_> {
         let incident = self.link.incident;
         let connector = self.link.connector.clone();
         let mut wanted = None;
-        decision.changes.retain(|change| match change {
-            Change::Ticket(TicketChange::Changed(link))
-                if link.incident == incident && link.connector == connector =>
+        decision.changes.retain(|change| {
+            if let Change::Ticket(TicketChange::Changed(link)) = change
+                && link.incident == incident
+                && link.connector == connector
             {
                 wanted = Some(Arc::clone(link));
-                false
+                return false;
             }
-            _ => true,
+            true
         });
         let mut link = self.link.clone();
         if let Some(followed) = wanted {

@@ -46,22 +46,43 @@ async fn an_incident_and_its_ticket_are_kept_in_step_both_ways() {
         (&shown["connector"], &shown["id"]),
         (&json!("snow"), &json!("INC0000001"))
     );
-    assert!(shown["url"].as_str().unwrap().contains(&snow.url()), "{shown}");
+    assert!(
+        shown["url"].as_str().unwrap().contains(&snow.url()),
+        "{shown}"
+    );
     let record = snow.inside(|snow| snow.only());
-    assert!(record["correlation_id"].as_str().unwrap().starts_with("wbl-"));
-    assert!(record["short_description"].as_str().unwrap().contains("DiskFull"), "{record:?}");
+    assert!(
+        record["correlation_id"]
+            .as_str()
+            .unwrap()
+            .starts_with("wbl-")
+    );
+    assert!(
+        record["short_description"]
+            .as_str()
+            .unwrap()
+            .contains("DiskFull"),
+        "{record:?}"
+    );
     assert_eq!(snow.count("POST", "/"), 1);
 
     // Ours goes there: a note, a state.
     let number = incident["number"].as_str().unwrap().to_owned();
     let path = |command: &str| format!("/api/v1/incidents/{number}/{command}");
-    daemon.post(&path("notes"), &json!({"text": "looking at it"})).await.ok();
+    daemon
+        .post(&path("notes"), &json!({"text": "looking at it"}))
+        .await
+        .ok();
     daemon.post(&path("start"), &json!({})).await.ok();
     let id = record["sys_id"].as_str().unwrap().to_owned();
     eventually("note and state there", async || {
         snow.inside(|snow| {
             let notes = snow.notes(&id);
-            let is_there = notes.iter().filter(|note| note.contains("looking at it")).count() == 1;
+            let is_there = notes
+                .iter()
+                .filter(|note| note.contains("looking at it"))
+                .count()
+                == 1;
             (is_there && snow.only()["state"] == "2").then_some(())
         })
     })
@@ -69,16 +90,28 @@ async fn an_incident_and_its_ticket_are_kept_in_step_both_ways() {
 
     // Theirs comes here: on hold, a note, an assignee.
     snow.inside(|snow| {
-        snow.edit(&id, "lee", &json!({"state": "3", "hold_reason": "4", "assigned_to": "lee"}));
+        snow.edit(
+            &id,
+            "lee",
+            &json!({"state": "3", "hold_reason": "4", "assigned_to": "lee"}),
+        );
         snow.note(&id, "lee", "waiting for the vendor");
     });
     let held = daemon
-        .incident("on hold", |incident| incident["state"] == "on_hold" && incident["assignee"] == "lee")
+        .incident("on hold", |incident| {
+            incident["state"] == "on_hold" && incident["assignee"] == "lee"
+        })
         .await;
     assert_eq!(held["hold_reason"], "on hold in snow INC0000001");
     eventually("note here", async || {
-        let entries = daemon.list(&format!("/api/v1/incidents/{number}/timeline?limit=500")).await;
-        entries.into_iter().find(|entry| entry["reason"] == "ticket_note_added" && entry["note"] == "waiting for the vendor" && entry["actor"] == "lee (snow)")
+        let entries = daemon
+            .list(&format!("/api/v1/incidents/{number}/timeline?limit=500"))
+            .await;
+        entries.into_iter().find(|entry| {
+            entry["reason"] == "ticket_note_added"
+                && entry["note"] == "waiting for the vendor"
+                && entry["actor"] == "lee (snow)"
+        })
     })
     .await;
 
@@ -93,11 +126,20 @@ async fn an_incident_and_its_ticket_are_kept_in_step_both_ways() {
     let record = snow.inside(|snow| snow.only());
     assert_eq!(record["close_code"], "Solution provided");
     let metrics = daemon.get("/metrics").await.text;
-    assert!(metrics.contains("watchbell_tickets{connector=\"snow\",state=\"in_sync\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("watchbell_tickets{connector=\"snow\",state=\"in_sync\"} 1"),
+        "{metrics}"
+    );
     let connectors = daemon.list("/api/v1/connectors").await;
-    assert_eq!((&connectors[0]["state"], &connectors[0]["last_error"]), (&json!("ok"), &Value::Null));
+    assert_eq!(
+        (&connectors[0]["state"], &connectors[0]["last_error"]),
+        (&json!("ok"), &Value::Null)
+    );
     let detail = daemon.get(&path("tickets")).await.ok();
-    assert!(detail[0]["exchanges"].as_array().unwrap().len() > 3, "{detail}");
+    assert!(
+        detail[0]["exchanges"].as_array().unwrap().len() > 3,
+        "{detail}"
+    );
     assert!(!detail.to_string().contains("s3cret-word"));
     assert_eq!(snow.count("POST", "/"), 1);
     daemon.stop().await;
@@ -105,7 +147,13 @@ async fn an_incident_and_its_ticket_are_kept_in_step_both_ways() {
 
 #[tokio::test]
 async fn a_lost_answer_makes_no_second_ticket() {
-    for fault in [Fault::LoseAnswer, Fault::StatusAfter(502), Fault::DropBefore, Fault::Status(503), Fault::Page] {
+    for fault in [
+        Fault::LoseAnswer,
+        Fault::StatusAfter(502),
+        Fault::DropBefore,
+        Fault::Status(503),
+        Fault::Page,
+    ] {
         let snow = Server::start(ServiceNow::default()).await;
         snow.fault(fault.clone());
         let home = Home::new(&connector(&snow.url(), ""));
@@ -139,7 +187,9 @@ async fn a_filter_that_is_ignored_is_an_error_and_nobody_elses_ticket_is_touched
     daemon.alert("DiskFull", "firing").await;
     let status = eventually("the connector says so", async || {
         let connectors = daemon.list("/api/v1/connectors").await;
-        let error = connectors[0]["last_error"].as_str()?.contains("ignores the filter");
+        let error = connectors[0]["last_error"]
+            .as_str()?
+            .contains("ignores the filter");
         error.then(|| connectors[0].clone())
     })
     .await;
@@ -163,11 +213,22 @@ async fn what_was_closed_as_not_to_be_done_or_deleted_stays_so() {
     ticket(&daemon, "ticket", in_sync).await;
     let id = snow.inside(|snow| snow.only()["sys_id"].as_str().unwrap().to_owned());
     snow.inside(|snow| {
-        snow.edit(&id, "lee", &json!({"state": "8", "close_code": "Duplicate", "close_notes": "won't fix"}));
+        snow.edit(
+            &id,
+            "lee",
+            &json!({"state": "8", "close_code": "Duplicate", "close_notes": "won't fix"}),
+        );
     });
-    let resolved = daemon.incident("resolved here", |incident| incident["state"] == "resolved").await;
+    let resolved = daemon
+        .incident("resolved here", |incident| incident["state"] == "resolved")
+        .await;
     let number = resolved["number"].as_str().unwrap().to_owned();
-    let answer = daemon.post(&format!("/api/v1/incidents/{number}/reopen"), &json!({"reason": "not so"})).await;
+    let answer = daemon
+        .post(
+            &format!("/api/v1/incidents/{number}/reopen"),
+            &json!({"reason": "not so"}),
+        )
+        .await;
     answer.ok();
     let open = ticket(&daemon, "left closed", |ticket| ticket["state"] == "closed").await;
     assert_eq!(open["state"], "new");
@@ -179,14 +240,23 @@ async fn what_was_closed_as_not_to_be_done_or_deleted_stays_so() {
     daemon2.alert("DiskFull", "firing").await;
     ticket(&daemon2, "ticket", in_sync).await;
     snow2.inside(|snow| snow.records.clear());
-    let number = daemon2.incident("open", |_| true).await["number"].as_str().unwrap().to_owned();
-    daemon2.post(&format!("/api/v1/incidents/{number}/start"), &json!({})).await.ok();
+    let number = daemon2.incident("open", |_| true).await["number"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    daemon2
+        .post(&format!("/api/v1/incidents/{number}/start"), &json!({}))
+        .await
+        .ok();
     ticket(&daemon2, "detached", |ticket| ticket["state"] == "detached").await;
     daemon2.ingest(message("DiskFull", "firing")).await;
     assert_eq!(snow2.count("POST", "/"), 1);
     // A person may ask for another one.
     let body = json!({"incident": number});
-    daemon2.post("/api/v1/connectors/snow/resync", &body).await.ok();
+    daemon2
+        .post("/api/v1/connectors/snow/resync", &body)
+        .await
+        .ok();
     ticket(&daemon2, "another one", in_sync).await;
     assert_eq!(snow2.count("POST", "/"), 2);
     daemon.stop().await;

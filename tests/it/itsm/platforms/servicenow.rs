@@ -13,6 +13,7 @@ pub(crate) struct ServiceNow {
     /// Ticket, text, author, in order.
     pub(crate) journal: Vec<(String, String, String)>,
     clock: u32,
+    made: usize,
     /// Filters are ignored, as those that it does not understand are.
     pub(crate) ignores_filters: bool,
     /// Basic authentication that it takes.
@@ -87,7 +88,14 @@ impl ServiceNow {
                 "Data Policy Exception: The following fields are mandatory: Resolution code, Close notes",
             );
         }
-        let grade = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or("3").parse::<u32>().unwrap();
+        let grade = |name: &str| {
+            record
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or("3")
+                .parse::<u32>()
+                .unwrap()
+        };
         let priority = grade("impact") + grade("urgency") - 1;
         record.insert("priority".into(), json!(priority.to_string()));
         record.insert("sys_updated_on".into(), json!(self.now()));
@@ -99,7 +107,11 @@ impl ServiceNow {
     fn list(&self, ask: &Ask) -> Tell {
         let query = ask.param("sysparm_query");
         let text = |record: &Map<String, Value>, name: &str| {
-            record.get(name).and_then(Value::as_str).unwrap_or("").to_owned()
+            record
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or("")
+                .to_owned()
         };
         let fits = |record: &Map<String, Value>| {
             query.split('^').all(|part| {
@@ -116,7 +128,11 @@ impl ServiceNow {
                 }
             })
         };
-        let mut rows: Vec<_> = self.records.values().filter(|record| fits(record)).collect();
+        let mut rows: Vec<_> = self
+            .records
+            .values()
+            .filter(|record| fits(record))
+            .collect();
         rows.sort_by_key(|record| text(record, "sys_updated_on"));
         let number = |name: &str, default: usize| ask.param(name).parse().unwrap_or(default);
         let rows: Vec<_> = rows
@@ -129,7 +145,9 @@ impl ServiceNow {
 
     fn journals(&self, ask: &Ask) -> Tell {
         let query = ask.param("sysparm_query");
-        let of = query.split('^').find_map(|part| part.strip_prefix("element_id="));
+        let of = query
+            .split('^')
+            .find_map(|part| part.strip_prefix("element_id="));
         let rows: Vec<_> = self
             .journal
             .iter()
@@ -153,13 +171,15 @@ impl Platform for ServiceNow {
             let error = json!({"error": {"message": "User Not Authenticated", "detail": "Required to provide Auth information"}, "status": "failure"});
             return Tell::json(401, &error);
         }
-        let missing = json!({"error": {"message": "No Record found", "detail": null}, "status": "failure"});
+        let missing =
+            json!({"error": {"message": "No Record found", "detail": null}, "status": "failure"});
         let id = ask.path.strip_prefix("/api/now/table/incident/");
         match (ask.method.as_str(), ask.path.as_str(), id) {
             ("GET", "/api/now/table/sys_journal_field", _) => self.journals(ask),
             ("GET", "/api/now/table/incident", _) => self.list(ask),
             ("POST", "/api/now/table/incident", _) => {
-                let number = self.records.len() + 1;
+                self.made += 1;
+                let number = self.made;
                 let id = format!("{number:032x}");
                 let mut record = Map::new();
                 record.insert("sys_id".into(), json!(id));
