@@ -34,6 +34,7 @@
 //! | [`ingest`] | who may send, how much, and the answer after commit | core, sources, store (inbox), engine handle, runtime, telemetry |
 //! | [`wire`] | the way out to other systems: secrets in, sizes, times and addresses bounded | core, connectors, importers |
 //! | [`tickets`] | keeps tickets in step: what waits is done, what came of it is reported | core, connectors, engine handle, wire, store (tickets), runtime, telemetry |
+//! | [`deliver`] | works the outbox off: looks again, sends, writes what became of it | core, store, wire, runtime, telemetry |
 //! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |
 //! | [`simulate`] | histories from files through the core on virtual time | core, lab, sources (words) |
 //! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry |
@@ -69,6 +70,7 @@ pub mod cli;
 pub mod config;
 pub mod connectors;
 pub mod core;
+pub mod deliver;
 pub mod engine;
 pub mod importers;
 pub mod ingest;

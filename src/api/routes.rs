@@ -14,18 +14,17 @@ use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands, connectors,
-    dead_letters, heartbeats, incidents, layers, quality, silences, sources, status, tokens,
+    dead_letters, heartbeats, incidents, layers, outbox, quality, silences, sources, status,
+    targets, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 10] = [
+const LATER: [&str; 8] = [
     "maintenance",
     "problems",
     "known-errors",
     "requests",
-    "targets",
-    "outbox",
     "schedules",
     "on-call",
     "reports",
@@ -71,6 +70,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
             guard(metrics, state, Role::Viewer)
         })
         .merge(guard(viewers(), state, Role::Viewer))
+        .merge(telling(state))
         .merge(guard(layers::unpack(responders()), state, Role::Responder))
         .merge(guard(layers::unpack(admin), state, Role::Admin))
 }
@@ -140,6 +140,27 @@ fn responders() -> OpenApiRouter<ApiState> {
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::change, silences::edit, silences::expire))
+}
+
+/// Telling people: what everybody may see, and what those may do who respond.
+fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(outbox::list))
+        .routes(routes!(outbox::get))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::get));
+    let responder = OpenApiRouter::new()
+        .routes(routes!(outbox::retry))
+        .routes(routes!(outbox::discard))
+        .routes(routes!(outbox::retry_all))
+        .routes(routes!(targets::pause))
+        .routes(routes!(targets::resume))
+        .routes(routes!(targets::test));
+    guard(viewer, state, Role::Viewer).merge(guard(
+        layers::unpack(responder),
+        state,
+        Role::Responder,
+    ))
 }
 
 /// Asks for a role, in the router and in its document.

@@ -7,12 +7,14 @@ mod admission;
 mod brokers;
 mod checkpoints;
 pub(crate) mod connectors;
+mod deliveries;
 mod imports;
 mod janitor;
 mod listeners;
 mod lock;
 mod polls;
 mod reload;
+pub(crate) mod tell_hooks;
 mod wiring;
 
 use std::net::{SocketAddr, TcpListener};
@@ -28,6 +30,8 @@ use crate::api;
 use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
+use crate::deliver::DeliverSetup;
+use crate::deliver::board::Deliveries;
 use crate::engine::handle::EngineHandle;
 use crate::engine::sweep::Sweeper;
 use crate::engine::{Decode, Engine, EngineSetup, rebind};
@@ -152,6 +156,7 @@ async fn run(
         db: db.clone(),
         engine: core.engine.clone(),
         ingest: core.ingest.clone(),
+        deliveries: core.deliveries.clone(),
         metrics: Arc::clone(&metrics),
         imports: core.board.clone(),
         connectors: core.connectors.clone(),
@@ -165,6 +170,7 @@ async fn run(
     });
 
     let side = Side {
+        metrics,
         request,
         settings,
         notifier: notifier.clone(),
@@ -246,6 +252,7 @@ fn told_late(stopped: &Stopped) {
 
 /// What works beside the core.
 struct Side {
+    metrics: Arc<Metrics>,
     request: LoadRequest,
     settings: Settings,
     notifier: Notifier,
@@ -286,12 +293,25 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
             engine: core.engine.clone(),
             db: side.db.clone(),
             clock: clock.clone(),
-            metrics: side.metrics,
+            metrics: Arc::clone(&side.metrics),
             describe: connectors::describe(side.db.clone()),
             board: core.connectors,
             external_url: None,
         },
     };
+    let workers = deliveries::Workers {
+        settings: settings_out.clone(),
+        setup: DeliverSetup {
+            db: side.db.clone(),
+            partition: PARTITION,
+            writer: core.engine.writer().clone(),
+            brief: deliveries::brief(side.db.clone()),
+            clock: clock.clone(),
+            metrics: side.metrics,
+        },
+        deliveries: core.deliveries,
+    };
+    supervisor.spawn(stage, "deliver", |stop| done(workers.run(stop)));
     let db = side.db.clone();
     supervisor.spawn(stage, "checkpoints", |stop| {
         done(checkpoints::run(db, stop))
@@ -332,6 +352,7 @@ struct Core {
     rules: watch::Sender<Arc<Rules>>,
     board: ImportBoard,
     connectors: Board,
+    deliveries: Deliveries,
 }
 
 /// What the inner stages share.
@@ -362,6 +383,8 @@ fn start_core(
     });
     let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
+    let deliveries = Deliveries::default();
+    let wake = deliveries.clone();
     let beat = inside.heartbeats.register("engine");
     let (engine, engine_handle) = Engine::new(EngineSetup {
         db: inside.db,
@@ -373,6 +396,7 @@ fn start_core(
         batch_rows: usize::try_from(settings.store.batch_rows).unwrap_or(1),
         clock: inside.clock.clone(),
         metrics: Arc::clone(&inside.metrics),
+        on_told: Box::new(move |targets| wake.wake(targets)),
         on_turn: Box::new(move || beat.touch()),
     });
     let ingest = Ingest::new(
@@ -392,6 +416,7 @@ fn start_core(
         rules: rules_in,
         board: ImportBoard::default(),
         connectors: Board::default(),
+        deliveries,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::core::limits;
 use crate::core::observation::{AlertText, clean_pairs};
 use crate::core::rules::{Rules, SourceRules};
 use crate::core::severity::Severity;
+use crate::core::tell::TellRules;
 use crate::core::ticket::rules::ConnectorRule;
 use crate::core::time::Span;
 
@@ -30,6 +31,7 @@ pub fn rules(settings: &Settings) -> Rules {
         settle: settings.settle,
         cmdb: settings.cmdb.clone(),
         connectors: settings.connectors.iter().map(connector_rule).collect(),
+        tell: tell(settings),
         records: settings.records.clone(),
     }
 }
@@ -41,6 +43,16 @@ fn connector_rule(connector: &ConnectorSettings) -> ConnectorRule {
         owners: connector.owners,
         reopen: connector.reopen,
         reopenable: connector.profile.profile.caps.reopenable(),
+    }
+}
+
+fn tell(settings: &Settings) -> TellRules {
+    let targets = settings.targets.iter();
+    TellRules {
+        targets: targets
+            .map(|target| (SmolStr::new(&target.name), target.events))
+            .collect(),
+        routes: settings.routes.clone(),
     }
 }
 

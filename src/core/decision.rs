@@ -25,6 +25,7 @@ use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
+use crate::core::tell::TellChange;
 use crate::core::ticket::TicketChange;
 use crate::core::time::Timestamp;
 
@@ -186,6 +187,8 @@ pub enum Change {
     Silence(SilenceChange),
     /// Something changed about a ticket or a connector.
     Ticket(TicketChange),
+    /// Something is to be told.
+    Tell(TellChange),
     /// Something changed about records.
     Record(RecordChange),
     /// Somebody did something; written into the audit.

@@ -23,6 +23,7 @@ use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence;
+use crate::core::tell::Told;
 use crate::core::ticket;
 use crate::core::time::Timestamp;
 
@@ -44,6 +45,8 @@ pub(super) struct Draft<'a> {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
+    /// Who was told of the incidents of this decision, as far as it changes that.
+    pub(super) tolds: BTreeMap<IncidentId, Arc<Told>>,
 }
 
 impl<'a> Draft<'a> {
@@ -65,6 +68,7 @@ impl<'a> Draft<'a> {
             causes: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
+            tolds: BTreeMap::new(),
         }
     }
 
@@ -81,6 +85,7 @@ impl<'a> Draft<'a> {
         self.settle();
         self.suspect_changes();
         self.announce();
+        self.tell_people();
         ticket::look(&mut self);
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);

@@ -45,5 +45,6 @@ pub mod rules;
 pub mod severity;
 pub mod silence;
 pub mod state;
+pub mod tell;
 pub mod ticket;
 pub mod time;

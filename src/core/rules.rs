@@ -12,6 +12,7 @@ use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::severity::Priority;
+use crate::core::tell::TellRules;
 use crate::core::ticket::rules::ConnectorRule;
 use crate::core::time::Span;
 
@@ -32,6 +33,8 @@ pub struct Rules {
     pub cmdb: CmdbRules,
     /// Which incidents get a ticket where.
     pub connectors: Vec<ConnectorRule>,
+    /// Who is told of what.
+    pub tell: TellRules,
     /// Records beside incidents.
     pub records: RecordRules,
 }
@@ -59,7 +62,9 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        self.connectors.iter().map(|rule| &rule.when)
+        let connectors = self.connectors.iter().map(|rule| &rule.when);
+        let routes = self.tell.routes.iter().map(|route| &route.when);
+        connectors.chain(routes)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

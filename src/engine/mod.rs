@@ -56,6 +56,9 @@ use sweep::Sweeps;
 pub type Decode =
     Arc<dyn Fn(&NewInput, Timestamp) -> Result<Vec<Observation>, Undecodable> + Send + Sync>;
 
+/// Hears which targets have something to do.
+pub type OnTold = Box<dyn Fn(&[SmolStr]) + Send + Sync>;
+
 /// Marks an input that records a change; the body is a [`crate::core::input::ChangeRecord`] as JSON.
 pub const CHANGE: &str = "application/x-watchbell-change+json";
 /// Inputs read from the log at once when the engine is behind.
@@ -90,6 +93,7 @@ pub struct Engine {
     sweeps: Arc<Sweeps>,
     tickets: watch::Sender<u64>,
     imports: Arc<Imports>,
+    on_told: OnTold,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -103,6 +107,7 @@ struct Pending {
     commit: Committing,
     wants_sweep: bool,
     wants_tickets: bool,
+    told: Vec<SmolStr>,
     answers: Vec<(Waiter, CommandAnswer)>,
     outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
@@ -138,6 +143,8 @@ pub struct EngineSetup {
     pub batch_rows: usize,
     /// Figures.
     pub metrics: Arc<Metrics>,
+    /// Told which targets have something to do, once it is committed.
+    pub on_told: OnTold,
     /// Called at every turn of the loop, as a sign of life.
     pub on_turn: Box<dyn Fn() + Send + Sync>,
 }
@@ -200,6 +207,7 @@ impl Engine {
             sweeps,
             tickets,
             imports,
+            on_told: setup.on_told,
             on_turn: setup.on_turn,
             state: State::default(),
             ids: IdFeed::default(),
@@ -506,6 +514,7 @@ impl Engine {
         self.pending = Some(Pending {
             wants_sweep: batch.wants_sweep(),
             wants_tickets: batch.wants_tickets(),
+            told: batch.told_targets(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -533,6 +542,9 @@ impl Engine {
         if pending.wants_tickets {
             self.tickets
                 .send_modify(|turn| *turn = turn.wrapping_add(1));
+        }
+        if !pending.told.is_empty() {
+            (self.on_told)(&pending.told);
         }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {

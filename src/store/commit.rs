@@ -24,6 +24,7 @@ use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
+use super::outbox::TellRows;
 use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
@@ -53,6 +54,7 @@ pub struct Batch {
     answers: Vec<Change>,
     silences: SilenceRows,
     tickets: TicketRows,
+    tells: TellRows,
     records: RecordRows,
     audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
@@ -113,6 +115,7 @@ impl Batch {
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
                 Change::Ticket(change) => self.tickets.add(seq, change),
+                Change::Tell(change) => self.tells.add(change),
                 Change::Record(change) => self.records.add(change),
                 Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
                 Change::HeartbeatChanged(heartbeat) => {
@@ -173,10 +176,16 @@ impl Batch {
             + self.forest.row_count()
             + self.silences.row_count()
             + self.tickets.row_count()
+            + self.tells.row_count()
             + self.records.row_count()
             + self.audit.len()
             + self.heartbeats.len()
             + self.letters.len()
+    }
+
+    /// The targets that have something to do once this is committed, each once.
+    pub fn told_targets(&self) -> Vec<SmolStr> {
+        self.tells.targets()
     }
 
     /// Whether a reader has to compare alerts with silences once this is committed.
@@ -247,6 +256,7 @@ impl Batch {
         }
         self.silences.write(tx, partition).await?;
         self.tickets.write(tx, partition).await?;
+        self.tells.write(tx, partition).await?;
         self.records.write(tx, partition).await?;
         let audited: Vec<_> = self
             .audit

@@ -22,7 +22,7 @@ pub mod inspect;
 mod jobs;
 pub mod lease;
 pub mod load;
-
+pub mod outbox;
 pub mod query;
 pub mod records;
 pub mod retention;
@@ -257,6 +257,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
     (26, "tickets", include_str!("schema/0026_tickets.sql")),
+    (23, "outbox", include_str!("schema/0023_outbox.sql")),
     (32, "records", include_str!("schema/0032_records.sql")),
     (33, "audit", include_str!("schema/0033_audit.sql")),
 ];

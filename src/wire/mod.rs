@@ -5,6 +5,7 @@
 
 mod guard;
 pub mod itsm;
+pub mod post;
 
 use std::sync::Arc;
 use std::time::Duration;

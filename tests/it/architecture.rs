@@ -27,6 +27,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sources", &["core"]),
     ("importers", &["core"]),
     ("wire", &["core", "importers", "connectors"]),
+    (
+        "deliver",
+        &[
+            "core",
+            "store::outbox",
+            "store::writer",
+            "store::Db",
+            "store::StoreError",
+            "wire",
+            "runtime",
+            "telemetry",
+        ],
+    ),
     ("store", &["core", "telemetry"]),
     ("engine", &["core", "store", "runtime", "telemetry"]),
     (

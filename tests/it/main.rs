@@ -82,4 +82,6 @@ mod systemd;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
+mod telling;
+#[cfg(test)]
 mod tls;

@@ -43,6 +43,7 @@ fn every_reason_is_met() {
         refusals,
         crate::heartbeats::tour,
         crate::itsm::core::tour,
+        crate::telling::core::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
     }

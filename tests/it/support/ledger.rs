@@ -20,6 +20,7 @@ use watchbell::core::observation::AlertText;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::state::{Remembered, State};
+use watchbell::core::tell::Tells;
 use watchbell::core::ticket::TicketChange;
 
 /// Everything that was ever written.
@@ -52,6 +53,7 @@ pub(crate) struct Ledger {
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
     tickets: Vec<TicketChange>,
+    tells: Tells,
 }
 
 impl Ledger {
@@ -101,6 +103,7 @@ impl Ledger {
             }
             Change::IncidentForgotten(id) => {
                 self.causes.remove(&id);
+                self.tells.forget(id);
                 self.incidents.remove(&id);
             }
             answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
@@ -109,6 +112,7 @@ impl Ledger {
             }
             Change::Silence(change) => self.write_silence(change),
             Change::Ticket(change) => self.tickets.push(change),
+            Change::Tell(change) => self.tells.apply(&change),
             // Compared with what the store loads in the suite of the store.
             Change::Record(_) | Change::Audited(_) => {}
             Change::HeartbeatChanged(heartbeat) => {
@@ -197,6 +201,7 @@ impl Ledger {
     /// The state that a restart would load.
     pub(crate) fn load(&self) -> State {
         let mut state = State::default();
+        *state.tells_mut() = self.tells.clone();
         for difference in &self.graph {
             state.change_graph(difference);
         }
