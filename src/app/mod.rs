@@ -181,7 +181,6 @@ async fn run(
         clock: shell.clock,
         reload: shell.reload,
         instance: instance.name().to_owned(),
-        metrics: Arc::clone(&metrics),
     };
     start_side(&mut supervisor, &side_stage, side, core);
 
@@ -252,7 +251,6 @@ fn told_late(stopped: &Stopped) {
 
 /// What works beside the core.
 struct Side {
-    metrics: Arc<Metrics>,
     request: LoadRequest,
     settings: Settings,
     notifier: Notifier,

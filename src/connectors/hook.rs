@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use smol_str::SmolStr;
 
 use super::judge::short;
-use super::profile::Compiler;
+use super::compile::Compiler;
 use super::text::{Rule, value_of};
 
 /// How a hook is signed.

@@ -8,6 +8,7 @@
 
 pub mod apply;
 pub mod call;
+mod compile;
 mod file;
 pub mod hook;
 mod judge;

@@ -13,6 +13,7 @@ mod own;
 pub mod pulses;
 pub mod rebind;
 mod recover;
+mod setup;
 pub mod sweep;
 mod tickets;
 
@@ -42,7 +43,6 @@ use crate::store::dead_letters::NewDeadLetter;
 use crate::store::inbox::{InputKind, NewInput, StoredInput};
 use crate::store::writer::{Appended, Committing, Waiter, WriteError, WriterHandle, marker};
 use crate::store::{Db, inbox};
-use crate::telemetry::metrics::Metrics;
 
 use cmdb::Imports;
 use faults::Faults;
@@ -50,6 +50,7 @@ use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request, Undecodable};
 use own::own_input;
 use pulses::Pulses;
+pub use setup::EngineSetup;
 use sweep::Sweeps;
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
@@ -118,41 +119,6 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
             .field("decided", &self.decided)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What the shell gives to the engine.
-pub struct EngineSetup {
-    /// The store, for loading.
-    pub db: Db,
-    /// The partition to decide.
-    pub partition: i64,
-    /// The way to the writer.
-    pub writer: WriterHandle,
-    /// Inputs handed on by the writer.
-    pub appended: mpsc::Receiver<Appended>,
-    /// The operator's policy; a new value holds from the next input on.
-    pub rules: watch::Receiver<Arc<Rules>>,
-    /// Reads stored messages again.
-    pub decode: Decode,
-    /// For deadlines; inputs carry their own time.
-    pub clock: Clock,
-    /// Rows in one commit: large enough to share the sync, small enough that acknowledgements in the same queue do
-    /// not wait for long.
-    pub batch_rows: usize,
-    /// Figures.
-    pub metrics: Arc<Metrics>,
-    /// Told which targets have something to do, once it is committed.
-    pub on_told: OnTold,
-    /// Called at every turn of the loop, as a sign of life.
-    pub on_turn: Box<dyn Fn() + Send + Sync>,
-}
-
-impl std::fmt::Debug for EngineSetup {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineSetup")
-            .field("partition", &self.partition)
             .finish_non_exhaustive()
     }
 }
