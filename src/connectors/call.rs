@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
-use super::file::put_below;
 use super::compile::{Compiler, tree};
+use super::file::put_below;
 use super::profile::Profile;
 use super::text::{Rule, Text, Tree, merge, show};
 use super::{Body, Request};

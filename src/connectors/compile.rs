@@ -52,7 +52,11 @@ impl Compiler<'_> {
         Text::compile(source, self.asks()).map_err(|why| format!("{path}: {why}"))
     }
 
-    pub(super) fn optional(&self, path: &str, source: Option<&String>) -> Result<Option<Rule>, String> {
+    pub(super) fn optional(
+        &self,
+        path: &str,
+        source: Option<&String>,
+    ) -> Result<Option<Rule>, String> {
         source.map(|source| self.rule(path, source)).transpose()
     }
 
@@ -60,7 +64,10 @@ impl Compiler<'_> {
         sources.iter().map(|rule| self.rule(path, rule)).collect()
     }
 
-    pub(super) fn headers(&self, table: &BTreeMap<String, String>) -> Result<Vec<(String, Text)>, String> {
+    pub(super) fn headers(
+        &self,
+        table: &BTreeMap<String, String>,
+    ) -> Result<Vec<(String, Text)>, String> {
         let headers = table.iter();
         let headers = headers.map(|(name, value)| Ok((name.clone(), self.text("headers", value)?)));
         headers.collect()
@@ -180,7 +187,9 @@ impl Compiler<'_> {
     }
 }
 
-pub(super) fn statuses(table: &BTreeMap<String, String>) -> Result<BTreeMap<String, StateWord>, String> {
+pub(super) fn statuses(
+    table: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, StateWord>, String> {
     let rows = table.iter().map(|(word, means)| {
         let means = state(means).map_err(|why| format!("status.{word}: {why}"))?;
         Ok((word.clone(), means))
@@ -208,7 +217,10 @@ pub(super) fn priorities(file: PriorityFile) -> Result<Codes, String> {
     Ok((out, back))
 }
 
-pub(super) fn read_notes(table: Map<String, Json>, compiler: &Compiler<'_>) -> Result<Notes, String> {
+pub(super) fn read_notes(
+    table: Map<String, Json>,
+    compiler: &Compiler<'_>,
+) -> Result<Notes, String> {
     let own = ["id", "text", "author", "when"];
     let (file, call): (NotesFile, _) = split("notes", table, &own)?;
     Ok(Notes {

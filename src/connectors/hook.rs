@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use smol_str::SmolStr;
 
-use super::judge::short;
 use super::compile::Compiler;
+use super::judge::short;
 use super::text::{Rule, value_of};
 
 /// How a hook is signed.
