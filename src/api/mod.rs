@@ -12,6 +12,7 @@ pub mod auth;
 mod body;
 mod browser;
 pub mod cis;
+pub mod clocks;
 pub mod cmdb;
 pub mod cmdb_imports;
 pub mod commands;

@@ -34,8 +34,6 @@ const LATER: [&str; 13] = [
     "audit",
     "stream",
 ];
-/// Commands of the contract that are not built yet.
-const LATER_COMMANDS: [&str; 1] = ["priority"];
 /// The same outside of `/api/v1`: the beginnings of paths.
 const LATER_PATHS: [&str; 1] = ["/hooks"];
 
@@ -101,6 +99,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
+        .routes(routes!(commands::set_priority))
         .routes(routes!(sources::try_message))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(cmdb::bind_check))
@@ -149,8 +148,7 @@ async fn not_found(request: Request) -> Problem {
     }
     let mut segments = path.strip_prefix("/api/v1/").unwrap_or_default().split('/');
     let first = segments.next().unwrap_or_default();
-    let last = segments.nth(1).unwrap_or_default();
-    if LATER.contains(&first) || (first == "incidents" && LATER_COMMANDS.contains(&last)) {
+    if LATER.contains(&first) {
         let detail = "this part of the API is not available in this version of Watchbell";
         return Problem::new(Kind::NotAvailable, detail);
     }

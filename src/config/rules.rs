@@ -26,6 +26,8 @@ pub fn rules(settings: &Settings) -> Rules {
         incident: settings.incident,
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
+        priority: settings.priority.clone(),
+        sla: settings.sla.clone(),
         cmdb: settings.cmdb.clone(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One function per section, in the order of the shipped file. Must not default anything that the shipped file writes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use smol_str::SmolStr;
@@ -16,21 +17,18 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, sources};
+use crate::config::{calendars, cmdb, sla, sources};
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
 const LATER: &[&str] = &[
-    "calendar",
     "connector",
     "escalation",
     "maintenance",
-    "priority",
     "route",
     "schedule",
-    "sla",
     "target",
     "team",
 ];
@@ -64,6 +62,10 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let sources = sources::read(root.tables("source"), exposed);
     let (cmdb, imports) = cmdb::read(&mut root);
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
+    let calendar_names: BTreeSet<String> = root.names("calendar");
+    let calendars = calendars::read(root.tables("calendar"));
+    let is_calendar = |name: &str| calendar_names.contains(name);
+    let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -73,6 +75,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         heartbeats,
         incident: incident(&mut root),
         settle: settle(&mut root),
+        priority: sla::priority(&mut root),
+        sla,
         correlation: correlation(&mut root),
         cmdb,
         imports,

@@ -14,8 +14,10 @@ use url::Url;
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
+use crate::core::priority::PriorityRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Severity;
+use crate::core::sla::SlaRules;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
@@ -37,6 +39,10 @@ pub struct Settings {
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
     pub settle: SettleRules,
+    /// `[priority]`: how soon people must act.
+    pub priority: PriorityRules,
+    /// `[[sla]]` and `[[calendar]]`: how long it may take, in business time.
+    pub sla: SlaRules,
     /// `[correlation]`: what belongs together.
     pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.

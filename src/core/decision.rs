@@ -21,8 +21,10 @@ use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
+use crate::core::priority::StandingChange;
 use crate::core::reason::Reason;
 use crate::core::silence::SilenceChange;
+use crate::core::sla::SlaChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -175,6 +177,10 @@ pub enum Change {
         /// Whether it was a refusal.
         is_refused: bool,
     },
+    /// Something changed about where a priority comes from.
+    Standing(StandingChange),
+    /// Something changed about service level clocks.
+    Sla(SlaChange),
     /// Something changed about silences.
     Silence(SilenceChange),
     /// A heartbeat was heard of, or is missing.

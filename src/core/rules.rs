@@ -11,7 +11,9 @@ use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
+use crate::core::priority::PriorityRules;
 use crate::core::severity::Priority;
+use crate::core::sla::SlaRules;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -25,6 +27,10 @@ pub struct Rules {
     pub heartbeats: Heartbeats,
     /// How long incidents settle before people are told.
     pub settle: SettleRules,
+    /// How soon people must act.
+    pub priority: PriorityRules,
+    /// How long it may take.
+    pub sla: SlaRules,
     /// What belongs together.
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
@@ -39,7 +45,7 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        std::iter::empty()
+        self.sla.rules.iter().map(|rule| &rule.when)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

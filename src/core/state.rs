@@ -27,8 +27,10 @@ use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::pages::{Pages, page_of};
+use crate::core::priority::Standings;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence::Silences;
+use crate::core::sla::SlaState;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -41,6 +43,8 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    standings: Standings,
+    sla: SlaState,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     labels: BTreeMap<IncidentId, Labels>,
@@ -62,6 +66,10 @@ pub enum DeadlineKey {
     Incidents(i64),
     /// Silences: one begins or ends.
     Silences,
+    /// A lower priority holds.
+    Priorities,
+    /// A service level clock: a warning or a breach.
+    Clocks,
     /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
     Heartbeats,
     /// Conditions: one is looked at again.
@@ -175,6 +183,26 @@ impl State {
         &mut self.silences
     }
 
+    /// Where the priorities of incidents come from.
+    pub fn standings(&self) -> &Standings {
+        &self.standings
+    }
+
+    /// The same, to load.
+    pub fn standings_mut(&mut self) -> &mut Standings {
+        &mut self.standings
+    }
+
+    /// The service level clocks.
+    pub fn sla(&self) -> &SlaState {
+        &self.sla
+    }
+
+    /// The same, to load.
+    pub fn sla_mut(&mut self) -> &mut SlaState {
+        &mut self.sla
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -225,7 +253,11 @@ impl State {
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
-        [records, conditions, silences, missed]
+        let lower = self.standings.next_due();
+        let lower = lower.map(|at| (at, DeadlineKey::Priorities));
+        let clocks = self.sla.next_due();
+        let clocks = clocks.map(|at| (at, DeadlineKey::Clocks));
+        [records, conditions, silences, missed, lower, clocks]
             .into_iter()
             .flatten()
             .min()
@@ -254,8 +286,10 @@ impl State {
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
                 // They keep their own order of time.
-                DeadlineKey::Silences => {}
-                DeadlineKey::Conditions => {}
+                DeadlineKey::Silences
+                | DeadlineKey::Conditions
+                | DeadlineKey::Priorities
+                | DeadlineKey::Clocks => {}
             }
         }
         due
@@ -311,6 +345,8 @@ impl State {
                     self.remember(key.key, remembered);
                 }
                 Change::Silence(change) => self.silences.apply(change),
+                Change::Standing(change) => self.standings.apply(change),
+                Change::Sla(change) => self.sla.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -443,6 +479,8 @@ impl State {
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
         self.labels.remove(&id);
+        self.standings.forget(id);
+        self.sla.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -464,8 +502,11 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
-                DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions => None,
+                DeadlineKey::Silences
+                | DeadlineKey::Heartbeats
+                | DeadlineKey::Conditions
+                | DeadlineKey::Priorities
+                | DeadlineKey::Clocks => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -489,8 +530,10 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
-            DeadlineKey::Silences => return,
-            DeadlineKey::Conditions => return,
+            DeadlineKey::Silences
+            | DeadlineKey::Conditions
+            | DeadlineKey::Priorities
+            | DeadlineKey::Clocks => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -526,6 +569,8 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.standings == other.standings
+            && self.sla == other.sla
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

@@ -32,7 +32,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 30] = [
     "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
@@ -59,6 +59,8 @@ pub const NAMES: [&str; 28] = [
     "watchbell_messages_total",
     "watchbell_observations_total",
     "watchbell_peer_limited_total",
+    "watchbell_sla_breaches_total",
+    "watchbell_sla_clocks",
     "watchbell_source_silent_seconds",
     "watchbell_source_skew_seconds",
 ];
@@ -93,6 +95,18 @@ struct SectionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClockLabels {
+    clock: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreachLabels {
+    clock: &'static str,
+    priority: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SeverityLabels {
     severity: &'static str,
 }
@@ -124,6 +138,8 @@ pub struct Metrics {
     /// Whether a heartbeat that was heard of is not missing; a series per name.
     pub heartbeat_up: Family<NameLabels, Gauge>,
     bindings: Family<BindingLabels, Counter>,
+    sla_clocks: Family<ClockLabels, Gauge>,
+    sla_breaches: Family<BreachLabels, Counter>,
     condition_errors: Family<SectionLabels, Counter>,
     /// CIs of the CMDB.
     pub cmdb_cis: Gauge,
@@ -201,6 +217,9 @@ impl Metrics {
                 "bindings",
                 "Searches for the CI of an alert by what they came to",
             ),
+            sla_clocks: ours.gauges("sla_clocks", "Service level clocks by how they stand"),
+            sla_breaches: ours
+                .counters("sla_breaches", "Targets of service levels that were missed"),
             condition_errors: ours.counters(
                 "condition_errors",
                 "Conditions of rules that could not be evaluated and counted as false",
@@ -320,6 +339,18 @@ impl Metrics {
     pub fn condition_errors(&self, section: &'static str) -> Counter {
         self.condition_errors
             .get_or_create_owned(&SectionLabels { section })
+    }
+
+    /// Clocks of that kind in that state.
+    pub fn sla_clocks(&self, clock: &'static str, state: &'static str) -> Gauge {
+        self.sla_clocks
+            .get_or_create_owned(&ClockLabels { clock, state })
+    }
+
+    /// Targets missed by clocks of that kind.
+    pub fn sla_breaches(&self, clock: &'static str, priority: &'static str) -> Counter {
+        self.sla_breaches
+            .get_or_create_owned(&BreachLabels { clock, priority })
     }
 
     /// The page for `/metrics`; send it with [`CONTENT_TYPE`].
@@ -445,6 +476,8 @@ impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for BindingLabels {}
 impl Labels for SectionLabels {}
+impl Labels for ClockLabels {}
+impl Labels for BreachLabels {}
 impl Labels for SeverityLabels {}
 impl Labels for PriorityLabels {}
 impl Labels for PriorityStateLabels {}
@@ -467,6 +500,8 @@ mod tests {
         metrics.heartbeat_up("backup").set(1);
         metrics.bindings("bound").inc();
         metrics.condition_errors("sla").inc();
+        metrics.sla_clocks("response", "running").set(2);
+        metrics.sla_breaches("resolution", "P2").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.leader.set(1);

@@ -66,6 +66,7 @@ mod silences;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]
+mod sla;
 mod sources;
 #[cfg(test)]
 mod storage_faults;

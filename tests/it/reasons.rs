@@ -38,6 +38,7 @@ fn every_reason_is_met() {
         people_and_sources,
         silences,
         refusals,
+        crate::sla::tour,
         crate::heartbeats::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
