@@ -26,8 +26,8 @@ pub fn rules(settings: &Settings) -> Rules {
         incident: settings.incident,
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
-        priority: settings.priority.clone(),
-        sla: settings.sla.clone(),
+        priority: settings.practice.priority.clone(),
+        sla: settings.practice.sla.clone(),
         cmdb: settings.cmdb.clone(),
     }
 }

@@ -18,6 +18,7 @@ use crate::config::settings::{
 };
 use crate::config::values::{self, FOREVER};
 use crate::config::{calendars, cmdb, sla, sources};
+use crate::core::practice::PracticeRules;
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -75,8 +76,10 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         heartbeats,
         incident: incident(&mut root),
         settle: settle(&mut root),
-        priority: sla::priority(&mut root),
-        sla,
+        practice: PracticeRules {
+            priority: sla::priority(&mut root),
+            sla,
+        },
         correlation: correlation(&mut root),
         cmdb,
         imports,

@@ -429,7 +429,7 @@ impl Draft<'_> {
         let source = opener.map_or_else(|| held.map(|alert| alert.source), |it| Some(it.source));
         let labels = match opener {
             Some(opener) => &opener.labels,
-            None => state.labels_of(id),
+            None => state.practice().labels_of(id),
         };
         let seen = Seen {
             incident,

@@ -17,6 +17,7 @@ use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
+use crate::core::mute;
 use crate::core::observation::AlertText;
 use crate::core::priority::Standing;
 use crate::core::reason::Reason;
@@ -97,13 +98,23 @@ impl<'a> Draft<'a> {
         self.decision
     }
 
-    /// Looks at the announcement of every incident that this decision touches.
+    /// Looks at the announcement of every incident that this decision touches; one that is held has to wait.
     fn announce(&mut self) {
         let rules = &self.world.rules.settle;
+        let state = self.world.state;
+        let view = mute::View::of(state, &self.decision.changes);
         for incident in self.touched.values_mut() {
-            if announce::look(incident, rules, self.now) == announce::Outcome::Announced {
-                let reason = Reason::IncidentAnnounced;
-                self.decision.entry(self.ids, Some(incident), None, reason);
+            let was_held = incident.is_waiting();
+            let is_held = view.is_held(state, incident);
+            let reason = match announce::look(incident, rules, is_held, self.now) {
+                announce::Outcome::Same => continue,
+                announce::Outcome::Held => Reason::AnnouncementHeld,
+                announce::Outcome::Announced => Reason::IncidentAnnounced,
+            };
+            let released = view.released(incident.id);
+            let entry = self.decision.entry(self.ids, Some(incident), None, reason);
+            if reason == Reason::IncidentAnnounced && was_held {
+                entry.note = Some(mute::was_held_by(state, &released).into());
             }
         }
     }

@@ -189,7 +189,7 @@ impl Standings {
 /// Touches the incidents whose lower priority holds by now; the end of the decision does the rest.
 pub(super) fn decide_due(draft: &mut Draft<'_>) -> bool {
     let state = draft.world.state;
-    let due = state.standings().due(draft.now);
+    let due = state.practice().standings.due(draft.now);
     let due: Vec<_> = due.take(limits::DEADLINES_PER_DECISION).collect();
     for id in &due {
         draft.touch(*id);
@@ -202,7 +202,7 @@ impl Draft<'_> {
     pub(super) fn standing(&self, id: IncidentId) -> Option<&Standing> {
         match self.standings.get(&id) {
             Some(standing) => standing.as_deref(),
-            None => self.world.state.standings().get(id),
+            None => self.world.state.practice().standings.get(id),
         }
     }
 

@@ -15,7 +15,6 @@ use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
-use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
@@ -26,11 +25,11 @@ use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
+use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
-use crate::core::priority::Standings;
+use crate::core::practice::Practice;
 use crate::core::severity::{Priority, Severity};
-use crate::core::silence::Silences;
-use crate::core::sla::SlaState;
+use crate::core::silence::{SilenceChange, Silences};
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -43,11 +42,10 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
-    standings: Standings,
-    sla: SlaState,
+    practice: Practice,
+    tally: Tally,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
-    labels: BTreeMap<IncidentId, Labels>,
     forest: Forest,
     started_at: Option<Timestamp>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
@@ -66,10 +64,8 @@ pub enum DeadlineKey {
     Incidents(i64),
     /// Silences: one begins or ends.
     Silences,
-    /// A lower priority holds.
-    Priorities,
-    /// A service level clock: a warning or a breach.
-    Clocks,
+    /// A lower priority holds, or a service level clock is warned of or missed.
+    Practice,
     /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
     Heartbeats,
     /// Conditions: one is looked at again.
@@ -178,29 +174,35 @@ impl State {
         &self.silences
     }
 
+    /// How many firing alerts of each incident are suppressed.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Changes what is silenced, as [`State::apply`] does; also used to load.
+    pub fn put_silence(&mut self, change: &SilenceChange) {
+        self.silences.apply(change);
+        if let Some((alert, ..)) = change.pair() {
+            self.note(alert);
+        }
+    }
+
+    /// Counts an alert as suppressed in its incident, or no longer.
+    fn note(&mut self, id: AlertId) {
+        let alert = self.alert(id);
+        let place =
+            alert.and_then(|alert| mute::place_of(alert, self.silences.is_silenced(alert.id)));
+        self.tally.note(id, place);
+    }
+
+    /// Where priorities come from, service level clocks, and what conditions look at.
+    pub fn practice(&self) -> &Practice {
+        &self.practice
+    }
+
     /// The same, to load.
-    pub fn silences_mut(&mut self) -> &mut Silences {
-        &mut self.silences
-    }
-
-    /// Where the priorities of incidents come from.
-    pub fn standings(&self) -> &Standings {
-        &self.standings
-    }
-
-    /// The same, to load.
-    pub fn standings_mut(&mut self) -> &mut Standings {
-        &mut self.standings
-    }
-
-    /// The service level clocks.
-    pub fn sla(&self) -> &SlaState {
-        &self.sla
-    }
-
-    /// The same, to load.
-    pub fn sla_mut(&mut self) -> &mut SlaState {
-        &mut self.sla
+    pub fn practice_mut(&mut self) -> &mut Practice {
+        &mut self.practice
     }
 
     /// The CMDB.
@@ -216,11 +218,6 @@ impl State {
     /// What an incident is about; `None` when only its own alert is known about it.
     pub fn cause(&self, incident: IncidentId) -> Option<&Cause> {
         self.causes.get(&incident).map(|cause| &**cause)
-    }
-
-    /// The labels of the alert that an incident was opened for, if some condition looks at them.
-    pub fn labels_of(&self, incident: IncidentId) -> &[(SmolStr, SmolStr)] {
-        self.labels.get(&incident).map_or(&[], |labels| labels)
     }
 
     /// Since when the daemon listens.
@@ -253,11 +250,9 @@ impl State {
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
-        let lower = self.standings.next_due();
-        let lower = lower.map(|at| (at, DeadlineKey::Priorities));
-        let clocks = self.sla.next_due();
-        let clocks = clocks.map(|at| (at, DeadlineKey::Clocks));
-        [records, conditions, silences, missed, lower, clocks]
+        let practice = self.practice.next_due();
+        let practice = practice.map(|at| (at, DeadlineKey::Practice));
+        [records, conditions, silences, missed, practice]
             .into_iter()
             .flatten()
             .min()
@@ -286,10 +281,7 @@ impl State {
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
                 // They keep their own order of time.
-                DeadlineKey::Silences
-                | DeadlineKey::Conditions
-                | DeadlineKey::Priorities
-                | DeadlineKey::Clocks => {}
+                DeadlineKey::Silences | DeadlineKey::Conditions | DeadlineKey::Practice => {}
             }
         }
         due
@@ -324,7 +316,7 @@ impl State {
                     self.put_cause(*incident, Arc::clone(cause));
                 }
                 Change::LabelsKept { incident, labels } => {
-                    self.keep_labels(*incident, Arc::clone(labels));
+                    self.practice.keep_labels(*incident, labels);
                 }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
@@ -344,9 +336,9 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
-                Change::Silence(change) => self.silences.apply(change),
-                Change::Standing(change) => self.standings.apply(change),
-                Change::Sla(change) => self.sla.apply(change),
+                Change::Silence(change) => self.put_silence(change),
+                Change::Standing(change) => self.practice.standings.apply(change),
+                Change::Sla(change) => self.practice.sla.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -380,6 +372,7 @@ impl State {
         };
         let key = DeadlineKey::Alerts(page_of(id.get()));
         bring_forward(&mut self.deadlines, reminder, (due, key));
+        self.note(id);
     }
 
     /// Puts an incident in place, as [`State::apply`] does; also used to load.
@@ -421,11 +414,6 @@ impl State {
     /// Puts in place what an incident is about, as [`State::apply`] does; also used to load.
     pub fn put_cause(&mut self, incident: IncidentId, cause: Arc<Cause>) {
         self.causes.insert(incident, cause);
-    }
-
-    /// Keeps the labels of the alert that an incident was opened for; also used to load.
-    pub fn keep_labels(&mut self, incident: IncidentId, labels: Labels) {
-        self.labels.insert(incident, labels);
     }
 
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
@@ -474,13 +462,12 @@ impl State {
             let key = DeadlineKey::Alerts(page_of(id.get()));
             self.drop_reminder(reminder, key);
         }
+        self.note(id);
     }
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
-        self.labels.remove(&id);
-        self.standings.forget(id);
-        self.sla.forget(id);
+        self.practice.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -505,8 +492,7 @@ impl State {
                 DeadlineKey::Silences
                 | DeadlineKey::Heartbeats
                 | DeadlineKey::Conditions
-                | DeadlineKey::Priorities
-                | DeadlineKey::Clocks => None,
+                | DeadlineKey::Practice => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -530,10 +516,7 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
-            DeadlineKey::Silences
-            | DeadlineKey::Conditions
-            | DeadlineKey::Priorities
-            | DeadlineKey::Clocks => return,
+            DeadlineKey::Silences | DeadlineKey::Conditions | DeadlineKey::Practice => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -569,8 +552,8 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
-            && self.standings == other.standings
-            && self.sla == other.sla
+            && self.practice == other.practice
+            && self.tally == other.tally
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

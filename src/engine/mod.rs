@@ -542,7 +542,7 @@ impl Engine {
         self.figures
             .show(self.state.counts(), self.writer.progress.depth());
         self.figures.graph(self.state.graph());
-        self.figures.clocks(self.state.sla().counts());
+        self.figures.clocks(self.state.practice().sla.counts());
         self.show_heartbeats();
     }
 

@@ -59,7 +59,7 @@ pub async fn load_labels(
         while let Some((incident, labels)) = rows.try_next().await? {
             let labels: BTreeMap<SmolStr, SmolStr> = serde_json::from_str(&labels)
                 .map_err(|error| StoreError::corrupt("alert_text", "labels", error))?;
-            state.keep_labels(incident_id(incident)?, labels.into_iter().collect());
+            state.practice_mut().keep_labels(incident_id(incident)?, &labels.into_iter().collect());
         }
     });
     Ok(())

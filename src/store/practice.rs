@@ -267,7 +267,7 @@ pub(super) async fn load(
         let (incident, standing) = row.into_core()?;
         let standing = Some(Arc::new(standing));
         let change = StandingChange { incident, standing };
-        state.standings_mut().apply(&change);
+        state.practice_mut().standings.apply(&change);
     }
     let rows: Vec<ClockRow> = on!(conn, c => {
         let mut query = QueryBuilder::new("SELECT ");
@@ -280,7 +280,7 @@ pub(super) async fn load(
     }
     for (incident, clocks) in clocks {
         let change = SlaChange::Clocks(incident, Arc::new(clocks));
-        state.sla_mut().apply(&change);
+        state.practice_mut().sla.apply(&change);
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ enum Wanted {
 /// Touches the incidents whose clocks are due; the look at the end of the decision does the rest.
 pub(in crate::core) fn decide_due(draft: &mut Draft<'_>) -> bool {
     let state = draft.world.state;
-    let due = state.sla().due(draft.now);
+    let due = state.practice().sla.due(draft.now);
     let due: Vec<_> = due.take(limits::DEADLINES_PER_DECISION).collect();
     for id in &due {
         draft.touch(*id);
@@ -43,7 +43,7 @@ impl<'a> Draft<'a> {
     /// Looks at the clocks of an incident that this decision touches.
     pub(in crate::core) fn look_at_clocks(&mut self, id: IncidentId) {
         let rules = &self.world.rules.sla;
-        let before = self.world.state.sla().get(id);
+        let before = self.world.state.practice().sla.get(id);
         if before.is_none() && rules.rules.is_empty() {
             return;
         }
@@ -123,7 +123,7 @@ impl<'a> Draft<'a> {
             || before.state.word() != after.state.word()
             || before.owner != after.owner
             || self.is_judged(after.id);
-        has_changed || self.world.state.sla().get(after.id).is_none()
+        has_changed || self.world.state.practice().sla.get(after.id).is_none()
     }
 
     /// The first rule that applies.

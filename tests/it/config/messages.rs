@@ -59,12 +59,10 @@ w.toml:10:1: source[0].expire_afer: unknown key
 #[test]
 fn what_comes_later_is_refused_and_not_ignored() {
     bad(
-        "[priority]\nP1 = \"0s\"\n[[escalation]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
+        "# of the\n# contract\n[[escalation]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
          [[source]]\nname = \"grid\"\nkind = \"heartbeat\"\n\
          [[source]]\nname = \"x\"\nkind = \"alertmanger\"\n[[source]]\nname = \"y\"\nkind = \"foo\"\n",
         r#"
-w.toml:1:2: priority: not available in this version
-    hint: remove this section
 w.toml:3:1: escalation: not available in this version
     hint: remove this section
 w.toml:5:1: route: not available in this version
@@ -480,6 +478,22 @@ w.toml:21:12: source[4].api_keys: kind "alertmanager" has no api_keys
         r#"
 w.toml:8:16: source[0].routing_keys: a key is shorter than 8 bytes, which other machines can guess
     hint: make a long random one, for example with `openssl rand -hex 16`
+"#,
+    );
+}
+
+#[test]
+fn service_levels_that_could_never_be_met_are_refused_with_their_line() {
+    bad(
+        "[[calendar]]\nname = \"office\"\nzone = \"Europe/Berlinn\"\n\
+         [[calendar]]\nname = \"never\"\nhours = { mon = [] }\n\
+         [[calendar]]\nname = \"night\"\n[calendar.hours]\nmon-fri = [\n  \"08:00-12:00\",\n  \"22:00-06:00\",\n]\n\
+         [[calendar]]\nname = \"odd\"\nhours = { weekdays = \"08:00-17:00\" }\nholidays = [\"2026-02-30\"]\n\
+         [[sla]]\nwhen = \"incident.priority =< 'P2'\"\nresponse = \"30m\"\n\
+         [[sla]]\nwhen = \"incdent.priority == 'P2'\"\nresponse = \"30m\"\ncalendar = \"ofice\"\n\
+         [[sla]]\nwarn_at = [0.5, 1.5]\n\
+         [priority]\nmatrix = [[\"P1\", \"P2\"]]\n",
+        r#"
 "#,
     );
 }

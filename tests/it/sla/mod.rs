@@ -80,7 +80,12 @@ fn bench() -> Bench {
 }
 
 fn clock_of(bench: &Bench, kind: ClockKind) -> Clock {
-    let clocks = bench.state.sla().get(IncidentId::new(1).unwrap()).unwrap();
+    let clocks = bench
+        .state
+        .practice()
+        .sla
+        .get(IncidentId::new(1).unwrap())
+        .unwrap();
     clocks.get(kind).unwrap().clone()
 }
 
@@ -265,7 +270,8 @@ fn services_reached_raise_the_priority_at_once_and_lower_it_later() {
     );
     let grade = bench
         .state
-        .standings()
+        .practice()
+        .standings
         .get(IncidentId::new(1).unwrap())
         .unwrap()
         .grade;

@@ -238,10 +238,10 @@ impl Ledger {
             state.put_cause(incident, Arc::clone(cause));
         }
         for change in self.standings.values() {
-            state.standings_mut().apply(change);
+            state.practice_mut().standings.apply(change);
         }
         for change in self.clocks.values() {
-            state.sla_mut().apply(change);
+            state.practice_mut().sla.apply(change);
         }
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);
@@ -250,7 +250,7 @@ impl Ledger {
         let silenced = self.silenced.iter();
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
-            state.silences_mut().apply(&change);
+            state.put_silence(&change);
         }
         state
     }
