@@ -27,6 +27,7 @@ pub mod order;
 pub mod page;
 pub mod problem;
 pub mod quality;
+pub mod reports;
 pub mod routes;
 pub mod shapes;
 mod silence_order;

@@ -27,6 +27,7 @@ pub mod options;
 pub mod out;
 pub mod pages;
 pub mod replay;
+pub mod report;
 pub mod serve;
 pub mod settings;
 pub mod silence;
@@ -117,6 +118,9 @@ enum Command {
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
+    /// Show how people and services do: times, service levels, backlog, noise, cost
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::ReportArgs),
     /// Show messages that could not be understood
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::DeadLettersArgs),
@@ -206,6 +210,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Cmdb(_)
         | Command::Silence(_)
         | Command::Explain(_)
+        | Command::Report(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
         | Command::Simulate(_)
@@ -237,6 +242,7 @@ async fn dispatch(
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
+        Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),

@@ -27,6 +27,7 @@ pub fn rules(settings: &Settings) -> Rules {
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
         priority: settings.practice.priority.clone(),
+        cost: settings.practice.cost.clone(),
         sla: settings.practice.sla.clone(),
         cmdb: settings.cmdb.clone(),
     }

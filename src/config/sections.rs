@@ -79,6 +79,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         practice: PracticeRules {
             priority: sla::priority(&mut root),
             sla,
+            cost: sla::cost(&mut root),
         },
         correlation: correlation(&mut root),
         cmdb,

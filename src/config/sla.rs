@@ -14,6 +14,7 @@ use crate::config::tree::{Node, Value};
 use crate::config::values::{self, FOREVER};
 use crate::core::calendar::Calendar;
 use crate::core::condition::Section;
+use crate::core::outcome::CostRules;
 use crate::core::priority::PriorityRules;
 use crate::core::severity::{Priority, Severity};
 use crate::core::sla::{SlaRule, SlaRules};
@@ -173,6 +174,29 @@ pub(super) fn priority(root: &mut TableReader<'_>) -> PriorityRules {
     };
     table.finish();
     rules
+}
+
+/// Reads what incidents cost.
+pub(super) fn cost(root: &mut TableReader<'_>) -> CostRules {
+    let Some(mut table) = root.table("report") else {
+        return CostRules::default();
+    };
+    let amount = || values::count(0..=1_000_000_000);
+    let hundredths = |amount: Option<u32>| i64::from(amount.unwrap_or(0)).saturating_mul(100);
+    let currency = table.required("currency", values::text);
+    let per_incident = table.required("cost_per_incident", amount());
+    let per_hour = table.table("cost_per_hour").map(|mut table| {
+        let rates =
+            Priority::ALL.map(|priority| hundredths(table.required(priority.word(), amount())));
+        table.finish();
+        rates
+    });
+    table.finish();
+    CostRules {
+        currency: currency.map(SmolStr::from).unwrap_or_default(),
+        per_incident: hundredths(per_incident),
+        per_hour: per_hour.unwrap_or_default(),
+    }
 }
 
 fn matrix(spot: &Spot<'_>) -> Result<[[Priority; 3]; 3], Complaint> {

@@ -21,6 +21,7 @@ use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
+use crate::core::outcome::OutcomeChange;
 use crate::core::priority::StandingChange;
 use crate::core::reason::Reason;
 use crate::core::silence::SilenceChange;
@@ -179,6 +180,8 @@ pub enum Change {
     },
     /// Something changed about where a priority comes from.
     Standing(StandingChange),
+    /// An incident is over, or is not after all; for reports.
+    Outcome(OutcomeChange),
     /// Something changed about service level clocks.
     Sla(SlaChange),
     /// Something changed about silences.

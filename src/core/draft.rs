@@ -23,6 +23,7 @@ use crate::core::priority::Standing;
 use crate::core::reason::Reason;
 use crate::core::severity::Severity;
 use crate::core::silence;
+use crate::core::sla::Clocks;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -43,6 +44,8 @@ pub(super) struct Draft<'a> {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     /// Where priorities come from, as far as this decision changes it.
     pub(super) standings: BTreeMap<IncidentId, Option<Arc<Standing>>>,
+    /// Service level clocks, as far as this decision changes them.
+    pub(super) clocks: BTreeMap<IncidentId, Arc<Clocks>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
 }
@@ -65,6 +68,7 @@ impl<'a> Draft<'a> {
             openers: BTreeMap::new(),
             causes: BTreeMap::new(),
             standings: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
         }
@@ -88,6 +92,7 @@ impl<'a> Draft<'a> {
         self.announce();
         for &id in &touched {
             self.look_at_clocks(id);
+            self.note_outcome(id);
         }
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);

@@ -34,6 +34,7 @@ pub mod limits;
 mod members;
 pub mod mute;
 pub mod observation;
+pub mod outcome;
 pub mod pages;
 pub mod past;
 pub mod practice;

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 
 use crate::core::condition::Labels;
 use crate::core::ids::IncidentId;
+use crate::core::outcome::CostRules;
 use crate::core::priority::{PriorityRules, Standings};
 use crate::core::sla::{SlaRules, SlaState};
 use crate::core::time::Timestamp;
@@ -21,6 +22,8 @@ pub struct PracticeRules {
     pub priority: PriorityRules,
     /// `[[sla]]` and `[[calendar]]`
     pub sla: SlaRules,
+    /// `[report]`
+    pub cost: CostRules,
 }
 
 /// All of it.

@@ -11,6 +11,7 @@ use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
+use crate::core::outcome::CostRules;
 use crate::core::priority::PriorityRules;
 use crate::core::severity::Priority;
 use crate::core::sla::SlaRules;
@@ -29,6 +30,8 @@ pub struct Rules {
     pub settle: SettleRules,
     /// How soon people must act.
     pub priority: PriorityRules,
+    /// What incidents cost.
+    pub cost: CostRules,
     /// How long it may take.
     pub sla: SlaRules,
     /// What belongs together.

@@ -301,7 +301,8 @@ impl State {
                 Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
-                | Change::AlertLeft { .. } => {}
+                | Change::AlertLeft { .. }
+                | Change::Outcome(_) => {}
                 Change::GraphChanged(difference) => self.change_graph(difference),
                 Change::AlertForgotten(id) => self.forget_alert(*id),
                 Change::IncidentChanged(incident) => self.put_incident(incident.clone()),

@@ -21,6 +21,7 @@ use crate::core::time::Timestamp;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
+use super::outcomes::OutcomeRows;
 use super::practice::PracticeRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
@@ -49,6 +50,7 @@ pub struct Batch {
     answers: Vec<Change>,
     silences: SilenceRows,
     practice: PracticeRows,
+    outcomes: OutcomeRows,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
     letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
@@ -116,6 +118,7 @@ impl Batch {
                 Change::Silence(change) => self.silences.add(change),
                 Change::Standing(change) => self.practice.stand(change),
                 Change::Sla(change) => self.practice.count(change),
+                Change::Outcome(change) => self.outcomes.add(change),
                 Change::HeartbeatChanged(heartbeat) => {
                     let name = heartbeat.name.clone();
                     self.heartbeats.insert(name, Some(heartbeat));
@@ -166,6 +169,7 @@ impl Batch {
             + self.forest.row_count()
             + self.silences.row_count()
             + self.practice.row_count()
+            + self.outcomes.row_count()
             + self.heartbeats.len()
             + self.letters.len()
     }
@@ -233,6 +237,7 @@ impl Batch {
         }
         self.silences.write(tx, partition).await?;
         self.practice.write(tx, partition).await?;
+        self.outcomes.write(tx, partition).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;

@@ -21,6 +21,7 @@ mod jobs;
 pub mod lease;
 pub mod load;
 
+pub(crate) mod outcomes;
 pub(crate) mod practice;
 pub mod query;
 pub mod retention;

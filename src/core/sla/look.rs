@@ -63,7 +63,7 @@ impl<'a> Draft<'a> {
         let heed_all = |clocks: &mut Clocks, now| {
             for kind in ClockKind::ALL {
                 if let Some(clock) = clocks.place(kind) {
-                    heed(clock, wanted(kind, &incident), (rules, &incident), now);
+                    heed(kind, clock, (rules, &incident), now);
                 }
             }
         };
@@ -83,7 +83,9 @@ impl<'a> Draft<'a> {
         }
         let is_new = before.is_none() && clocks == Clocks::default();
         if !is_new && before.is_none_or(|before| **before != clocks) {
-            let change = SlaChange::Clocks(id, Arc::new(clocks));
+            let clocks = Arc::new(clocks);
+            self.clocks.insert(id, Arc::clone(&clocks));
+            let change = SlaChange::Clocks(id, clocks);
             self.decision.change(Change::Sla(change));
         }
     }
@@ -233,15 +235,15 @@ fn wanted(kind: ClockKind, incident: &Incident) -> Wanted {
 }
 
 fn heed(
+    kind: ClockKind,
     clock: &mut Clock,
-    wanted: Wanted,
     (rules, incident): (&SlaRules, &Incident),
     now: Timestamp,
 ) {
     let name = clock.target.as_ref().and_then(|it| it.calendar.as_ref());
     let calendar = rules.calendar(name);
     let is_stopped = clock.stopped_at.is_some();
-    match wanted {
+    match wanted(kind, incident) {
         Wanted::Run if is_stopped && clock.is_final => {}
         Wanted::Run if clock.since.is_none() => {
             let warn_at = shares(rules, clock);
@@ -254,7 +256,8 @@ fn heed(
             // Somebody who took notice has responded once and for all; an incident that went away by itself has not
             // been responded to.
             let is_open = incident.state.is_open();
-            clock.is_final = is_open || incident.acknowledged_at.is_some();
+            clock.is_final =
+                kind == ClockKind::Response && (is_open || incident.acknowledged_at.is_some());
             clock.stop(calendar, now);
         }
         Wanted::Stop => {}

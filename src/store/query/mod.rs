@@ -10,6 +10,7 @@ pub mod cmdb;
 pub mod dead_letters;
 pub mod incidents;
 mod practice;
+pub mod reports;
 mod select;
 pub mod silences;
 pub mod sources;

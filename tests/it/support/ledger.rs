@@ -101,6 +101,7 @@ impl Ledger {
                 assert!(events >= 0, "an alert cannot have heard less than nothing");
                 *self.left.entry(incident).or_default() += events;
             }
+            Change::Outcome(_) => {}
             Change::Standing(change) => {
                 self.standings.insert(change.incident, change);
             }
