@@ -21,6 +21,7 @@ mod mapping;
 pub mod mqtt;
 pub mod presets;
 mod reader;
+mod records;
 pub mod rules;
 pub mod secret;
 mod sections;

@@ -30,6 +30,7 @@ pub fn rules(settings: &Settings) -> Rules {
         cost: settings.practice.cost.clone(),
         sla: settings.practice.sla.clone(),
         cmdb: settings.cmdb.clone(),
+        records: settings.records.clone(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{calendars, cmdb, sla, sources};
+use crate::config::{calendars, cmdb, records, sla, sources};
 use crate::core::practice::PracticeRules;
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
@@ -84,6 +84,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         correlation: correlation(&mut root),
         cmdb,
         imports,
+        records: records::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Difference;
@@ -24,6 +25,7 @@ use crate::core::observation::AlertText;
 use crate::core::outcome::OutcomeChange;
 use crate::core::priority::StandingChange;
 use crate::core::reason::Reason;
+use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
 use crate::core::sla::SlaChange;
 use crate::core::time::Timestamp;
@@ -39,6 +41,8 @@ pub struct Decision {
     pub incident: Option<IncidentId>,
     /// The silence that an order came to, for the answer.
     pub silence: Option<SilenceId>,
+    /// The record that an order came to, for the answer.
+    pub record: Option<RecordId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -58,6 +62,8 @@ pub struct CommandAnswer {
     pub incident: Option<IncidentId>,
     /// The silence of the answer.
     pub silence: Option<SilenceId>,
+    /// The record of the answer.
+    pub record: Option<RecordId>,
 }
 
 /// One change of state.
@@ -186,6 +192,10 @@ pub enum Change {
     Sla(SlaChange),
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something changed about records.
+    Record(RecordChange),
+    /// Somebody did something; written into the audit.
+    Audited(Box<AuditEntry>),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.
@@ -221,6 +231,7 @@ impl Decision {
             is_refused: false,
             incident: None,
             silence: None,
+            record: None,
             changes: Vec::new(),
             entries: Vec::new(),
             faults: Vec::new(),

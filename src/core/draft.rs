@@ -89,6 +89,7 @@ impl<'a> Draft<'a> {
         for &id in &touched {
             self.prioritise(id, None);
         }
+        self.suspect_changes();
         self.announce();
         for &id in &touched {
             self.look_at_clocks(id);

@@ -18,17 +18,19 @@ use crate::core::cmdb::graph::{Difference, Graph};
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
+pub use crate::core::counts::Counts;
+use crate::core::counts::count;
 use crate::core::decision::{Change, Decision};
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
-use crate::core::incident::{Incident, StateWord};
+use crate::core::incident::Incident;
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
 use crate::core::practice::Practice;
-use crate::core::severity::{Priority, Severity};
+use crate::core::records::Records;
 use crate::core::silence::{SilenceChange, Silences};
 use crate::core::time::Timestamp;
 
@@ -43,6 +45,7 @@ pub struct State {
     answers: Answers,
     silences: Silences,
     practice: Practice,
+    records: Records,
     tally: Tally,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
@@ -70,6 +73,8 @@ pub enum DeadlineKey {
     Heartbeats,
     /// Conditions: one is looked at again.
     Conditions,
+    /// Records: one begins, is late, or is no longer held.
+    Records,
 }
 
 /// What is due, in order of number within a page.
@@ -81,24 +86,6 @@ pub struct Due {
     pub alerts: Vec<AlertId>,
     /// Incidents.
     pub incidents: Vec<IncidentId>,
-}
-
-/// How many of each there are, kept while changes are applied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Firing alerts by severity.
-    pub firing: BTreeMap<Severity, i64>,
-    /// Incidents that are not closed, by priority and state.
-    pub incidents: BTreeMap<(Priority, StateWord), i64>,
-}
-
-impl Counts {
-    fn count_incident(&mut self, incident: &Incident, by: i64) {
-        let word = incident.state.word();
-        if word != StateWord::Closed {
-            count(&mut self.incidents, (incident.priority, word), by);
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -205,6 +192,16 @@ impl State {
         &mut self.practice
     }
 
+    /// The records beside incidents.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// The same, to load.
+    pub fn records_mut(&mut self) -> &mut Records {
+        &mut self.records
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -250,9 +247,11 @@ impl State {
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
+        let besides = self.records.next_due();
+        let besides = besides.map(|at| (at, DeadlineKey::Records));
         let practice = self.practice.next_due();
         let practice = practice.map(|at| (at, DeadlineKey::Practice));
-        [records, conditions, silences, missed, practice]
+        [records, conditions, silences, missed, besides, practice]
             .into_iter()
             .flatten()
             .min()
@@ -281,7 +280,10 @@ impl State {
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
                 // They keep their own order of time.
-                DeadlineKey::Silences | DeadlineKey::Conditions | DeadlineKey::Practice => {}
+                DeadlineKey::Silences
+                | DeadlineKey::Conditions
+                | DeadlineKey::Records
+                | DeadlineKey::Practice => {}
             }
         }
         due
@@ -298,7 +300,8 @@ impl State {
                 | Change::AlertRepeated(alert) => {
                     self.put_alert(alert.clone());
                 }
-                Change::AlertTextChanged { .. }
+                Change::Audited(_)
+                | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
                 | Change::AlertLeft { .. }
@@ -337,6 +340,7 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Standing(change) => self.practice.standings.apply(change),
                 Change::Sla(change) => self.practice.sla.apply(change),
@@ -468,6 +472,7 @@ impl State {
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.records.forget_incident(id);
         self.practice.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
@@ -493,6 +498,7 @@ impl State {
                 DeadlineKey::Silences
                 | DeadlineKey::Heartbeats
                 | DeadlineKey::Conditions
+                | DeadlineKey::Records
                 | DeadlineKey::Practice => None,
             };
             if let Some(reminder) = reminder {
@@ -517,7 +523,10 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
-            DeadlineKey::Silences | DeadlineKey::Conditions | DeadlineKey::Practice => return,
+            DeadlineKey::Silences
+            | DeadlineKey::Conditions
+            | DeadlineKey::Records
+            | DeadlineKey::Practice => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -554,26 +563,12 @@ impl PartialEq for State {
             && self.answers == other.answers
             && self.silences == other.silences
             && self.practice == other.practice
+            && self.records == other.records
             && self.tally == other.tally
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes
             && self.forest == other.forest
-    }
-}
-
-fn count<K: Ord>(counts: &mut BTreeMap<K, i64>, key: K, by: i64) {
-    let entry = counts.entry(key);
-    match entry {
-        std::collections::btree_map::Entry::Occupied(mut held) => {
-            *held.get_mut() = held.get().saturating_add(by);
-            if *held.get() == 0 {
-                held.remove();
-            }
-        }
-        std::collections::btree_map::Entry::Vacant(place) => {
-            place.insert(by);
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::decision::{Change, Decision, Entry};
 use crate::core::heartbeat::Heartbeat;
@@ -18,11 +19,14 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::answers;
+use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::outcomes::OutcomeRows;
 use super::practice::PracticeRows;
+use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
@@ -51,6 +55,8 @@ pub struct Batch {
     silences: SilenceRows,
     practice: PracticeRows,
     outcomes: OutcomeRows,
+    records: RecordRows,
+    audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
     letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
@@ -119,6 +125,8 @@ impl Batch {
                 Change::Standing(change) => self.practice.stand(change),
                 Change::Sla(change) => self.practice.count(change),
                 Change::Outcome(change) => self.outcomes.add(change),
+                Change::Record(change) => self.records.add(change),
+                Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
                 Change::HeartbeatChanged(heartbeat) => {
                     let name = heartbeat.name.clone();
                     self.heartbeats.insert(name, Some(heartbeat));
@@ -170,6 +178,8 @@ impl Batch {
             + self.silences.row_count()
             + self.practice.row_count()
             + self.outcomes.row_count()
+            + self.records.row_count()
+            + self.audit.len()
             + self.heartbeats.len()
             + self.letters.len()
     }
@@ -238,9 +248,16 @@ impl Batch {
         self.silences.write(tx, partition).await?;
         self.practice.write(tx, partition).await?;
         self.outcomes.write(tx, partition).await?;
+        self.records.write(tx, partition).await?;
+        let audited: Vec<_> = self
+            .audit
+            .iter()
+            .map(|(seq, at, entry)| (*seq, *at, &**entry))
+            .collect();
+        audit::append(tx, partition, &audited).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
-            insert_answer(tx.lend(), partition, answer).await?;
+            answers::insert(tx.lend(), partition, answer).await?;
         }
         Ok(())
     }
@@ -556,36 +573,6 @@ async fn insert_entries(
         });
         query.build().execute(c).await?;
     });
-    Ok(())
-}
-
-async fn insert_answer(conn: Conn<'_>, partition: i64, answer: &Change) -> Result<(), StoreError> {
-    let Change::CommandRemembered {
-        key,
-        at,
-        incident,
-        reason,
-        is_refused,
-    } = answer
-    else {
-        return Ok(());
-    };
-    on!(conn, c => sqlx::query(
-        "INSERT INTO command_answer (key, partition, at, command, incident, reason, is_refused) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO UPDATE SET at = excluded.at, \
-         command = excluded.command, incident = excluded.incident, reason = excluded.reason, \
-         is_refused = excluded.is_refused"
-    )
-    .bind(key.key.cast_signed())
-    .bind(partition)
-    .bind(at.as_millis())
-    .bind(key.command.cast_signed())
-    .bind(incident.get())
-    .bind(reason.code())
-    .bind(*is_refused)
-    .execute(c)
-    .await
-    .map(drop))?;
     Ok(())
 }
 

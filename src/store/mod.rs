@@ -7,6 +7,8 @@
 //!
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
+mod answers;
+pub mod audit;
 pub mod backup;
 pub mod cmdb;
 pub mod commit;
@@ -24,6 +26,7 @@ pub mod load;
 pub(crate) mod outcomes;
 pub(crate) mod practice;
 pub mod query;
+pub mod records;
 pub mod retention;
 pub mod rows;
 pub mod silences;
@@ -254,6 +257,8 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
+    (32, "records", include_str!("schema/0032_records.sql")),
+    (33, "audit", include_str!("schema/0033_audit.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

@@ -49,6 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "api",
         &[
             "core",
+            "store::audit",
             "store::dead_letters",
             "store::query",
             "store::silences",
