@@ -17,22 +17,14 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{calendars, cmdb, records, sla, sources};
+use crate::config::{calendars, cmdb, records, routes, sla, sources, targets};
 use crate::core::practice::PracticeRules;
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: &[&str] = &[
-    "connector",
-    "escalation",
-    "maintenance",
-    "route",
-    "schedule",
-    "target",
-    "team",
-];
+const LATER: &[&str] = &["connector", "escalation", "maintenance", "schedule", "team"];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("text", LogFormat::Text),
@@ -67,6 +59,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let calendars = calendars::read(root.tables("calendar"));
     let is_calendar = |name: &str| calendar_names.contains(name);
     let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
+    let targets = targets::read(root.tables("target"));
+    let routes = routes::read(root.tables("route"), &targets);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -74,6 +68,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         auth,
         sources,
         heartbeats,
+        targets,
+        routes,
         incident: incident(&mut root),
         settle: settle(&mut root),
         practice: PracticeRules {

@@ -15,8 +15,10 @@ pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
+use crate::config::targets::TargetSettings;
 use crate::core::practice::PracticeRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
+use crate::core::tell::route::Route;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
@@ -34,6 +36,10 @@ pub struct Settings {
     pub sources: Vec<SourceSettings>,
     /// `[[heartbeat]]`: what has to be heard of again and again.
     pub heartbeats: Vec<HeartbeatSettings>,
+    /// `[[target]]`: where people are told.
+    pub targets: Vec<TargetSettings>,
+    /// `[[route]]`: who is told of which incident.
+    pub routes: Vec<Route>,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.

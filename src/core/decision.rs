@@ -28,6 +28,7 @@ use crate::core::reason::Reason;
 use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
 use crate::core::sla::SlaChange;
+use crate::core::tell::TellChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -192,6 +193,8 @@ pub enum Change {
     Sla(SlaChange),
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something is to be told.
+    Tell(TellChange),
     /// Something changed about records.
     Record(RecordChange),
     /// Somebody did something; written into the audit.

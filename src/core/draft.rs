@@ -24,6 +24,7 @@ use crate::core::reason::Reason;
 use crate::core::severity::Severity;
 use crate::core::silence;
 use crate::core::sla::Clocks;
+use crate::core::tell::Told;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -48,6 +49,8 @@ pub(super) struct Draft<'a> {
     pub(super) clocks: BTreeMap<IncidentId, Arc<Clocks>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
+    /// Who was told of the incidents of this decision, as far as it changes that.
+    pub(super) tolds: BTreeMap<IncidentId, Arc<Told>>,
 }
 
 impl<'a> Draft<'a> {
@@ -71,6 +74,7 @@ impl<'a> Draft<'a> {
             clocks: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
+            tolds: BTreeMap::new(),
         }
     }
 
@@ -95,6 +99,7 @@ impl<'a> Draft<'a> {
             self.look_at_clocks(id);
             self.note_outcome(id);
         }
+        self.tell_people();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
@@ -123,6 +128,11 @@ impl<'a> Draft<'a> {
                 entry.note = Some(mute::was_held_by(state, &released).into());
             }
         }
+    }
+
+    /// The incidents that this decision touches so far.
+    pub(super) fn touched_ids(&self) -> Vec<IncidentId> {
+        self.touched.keys().copied().collect()
     }
 
     /// The incident as it is now, without touching it.

@@ -50,4 +50,5 @@ pub mod severity;
 pub mod silence;
 pub mod sla;
 pub mod state;
+pub mod tell;
 pub mod time;

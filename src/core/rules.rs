@@ -15,6 +15,7 @@ use crate::core::outcome::CostRules;
 use crate::core::priority::PriorityRules;
 use crate::core::severity::Priority;
 use crate::core::sla::SlaRules;
+use crate::core::tell::TellRules;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -38,6 +39,8 @@ pub struct Rules {
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Who is told of what.
+    pub tell: TellRules,
     /// Records beside incidents.
     pub records: RecordRules,
 }
@@ -65,7 +68,9 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        self.sla.rules.iter().map(|rule| &rule.when)
+        let sla = self.sla.rules.iter().map(|rule| &rule.when);
+        let tell = self.tell.routes.iter().map(|route| &route.when);
+        sla.chain(tell)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

@@ -32,6 +32,7 @@ use crate::core::pages::{Pages, page_of};
 use crate::core::practice::Practice;
 use crate::core::records::Records;
 use crate::core::silence::{SilenceChange, Silences};
+use crate::core::tell::Tells;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -45,6 +46,7 @@ pub struct State {
     answers: Answers,
     silences: Silences,
     practice: Practice,
+    tells: Tells,
     records: Records,
     tally: Tally,
     graph: Graph,
@@ -190,6 +192,16 @@ impl State {
     /// The same, to load.
     pub fn practice_mut(&mut self) -> &mut Practice {
         &mut self.practice
+    }
+
+    /// Who was told of what.
+    pub fn tells(&self) -> &Tells {
+        &self.tells
+    }
+
+    /// The same, to load.
+    pub fn tells_mut(&mut self) -> &mut Tells {
+        &mut self.tells
     }
 
     /// The records beside incidents.
@@ -340,6 +352,7 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::Tell(change) => self.tells.apply(change),
                 Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Standing(change) => self.practice.standings.apply(change),
@@ -472,6 +485,7 @@ impl State {
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.tells.forget(id);
         self.records.forget_incident(id);
         self.practice.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
@@ -563,6 +577,7 @@ impl PartialEq for State {
             && self.answers == other.answers
             && self.silences == other.silences
             && self.practice == other.practice
+            && self.tells == other.tells
             && self.records == other.records
             && self.tally == other.tally
             && self.heartbeats == other.heartbeats

@@ -24,6 +24,7 @@ use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
+use super::outbox::TellRows;
 use super::outcomes::OutcomeRows;
 use super::practice::PracticeRows;
 use super::records::RecordRows;
@@ -55,6 +56,7 @@ pub struct Batch {
     silences: SilenceRows,
     practice: PracticeRows,
     outcomes: OutcomeRows,
+    tells: TellRows,
     records: RecordRows,
     audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
@@ -125,6 +127,7 @@ impl Batch {
                 Change::Standing(change) => self.practice.stand(change),
                 Change::Sla(change) => self.practice.count(change),
                 Change::Outcome(change) => self.outcomes.add(change),
+                Change::Tell(change) => self.tells.add(change),
                 Change::Record(change) => self.records.add(change),
                 Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
                 Change::HeartbeatChanged(heartbeat) => {
@@ -178,10 +181,16 @@ impl Batch {
             + self.silences.row_count()
             + self.practice.row_count()
             + self.outcomes.row_count()
+            + self.tells.row_count()
             + self.records.row_count()
             + self.audit.len()
             + self.heartbeats.len()
             + self.letters.len()
+    }
+
+    /// The targets that have something to do once this is committed, each once.
+    pub fn told_targets(&self) -> Vec<SmolStr> {
+        self.tells.targets()
     }
 
     /// Whether a reader has to compare alerts with silences once this is committed.
@@ -248,6 +257,7 @@ impl Batch {
         self.silences.write(tx, partition).await?;
         self.practice.write(tx, partition).await?;
         self.outcomes.write(tx, partition).await?;
+        self.tells.write(tx, partition).await?;
         self.records.write(tx, partition).await?;
         let audited: Vec<_> = self
             .audit

@@ -23,6 +23,7 @@ mod jobs;
 pub mod lease;
 pub mod load;
 
+pub mod outbox;
 pub(crate) mod outcomes;
 pub(crate) mod practice;
 pub mod query;
@@ -257,6 +258,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
+    (23, "outbox", include_str!("schema/0023_outbox.sql")),
     (32, "records", include_str!("schema/0032_records.sql")),
     (33, "audit", include_str!("schema/0033_audit.sql")),
 ];

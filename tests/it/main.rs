@@ -81,4 +81,6 @@ mod systemd;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
+mod telling;
+#[cfg(test)]
 mod tls;

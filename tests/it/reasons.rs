@@ -43,6 +43,7 @@ fn every_reason_is_met() {
         refusals,
         crate::sla::tour,
         crate::heartbeats::tour,
+        crate::telling::core::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
     }

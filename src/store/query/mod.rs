@@ -10,6 +10,7 @@ pub mod causes;
 pub mod cmdb;
 pub mod dead_letters;
 pub mod incidents;
+pub mod outbox;
 mod practice;
 pub mod records;
 pub mod reports;

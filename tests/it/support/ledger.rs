@@ -22,6 +22,7 @@ use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::sla::{Clocks, SlaChange};
 use watchbell::core::state::{Remembered, State};
+use watchbell::core::tell::Tells;
 
 /// Everything that was ever written.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,7 @@ pub(crate) struct Ledger {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
+    tells: Tells,
 }
 
 impl Ledger {
@@ -118,6 +120,7 @@ impl Ledger {
                 self.causes.remove(&id);
                 self.standings.remove(&id);
                 self.clocks.remove(&id);
+                self.tells.forget(id);
                 self.incidents.remove(&id);
             }
             answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
@@ -125,6 +128,7 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            Change::Tell(change) => self.tells.apply(&change),
             // Compared with what the store loads in the suite of the store.
             Change::Record(_) | Change::Audited(_) => {}
             Change::HeartbeatChanged(heartbeat) => {
@@ -213,6 +217,7 @@ impl Ledger {
     /// The state that a restart would load.
     pub(crate) fn load(&self) -> State {
         let mut state = State::default();
+        *state.tells_mut() = self.tells.clone();
         for difference in &self.graph {
             state.change_graph(difference);
         }
