@@ -17,6 +17,7 @@ use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::config::targets::TargetSettings;
+use crate::core::practice::PracticeRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
 use crate::core::tell::route::Route;
 use crate::core::time::Span;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
     pub settle: SettleRules,
+    /// `[priority]`, `[[sla]]` and `[[calendar]]`: how soon people must act.
+    pub practice: PracticeRules,
     /// `[correlation]`: what belongs together.
     pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.

@@ -13,6 +13,7 @@ use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
 use crate::core::past::PastIncident;
 use crate::core::records::RecordGiven;
+use crate::core::severity::Priority;
 use crate::core::silence::Sweep;
 use crate::core::silence::given::SilenceGiven;
 use crate::core::ticket::order::TicketOrder;
@@ -244,6 +245,14 @@ pub enum Command {
     Root {
         /// The CI's id.
         ci: SmolStr,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// Set the priority, or hand it back to the rules.
+    Priority {
+        /// Which; nothing hands it back.
+        #[serde(default)]
+        priority: Option<Priority>,
         /// Why.
         reason: Box<str>,
     },

@@ -11,7 +11,10 @@ use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
+use crate::core::outcome::CostRules;
+use crate::core::priority::PriorityRules;
 use crate::core::severity::Priority;
+use crate::core::sla::SlaRules;
 use crate::core::tell::TellRules;
 use crate::core::ticket::rules::ConnectorRule;
 use crate::core::time::Span;
@@ -27,6 +30,12 @@ pub struct Rules {
     pub heartbeats: Heartbeats,
     /// How long incidents settle before people are told.
     pub settle: SettleRules,
+    /// How soon people must act.
+    pub priority: PriorityRules,
+    /// What incidents cost.
+    pub cost: CostRules,
+    /// How long it may take.
+    pub sla: SlaRules,
     /// What belongs together.
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
@@ -62,9 +71,10 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let sla = self.sla.rules.iter().map(|rule| &rule.when);
+        let tell = self.tell.routes.iter().map(|route| &route.when);
         let connectors = self.connectors.iter().map(|rule| &rule.when);
-        let routes = self.tell.routes.iter().map(|route| &route.when);
-        connectors.chain(routes)
+        sla.chain(tell).chain(connectors)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

@@ -15,7 +15,6 @@ use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
-use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
@@ -30,6 +29,7 @@ use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
+use crate::core::practice::Practice;
 use crate::core::records::Records;
 use crate::core::silence::{SilenceChange, Silences};
 use crate::core::tell::Tells;
@@ -47,12 +47,12 @@ pub struct State {
     answers: Answers,
     silences: Silences,
     tickets: Tickets,
+    practice: Practice,
     tells: Tells,
     records: Records,
     tally: Tally,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
-    labels: BTreeMap<IncidentId, Labels>,
     forest: Forest,
     started_at: Option<Timestamp>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
@@ -71,6 +71,8 @@ pub enum DeadlineKey {
     Incidents(i64),
     /// Silences: one begins or ends.
     Silences,
+    /// A lower priority holds, or a service level clock is warned of or missed.
+    Practice,
     /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
     Heartbeats,
     /// Conditions: one is looked at again.
@@ -194,6 +196,16 @@ impl State {
         &mut self.tickets
     }
 
+    /// Where priorities come from, service level clocks, and what conditions look at.
+    pub fn practice(&self) -> &Practice {
+        &self.practice
+    }
+
+    /// The same, to load.
+    pub fn practice_mut(&mut self) -> &mut Practice {
+        &mut self.practice
+    }
+
     /// Who was told of what.
     pub fn tells(&self) -> &Tells {
         &self.tells
@@ -229,11 +241,6 @@ impl State {
         self.causes.get(&incident).map(|cause| &**cause)
     }
 
-    /// The labels of the alert that an incident was opened for, if some condition looks at them.
-    pub fn labels_of(&self, incident: IncidentId) -> &[(SmolStr, SmolStr)] {
-        self.labels.get(&incident).map_or(&[], |labels| labels)
-    }
-
     /// Since when the daemon listens.
     pub fn started_at(&self) -> Option<Timestamp> {
         self.started_at
@@ -266,7 +273,9 @@ impl State {
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
         let besides = self.records.next_due();
         let besides = besides.map(|at| (at, DeadlineKey::Records));
-        [records, conditions, silences, missed, besides]
+        let practice = self.practice.next_due();
+        let practice = practice.map(|at| (at, DeadlineKey::Practice));
+        [records, conditions, silences, missed, besides, practice]
             .into_iter()
             .flatten()
             .min()
@@ -295,8 +304,10 @@ impl State {
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
                 // They keep their own order of time.
-                DeadlineKey::Silences => {}
-                DeadlineKey::Conditions | DeadlineKey::Records => {}
+                DeadlineKey::Silences
+                | DeadlineKey::Conditions
+                | DeadlineKey::Records
+                | DeadlineKey::Practice => {}
             }
         }
         due
@@ -317,7 +328,8 @@ impl State {
                 | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
-                | Change::AlertLeft { .. } => {}
+                | Change::AlertLeft { .. }
+                | Change::Outcome(_) => {}
                 Change::GraphChanged(difference) => self.change_graph(difference),
                 Change::AlertForgotten(id) => self.forget_alert(*id),
                 Change::IncidentChanged(incident) => self.put_incident(incident.clone()),
@@ -332,7 +344,7 @@ impl State {
                     self.put_cause(*incident, Arc::clone(cause));
                 }
                 Change::LabelsKept { incident, labels } => {
-                    self.keep_labels(*incident, Arc::clone(labels));
+                    self.practice.keep_labels(*incident, labels);
                 }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
@@ -356,6 +368,8 @@ impl State {
                 Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Ticket(change) => self.tickets.apply(change),
+                Change::Standing(change) => self.practice.standings.apply(change),
+                Change::Sla(change) => self.practice.sla.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -433,11 +447,6 @@ impl State {
         self.causes.insert(incident, cause);
     }
 
-    /// Keeps the labels of the alert that an incident was opened for; also used to load.
-    pub fn keep_labels(&mut self, incident: IncidentId, labels: Labels) {
-        self.labels.insert(incident, labels);
-    }
-
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
     pub fn change_graph(&mut self, difference: &Difference) {
         self.graph.apply(difference);
@@ -491,7 +500,7 @@ impl State {
         self.causes.remove(&id);
         self.tells.forget(id);
         self.records.forget_incident(id);
-        self.labels.remove(&id);
+        self.practice.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -513,8 +522,11 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
-                DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions | DeadlineKey::Records => None,
+                DeadlineKey::Silences
+                | DeadlineKey::Heartbeats
+                | DeadlineKey::Conditions
+                | DeadlineKey::Records
+                | DeadlineKey::Practice => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -538,8 +550,10 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
-            DeadlineKey::Silences => return,
-            DeadlineKey::Conditions | DeadlineKey::Records => return,
+            DeadlineKey::Silences
+            | DeadlineKey::Conditions
+            | DeadlineKey::Records
+            | DeadlineKey::Practice => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -576,6 +590,7 @@ impl PartialEq for State {
             && self.answers == other.answers
             && self.silences == other.silences
             && self.tickets == other.tickets
+            && self.practice == other.practice
             && self.tells == other.tells
             && self.records == other.records
             && self.tally == other.tally

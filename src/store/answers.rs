@@ -1,13 +1,13 @@
-//! Answers to commands with an idempotency key.
+//! Remembered answers to commands, as rows.
 //!
-//! Must not decide anything.
+//! Must not decide which are remembered.
 
 use crate::core::decision::Change;
 
 use super::{Conn, StoreError, on};
 
-/// Writes one answer down.
-pub(super) async fn insert_answer(
+/// Remembers an answer.
+pub(super) async fn insert(
     conn: Conn<'_>,
     partition: i64,
     answer: &Change,

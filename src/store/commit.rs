@@ -19,12 +19,14 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
-use super::answers::insert_answer;
+use super::answers;
 use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::outbox::TellRows;
+use super::outcomes::OutcomeRows;
+use super::practice::PracticeRows;
 use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
@@ -54,6 +56,8 @@ pub struct Batch {
     answers: Vec<Change>,
     silences: SilenceRows,
     tickets: TicketRows,
+    practice: PracticeRows,
+    outcomes: OutcomeRows,
     tells: TellRows,
     records: RecordRows,
     audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
@@ -115,6 +119,9 @@ impl Batch {
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
                 Change::Ticket(change) => self.tickets.add(seq, change),
+                Change::Standing(change) => self.practice.stand(change),
+                Change::Sla(change) => self.practice.count(change),
+                Change::Outcome(change) => self.outcomes.add(change),
                 Change::Tell(change) => self.tells.add(change),
                 Change::Record(change) => self.records.add(change),
                 Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
@@ -176,6 +183,8 @@ impl Batch {
             + self.forest.row_count()
             + self.silences.row_count()
             + self.tickets.row_count()
+            + self.practice.row_count()
+            + self.outcomes.row_count()
             + self.tells.row_count()
             + self.records.row_count()
             + self.audit.len()
@@ -256,6 +265,8 @@ impl Batch {
         }
         self.silences.write(tx, partition).await?;
         self.tickets.write(tx, partition).await?;
+        self.practice.write(tx, partition).await?;
+        self.outcomes.write(tx, partition).await?;
         self.tells.write(tx, partition).await?;
         self.records.write(tx, partition).await?;
         let audited: Vec<_> = self
@@ -266,7 +277,7 @@ impl Batch {
         audit::append(tx, partition, &audited).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
-            insert_answer(tx.lend(), partition, answer).await?;
+            answers::insert(tx.lend(), partition, answer).await?;
         }
         Ok(())
     }

@@ -22,7 +22,10 @@ pub mod inspect;
 mod jobs;
 pub mod lease;
 pub mod load;
+
 pub mod outbox;
+pub(crate) mod outcomes;
+pub(crate) mod practice;
 pub mod query;
 pub mod records;
 pub mod retention;

@@ -33,7 +33,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 34] = [
+pub const NAMES: [&str; 36] = [
     "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
@@ -65,6 +65,8 @@ pub const NAMES: [&str; 34] = [
     "watchbell_outbox_first_attempt_seconds",
     "watchbell_outbox_oldest_seconds",
     "watchbell_peer_limited_total",
+    "watchbell_sla_breaches_total",
+    "watchbell_sla_clocks",
     "watchbell_source_silent_seconds",
     "watchbell_source_skew_seconds",
     "watchbell_tickets",
@@ -107,6 +109,18 @@ struct SectionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClockLabels {
+    clock: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreachLabels {
+    clock: &'static str,
+    priority: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SeverityLabels {
     severity: &'static str,
 }
@@ -140,6 +154,8 @@ pub struct Metrics {
     /// Tickets by connector and standing.
     pub tickets: Family<TicketLabels, Gauge>,
     bindings: Family<BindingLabels, Counter>,
+    sla_clocks: Family<ClockLabels, Gauge>,
+    sla_breaches: Family<BreachLabels, Counter>,
     condition_errors: Family<SectionLabels, Counter>,
     /// CIs of the CMDB.
     pub cmdb_cis: Gauge,
@@ -223,6 +239,9 @@ impl Metrics {
                 "bindings",
                 "Searches for the CI of an alert by what they came to",
             ),
+            sla_clocks: ours.gauges("sla_clocks", "Service level clocks by how they stand"),
+            sla_breaches: ours
+                .counters("sla_breaches", "Targets of service levels that were missed"),
             condition_errors: ours.counters(
                 "condition_errors",
                 "Conditions of rules that could not be evaluated and counted as false",
@@ -350,6 +369,18 @@ impl Metrics {
     pub fn condition_errors(&self, section: &'static str) -> Counter {
         self.condition_errors
             .get_or_create_owned(&SectionLabels { section })
+    }
+
+    /// Clocks of that kind in that state.
+    pub fn sla_clocks(&self, clock: &'static str, state: &'static str) -> Gauge {
+        self.sla_clocks
+            .get_or_create_owned(&ClockLabels { clock, state })
+    }
+
+    /// Targets missed by clocks of that kind.
+    pub fn sla_breaches(&self, clock: &'static str, priority: &'static str) -> Counter {
+        self.sla_breaches
+            .get_or_create_owned(&BreachLabels { clock, priority })
     }
 
     /// The page for `/metrics`; send it with [`CONTENT_TYPE`].
@@ -481,6 +512,8 @@ impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for BindingLabels {}
 impl Labels for SectionLabels {}
+impl Labels for ClockLabels {}
+impl Labels for BreachLabels {}
 impl Labels for SeverityLabels {}
 impl Labels for PriorityLabels {}
 impl Labels for PriorityStateLabels {}
@@ -503,6 +536,8 @@ mod tests {
         metrics.heartbeat_up("backup").set(1);
         metrics.bindings("bound").inc();
         metrics.condition_errors("sla").inc();
+        metrics.sla_clocks("response", "running").set(2);
+        metrics.sla_breaches("resolution", "P2").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.leader.set(1);

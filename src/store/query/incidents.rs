@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use super::causes::{self, CauseView};
 use super::records::{self, LinkView};
 use super::select::{Select, pattern};
-use super::{Listed, Page, Position, silences};
+use super::{Listed, Page, Position, practice, silences};
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::past::PastIncident;
+use crate::core::priority::Standing;
 use crate::core::severity::{Priority, Severity};
+use crate::core::sla::Clocks;
 use crate::store::rows::{INCIDENT_COLUMNS, IncidentRow, alert_id, row, severity};
 use crate::store::tickets::{self, TicketView};
 use crate::store::{Conn, StoreError, on};
@@ -60,6 +62,10 @@ pub struct IncidentView {
     pub cause: Option<CauseView>,
     /// Its tickets in other systems.
     pub tickets: Vec<TicketView>,
+    /// Where its priority comes from, if not from its severity alone.
+    pub standing: Option<Standing>,
+    /// Its service level clocks.
+    pub clocks: Clocks,
     /// The records beside it, the best founded first.
     pub records: Vec<LinkView>,
 }
@@ -178,6 +184,7 @@ async fn into_views(
     if !suppressed.is_empty() {
         silences::add_to_incidents(conn.lend(), &suppressed, &mut views).await?;
     }
+    add_practice(conn.lend(), &mut views).await?;
     add_causes(conn.lend(), &mut views).await?;
     add_tickets(conn.lend(), &mut views).await?;
     add_records(conn, &mut views).await?;
@@ -189,6 +196,17 @@ async fn add_tickets(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), S
     let mut found = tickets::of_incidents(conn, &ids).await?;
     for view in views {
         view.tickets = found.remove(&view.incident.id).unwrap_or_default();
+    }
+    Ok(())
+}
+
+async fn add_practice(mut conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
+    let ids: Vec<_> = views.iter().map(|view| view.incident.id.get()).collect();
+    let mut standings = practice::standings(conn.lend(), &ids).await?;
+    let mut clocks = practice::clocks(conn, &ids).await?;
+    for view in views {
+        view.standing = standings.remove(&view.incident.id);
+        view.clocks = clocks.remove(&view.incident.id).unwrap_or_default();
     }
     Ok(())
 }
@@ -304,6 +322,8 @@ impl ViewRow {
             suppressed_by: Vec::new(),
             cause: None,
             tickets: Vec::new(),
+            standing: None,
+            clocks: Clocks::default(),
             records: Vec::new(),
             title: self.title,
             first_alert: self.first_alert.map(alert_id).transpose()?,
