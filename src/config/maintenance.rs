@@ -11,6 +11,7 @@ use crate::config::calendar_file::{self, Event};
 use crate::config::error::Complaint;
 use crate::config::files;
 use crate::config::reader::{Spot, TableReader};
+use crate::config::tree::Value;
 use crate::config::values;
 use crate::core::mute::Scope;
 use crate::core::mute::parts::{BadWindow, WindowParts};
@@ -55,8 +56,8 @@ fn window(table: &mut TableReader<'_>, name: String) -> Vec<WindowWanted> {
         created_by: table
             .optional("created_by", values::text)
             .unwrap_or_else(|| "config".to_owned()),
-        starts_at: table.optional("starts_at", values::text),
-        ends_at: table.optional("ends_at", values::text),
+        starts_at: table.optional("starts_at", moment),
+        ends_at: table.optional("ends_at", moment),
         duration: table.optional("duration", values::duration(SECOND..=YEAR)),
         rrule: table.optional("rrule", values::text),
         zone: table.optional("zone", zone),
@@ -135,6 +136,14 @@ fn of_calendar(
 fn names(table: &mut TableReader<'_>, key: &'static str) -> Vec<SmolStr> {
     let names = table.list(key, values::text);
     names.into_iter().map(SmolStr::from).collect()
+}
+
+/// A time as text, or as TOML has it.
+fn moment(spot: &Spot<'_>) -> Result<String, Complaint> {
+    match (&spot.node.value, &spot.node.raw) {
+        (Value::Date, Some(raw)) => Ok(raw.clone()),
+        _ => Ok(spot.text("a time")?.to_owned()),
+    }
 }
 
 /// A time zone of the zone database.

@@ -8,12 +8,15 @@
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
 mod calendar_file;
+mod calendars;
 mod cmdb;
 mod conditions;
+pub mod connectors;
 pub mod env;
 pub mod error;
 mod files;
 mod heartbeats;
+mod holidays;
 pub mod imports;
 mod keys;
 mod maintenance;
@@ -28,6 +31,7 @@ pub mod secret;
 mod sections;
 pub mod settings;
 mod signature;
+mod sla;
 mod sources;
 pub mod targets;
 mod tree;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::config::connectors::ConnectorSettings;
 pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
@@ -18,6 +19,7 @@ use crate::config::secret::Secret;
 use crate::config::targets::TargetSettings;
 use crate::core::flap::FlapRules;
 use crate::core::mute::window::WindowWanted;
+use crate::core::practice::PracticeRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
 use crate::core::tell::route::Route;
 use crate::core::time::Span;
@@ -25,7 +27,7 @@ use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
 
 /// Everything that is configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// `[server]`: the HTTP listener.
     pub server: ServerSettings,
@@ -49,6 +51,8 @@ pub struct Settings {
     pub flapping: FlapRules,
     /// `[settle]`: how long incidents stand before people are told.
     pub settle: SettleRules,
+    /// `[priority]`, `[[sla]]` and `[[calendar]]`: how soon people must act.
+    pub practice: PracticeRules,
     /// `[correlation]`: what belongs together.
     pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
@@ -57,6 +61,8 @@ pub struct Settings {
     pub records: RecordRules,
     /// `[[cmdb.import]]`: inventories that are read again and again.
     pub imports: Vec<ImportSettings>,
+    /// `[[connector]]`: ticket platforms.
+    pub connectors: Vec<ConnectorSettings>,
     /// `[retention]`: how long things are kept.
     pub retention: RetentionSettings,
     /// `[limits]`: bounds that an operator tunes.

@@ -20,10 +20,12 @@ use crate::core::correlate::cause::{Cause, RootCandidate};
 use crate::core::decision::Change;
 use crate::core::draft::Draft;
 use crate::core::expr::Expr;
+use crate::core::flap;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, IncidentState};
+use crate::core::mute;
 use crate::core::observation::AlertText;
-use crate::core::severity::{Grade, Priority, Severity};
+use crate::core::severity::{Grade, Severity};
 use crate::core::time::Timestamp;
 
 /// The variables of a condition.
@@ -387,15 +389,6 @@ fn sample() -> Value {
     seen.facts(&TimeZone::UTC).0
 }
 
-/// Impact and urgency of a priority that severity and reach alone have given.
-pub(super) fn grade_of(incident: &Incident) -> Grade {
-    let grade = Grade::of_severity(incident.severity);
-    if incident.priority == Priority::P1 {
-        return Grade { impact: 1, ..grade };
-    }
-    grade
-}
-
 /// The alert that an incident of this decision was opened for.
 #[derive(Clone, Debug)]
 pub(crate) struct Opener {
@@ -438,12 +431,12 @@ impl Draft<'_> {
         let source = opener.map_or_else(|| held.map(|alert| alert.source), |it| Some(it.source));
         let labels = match opener {
             Some(opener) => &opener.labels,
-            None => state.labels_of(id),
+            None => state.practice().labels_of(id),
         };
         let seen = Seen {
             incident,
             kind: "incident",
-            grade: grade_of(incident),
+            grade: self.grade(incident),
             cause: self.cause_of(id),
             graph: state.graph(),
             first,
@@ -526,7 +519,7 @@ mod tests {
         let seen = Seen {
             incident: &incident,
             kind: "incident",
-            grade: grade_of(&incident),
+            grade: Grade::of_severity(incident.severity),
             cause: Some(&cause),
             graph: &graph(),
             first: AlertId::new(7),

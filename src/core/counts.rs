@@ -1,6 +1,6 @@
-//! How many alerts and incidents there are, kept while changes are applied.
+//! How many there are of what is open, kept up while changes are applied.
 //!
-//! Must not decide anything.
+//! Must not decide.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Counts an incident, or no longer.
     pub(super) fn count_incident(&mut self, incident: &Incident, by: i64) {
         let word = incident.state.word();
         if word != StateWord::Closed {
@@ -25,6 +26,7 @@ impl Counts {
     }
 }
 
+/// Counts one of a kind; kinds of which there are none are not held.
 pub(super) fn count<K: Ord>(counts: &mut BTreeMap<K, i64>, key: K, by: i64) {
     let entry = counts.entry(key);
     match entry {

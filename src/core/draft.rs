@@ -13,7 +13,6 @@ use crate::core::announce;
 use crate::core::condition::Opener;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::grove::Grove;
-use crate::core::correlate::priority_of;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::flap;
@@ -21,11 +20,15 @@ use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
 use crate::core::mute;
 use crate::core::observation::AlertText;
+use crate::core::priority::Standing;
 use crate::core::reason::Reason;
-use crate::core::severity::{Priority, Severity};
+use crate::core::severity::Severity;
 use crate::core::silence;
+use crate::core::sla::Clocks;
 use crate::core::tell::Told;
+use crate::core::ticket;
 use crate::core::time::Timestamp;
+use crate::core::variant;
 
 /// A decision in the making.
 pub(super) struct Draft<'a> {
@@ -43,6 +46,10 @@ pub(super) struct Draft<'a> {
     pub(super) openers: BTreeMap<IncidentId, Opener>,
     /// What incidents are about, as far as it was judged anew.
     causes: BTreeMap<IncidentId, Arc<Cause>>,
+    /// Where priorities come from, as far as this decision changes it.
+    pub(super) standings: BTreeMap<IncidentId, Option<Arc<Standing>>>,
+    /// Service level clocks, as far as this decision changes them.
+    pub(super) clocks: BTreeMap<IncidentId, Arc<Clocks>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
     /// Which of the touched incidents are held as this decision leaves them; known from announcing on.
@@ -68,6 +75,8 @@ impl<'a> Draft<'a> {
             alerts: BTreeMap::new(),
             openers: BTreeMap::new(),
             causes: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
             mutes: mute::View::default(),
@@ -86,10 +95,20 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        let touched: Vec<_> = self.touched.keys().copied().collect();
+        for &id in &touched {
+            self.prioritise(id, None);
+        }
         self.suspect_changes();
         flap::look(&mut self);
+        variant::look(&mut self);
         self.announce();
+        for &id in &touched {
+            self.look_at_clocks(id);
+            self.note_outcome(id);
+        }
         self.tell_people();
+        ticket::look(&mut self);
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
@@ -136,6 +155,11 @@ impl<'a> Draft<'a> {
     pub(super) fn cause_of(&self, id: IncidentId) -> Option<&Cause> {
         let judged = self.causes.get(&id).map(|cause| &**cause);
         judged.or_else(|| self.world.state.cause(id))
+    }
+
+    /// Whether this decision judged anew what an incident is about.
+    pub(super) fn is_judged(&self, id: IncidentId) -> bool {
+        self.causes.contains_key(&id)
     }
 
     /// Says what an incident is about.
@@ -186,14 +210,15 @@ impl<'a> Draft<'a> {
         let title = text.map(|text| &text.summary);
         let last = alert.incident.map(|id| self.survivor(id));
         let last = last.filter(|id| self.may_return_to(*id));
+        let heir = text.and_then(|text| variant::heir(self, alert, text));
         if !self.correlates() {
-            match last {
+            match last.or(heir) {
                 Some(last) => self.enter(alert, last, title),
                 None => self.open(alert, text),
             }
             return;
         }
-        let last = last.filter(|id| self.goes_on(alert.id, *id));
+        let last = last.filter(|id| self.goes_on(alert.id, *id)).or(heir);
         let id = self.place(alert, text, last);
         if self.provisional.take() == Some(id) {
             self.open(alert, text);
@@ -223,7 +248,7 @@ impl<'a> Draft<'a> {
             incident.enter(IncidentState::New, now);
             incident.reopen_count = incident.reopen_count.saturating_add(1);
             incident.severity = severity;
-            self.reset_priority(id);
+            self.prioritise_anew(id);
             self.title(id, title);
             self.say(Some(id), Some(alert.id), Reason::IncidentReopened);
         }
@@ -286,6 +311,7 @@ impl<'a> Draft<'a> {
         incident.previous = previous;
         incident.firing = 1;
         self.insert(incident);
+        self.prioritise_anew(id);
         self.title(id, text.map(|text| &text.summary));
         let reason = match previous {
             Some(_) => Reason::LinkedIncidentOpened,
@@ -377,22 +403,7 @@ impl<'a> Draft<'a> {
             return;
         };
         incident.severity = severity;
-        let before = incident.priority;
-        let after = self.reset_priority(id);
-        if before != after {
-            let entry = self.say(Some(id), Some(alert), Reason::PriorityChanged);
-            entry.note = Some(format!("{} to {}", before.word(), after.word()).into());
-        }
-    }
-
-    /// Sets the priority by severity and by what the incident is known to reach.
-    fn reset_priority(&mut self, id: IncidentId) -> Priority {
-        let is_vital = self.cause_of(id).is_some_and(|cause| cause.is_vital);
-        let Some(incident) = self.touch(id) else {
-            return Priority::P5;
-        };
-        incident.priority = priority_of(incident.severity, is_vital);
-        incident.priority
+        self.prioritise(id, Some(alert));
     }
 
     pub(super) fn title(&mut self, incident: IncidentId, title: Option<&SmolStr>) {

@@ -4,7 +4,7 @@
 //! and is looked through when that time comes. A due time that moves later moves nothing; the look finds it. Must
 //! not decide and cannot fail: a change carries the whole record as it is afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -15,27 +15,31 @@ use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
-use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
 pub use crate::core::counts::Counts;
 use crate::core::counts::count;
+pub use crate::core::deadlines::{DeadlineKey, Due};
+use crate::core::deadlines::{Deadlines, bring_forward};
 use crate::core::decision::{Change, Decision};
-use crate::core::flap::{FlapChange, Flaps};
+use crate::core::flap::Flaps;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::Incident;
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
-use crate::core::mute::window::{WindowChange, Windows};
+use crate::core::mute::window::Windows;
 use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
+use crate::core::practice::Practice;
 use crate::core::records::Records;
 use crate::core::silence::{SilenceChange, Silences};
 use crate::core::tell::Tells;
+use crate::core::ticket::Tickets;
 use crate::core::time::Timestamp;
+use crate::core::variant::Variants;
 
 /// Everything that decisions depend on besides rules and input.
 #[derive(Clone, Debug, Default)]
@@ -47,49 +51,20 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    tickets: Tickets,
+    practice: Practice,
     tells: Tells,
     records: Records,
     tally: Tally,
-    windows: Windows,
-    flaps: Flaps,
+    pub(super) windows: Windows,
+    pub(super) flaps: Flaps,
+    pub(super) variants: Variants,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
-    labels: BTreeMap<IncidentId, Labels>,
     forest: Forest,
     started_at: Option<Timestamp>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
     counts: Counts,
-}
-
-/// The pages to look through, earliest first; each at most once.
-type Deadlines = BTreeSet<(Timestamp, DeadlineKey)>;
-
-/// Which page of records is to be looked through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeadlineKey {
-    /// Alerts: one expires, its parked firing is discarded, or it is forgotten.
-    Alerts(i64),
-    /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
-    Incidents(i64),
-    /// Silences: one begins or ends, or an occurrence of a maintenance window is planned; an alert has been calm.
-    Silences,
-    /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
-    Heartbeats,
-    /// Conditions: one is looked at again.
-    Conditions,
-    /// Records: one begins, is late, or is no longer held.
-    Records,
-}
-
-/// What is due, in order of number within a page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Due {
-    /// How many pages were looked through; for [`Change::DeadlinesTaken`].
-    pub pages: usize,
-    /// Alerts.
-    pub alerts: Vec<AlertId>,
-    /// Incidents.
-    pub incidents: Vec<IncidentId>,
 }
 
 #[derive(Clone, Debug)]
@@ -165,26 +140,6 @@ impl State {
         &self.silences
     }
 
-    /// The maintenance windows that are not over.
-    pub fn windows(&self) -> &Windows {
-        &self.windows
-    }
-
-    /// Changes maintenance windows, as [`State::apply`] does; also used to load.
-    pub fn put_window(&mut self, change: &WindowChange) {
-        self.windows.apply(change);
-    }
-
-    /// The alerts that came back not long ago.
-    pub fn flaps(&self) -> &Flaps {
-        &self.flaps
-    }
-
-    /// Changes what is remembered of them, as [`State::apply`] does; also used to load.
-    pub fn put_flap(&mut self, change: &FlapChange) {
-        self.flaps.apply(change);
-    }
-
     /// How many firing alerts of each incident are suppressed.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -204,6 +159,26 @@ impl State {
         let place =
             alert.and_then(|alert| mute::place_of(alert, self.silences.is_silenced(alert.id)));
         self.tally.note(id, place);
+    }
+
+    /// The tickets in other systems.
+    pub fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
+    /// The same, to load.
+    pub fn tickets_mut(&mut self) -> &mut Tickets {
+        &mut self.tickets
+    }
+
+    /// Where priorities come from, service level clocks, and what conditions look at.
+    pub fn practice(&self) -> &Practice {
+        &self.practice
+    }
+
+    /// The same, to load.
+    pub fn practice_mut(&mut self) -> &mut Practice {
+        &mut self.practice
     }
 
     /// Who was told of what.
@@ -241,11 +216,6 @@ impl State {
         self.causes.get(&incident).map(|cause| &**cause)
     }
 
-    /// The labels of the alert that an incident was opened for, if some condition looks at them.
-    pub fn labels_of(&self, incident: IncidentId) -> &[(SmolStr, SmolStr)] {
-        self.labels.get(&incident).map_or(&[], |labels| labels)
-    }
-
     /// Since when the daemon listens.
     pub fn started_at(&self) -> Option<Timestamp> {
         self.started_at
@@ -272,14 +242,19 @@ impl State {
         let conditions = self.forest.next_due();
         let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
         let (silences, windows) = (self.silences.next_due(), self.windows.next_due());
-        let silences = [silences, windows, self.flaps.next_due()].into_iter().flatten().min();
+        let silences = [silences, windows, self.flaps.next_due()]
+            .into_iter()
+            .flatten()
+            .min();
         let silences = silences.map(|at| (at, DeadlineKey::Silences));
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
         let besides = self.records.next_due();
         let besides = besides.map(|at| (at, DeadlineKey::Records));
-        [records, conditions, silences, missed, besides]
+        let practice = self.practice.next_due();
+        let practice = practice.map(|at| (at, DeadlineKey::Practice));
+        [records, conditions, silences, missed, besides, practice]
             .into_iter()
             .flatten()
             .min()
@@ -308,8 +283,10 @@ impl State {
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
                 // They keep their own order of time.
-                DeadlineKey::Silences => {}
-                DeadlineKey::Conditions | DeadlineKey::Records => {}
+                DeadlineKey::Silences
+                | DeadlineKey::Conditions
+                | DeadlineKey::Records
+                | DeadlineKey::Practice => {}
             }
         }
         due
@@ -330,7 +307,8 @@ impl State {
                 | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
-                | Change::AlertLeft { .. } => {}
+                | Change::AlertLeft { .. }
+                | Change::Outcome(_) => {}
                 Change::GraphChanged(difference) => self.change_graph(difference),
                 Change::AlertForgotten(id) => self.forget_alert(*id),
                 Change::IncidentChanged(incident) => self.put_incident(incident.clone()),
@@ -345,7 +323,7 @@ impl State {
                     self.put_cause(*incident, Arc::clone(cause));
                 }
                 Change::LabelsKept { incident, labels } => {
-                    self.keep_labels(*incident, Arc::clone(labels));
+                    self.practice.keep_labels(*incident, labels);
                 }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
@@ -370,6 +348,10 @@ impl State {
                 Change::Silence(change) => self.put_silence(change),
                 Change::Window(change) => self.put_window(change),
                 Change::Flap(change) => self.put_flap(change),
+                Change::Variant(change) => self.put_variant(change),
+                Change::Ticket(change) => self.tickets.apply(change),
+                Change::Standing(change) => self.practice.standings.apply(change),
+                Change::Sla(change) => self.practice.sla.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -447,11 +429,6 @@ impl State {
         self.causes.insert(incident, cause);
     }
 
-    /// Keeps the labels of the alert that an incident was opened for; also used to load.
-    pub fn keep_labels(&mut self, incident: IncidentId, labels: Labels) {
-        self.labels.insert(incident, labels);
-    }
-
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
     pub fn change_graph(&mut self, difference: &Difference) {
         self.graph.apply(difference);
@@ -506,7 +483,7 @@ impl State {
         self.causes.remove(&id);
         self.tells.forget(id);
         self.records.forget_incident(id);
-        self.labels.remove(&id);
+        self.practice.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -528,8 +505,11 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
-                DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions | DeadlineKey::Records => None,
+                DeadlineKey::Silences
+                | DeadlineKey::Heartbeats
+                | DeadlineKey::Conditions
+                | DeadlineKey::Records
+                | DeadlineKey::Practice => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -553,29 +533,15 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
-            DeadlineKey::Silences => return,
-            DeadlineKey::Conditions | DeadlineKey::Records => return,
+            DeadlineKey::Silences
+            | DeadlineKey::Conditions
+            | DeadlineKey::Records
+            | DeadlineKey::Practice => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
         }
     }
-}
-
-/// Moves a page's reminder earlier if it has to be.
-fn bring_forward(
-    deadlines: &mut Deadlines,
-    reminder: &mut Option<Timestamp>,
-    (due, key): (Timestamp, DeadlineKey),
-) {
-    if let Some(before) = *reminder {
-        if before <= due {
-            return;
-        }
-        deadlines.remove(&(before, key));
-    }
-    *reminder = Some(due);
-    deadlines.insert((due, key));
 }
 
 /// Two states are equal when they hold the same records; deadlines follow from those.
@@ -590,11 +556,14 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.tickets == other.tickets
+            && self.practice == other.practice
             && self.tells == other.tells
             && self.records == other.records
             && self.tally == other.tally
             && self.windows == other.windows
             && self.flaps == other.flaps
+            && self.variants == other.variants
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

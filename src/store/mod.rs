@@ -7,6 +7,7 @@
 //!
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
+mod answers;
 pub mod audit;
 pub mod backup;
 pub mod cmdb;
@@ -21,15 +22,20 @@ pub mod inspect;
 mod jobs;
 pub mod lease;
 pub mod load;
+
+mod flaps;
 pub mod outbox;
+pub(crate) mod outcomes;
+pub(crate) mod practice;
 pub mod query;
 pub mod records;
 pub mod retention;
 pub mod rows;
-mod flaps;
 pub mod silences;
 mod texts;
+pub mod tickets;
 pub mod tokens;
+mod variants;
 pub mod windows;
 pub mod writer;
 
@@ -263,6 +269,8 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0029_maintenance.sql"),
     ),
     (30, "flapping", include_str!("schema/0030_flapping.sql")),
+    (31, "variants", include_str!("schema/0031_variants.sql")),
+    (26, "tickets", include_str!("schema/0026_tickets.sql")),
     (23, "outbox", include_str!("schema/0023_outbox.sql")),
     (32, "records", include_str!("schema/0032_records.sql")),
     (33, "audit", include_str!("schema/0033_audit.sql")),

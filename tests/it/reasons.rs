@@ -45,8 +45,11 @@ fn every_reason_is_met() {
         silences,
         maintenance,
         crate::scenarios::s03_flap::tour,
+        variants,
         refusals,
+        crate::sla::tour,
         crate::heartbeats::tour,
+        crate::itsm::core::tour,
         crate::telling::core::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
@@ -343,6 +346,17 @@ fn silences() -> Bench {
     bench.put_silence(wanted("a!=b", "10:00", "11:00"), None);
     for _ in 0..=SILENCES_MAX {
         bench.put_silence(wanted("a=b", "10:00", "11:00"), None);
+    }
+    bench
+}
+
+fn variants() -> Bench {
+    let mut bench = Bench::new();
+    for number in 0..2 {
+        let pod = format!("web-{number}");
+        let labels = [("alertname", "Down"), ("pod", pod.as_str())];
+        bench.hear(firing(&pod).labelled(&labels));
+        bench.hear(resolved(&pod).labelled(&labels));
     }
     bench
 }

@@ -5,6 +5,7 @@
 //! fires, it is announced once, with its true start. Who tells asks [`is_held`] before opening anything new; what was
 //! announced gets its end told whatever holds. Must not end, change or hide a record.
 
+mod access;
 pub mod parts;
 pub mod plan;
 pub(super) mod scope;
@@ -16,6 +17,8 @@ pub use self::tally::Tally;
 pub(super) use self::tally::{View, place_of};
 
 use std::collections::BTreeMap;
+
+use smol_str::SmolStr;
 
 use crate::core::ids::{AlertId, IncidentId, SilenceId};
 use crate::core::incident::Incident;
@@ -62,12 +65,15 @@ pub fn holds_of(state: &State, incident: IncidentId) -> Vec<Hold> {
 }
 
 /// The words under which it is shown what holds an incident; none when it is not held.
-pub fn words_of(state: &State, incident: IncidentId) -> Vec<String> {
+pub fn words_of(state: &State, incident: IncidentId) -> Vec<SmolStr> {
     let holds = holds_of(state, incident).into_iter();
     holds
         .filter_map(|hold| match hold {
-            Hold::Upstream => Some("upstream".to_owned()),
-            Hold::Silence(id) => state.silences().get(id).map(|silence| silence.shown()),
+            Hold::Upstream => Some(SmolStr::new_static("upstream")),
+            Hold::Silence(id) => {
+                let silence = state.silences().get(id);
+                silence.map(|silence| silence.shown().into())
+            }
         })
         .collect()
 }

@@ -100,6 +100,7 @@ row! {
         ci_id: Option<String>,
         ci_name: Option<String>,
         ci_class: Option<String>,
+        is_flapping: bool,
     }
 }
 

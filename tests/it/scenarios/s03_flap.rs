@@ -33,9 +33,16 @@ fn thirteen_changes_are_one_incident_that_is_told_once_and_ends_once() {
     assert_eq!(bench.now, t("10:19:30"));
     assert_eq!(bench.incidents(), (1, 1), "one, and open");
     assert!(is_flapping(&bench.state, bench.incident(1).id));
-    assert_eq!(bench.incident(1).recovers_at, Some(t("10:29:30")), "10 minutes");
+    assert_eq!(
+        bench.incident(1).recovers_at,
+        Some(t("10:29:30")),
+        "10 minutes"
+    );
     assert_eq!(bench.count(Reason::FlappingStarted), 1);
-    let at = bench.entries.iter().find(|(_, it)| it.reason == Reason::FlappingStarted);
+    let at = bench
+        .entries
+        .iter()
+        .find(|(_, it)| it.reason == Reason::FlappingStarted);
     assert_eq!(clock(at.unwrap().0), "10:06:00", "after 4 changes");
     bench.restart(Span::from_secs(30));
     bench.at("10:29:29");
@@ -44,10 +51,18 @@ fn thirteen_changes_are_one_incident_that_is_told_once_and_ends_once() {
     assert_eq!(bench.state_of(1), Some(StateWord::Resolved));
     assert!(!is_flapping(&bench.state, bench.incident(1).id));
     assert_eq!(bench.count(Reason::IncidentOpened), 1);
-    assert_eq!(bench.count(Reason::IncidentAnnounced), 1, "one opening page");
+    assert_eq!(
+        bench.count(Reason::IncidentAnnounced),
+        1,
+        "one opening page"
+    );
     assert_eq!(bench.count(Reason::RecoverySustained), 1, "one end");
     assert_eq!(bench.count(Reason::IncidentReopened), 0);
-    assert_eq!(bench.incident(1).opened_at, t("10:00:00"), "no clock begins again");
+    assert_eq!(
+        bench.incident(1).opened_at,
+        t("10:00:00"),
+        "no clock begins again"
+    );
     let changes = bench.count(Reason::AlertResolved) + bench.count(Reason::NewEpisode);
     assert_eq!(changes, 13, "all of them in the timeline");
 }
@@ -70,7 +85,10 @@ fn one_that_stays_flaps_no_more_after_a_while() {
     assert!(!is_flapping(&bench.state, bench.incident(1).id));
     let now = clock(bench.now);
     bench.hear(resolved("F").end(&now));
-    assert_eq!(bench.incident(1).recovers_at, Some(bench.now.plus(Span::from_mins(5))));
+    assert_eq!(
+        bench.incident(1).recovers_at,
+        Some(bench.now.plus(Span::from_mins(5)))
+    );
 }
 
 #[test]

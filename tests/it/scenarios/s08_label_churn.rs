@@ -1,6 +1,6 @@
 //! S8: one lasting outage under ever new labels, and alerts that hardly say who they are.
 //!
-//! What needs the graph (one incident for all variants) is not here. Must not know how a label is found to be volatile.
+//! Must not know how a label is found to be volatile.
 
 use watchbell::core::observation::Observation;
 use watchbell::core::reason::Reason;
@@ -51,6 +51,13 @@ fn every_variant_of_a_long_outage_gets_its_end_and_the_labels_are_named() {
     let shown = churn.found(now);
     assert_eq!(usize::try_from(shown[0].variants).unwrap(), OUTAGE);
     assert_eq!(bench.count(Reason::AlertResolved), OUTAGE);
+    assert_eq!(bench.incidents(), (1, 1), "one incident for the outage");
+    assert_eq!(bench.count(Reason::VariantFollowed), OUTAGE - 1);
+    assert!(
+        bench.count(Reason::RecoverySustained) <= 1,
+        "not over in the gaps"
+    );
+    assert_eq!(bench.count(Reason::IncidentAnnounced), 1, "told once");
     bench.after(Span::from_hours(1));
     assert_eq!(bench.incidents().1, 0, "nothing stays open");
 }
@@ -82,4 +89,41 @@ fn alerts_that_only_name_their_rule_stay_apart() {
         bench.hear(Said { observation });
     }
     assert_eq!(bench.incidents(), (2, 2));
+}
+
+/// An alert of a workload with these labels besides.
+fn of_rule(name: &str, labels: &[(&str, &str)]) -> Said {
+    let mut all = vec![("alertname", "ErrorsHigh"), ("namespace", "shop")];
+    all.extend(labels);
+    all.sort_unstable();
+    firing(name).labelled(&all)
+}
+
+#[test]
+fn a_missing_dimension_is_filled_in_when_there_is_only_one() {
+    let mut bench = Bench::new();
+    bench
+        .at("10:00")
+        .hear(of_rule("A", &[("deployment", "cart")]));
+    bench.at("10:01").hear(of_rule("B", &[]));
+    assert_eq!(bench.incidents(), (1, 1), "matched as a subset");
+    bench
+        .at("10:02")
+        .hear(of_rule("C", &[("deployment", "search")]));
+    assert_eq!(bench.incidents(), (2, 2), "another workload");
+    bench.at("10:03").hear(of_rule("D", &[("job", "other")]));
+    assert_eq!(bench.incidents(), (3, 3), "another trouble");
+}
+
+#[test]
+fn pods_that_fail_at_the_same_time_and_hosts_that_follow_each_other_stay_apart() {
+    let mut bench = Bench::new();
+    bench.at("10:00").hear(of_rule("A", &[("pod", "cart-0")]));
+    bench.at("10:01").hear(of_rule("B", &[("pod", "cart-1")]));
+    assert_eq!(bench.incidents(), (2, 2));
+    let host = |name: &str| firing(name).labelled(&[("alertname", "Down"), ("instance", name)]);
+    bench.at("11:00").hear(host("h1"));
+    bench.at("11:01").hear(resolved("h1"));
+    bench.at("11:02").hear(host("h2"));
+    assert_eq!(bench.incidents().0, 4);
 }
