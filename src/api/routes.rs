@@ -14,12 +14,12 @@ use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, heartbeats,
-    incidents, layers, quality, silences, sources, status, tokens,
+    incidents, layers, quality, schedules, silences, sources, status, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 13] = [
+const LATER: [&str; 11] = [
     "maintenance",
     "changes",
     "problems",
@@ -28,8 +28,6 @@ const LATER: [&str; 13] = [
     "targets",
     "connectors",
     "outbox",
-    "schedules",
-    "on-call",
     "reports",
     "audit",
     "stream",
@@ -74,6 +72,10 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb_imports::configured))
         .routes(routes!(silences::list))
         .routes(routes!(silences::get))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::get))
+        .routes(routes!(schedules::on_call))
+        .routes(routes!(schedules::list_overrides))
         .routes(routes!(cis::list))
         .routes(routes!(cis::get))
         .routes(routes!(cis::relations))
@@ -105,6 +107,8 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(dead_letters::replay))
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
+        .routes(routes!(schedules::create_override))
+        .routes(routes!(schedules::end_override))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::change, silences::edit, silences::expire));
     let admin = OpenApiRouter::new()

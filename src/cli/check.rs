@@ -5,10 +5,12 @@
 use std::path::Path;
 
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::machine::now;
 use crate::cli::out::Out;
 use crate::cli::settings::{request, shown_path, shown_store};
 use crate::cli::table::{Fit, Table};
 use crate::cli::target;
+use crate::config::people::warnings;
 use crate::config::settings::SourceSettings;
 use crate::config::{Env, Settings, load};
 
@@ -29,6 +31,9 @@ Exit code 0: valid; 1: not; 3: a file cannot be read.";
 pub fn run(config: Option<&Path>, env: &Env, out: &Out) -> Result<Exit, Failure> {
     let settings = load(&request(config, env))?;
     out.print(&summary(&settings, out))?;
+    for warning in warnings(&settings, now()) {
+        out.note(&format!("warning: {warning}"));
+    }
     Ok(Exit::Done)
 }
 

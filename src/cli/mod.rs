@@ -23,6 +23,7 @@ pub mod incidents;
 pub mod json;
 pub mod machine;
 pub mod near;
+pub mod on_call;
 pub mod options;
 pub mod out;
 pub mod pages;
@@ -114,6 +115,12 @@ enum Command {
     /// Keep people from being told of some alerts for a while
     #[command(after_help = silence::EXAMPLES)]
     Silence(silence::SilenceArgs),
+    /// Tell who is on call, now or at any time
+    #[command(after_help = on_call::ON_CALL_EXAMPLES)]
+    OnCall(on_call::OnCallArgs),
+    /// Show schedules, and let somebody stand in
+    #[command(after_help = on_call::EXAMPLES)]
+    Schedule(on_call::ScheduleArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -205,6 +212,8 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Alerts(_)
         | Command::Cmdb(_)
         | Command::Silence(_)
+        | Command::OnCall(_)
+        | Command::Schedule(_)
         | Command::Explain(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
@@ -236,6 +245,8 @@ async fn dispatch(
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
+        Command::OnCall(args) => on_call::run(&client(&args.daemon)?, &args, out).await,
+        Command::Schedule(args) => on_call::schedule(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use crate::config::Env;
 use crate::config::error::Complaint;
 use crate::config::heartbeats;
+use crate::config::people;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
@@ -29,10 +30,8 @@ const LATER: &[&str] = &[
     "maintenance",
     "priority",
     "route",
-    "schedule",
     "sla",
     "target",
-    "team",
 ];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
@@ -76,6 +75,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         correlation: correlation(&mut root),
         cmdb,
         imports,
+        on_call: people::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

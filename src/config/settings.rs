@@ -14,6 +14,7 @@ use url::Url;
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
+use crate::core::oncall::OnCallRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Severity;
 use crate::core::time::Span;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub cmdb: CmdbRules,
     /// `[[cmdb.import]]`: inventories that are read again and again.
     pub imports: Vec<ImportSettings>,
+    /// `[[person]]`, `[[team]]`, `[[schedule]]`: who can be told, and who is on call.
+    pub on_call: OnCallRules,
     /// `[retention]`: how long things are kept.
     pub retention: RetentionSettings,
     /// `[limits]`: bounds that an operator tunes.

@@ -9,7 +9,9 @@ use crate::core::reason::Reason;
 use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
-use crate::core::{command, correlate, deadline, episode, heartbeat, rebind, reconcile, silence};
+use crate::core::{
+    command, correlate, deadline, episode, heartbeat, oncall, rebind, reconcile, silence,
+};
 
 /// What a decision may look at.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,7 @@ pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed)
         }
         Input::CommandGiven(given) => command::decide_command(world, given, now, ids),
         Input::SilenceGiven(given) => silence::decide_given(world, given, now, ids),
+        Input::OverrideGiven(given) => oncall::overrides::decide_given(world, given, now),
         Input::SilencesSwept(sweep) => silence::decide_sweep(world, sweep, now, ids),
         Input::ChangeRecorded(record) => correlate::record_change(world, record, now),
         Input::CmdbImported(imported) => rebind::import(world, imported),

@@ -20,6 +20,7 @@ use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
+use crate::core::oncall::OnCallChange;
 use crate::core::reason::Reason;
 use crate::core::silence::SilenceChange;
 use crate::core::time::Timestamp;
@@ -35,6 +36,8 @@ pub struct Decision {
     pub incident: Option<IncidentId>,
     /// The silence that an order came to, for the answer.
     pub silence: Option<SilenceId>,
+    /// The number of another record that an order came to, for the answer.
+    pub made: Option<i64>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -52,6 +55,8 @@ pub struct CommandAnswer {
     pub incident: Option<IncidentId>,
     /// The silence of the answer.
     pub silence: Option<SilenceId>,
+    /// The number of another record of the answer.
+    pub made: Option<i64>,
 }
 
 /// One change of state.
@@ -167,6 +172,8 @@ pub enum Change {
     },
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something changed about who is on call.
+    OnCall(OnCallChange),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.
@@ -202,6 +209,7 @@ impl Decision {
             is_refused: false,
             incident: None,
             silence: None,
+            made: None,
             changes: Vec::new(),
             entries: Vec::new(),
         }

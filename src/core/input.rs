@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use crate::core::cmdb::graph::Difference;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
+use crate::core::oncall::OverrideGiven;
 use crate::core::past::PastIncident;
 use crate::core::silence::Sweep;
 use crate::core::silence::given::SilenceGiven;
@@ -37,6 +38,8 @@ pub enum Input {
     CommandGiven(CommandGiven),
     /// A person or program with a token orders something about silences.
     SilenceGiven(SilenceGiven),
+    /// A person or program with a token orders something about overrides of schedules.
+    OverrideGiven(OverrideGiven),
     /// A reader of the store compared firing alerts with silences.
     SilencesSwept(Sweep),
     /// Somebody or something changed a CI; evidence for what happens there soon after.

@@ -31,6 +31,7 @@ pub mod input;
 pub mod limits;
 mod members;
 pub mod observation;
+pub mod oncall;
 pub mod pages;
 pub mod past;
 pub mod reason;

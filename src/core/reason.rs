@@ -107,6 +107,8 @@ reasons! {
     SilenceMade = "silence_made", "A person made a silence.";
     SilenceChanged = "silence_changed", "A person changed the end or the comment of a silence.";
     SilenceExpired = "silence_expired", "A person ended a silence.";
+    OverrideMade = "override_made", "A person made an override: somebody stands in on a schedule.";
+    OverrideEnded = "override_ended", "A person ended an override of a schedule, or took it back.";
     MergedByPerson = "merged_by_person", "A person merged the incident into another one, which goes on.";
     SplitByPerson = "split_by_person", "A person took alerts out of the incident into a new one.";
     UnlinkedByPerson = "unlinked_by_person", "A person took alerts out of the incident, each into one of its own.";
@@ -128,6 +130,10 @@ reasons! {
     SilenceEndsTooEarly = "silence_ends_too_early", "The end of a silence must lie after its begin and in the future.";
     SilenceMatchesAll = "silence_matches_all", "Every matcher of the silence also matches an absent label, so it would hide everything; name at least one label.";
     TooManySilences = "too_many_silences", "There are as many silences as can be held; expire some, or let one match more.";
+    UnknownSchedule = "unknown_schedule", "There is no such schedule.";
+    UnknownOverride = "unknown_override", "There is no such override, or it is over.";
+    OverrideEndsTooEarly = "override_ends_too_early", "The end of an override must lie after its begin and in the future.";
+    TooManyOverrides = "too_many_overrides", "There are as many overrides as can be held; end some.";
     StaleCmdb = "stale_cmdb", "The CMDB has changed since the import was compared with it; it is compared again.";
     TimeNotInFuture = "time_not_in_future", "The given time is not in the future.";
     SameIncident = "same_incident", "An incident cannot be merged into itself.";

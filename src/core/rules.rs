@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::heartbeat::Heartbeats;
+use crate::core::oncall::OnCallRules;
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
@@ -28,6 +29,8 @@ pub struct Rules {
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Who can be told, and who is on call.
+    pub on_call: OnCallRules,
 }
 
 impl Rules {

@@ -25,6 +25,7 @@ use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
+use crate::core::oncall::OnCall;
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence::Silences;
@@ -40,6 +41,7 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    on_call: OnCall,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     forest: Forest,
@@ -173,6 +175,16 @@ impl State {
         &mut self.silences
     }
 
+    /// Who is on call beside what is configured.
+    pub fn on_call(&self) -> &OnCall {
+        &self.on_call
+    }
+
+    /// The same, to load.
+    pub fn on_call_mut(&mut self) -> &mut OnCall {
+        &mut self.on_call
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -301,6 +313,7 @@ impl State {
                     self.remember(key.key, remembered);
                 }
                 Change::Silence(change) => self.silences.apply(change),
+                Change::OnCall(change) => self.on_call.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -510,6 +523,7 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.on_call == other.on_call
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

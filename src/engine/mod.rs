@@ -441,14 +441,17 @@ impl Engine {
 
     /// Adds a decision to the batch, with whoever waits for it.
     fn note(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, decision: Decision) {
-        let is_answer =
-            decision.incident.is_some() || decision.silence.is_some() || decision.is_refused;
+        let is_answer = decision.incident.is_some()
+            || decision.silence.is_some()
+            || decision.made.is_some()
+            || decision.is_refused;
         if is_answer && let Some(waiter) = self.writer.waiter(seq) {
             let answer = CommandAnswer {
                 reason: decision.reason,
                 is_refused: decision.is_refused,
                 incident: decision.incident,
                 silence: decision.silence,
+                made: decision.made,
             };
             turn.answers.push((waiter, answer));
         }

@@ -21,6 +21,7 @@ mod jobs;
 pub mod lease;
 pub mod load;
 
+pub mod overrides;
 pub mod query;
 pub mod retention;
 pub mod rows;

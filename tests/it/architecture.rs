@@ -51,6 +51,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "core",
             "store::dead_letters",
             "store::query",
+            "store::overrides",
             "store::silences",
             "store::tokens",
             "store::Db",

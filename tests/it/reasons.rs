@@ -39,6 +39,7 @@ fn every_reason_is_met() {
         silences,
         refusals,
         crate::heartbeats::tour,
+        crate::on_call::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
     }

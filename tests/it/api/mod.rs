@@ -4,6 +4,7 @@ mod auth;
 mod commands;
 mod document;
 mod lists;
+mod schedules;
 mod shapes;
 mod silences;
 
@@ -140,15 +141,20 @@ fn auth(is_open: bool) -> AuthSetup {
 impl World {
     /// Starts with nothing in the store and nobody asked for a token.
     pub(crate) async fn open() -> Self {
-        Self::start(true).await
+        Self::start(true, Rules::default()).await
     }
 
     /// Starts with tokens demanded.
     pub(crate) async fn guarded() -> Self {
-        Self::start(false).await
+        Self::start(false, Rules::default()).await
     }
 
-    async fn start(is_open: bool) -> Self {
+    /// Starts with these rules.
+    pub(crate) async fn with(rules: Rules) -> Self {
+        Self::start(true, rules).await
+    }
+
+    async fn start(is_open: bool, rules: Rules) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("watchbell.db").display());
         let db = Db::open(&url, 4).await.unwrap();
@@ -168,7 +174,7 @@ impl World {
             Ok(writer.run(stop).await?)
         });
         let metrics = Arc::new(Metrics::new("test"));
-        let (_, rules) = watch::channel(Arc::new(Rules::default()));
+        let (_, rules) = watch::channel(Arc::new(rules));
         let (engine, engine_handle) = Engine::new(EngineSetup {
             batch_rows: 4_000,
             db: db.clone(),

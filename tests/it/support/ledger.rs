@@ -17,6 +17,7 @@ use watchbell::core::heartbeat::Heartbeat;
 use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId};
 use watchbell::core::incident::Incident;
 use watchbell::core::observation::AlertText;
+use watchbell::core::oncall::OnCall;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::state::{Remembered, State};
@@ -47,6 +48,7 @@ pub(crate) struct Ledger {
     silenced: BTreeSet<(AlertId, SilenceId)>,
     graph: Vec<Arc<Difference>>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
+    on_call: OnCall,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
@@ -106,6 +108,7 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            Change::OnCall(change) => self.on_call.apply(&change),
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
@@ -222,6 +225,7 @@ impl Ledger {
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);
         }
+        *state.on_call_mut() = self.on_call.clone();
         let silences = self.silences.values().cloned().map(SilenceChange::Changed);
         let silenced = self.silenced.iter();
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
