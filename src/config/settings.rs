@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+pub use crate::config::housekeeping::{LimitSettings, LogFormat, LogSettings, RetentionSettings};
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
@@ -555,49 +556,4 @@ pub struct WatchdogSettings {
     pub source: String,
     /// Labels that the alert has, by name.
     pub labels: Vec<(String, String)>,
-}
-
-/// `[retention]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RetentionSettings {
-    /// Inputs, raw messages among them, are kept this long.
-    pub inputs: Span,
-    /// Bytes of inputs kept; the oldest go first.
-    pub input_bytes_max: u64,
-    /// Closed incidents are kept this long.
-    pub closed_incidents: Span,
-    /// Earlier states of the CMDB are kept this long.
-    pub cmdb_versions: Span,
-}
-
-/// `[limits]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LimitSettings {
-    /// Messages accepted but not decided yet; beyond, senders get 503.
-    pub inbox_rows: u32,
-    /// How much one address may send, all sources together.
-    pub peer_rate: Option<RateSettings>,
-}
-
-/// `[log]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogSettings {
-    /// Filter such as `info` or `info,sqlx=warn`.
-    pub level: String,
-    /// Where and how lines are written.
-    pub format: LogFormat,
-}
-
-/// Where and how log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// The journal under systemd, else text on stderr.
-    #[default]
-    Auto,
-    /// Lines for people on stderr.
-    Text,
-    /// JSON lines on stderr.
-    Json,
-    /// The journal, with fields.
-    Journal,
 }

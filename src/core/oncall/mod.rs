@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use crate::core::state::State;
+
 pub use self::overrides::{Held, Override, OverrideGiven, OverrideId};
 pub use self::schedule::{Ground, Layer, Plan, Schedule, Shift};
 
@@ -74,6 +76,18 @@ impl OnCall {
             OnCallChange::Override(it) => self.overrides.put(it),
             OnCallChange::OverrideOver(id) => self.overrides.forget(*id),
         }
+    }
+}
+
+impl State {
+    /// Who is on call beside what is configured.
+    pub fn on_call(&self) -> &OnCall {
+        &self.on_call
+    }
+
+    /// The same, to load.
+    pub fn on_call_mut(&mut self) -> &mut OnCall {
+        &mut self.on_call
     }
 }
 
