@@ -29,7 +29,7 @@ pub(super) fn hours(spot: &Spot<'_>) -> Result<Hours, Complaint> {
     let mut windows = Vec::new();
     for (key, (_, node)) in table {
         let days = days(key).ok_or_else(|| {
-            Complaint::new(format!("{key:?} are not days of the week")).hint(HOURS_HINT)
+            Complaint::new(format!("`{key}` is no day of the week")).hint(HOURS_HINT)
         })?;
         for (from, to) in ranges(node)? {
             windows.extend(days.iter().map(|&weekday| Window { weekday, from, to }));
