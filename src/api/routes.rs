@@ -72,10 +72,6 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb_imports::configured))
         .routes(routes!(silences::list))
         .routes(routes!(silences::get))
-        .routes(routes!(schedules::list))
-        .routes(routes!(schedules::get))
-        .routes(routes!(schedules::on_call))
-        .routes(routes!(schedules::list_overrides))
         .routes(routes!(cis::list))
         .routes(routes!(cis::get))
         .routes(routes!(cis::relations))
@@ -107,8 +103,6 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(dead_letters::replay))
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
-        .routes(routes!(schedules::create_override))
-        .routes(routes!(schedules::end_override))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::change, silences::edit, silences::expire));
     let admin = OpenApiRouter::new()
@@ -123,9 +117,29 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         } else {
             guard(metrics, state, Role::Viewer)
         })
-        .merge(guard(viewer, state, Role::Viewer))
-        .merge(guard(layers::unpack(responder), state, Role::Responder))
+        .merge(guard(viewer.merge(on_call()), state, Role::Viewer))
+        .merge(guard(
+            layers::unpack(responder.merge(stand_in())),
+            state,
+            Role::Responder,
+        ))
         .merge(guard(layers::unpack(admin), state, Role::Admin))
+}
+
+/// Who is on call.
+fn on_call() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::get))
+        .routes(routes!(schedules::on_call))
+        .routes(routes!(schedules::list_overrides))
+}
+
+/// What people can do about who is on call.
+fn stand_in() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(schedules::create_override))
+        .routes(routes!(schedules::end_override))
 }
 
 /// Asks for a role, in the router and in its document.

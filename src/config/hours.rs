@@ -48,8 +48,9 @@ pub(super) fn hours(spot: &Spot<'_>) -> Result<Hours, Complaint> {
 /// The number of a day of the week, by its name or the begin of it; Monday is 0.
 pub(super) fn weekday(text: &str) -> Option<u8> {
     let text = text.to_ascii_lowercase();
-    let is_it = |day: &&str| text.len() >= 2 && day.starts_with(&text);
-    let number = DAYS.iter().position(|day| is_it(&day));
+    let number = DAYS
+        .iter()
+        .position(|day| day.starts_with(&text) && text.len() >= 2);
     number.and_then(|number| u8::try_from(number).ok())
 }
 
