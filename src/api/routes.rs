@@ -14,20 +14,18 @@ use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, heartbeats,
-    incidents, layers, quality, schedules, silences, sources, status, tokens,
+    incidents, layers, outbox, quality, schedules, silences, sources, status, targets, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 11] = [
+const LATER: [&str; 9] = [
     "maintenance",
     "changes",
     "problems",
     "known-errors",
     "requests",
-    "targets",
     "connectors",
-    "outbox",
     "reports",
     "audit",
     "stream",
@@ -83,7 +81,11 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(sources::list))
         .routes(routes!(heartbeats::list))
         .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::get));
+        .routes(routes!(dead_letters::get))
+        .routes(routes!(outbox::list))
+        .routes(routes!(outbox::get))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::get));
     let responder = OpenApiRouter::new()
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::assign))
@@ -101,6 +103,12 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::root))
         .routes(routes!(sources::try_message))
         .routes(routes!(dead_letters::replay))
+        .routes(routes!(outbox::retry))
+        .routes(routes!(outbox::discard))
+        .routes(routes!(outbox::retry_all))
+        .routes(routes!(targets::pause))
+        .routes(routes!(targets::resume))
+        .routes(routes!(targets::test))
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))

@@ -13,6 +13,7 @@ use crate::core::limits;
 use crate::core::observation::{AlertText, clean_pairs};
 use crate::core::rules::{Rules, SourceRules};
 use crate::core::severity::Severity;
+use crate::core::tell::TellRules;
 use crate::core::time::Span;
 
 /// The policy that these settings ask for.
@@ -28,6 +29,17 @@ pub fn rules(settings: &Settings) -> Rules {
         settle: settings.settle,
         cmdb: settings.cmdb.clone(),
         on_call: settings.on_call.clone(),
+        tell: tell(settings),
+    }
+}
+
+fn tell(settings: &Settings) -> TellRules {
+    let targets = settings.targets.iter();
+    TellRules {
+        targets: targets
+            .map(|target| (SmolStr::new(&target.name), target.events))
+            .collect(),
+        routes: settings.routes.clone(),
     }
 }
 

@@ -16,8 +16,10 @@ use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::core::oncall::OnCallRules;
+use crate::config::targets::TargetSettings;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Severity;
+use crate::core::tell::route::Route;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
@@ -35,6 +37,10 @@ pub struct Settings {
     pub sources: Vec<SourceSettings>,
     /// `[[heartbeat]]`: what has to be heard of again and again.
     pub heartbeats: Vec<HeartbeatSettings>,
+    /// `[[target]]`: where people are told.
+    pub targets: Vec<TargetSettings>,
+    /// `[[route]]`: who is told of which incident.
+    pub routes: Vec<Route>,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.

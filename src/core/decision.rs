@@ -24,6 +24,7 @@ use crate::core::observation::AlertText;
 use crate::core::oncall::OnCallChange;
 use crate::core::reason::Reason;
 use crate::core::silence::SilenceChange;
+use crate::core::tell::TellChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -184,6 +185,8 @@ pub enum Change {
     Silence(SilenceChange),
     /// Something changed about who is on call.
     OnCall(OnCallChange),
+    /// Something is to be told.
+    Tell(TellChange),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.

@@ -23,6 +23,7 @@ use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence;
+use crate::core::tell::Told;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -43,6 +44,8 @@ pub(super) struct Draft<'a> {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
+    /// Who was told of the incidents of this decision, as far as it changes that.
+    pub(super) tolds: BTreeMap<IncidentId, Arc<Told>>,
 }
 
 impl<'a> Draft<'a> {
@@ -64,6 +67,7 @@ impl<'a> Draft<'a> {
             causes: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
+            tolds: BTreeMap::new(),
         }
     }
 
@@ -79,6 +83,7 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
         self.announce();
+        self.tell();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
@@ -107,6 +112,11 @@ impl<'a> Draft<'a> {
                 entry.note = Some(mute::was_held_by(state, &released).into());
             }
         }
+    }
+
+    /// The incidents that this decision touches so far.
+    pub(super) fn touched_ids(&self) -> Vec<IncidentId> {
+        self.touched.keys().copied().collect()
     }
 
     /// The incident as it is now, without touching it.

@@ -43,4 +43,5 @@ pub mod rules;
 pub mod severity;
 pub mod silence;
 pub mod state;
+pub mod tell;
 pub mod time;

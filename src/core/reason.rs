@@ -84,6 +84,7 @@ reasons! {
     ClosedAfterResolve = "closed_after_resolve", "The incident stayed resolved for the closing time; it was closed.";
     IncidentAnnounced = "incident_announced", "The incident has settled; from now on people are told.";
     AnnouncementHeld = "announcement_held", "The incident has settled, but everything that fires of it is suppressed; people are told when that ends and it still fires.";
+    PeopleTold = "people_told", "Messages to people were written to the outbox.";
     AcknowledgeExpired = "acknowledge_expired", "The acknowledgement was given until now; the incident is new again.";
     HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";
     IncidentForgotten = "incident_forgotten", "The incident is closed for good.";

@@ -13,6 +13,7 @@ use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::oncall::OnCallRules;
 use crate::core::severity::Priority;
+use crate::core::tell::TellRules;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -32,6 +33,8 @@ pub struct Rules {
     pub cmdb: CmdbRules,
     /// Who can be told, and who is on call.
     pub on_call: OnCallRules,
+    /// Who is told of what.
+    pub tell: TellRules,
 }
 
 impl Rules {
@@ -42,7 +45,7 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        std::iter::empty()
+        self.tell.routes.iter().map(|route| &route.when)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

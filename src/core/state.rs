@@ -31,6 +31,8 @@ use crate::core::oncall::OnCall;
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence::{SilenceChange, Silences};
+use crate::core::silence::Silences;
+use crate::core::tell::Tells;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -45,6 +47,7 @@ pub struct State {
     silences: Silences,
     pub(super) on_call: OnCall,
     tally: Tally,
+    tells: Tells,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     labels: BTreeMap<IncidentId, Labels>,
@@ -195,6 +198,16 @@ impl State {
         self.tally.note(id, place);
     }
 
+    /// Who was told of what.
+    pub fn tells(&self) -> &Tells {
+        &self.tells
+    }
+
+    /// The same, to load.
+    pub fn tells_mut(&mut self) -> &mut Tells {
+        &mut self.tells
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -332,6 +345,7 @@ impl State {
                 }
                 Change::OnCall(change) => self.on_call.apply(change),
                 Change::Silence(change) => self.put_silence(change),
+                Change::Tell(change) => self.tells.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -465,6 +479,7 @@ impl State {
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.tells.forget(id);
         self.labels.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
@@ -551,6 +566,7 @@ impl PartialEq for State {
             && self.silences == other.silences
             && self.on_call == other.on_call
             && self.tally == other.tally
+            && self.tells == other.tells
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

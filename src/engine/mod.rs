@@ -88,6 +88,7 @@ pub struct Engine {
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
     imports: Arc<Imports>,
+    on_told: Box<dyn Fn(&[SmolStr]) + Send + Sync>,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -100,6 +101,7 @@ pub struct Engine {
 struct Pending {
     commit: Committing,
     wants_sweep: bool,
+    told: Vec<SmolStr>,
     answers: Vec<(Waiter, CommandAnswer)>,
     outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
@@ -135,6 +137,8 @@ pub struct EngineSetup {
     pub batch_rows: usize,
     /// Figures.
     pub metrics: Arc<Metrics>,
+    /// Told which targets have something to do, once it is committed.
+    pub on_told: Box<dyn Fn(&[SmolStr]) + Send + Sync>,
     /// Called at every turn of the loop, as a sign of life.
     pub on_turn: Box<dyn Fn() + Send + Sync>,
 }
@@ -195,6 +199,7 @@ impl Engine {
             parked,
             sweeps,
             imports,
+            on_told: setup.on_told,
             on_turn: setup.on_turn,
             state: State::default(),
             ids: IdFeed::default(),
@@ -500,6 +505,7 @@ impl Engine {
         self.committed_at = Instant::now();
         self.pending = Some(Pending {
             wants_sweep: batch.wants_sweep(),
+            told: batch.told_targets(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -523,6 +529,9 @@ impl Engine {
         outcome?;
         if pending.wants_sweep {
             self.sweeps.want();
+        }
+        if !pending.told.is_empty() {
+            (self.on_told)(&pending.told);
         }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {

@@ -22,6 +22,7 @@ use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::overrides::OverrideRows;
+use super::outbox::TellRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
@@ -49,6 +50,7 @@ pub struct Batch {
     answers: Vec<Change>,
     silences: SilenceRows,
     overrides: OverrideRows,
+    tells: TellRows,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
     letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
@@ -115,6 +117,7 @@ impl Batch {
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
                 Change::OnCall(change) => self.overrides.add(change),
+                Change::Tell(change) => self.tells.add(change),
                 Change::HeartbeatChanged(heartbeat) => {
                     let name = heartbeat.name.clone();
                     self.heartbeats.insert(name, Some(heartbeat));
@@ -165,8 +168,14 @@ impl Batch {
             + self.forest.row_count()
             + self.silences.row_count()
             + self.overrides.row_count()
+            + self.tells.row_count()
             + self.heartbeats.len()
             + self.letters.len()
+    }
+
+    /// The targets that have something to do once this is committed, each once.
+    pub fn told_targets(&self) -> Vec<SmolStr> {
+        self.tells.targets()
     }
 
     /// Whether a reader has to compare alerts with silences once this is committed.
@@ -232,6 +241,7 @@ impl Batch {
         }
         self.silences.write(tx, partition).await?;
         self.overrides.write(tx, partition).await?;
+        self.tells.write(tx, partition).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;

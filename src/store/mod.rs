@@ -21,6 +21,7 @@ mod jobs;
 pub mod lease;
 pub mod load;
 
+pub mod outbox;
 pub mod overrides;
 pub mod query;
 pub mod retention;
@@ -253,6 +254,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
+    (23, "outbox", include_str!("schema/0023_outbox.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

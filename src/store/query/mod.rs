@@ -9,6 +9,7 @@ pub mod causes;
 pub mod cmdb;
 pub mod dead_letters;
 pub mod incidents;
+pub mod outbox;
 mod select;
 pub mod silences;
 pub mod sources;
