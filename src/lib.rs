@@ -23,6 +23,7 @@
 //! | [`core`](mod@core) | what shall happen: values in, one decision out | nothing of ours |
 //! | [`telemetry`] | logs and metrics | nothing of ours |
 //! | [`api_token`], [`token_key`] | token texts, and the key of their hashes | nothing of ours |
+//! | [`answer_link`] | links by which people answer a message | core |
 //! | [`bench`](mod@bench) | the load generator, which stands on the other side of the wire | nothing of ours |
 //! | [`runtime`] | clock, entropy, tasks, signals, sockets, TLS | telemetry, `core::time` |
 //! | [`config`] | files in, checked settings out | core |
@@ -60,6 +61,7 @@
 //!
 //! Must not hold code: this file is the list of layers.
 
+pub mod answer_link;
 pub mod api;
 pub mod api_token;
 pub mod app;

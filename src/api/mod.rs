@@ -7,6 +7,7 @@
 
 pub mod alertmanager;
 pub mod alerts;
+pub mod answers;
 mod attempts;
 pub mod auth;
 mod body;
@@ -18,6 +19,7 @@ pub mod cmdb_imports;
 pub mod commands;
 pub mod dead_letters;
 pub mod docs;
+pub mod escalations;
 pub mod explain;
 pub mod heartbeats;
 pub mod incidents;
@@ -45,6 +47,7 @@ use std::sync::Arc;
 
 pub use routes::router;
 
+use crate::answer_link::LinkKey;
 use crate::core::input::CommandGiven;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
@@ -101,6 +104,10 @@ pub struct ApiSetup {
     pub stage: Stage,
     /// Who may do what.
     pub auth: AuthSetup,
+    /// The key of the links by which people answer.
+    pub links: LinkKey,
+    /// What Slack signs with, if its answers are taken.
+    pub slack_secret: Option<Arc<str>>,
     /// Randomness for new tokens.
     pub entropy: Entropy,
 }

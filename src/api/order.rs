@@ -219,7 +219,7 @@ impl<B> Ordered<B> {
 
 /// What the store knows of an incident that the core may no longer hold; a store that cannot be read now refuses the
 /// command itself a moment later.
-async fn past_of(db: &Db, incident: IncidentId) -> Option<PastIncident> {
+pub(super) async fn past_of(db: &Db, incident: IncidentId) -> Option<PastIncident> {
     let mut reader = db.reader().await.ok()?;
     incidents::find_past(reader.lend(), incident).await.ok()?
 }

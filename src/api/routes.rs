@@ -13,8 +13,9 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, heartbeats,
-    incidents, layers, outbox, quality, schedules, silences, sources, status, targets, tokens,
+    ApiState, alertmanager, alerts, answers, cis, cmdb, cmdb_imports, commands, dead_letters,
+    escalations, heartbeats, incidents, layers, outbox, quality, schedules, silences, sources,
+    status, targets, tokens,
 };
 use crate::api_token::Role;
 
@@ -55,6 +56,8 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(status::openapi))
+        .routes(routes!(answers::slack::interact))
+        .routes(routes!(answers::ask, answers::answer))
         .routes(routes!(status::docs));
     let metrics = OpenApiRouter::new().routes(routes!(status::metrics));
     let viewer = OpenApiRouter::new()
@@ -141,6 +144,9 @@ fn on_call() -> OpenApiRouter<ApiState> {
         .routes(routes!(schedules::get))
         .routes(routes!(schedules::on_call))
         .routes(routes!(schedules::list_overrides))
+        .routes(routes!(escalations::list))
+        .routes(routes!(escalations::audit))
+        .routes(routes!(escalations::of_incident))
 }
 
 /// What people can do about who is on call.

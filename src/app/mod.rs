@@ -4,6 +4,7 @@
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
 mod admission;
+mod answers;
 mod brokers;
 mod checkpoints;
 mod deliveries;
@@ -25,6 +26,7 @@ use axum::Router;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer_link::LinkKey;
 use crate::api;
 use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
@@ -125,6 +127,7 @@ async fn run(
     let instance = Instance::take(&settings)?;
     let tls = wiring::tls(&settings)?;
     let token_key = wiring::token_key(&settings)?;
+    let links = LinkKey::derive(token_key.expose());
     let db = open_store(&settings).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let Some(claimed) = claim(&db, &instance.holder, &shell, &metrics).await? else {
@@ -178,6 +181,7 @@ async fn run(
         clock: shell.clock,
         reload: shell.reload,
         instance: instance.name().to_owned(),
+        links,
     };
     start_side(&mut supervisor, &side_stage, side, core);
 
@@ -257,6 +261,7 @@ struct Side {
     clock: Clock,
     reload: ReloadRequest,
     instance: String,
+    links: LinkKey,
 }
 
 /// Starts polls, brokers, imports, deleting, reloading and the notice of readiness.
@@ -287,6 +292,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
             partition: PARTITION,
             writer: core.engine.writer().clone(),
             brief: deliveries::brief(side.db.clone()),
+            answer: answers::answer_link(side.links, settings_out.clone()),
             clock: clock.clone(),
             metrics: side.metrics,
         },

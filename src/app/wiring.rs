@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tower::ServiceExt as _;
 
+use crate::answer_link::LinkKey;
 use crate::api::alertmanager::{Hooks, Pass};
 use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::{
@@ -273,6 +274,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     } = parts;
     let [submit, readiness, pulses, silences, way_to_writer] =
         std::array::from_fn(|_| engine.clone());
+    let links = LinkKey::derive(token_key.expose());
     let hooks = alertmanager_hooks(ingest.clone(), clock.now());
     let (figures, doors, tried_at, replayed) =
         (ingest.clone(), ingest.clone(), ingest.clone(), ingest);
@@ -318,6 +320,12 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             is_metrics_open: !settings.auth.is_required,
             key: token_key,
         },
+        links,
+        slack_secret: settings
+            .answers
+            .slack_signing_secret
+            .as_ref()
+            .map(|it| it.expose().into()),
         entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
     })
 }

@@ -7,6 +7,7 @@
 //!
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
+pub mod answers;
 mod cmdb;
 mod conditions;
 pub mod env;
@@ -17,6 +18,7 @@ mod hours;
 mod housekeeping;
 pub mod imports;
 mod keys;
+mod ladders;
 mod mapping;
 pub mod mqtt;
 pub mod people;

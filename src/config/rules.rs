@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::config::ladders;
 use crate::config::settings::{HeartbeatSettings, Settings, SourceSettings};
 use crate::config::units::show_duration;
 use crate::core::heartbeat::{Feed, HeartbeatRule};
@@ -29,6 +30,7 @@ pub fn rules(settings: &Settings) -> Rules {
         settle: settings.settle,
         cmdb: settings.cmdb.clone(),
         on_call: settings.on_call.clone(),
+        ladders: ladders::in_force(settings),
         tell: tell(settings),
     }
 }

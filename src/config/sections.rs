@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use smol_str::SmolStr;
 
 use crate::config::Env;
+use crate::config::answers;
 use crate::config::error::Complaint;
 use crate::config::heartbeats;
+use crate::config::ladders;
 use crate::config::people;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
@@ -23,14 +25,7 @@ use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: &[&str] = &[
-    "calendar",
-    "connector",
-    "escalation",
-    "maintenance",
-    "priority",
-    "sla",
-];
+const LATER: &[&str] = &["calendar", "connector", "maintenance", "priority", "sla"];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("text", LogFormat::Text),
@@ -63,6 +58,13 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
     let targets = targets::read(root.tables("target"));
     let routes = routes::read(root.tables("route"), &targets);
+    let on_call = people::read(&mut root, &targets);
+    let names = ladders::Names {
+        on_call: &on_call,
+        targets: targets.iter().map(|target| target.name.as_str()).collect(),
+        calendars: std::collections::BTreeSet::new(),
+    };
+    let ladders = ladders::read(root.tables("escalation"), &names);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -77,7 +79,9 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         correlation: correlation(&mut root),
         cmdb,
         imports,
-        on_call: people::read(&mut root),
+        on_call,
+        ladders,
+        answers: answers::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

@@ -4,19 +4,23 @@
 //! listener that other machines reach is without authentication, every length and size is inside its range. Must not
 //! read files, the environment or TOML.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use smol_str::SmolStr;
 use url::Url;
 
+use crate::config::answers::AnswerSettings;
 pub use crate::config::housekeeping::{LimitSettings, LogFormat, LogSettings, RetentionSettings};
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
-use crate::core::oncall::OnCallRules;
 use crate::config::targets::TargetSettings;
+use crate::core::escalate::Ladder;
+use crate::core::oncall::OnCallRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Severity;
 use crate::core::tell::route::Route;
@@ -53,6 +57,10 @@ pub struct Settings {
     pub imports: Vec<ImportSettings>,
     /// `[[person]]`, `[[team]]`, `[[schedule]]`: who can be told, and who is on call.
     pub on_call: OnCallRules,
+    /// `[[escalation]]`: who is told next when nobody takes an incident.
+    pub ladders: BTreeMap<SmolStr, Arc<Ladder>>,
+    /// `[answers]`: how people answer messages.
+    pub answers: AnswerSettings,
     /// `[retention]`: how long things are kept.
     pub retention: RetentionSettings,
     /// `[limits]`: bounds that an operator tunes.

@@ -15,6 +15,7 @@ use crate::core::condition::{Fault, Labels};
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
+use crate::core::escalate::EscalateChange;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
@@ -183,6 +184,8 @@ pub enum Change {
     },
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// A ladder began, moved on or ended.
+    Escalate(EscalateChange),
     /// Something changed about who is on call.
     OnCall(OnCallChange),
     /// Something is to be told.

@@ -84,6 +84,7 @@ impl<'a> Draft<'a> {
         self.settle();
         self.announce();
         self.tell();
+        self.escalate();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));

@@ -21,6 +21,7 @@ pub mod decide;
 pub mod decision;
 mod draft;
 mod episode;
+pub mod escalate;
 pub mod expr;
 pub mod fingerprint;
 pub mod heartbeat;

@@ -85,6 +85,15 @@ reasons! {
     IncidentAnnounced = "incident_announced", "The incident has settled; from now on people are told.";
     AnnouncementHeld = "announcement_held", "The incident has settled, but everything that fires of it is suppressed; people are told when that ends and it still fires.";
     PeopleTold = "people_told", "Messages to people were written to the outbox.";
+    EscalationStarted = "escalation_started", "Nobody has the incident yet; a ladder was begun.";
+    Escalated = "escalated", "A step of the ladder was due; whom it names were told.";
+    EscalationWaits = "escalation_waits", "A step of the ladder was due outside of its hours; it waits for them, or is passed over.";
+    EscalationMissed = "escalation_missed", "A step of the ladder reached nobody, or ran late; that was told.";
+    EscalationStopped = "escalation_stopped", "Somebody has taken the incident; the ladder was stopped.";
+    EscalationRestarted = "escalation_restarted", "Nobody has the incident any more; the ladder was begun anew.";
+    EscalationPaused = "escalation_paused", "The incident is on hold or held; the ladder stays on its step.";
+    EscalationResumed = "escalation_resumed", "The incident is no longer on hold or held; the ladder goes on from its step.";
+    EscalationExhausted = "escalation_exhausted", "All steps of the ladder were told and nobody answered.";
     AcknowledgeExpired = "acknowledge_expired", "The acknowledgement was given until now; the incident is new again.";
     HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";
     IncidentForgotten = "incident_forgotten", "The incident is closed for good.";

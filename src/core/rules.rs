@@ -4,12 +4,14 @@
 //! not depend on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
+use crate::core::escalate::Ladder;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::oncall::OnCallRules;
 use crate::core::severity::Priority;
@@ -33,6 +35,8 @@ pub struct Rules {
     pub cmdb: CmdbRules,
     /// Who can be told, and who is on call.
     pub on_call: OnCallRules,
+    /// Who is told next when nobody takes an incident, by name.
+    pub ladders: BTreeMap<SmolStr, Arc<Ladder>>,
     /// Who is told of what.
     pub tell: TellRules,
 }

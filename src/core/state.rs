@@ -20,6 +20,7 @@ use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
 use crate::core::decision::{Change, Decision};
+use crate::core::escalate::Escalations;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
@@ -30,8 +31,8 @@ use crate::core::mute::{self, Tally};
 use crate::core::oncall::OnCall;
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
-use crate::core::silence::{SilenceChange, Silences};
 use crate::core::silence::Silences;
+use crate::core::silence::{SilenceChange, Silences};
 use crate::core::tell::Tells;
 use crate::core::time::Timestamp;
 
@@ -46,6 +47,7 @@ pub struct State {
     answers: Answers,
     silences: Silences,
     pub(super) on_call: OnCall,
+    pub(super) escalations: Escalations,
     tally: Tally,
     tells: Tells,
     graph: Graph,
@@ -73,6 +75,8 @@ pub enum DeadlineKey {
     Heartbeats,
     /// Conditions: one is looked at again.
     Conditions,
+    /// Ladders: a step is due.
+    Escalations,
 }
 
 /// What is due, in order of number within a page.
@@ -255,10 +259,12 @@ impl State {
         let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
         let silences = self.silences.next_due();
         let silences = silences.map(|at| (at, DeadlineKey::Silences));
+        let steps = self.escalations.next_due();
+        let steps = steps.map(|at| (at, DeadlineKey::Escalations));
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
-        [records, conditions, silences, missed]
+        [records, conditions, silences, steps, missed]
             .into_iter()
             .flatten()
             .min()
@@ -287,7 +293,7 @@ impl State {
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
                 // They keep their own order of time.
-                DeadlineKey::Silences => {}
+                DeadlineKey::Silences | DeadlineKey::Escalations => {}
                 DeadlineKey::Conditions => {}
             }
         }
@@ -344,6 +350,7 @@ impl State {
                     self.remember(key.key, remembered);
                 }
                 Change::OnCall(change) => self.on_call.apply(change),
+                Change::Escalate(change) => self.escalations.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Tell(change) => self.tells.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
@@ -503,7 +510,7 @@ impl State {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
                 DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions => None,
+                DeadlineKey::Conditions | DeadlineKey::Escalations => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -528,7 +535,7 @@ impl State {
                 (due, self.incidents.reminder(page))
             }
             DeadlineKey::Silences => return,
-            DeadlineKey::Conditions => return,
+            DeadlineKey::Conditions | DeadlineKey::Escalations => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -565,6 +572,7 @@ impl PartialEq for State {
             && self.answers == other.answers
             && self.silences == other.silences
             && self.on_call == other.on_call
+            && self.escalations == other.escalations
             && self.tally == other.tally
             && self.tells == other.tells
             && self.heartbeats == other.heartbeats

@@ -55,6 +55,8 @@ impl Figures {
             self.metrics
                 .incidents_opened(incident.priority.word())
                 .inc();
+        } else if reason == Reason::EscalationMissed {
+            self.metrics.escalation_missed.inc();
         } else if reason == Reason::Acknowledged {
             self.metrics.incident_acknowledge_seconds.observe(age_s);
         } else if matches!(reason, Reason::RecoverySustained | Reason::ResolvedByPerson) {

@@ -19,10 +19,11 @@ use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
 use super::dead_letters::NewDeadLetter;
+use super::escalations::EscalationRows;
 use super::forest::ForestBatch;
 use super::heartbeats;
-use super::overrides::OverrideRows;
 use super::outbox::TellRows;
+use super::overrides::OverrideRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
@@ -50,6 +51,7 @@ pub struct Batch {
     answers: Vec<Change>,
     silences: SilenceRows,
     overrides: OverrideRows,
+    escalations: EscalationRows,
     tells: TellRows,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
     letters: Vec<(Timestamp, NewDeadLetter)>,
@@ -117,6 +119,7 @@ impl Batch {
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
                 Change::OnCall(change) => self.overrides.add(change),
+                Change::Escalate(change) => self.escalations.add(change),
                 Change::Tell(change) => self.tells.add(change),
                 Change::HeartbeatChanged(heartbeat) => {
                     let name = heartbeat.name.clone();
@@ -168,6 +171,7 @@ impl Batch {
             + self.forest.row_count()
             + self.silences.row_count()
             + self.overrides.row_count()
+            + self.escalations.row_count()
             + self.tells.row_count()
             + self.heartbeats.len()
             + self.letters.len()
@@ -241,6 +245,7 @@ impl Batch {
         }
         self.silences.write(tx, partition).await?;
         self.overrides.write(tx, partition).await?;
+        self.escalations.write(tx, partition).await?;
         self.tells.write(tx, partition).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {

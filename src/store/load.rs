@@ -16,7 +16,7 @@ use super::heartbeats;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
-use super::{Conn, StoreError, cmdb, forest, on, outbox, overrides, silences};
+use super::{Conn, StoreError, cmdb, escalations, forest, on, outbox, overrides, silences};
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
 ///
@@ -32,6 +32,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     load_answers(conn.lend(), partition, &mut state).await?;
     silences::load(conn.lend(), partition, &mut state).await?;
     overrides::load(conn.lend(), partition, &mut state).await?;
+    escalations::load(conn.lend(), partition, &mut state).await?;
     outbox::load(conn.lend(), partition, &mut state).await?;
     heartbeats::load(conn.lend(), partition, &mut state).await?;
     forest::load(conn.lend(), partition, &mut state).await?;

@@ -13,6 +13,7 @@ pub mod commit;
 pub mod dead_letters;
 pub(crate) mod dialect;
 pub mod error;
+mod escalations;
 mod forest;
 mod heartbeats;
 pub mod inbox;

@@ -17,6 +17,7 @@ use crate::support::tree::{File, file, files, none, top};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("telemetry", &[]),
+    ("answer_link", &["core"]),
     ("api_token", &[]),
     ("token_key", &[]),
     ("bench", &[]),
@@ -74,6 +75,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "runtime",
             "telemetry",
             "api_token",
+            "answer_link",
             // An uploaded export is read where it arrives.
             "importers",
         ],

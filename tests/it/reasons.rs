@@ -40,6 +40,7 @@ fn every_reason_is_met() {
         refusals,
         crate::heartbeats::tour,
         crate::on_call::tour,
+        crate::on_call::ladders::tour,
         crate::telling::core::tour,
     ] {
         met.append(&mut tour().ledger.reasons);

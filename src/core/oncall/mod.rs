@@ -13,9 +13,15 @@ pub mod zone;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
+use crate::core::severity::Priority;
 use crate::core::state::State;
+use crate::core::tell::Listener;
+use crate::core::time::Timestamp;
+
+use self::hours::Hours;
 
 pub use self::overrides::{Held, Override, OverrideGiven, OverrideId};
 pub use self::schedule::{Ground, Layer, Plan, Schedule, Shift};
@@ -36,6 +42,60 @@ pub struct OnCallRules {
 pub struct Person {
     /// Their name, as schedules, teams and ladders write it.
     pub name: SmolStr,
+    /// By which ways, in order.
+    pub contacts: Vec<Contact>,
+    /// When less urgent incidents come only by quiet ways.
+    pub quiet: Option<Quiet>,
+}
+
+/// A way to tell somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// The target, and the person's address there.
+    pub way: Listener,
+    /// Whether it disturbs nobody, so that it is used in quiet hours.
+    pub is_quiet: bool,
+    /// Used for this priority and more urgent ones.
+    pub through: Priority,
+}
+
+/// Hours in which somebody is not to be disturbed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// When.
+    pub hours: Hours,
+    /// Where they look at clocks.
+    pub zone: TimeZone,
+    /// This priority and more urgent ones disturb all the same.
+    pub through: Priority,
+}
+
+impl Contact {
+    /// A way for everything.
+    pub fn of(target: SmolStr, recipient: SmolStr) -> Self {
+        Self {
+            way: Listener { target, recipient },
+            is_quiet: false,
+            through: Priority::P5,
+        }
+    }
+}
+
+impl Person {
+    /// Somebody of whom only the name is known.
+    pub fn named(name: SmolStr) -> Self {
+        Self {
+            name,
+            contacts: Vec::new(),
+            quiet: None,
+        }
+    }
+
+    /// Whether they are not to be disturbed by an incident of that priority now.
+    pub fn is_quiet(&self, now: Timestamp, priority: Priority) -> bool {
+        let quiet = self.quiet.as_ref();
+        quiet.is_some_and(|it| priority > it.through && it.hours.contains(&it.zone, now))
+    }
 }
 
 /// People who work together.

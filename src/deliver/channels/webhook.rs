@@ -81,6 +81,8 @@ struct Body<'a> {
     kind: &'static str,
     timestamp: String,
     data: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer_url: Option<&'a str>,
 }
 
 impl Webhook {
@@ -122,6 +124,7 @@ impl Webhook {
             kind: parcel.event.word(),
             timestamp: rfc3339(parcel.at),
             data: parcel.briefing.as_ref().map_or(&nothing, |it| &it.incident),
+            answer_url: parcel.answer_url.as_deref(),
         };
         let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
         let seconds = parcel.now.as_millis().div_euclid(1_000);

@@ -1,5 +1,6 @@
 //! The API from outside: a real store, writer and engine, and the router called in process.
 
+mod answers;
 mod auth;
 mod commands;
 mod document;
@@ -45,6 +46,8 @@ use watchbell::telemetry::metrics::Metrics;
 /// 2026-11-20T12:00:00Z
 const START_MS: i64 = 1_795_176_000_000;
 const KEY: [u8; 32] = [7; 32];
+/// What Slack signs with.
+const SLACK_SECRET: &str = "a secret of Slack";
 
 /// A running daemon without its listener.
 pub(crate) struct World {
@@ -355,6 +358,8 @@ fn api_setup(
         clock: clock.clone(),
         stage,
         auth: auth(is_open),
+        links: watchbell::answer_link::LinkKey::derive(&KEY),
+        slack_secret: Some(SLACK_SECRET.into()),
         entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
     }
 }

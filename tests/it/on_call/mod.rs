@@ -2,6 +2,8 @@
 //!
 //! Schedules themselves are compared with a reference in the core. Must not repeat that.
 
+pub(crate) mod ladders;
+
 use std::fs;
 
 use watchbell::config::{Env, LoadRequest, load, rules};

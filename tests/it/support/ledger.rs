@@ -13,6 +13,7 @@ use watchbell::core::correlate::cause::Cause;
 use watchbell::core::correlate::forest::RecentChange;
 use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
+use watchbell::core::escalate::Escalations;
 use watchbell::core::heartbeat::Heartbeat;
 use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId};
 use watchbell::core::incident::Incident;
@@ -49,6 +50,7 @@ pub(crate) struct Ledger {
     graph: Vec<Arc<Difference>>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
     on_call: OnCall,
+    escalations: Escalations,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
@@ -109,6 +111,7 @@ impl Ledger {
             }
             Change::Silence(change) => self.write_silence(change),
             Change::OnCall(change) => self.on_call.apply(&change),
+            Change::Escalate(change) => self.escalations.apply(&change),
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
@@ -226,6 +229,7 @@ impl Ledger {
             state.remember(key, remembered);
         }
         *state.on_call_mut() = self.on_call.clone();
+        *state.escalations_mut() = self.escalations.clone();
         let silences = self.silences.values().cloned().map(SilenceChange::Changed);
         let silenced = self.silenced.iter();
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
