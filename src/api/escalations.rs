@@ -2,6 +2,11 @@
 //!
 //! Both are looked at in the engine's memory, which is at most one batch ahead of the store. Must not decide anything.
 
+#![expect(
+    unused_qualifications,
+    reason = "the document's macro writes the paths of parameter types out"
+)]
+
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use serde::Serialize;

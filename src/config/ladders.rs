@@ -108,7 +108,7 @@ fn ladder(table: &mut TableReader<'_>, names: &Names<'_>) -> Option<Ladder> {
 
 fn step(table: &mut TableReader<'_>, names: &Names<'_>) -> Step {
     let after = table.optional("after", values::duration(Span::ZERO..=LONGEST));
-    let mut notify = table.list("notify", |spot| self::notify(spot, names));
+    let mut notify = table.list("notify", |spot| notify(spot, names));
     for (key, kind) in [
         ("targets", "target"),
         ("target", "target"),

@@ -31,7 +31,6 @@ use crate::core::mute::{self, Tally};
 use crate::core::oncall::OnCall;
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
-use crate::core::silence::Silences;
 use crate::core::silence::{SilenceChange, Silences};
 use crate::core::tell::Tells;
 use crate::core::time::Timestamp;

@@ -10,14 +10,19 @@ use smol_str::SmolStr;
 
 use crate::core::bind::BindingOutcome;
 use crate::core::cmdb::graph::Graph;
+use crate::core::escalate::audit::{Care, audit};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::reason::Reason;
+use crate::core::rules::Rules;
 use crate::core::severity::{Priority, Severity};
-use crate::core::state::Counts;
+use crate::core::state::{Counts, State};
 use crate::core::time::{Span, Timestamp};
 use crate::telemetry::metrics::{Metrics, SourceMetrics};
 
 use super::pulses::{Pulses, Word};
+
+/// How often it is looked who looks after open incidents: ten thousand take a few milliseconds.
+const AUDIT_EVERY: Span = Span::from_secs(15);
 
 /// What the engine shows of itself.
 pub(super) struct Figures {
@@ -25,6 +30,7 @@ pub(super) struct Figures {
     sources: BTreeMap<SmolStr, SourceMetrics>,
     observed: u64,
     opened: u64,
+    audited_at: Option<Timestamp>,
 }
 
 impl Figures {
@@ -34,6 +40,7 @@ impl Figures {
             sources: BTreeMap::new(),
             observed: 0,
             opened: 0,
+            audited_at: None,
         }
     }
 
@@ -128,6 +135,19 @@ impl Figures {
             }
         }
         self.metrics.inbox_depth.set(depth);
+    }
+
+    /// Counts the open incidents that nobody looks after, now and then.
+    pub(super) fn audit(&mut self, state: &State, rules: &Rules, now: Timestamp) {
+        let is_fresh = |at: Timestamp| now.since(at) < AUDIT_EVERY;
+        if self.audited_at.is_some_and(is_fresh) {
+            return;
+        }
+        self.audited_at = Some(now);
+        let found = audit(state, rules, now);
+        let left = found.iter().filter(|(_, care)| matches!(care, Care::Nobody(_)));
+        let count = i64::try_from(left.count()).unwrap_or(i64::MAX);
+        self.metrics.incidents_unattended.set(count);
     }
 
     /// Shows which heartbeats are heard; those that never were are not shown.

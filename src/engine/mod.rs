@@ -273,6 +273,7 @@ impl Engine {
             self.take_turn(None).await?;
         }
         self.show_heartbeats();
+        self.figures.audit(&self.state, &self.rules.borrow(), now);
         Ok(())
     }
 

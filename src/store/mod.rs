@@ -256,6 +256,12 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
     (23, "outbox", include_str!("schema/0023_outbox.sql")),
+    (37, "overrides", include_str!("schema/0037_overrides.sql")),
+    (
+        38,
+        "escalations",
+        include_str!("schema/0038_escalations.sql"),
+    ),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

@@ -496,6 +496,8 @@ mod tests {
         metrics.condition_errors("sla").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
+        metrics.escalation_missed.inc();
+        metrics.incidents_unattended.set(1);
         metrics.leader.set(1);
         metrics.outbox("chat", 3, 1_500);
         metrics.deliveries("chat", "sent").inc();

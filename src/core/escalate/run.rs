@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use smol_str::SmolStr;
-
 use crate::core::escalate::RunKey;
 use crate::core::escalate::ladder::{Ladder, Step};
 use crate::core::ids::IncidentId;
