@@ -24,6 +24,7 @@ pub mod mqtt;
 pub mod people;
 pub mod presets;
 mod reader;
+mod records;
 mod routes;
 pub mod rules;
 mod schedules;

@@ -32,6 +32,7 @@ pub fn rules(settings: &Settings) -> Rules {
         on_call: settings.on_call.clone(),
         ladders: ladders::in_force(settings),
         tell: tell(settings),
+        records: settings.records.clone(),
     }
 }
 

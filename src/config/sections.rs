@@ -19,7 +19,7 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, routes, sources, targets};
+use crate::config::{cmdb, records, routes, sources, targets};
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -82,6 +82,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         on_call,
         ladders,
         answers: answers::read(&mut root),
+        records: records::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

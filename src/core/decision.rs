@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Difference;
@@ -24,6 +25,7 @@ use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
 use crate::core::oncall::OnCallChange;
 use crate::core::reason::Reason;
+use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
 use crate::core::tell::TellChange;
 use crate::core::time::Timestamp;
@@ -41,6 +43,8 @@ pub struct Decision {
     pub silence: Option<SilenceId>,
     /// The number of another record that an order came to, for the answer.
     pub made: Option<i64>,
+    /// The record that an order came to, for the answer.
+    pub record: Option<RecordId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -62,6 +66,8 @@ pub struct CommandAnswer {
     pub silence: Option<SilenceId>,
     /// The number of another record of the answer.
     pub made: Option<i64>,
+    /// The record of the answer.
+    pub record: Option<RecordId>,
 }
 
 /// One change of state.
@@ -190,6 +196,10 @@ pub enum Change {
     OnCall(OnCallChange),
     /// Something is to be told.
     Tell(TellChange),
+    /// Something changed about records.
+    Record(RecordChange),
+    /// Somebody did something; written into the audit.
+    Audited(Box<AuditEntry>),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.
@@ -226,6 +236,7 @@ impl Decision {
             incident: None,
             silence: None,
             made: None,
+            record: None,
             changes: Vec::new(),
             entries: Vec::new(),
             faults: Vec::new(),

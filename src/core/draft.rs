@@ -82,6 +82,7 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        self.suspect_changes();
         self.announce();
         self.tell();
         self.escalate();

@@ -39,6 +39,23 @@ pub struct Rules {
     pub ladders: BTreeMap<SmolStr, Arc<Ladder>>,
     /// Who is told of what.
     pub tell: TellRules,
+    /// Records beside incidents.
+    pub records: RecordRules,
+}
+
+/// Policy of the records beside incidents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRules {
+    /// A change that began this long before an incident is suspected.
+    pub suspect_within: Span,
+}
+
+impl Default for RecordRules {
+    fn default() -> Self {
+        Self {
+            suspect_within: Span::from_hours(6),
+        }
+    }
 }
 
 impl Rules {

@@ -19,6 +19,8 @@ use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
+pub use crate::core::counts::Counts;
+use crate::core::counts::count;
 use crate::core::decision::{Change, Decision};
 use crate::core::escalate::Escalations;
 use crate::core::heartbeat::Heartbeat;
@@ -30,6 +32,7 @@ use crate::core::members::Members;
 use crate::core::mute::{self, Tally};
 use crate::core::oncall::OnCall;
 use crate::core::pages::{Pages, page_of};
+use crate::core::records::Records;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence::{SilenceChange, Silences};
 use crate::core::tell::Tells;
@@ -47,6 +50,7 @@ pub struct State {
     silences: Silences,
     pub(super) on_call: OnCall,
     pub(super) escalations: Escalations,
+    records: Records,
     tally: Tally,
     tells: Tells,
     graph: Graph,
@@ -76,6 +80,8 @@ pub enum DeadlineKey {
     Conditions,
     /// Ladders: a step is due.
     Escalations,
+    /// Records: one begins, is late, or is no longer held.
+    Records,
 }
 
 /// What is due, in order of number within a page.
@@ -87,24 +93,6 @@ pub struct Due {
     pub alerts: Vec<AlertId>,
     /// Incidents.
     pub incidents: Vec<IncidentId>,
-}
-
-/// How many of each there are, kept while changes are applied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Firing alerts by severity.
-    pub firing: BTreeMap<Severity, i64>,
-    /// Incidents that are not closed, by priority and state.
-    pub incidents: BTreeMap<(Priority, StateWord), i64>,
-}
-
-impl Counts {
-    fn count_incident(&mut self, incident: &Incident, by: i64) {
-        let word = incident.state.word();
-        if word != StateWord::Closed {
-            count(&mut self.incidents, (incident.priority, word), by);
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -211,6 +199,16 @@ impl State {
         &mut self.tells
     }
 
+    /// The records beside incidents.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// The same, to load.
+    pub fn records_mut(&mut self) -> &mut Records {
+        &mut self.records
+    }
+
     /// The CMDB.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -263,7 +261,9 @@ impl State {
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
-        [records, conditions, silences, steps, missed]
+        let besides = self.records.next_due();
+        let besides = besides.map(|at| (at, DeadlineKey::Records));
+        [records, conditions, silences, steps, missed, besides]
             .into_iter()
             .flatten()
             .min()
@@ -293,7 +293,7 @@ impl State {
                 }
                 // They keep their own order of time.
                 DeadlineKey::Silences | DeadlineKey::Escalations => {}
-                DeadlineKey::Conditions => {}
+                DeadlineKey::Conditions | DeadlineKey::Records => {}
             }
         }
         due
@@ -310,7 +310,8 @@ impl State {
                 | Change::AlertRepeated(alert) => {
                     self.put_alert(alert.clone());
                 }
-                Change::AlertTextChanged { .. }
+                Change::Audited(_)
+                | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
                 | Change::AlertLeft { .. } => {}
@@ -350,6 +351,7 @@ impl State {
                 }
                 Change::OnCall(change) => self.on_call.apply(change),
                 Change::Escalate(change) => self.escalations.apply(change),
+                Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Tell(change) => self.tells.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
@@ -486,6 +488,7 @@ impl State {
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
         self.tells.forget(id);
+        self.records.forget_incident(id);
         self.labels.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
@@ -509,7 +512,8 @@ impl State {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
                 DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions | DeadlineKey::Escalations => None,
+                DeadlineKey::Conditions | DeadlineKey::Records => None,
+                DeadlineKey::Escalations => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -534,7 +538,8 @@ impl State {
                 (due, self.incidents.reminder(page))
             }
             DeadlineKey::Silences => return,
-            DeadlineKey::Conditions | DeadlineKey::Escalations => return,
+            DeadlineKey::Conditions | DeadlineKey::Records => return,
+            DeadlineKey::Escalations => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -572,27 +577,13 @@ impl PartialEq for State {
             && self.silences == other.silences
             && self.on_call == other.on_call
             && self.escalations == other.escalations
+            && self.records == other.records
             && self.tally == other.tally
             && self.tells == other.tells
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes
             && self.forest == other.forest
-    }
-}
-
-fn count<K: Ord>(counts: &mut BTreeMap<K, i64>, key: K, by: i64) {
-    let entry = counts.entry(key);
-    match entry {
-        std::collections::btree_map::Entry::Occupied(mut held) => {
-            *held.get_mut() = held.get().saturating_add(by);
-            if *held.get() == 0 {
-                held.remove();
-            }
-        }
-        std::collections::btree_map::Entry::Vacant(place) => {
-            place.insert(by);
-        }
     }
 }
 

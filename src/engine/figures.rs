@@ -145,7 +145,9 @@ impl Figures {
         }
         self.audited_at = Some(now);
         let found = audit(state, rules, now);
-        let left = found.iter().filter(|(_, care)| matches!(care, Care::Nobody(_)));
+        let left = found
+            .iter()
+            .filter(|(_, care)| matches!(care, Care::Nobody(_)));
         let count = i64::try_from(left.count()).unwrap_or(i64::MAX);
         self.metrics.incidents_unattended.set(count);
     }

@@ -15,6 +15,7 @@ use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::oncall::OverrideGiven;
 use crate::core::reconcile::Poll;
+use crate::core::records::RecordGiven;
 use crate::core::rules::Rules;
 use crate::core::silence::given::SilenceGiven;
 use crate::core::state::State;
@@ -31,6 +32,8 @@ use super::sweep::Sweeps;
 pub(super) const SILENCE: &str = "application/x-watchbell-silence+json";
 /// The same of an order about overrides of schedules.
 pub(super) const OVERRIDE: &str = "application/x-watchbell-override+json";
+/// The same of an order about records.
+pub(super) const RECORD: &str = "application/x-watchbell-record+json";
 /// How long a reader or an order waits for what follows from the inputs before.
 const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether everything so far is decided.
@@ -216,6 +219,14 @@ impl EngineHandle {
         given: OverrideGiven,
     ) -> Result<CommandAnswer, SubmitError> {
         self.give(&given, Some(OVERRIDE)).await
+    }
+
+    /// Gives an order about records and waits until its decision is committed.
+    ///
+    /// # Errors
+    /// As [`EngineHandle::command`].
+    pub async fn record(&self, given: RecordGiven) -> Result<CommandAnswer, SubmitError> {
+        self.give(&given, Some(RECORD)).await
     }
 
     async fn give(

@@ -457,6 +457,7 @@ impl Engine {
         let is_answer = decision.incident.is_some()
             || decision.silence.is_some()
             || decision.made.is_some()
+            || decision.record.is_some()
             || decision.is_refused;
         if is_answer && let Some(waiter) = self.writer.waiter(seq) {
             let answer = CommandAnswer {
@@ -465,6 +466,7 @@ impl Engine {
                 incident: decision.incident,
                 silence: decision.silence,
                 made: decision.made,
+                record: decision.record,
             };
             turn.answers.push((waiter, answer));
         }

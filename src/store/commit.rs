@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::decision::{Change, Decision, Entry};
 use crate::core::heartbeat::Heartbeat;
@@ -18,12 +19,15 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::alert_texts::{TextRow, upsert_bindings, upsert_texts};
+use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::escalations::EscalationRows;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::outbox::TellRows;
 use super::overrides::OverrideRows;
+use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
@@ -53,6 +57,8 @@ pub struct Batch {
     overrides: OverrideRows,
     escalations: EscalationRows,
     tells: TellRows,
+    records: RecordRows,
+    audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
     letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
@@ -121,6 +127,8 @@ impl Batch {
                 Change::OnCall(change) => self.overrides.add(change),
                 Change::Escalate(change) => self.escalations.add(change),
                 Change::Tell(change) => self.tells.add(change),
+                Change::Record(change) => self.records.add(change),
+                Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
                 Change::HeartbeatChanged(heartbeat) => {
                     let name = heartbeat.name.clone();
                     self.heartbeats.insert(name, Some(heartbeat));
@@ -173,6 +181,8 @@ impl Batch {
             + self.overrides.row_count()
             + self.escalations.row_count()
             + self.tells.row_count()
+            + self.records.row_count()
+            + self.audit.len()
             + self.heartbeats.len()
             + self.letters.len()
     }
@@ -247,6 +257,13 @@ impl Batch {
         self.overrides.write(tx, partition).await?;
         self.escalations.write(tx, partition).await?;
         self.tells.write(tx, partition).await?;
+        self.records.write(tx, partition).await?;
+        let audited: Vec<_> = self
+            .audit
+            .iter()
+            .map(|(seq, at, entry)| (*seq, *at, &**entry))
+            .collect();
+        audit::append(tx, partition, &audited).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;
@@ -361,94 +378,6 @@ async fn update_repeated(conn: Conn<'_>, rows: &[&Alert]) -> Result<(), StoreErr
             ") UPDATE alert_state SET last_seen_at = seen.last_seen_at, lease_at = seen.lease_at, \
              count = seen.count, undelivered = seen.undelivered, text_hash = seen.text_hash \
              FROM seen WHERE alert_state.id = seen.id",
-        );
-        query.build().execute(c).await?;
-    });
-    Ok(())
-}
-
-struct TextRow<'a> {
-    id: i64,
-    text: &'a AlertText,
-    labels: String,
-    annotations: String,
-}
-
-impl<'a> TextRow<'a> {
-    fn new((id, text): (&'a AlertId, &'a Arc<AlertText>)) -> Self {
-        Self {
-            id: id.get(),
-            text,
-            labels: as_json(&text.labels),
-            annotations: as_json(&text.annotations),
-        }
-    }
-}
-
-/// Pairs as a JSON object, in their order.
-fn as_json(pairs: &[(SmolStr, SmolStr)]) -> String {
-    struct Object<'a>(&'a [(SmolStr, SmolStr)]);
-    impl serde::Serialize for Object<'_> {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-        }
-    }
-    serde_json::to_string(&Object(pairs)).unwrap_or_else(|_| "{}".to_owned())
-}
-
-async fn upsert_texts(
-    conn: Conn<'_>,
-    partition: i64,
-    rows: &[TextRow<'_>],
-) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut, ci_hint) ",
-        );
-        query.push_values(rows, |mut row, text| {
-            row.push_bind(text.id)
-                .push_bind(partition)
-                .push_bind(text.text.summary.as_str())
-                .push_bind(text.labels.as_str())
-                .push_bind(text.annotations.as_str())
-                .push_bind(text.text.generator_url.as_str())
-                .push_bind(text.text.is_cut)
-                .push_bind(text.text.ci_hint.as_deref());
-        });
-        query.push(
-            " ON CONFLICT (id) DO UPDATE SET summary = excluded.summary, labels = excluded.labels, \
-             annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut, \
-             ci_hint = excluded.ci_hint",
-        );
-        query.build().execute(c).await?;
-    });
-    Ok(())
-}
-
-async fn upsert_bindings(
-    conn: Conn<'_>,
-    partition: i64,
-    rows: &[(&AlertId, &Arc<Binding>)],
-) -> Result<(), StoreError> {
-    let candidates: Vec<String> = rows
-        .iter()
-        .map(|(_, binding)| serde_json::to_string(&binding.candidates).unwrap_or_default())
-        .collect();
-    on!(conn, c => {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO alert_binding (alert, partition, ci, outcome, reason, candidates) ",
-        );
-        query.push_values(rows.iter().zip(&candidates), |mut row, ((alert, binding), candidates)| {
-            row.push_bind(alert.get())
-                .push_bind(partition)
-                .push_bind(binding.ci.map(|ci| i64::from(ci.get())))
-                .push_bind(binding.outcome.word())
-                .push_bind(&*binding.reason)
-                .push_bind(candidates.as_str());
-        });
-        query.push(
-            " ON CONFLICT (alert) DO UPDATE SET ci = excluded.ci, outcome = excluded.outcome, \
-             reason = excluded.reason, candidates = excluded.candidates",
         );
         query.build().execute(c).await?;
     });

@@ -16,7 +16,9 @@ use super::heartbeats;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
-use super::{Conn, StoreError, cmdb, escalations, forest, on, outbox, overrides, silences};
+use super::{
+    Conn, StoreError, cmdb, escalations, forest, on, outbox, overrides, records, silences,
+};
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
 ///
@@ -34,6 +36,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     overrides::load(conn.lend(), partition, &mut state).await?;
     escalations::load(conn.lend(), partition, &mut state).await?;
     outbox::load(conn.lend(), partition, &mut state).await?;
+    records::load(conn.lend(), partition, &mut state).await?;
     heartbeats::load(conn.lend(), partition, &mut state).await?;
     forest::load(conn.lend(), partition, &mut state).await?;
     let alert = find_max(conn.lend(), "SELECT MAX(id) FROM alert_key").await?;
@@ -44,6 +47,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     let ids = IdFeed::after(alert, incident, entry)
         .silences_after(silence)
         .messages_after(message);
+    let ids = records::continue_ids(conn, ids).await?;
     Ok((state, ids))
 }
 

@@ -7,6 +7,8 @@
 //!
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
+mod alert_texts;
+pub mod audit;
 pub mod backup;
 pub mod cmdb;
 pub mod commit;
@@ -25,6 +27,7 @@ pub mod load;
 pub mod outbox;
 pub mod overrides;
 pub mod query;
+pub mod records;
 pub mod retention;
 pub mod rows;
 pub mod silences;
@@ -256,6 +259,8 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
     (23, "outbox", include_str!("schema/0023_outbox.sql")),
+    (32, "records", include_str!("schema/0032_records.sql")),
+    (33, "audit", include_str!("schema/0033_audit.sql")),
     (37, "overrides", include_str!("schema/0037_overrides.sql")),
     (
         38,

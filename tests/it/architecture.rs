@@ -63,6 +63,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "api",
         &[
             "core",
+            "store::audit",
             "store::dead_letters",
             "store::query",
             "store::overrides",

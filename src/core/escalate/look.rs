@@ -21,7 +21,7 @@ use crate::core::tell::{Listener, TellChange, Telling};
 use crate::core::time::{Span, Timestamp};
 
 /// A step that runs later than this was missed, and that is told.
-pub const LATE: Span = Span::from_secs(60);
+pub(super) const LATE: Span = Span::from_secs(60);
 /// Runs whose steps are done in one decision; the others stay due.
 const RUNS_PER_DECISION: usize = 200;
 /// Steps of one run in one decision, however long the daemon was away.

@@ -123,6 +123,24 @@ pub enum OverrideOrder {
     },
 }
 
+impl OverrideOrder {
+    /// What is wanted, as a stable word.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Make { .. } => "override.make",
+            Self::End { .. } => "override.end",
+        }
+    }
+
+    /// Why, in the words of whoever wants it.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Make { comment, .. } => Some(comment),
+            Self::End { .. } => None,
+        }
+    }
+}
+
 /// Overrides that are not over, with the number of the last one made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
