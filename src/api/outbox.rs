@@ -100,7 +100,7 @@ pub struct Reached {
 }
 
 /// Messages to people, newest first.
-#[utoipa::path(get, path = "/api/v1/outbox", tag = "telling", params(OutboxQuery, PageQuery), responses(
+#[utoipa::path(get, path = "/api/v1/outbox", tag = "outbox", params(OutboxQuery, PageQuery), responses(
     (status = 200, description = "A page of messages", body = List<OutboxMessage>),
 ))]
 pub async fn list(
@@ -136,7 +136,7 @@ pub async fn list(
 }
 
 /// One message.
-#[utoipa::path(get, path = "/api/v1/outbox/{id}", tag = "telling",
+#[utoipa::path(get, path = "/api/v1/outbox/{id}", tag = "outbox",
     params(("id" = String, Path, description = "Its id, like M-12 or 12")),
     responses((status = 200, description = "The message", body = OutboxMessage)),
 )]
@@ -148,7 +148,7 @@ pub async fn get(
 }
 
 /// Tries a message again that was given up. Whether it still makes sense is looked at before it is sent.
-#[utoipa::path(post, path = "/api/v1/outbox/{id}/retry", tag = "telling",
+#[utoipa::path(post, path = "/api/v1/outbox/{id}/retry", tag = "outbox",
     params(("id" = String, Path, description = "Its id, like M-12 or 12")),
     responses((status = 200, description = "The message", body = OutboxMessage)),
 )]
@@ -160,7 +160,7 @@ pub async fn retry(
 }
 
 /// Takes a message that was given up off the list of those that need somebody.
-#[utoipa::path(post, path = "/api/v1/outbox/{id}/discard", tag = "telling",
+#[utoipa::path(post, path = "/api/v1/outbox/{id}/discard", tag = "outbox",
     params(("id" = String, Path, description = "Its id, like M-12 or 12")),
     responses((status = 200, description = "The message", body = OutboxMessage)),
 )]
@@ -172,7 +172,7 @@ pub async fn discard(
 }
 
 /// Tries every message again that was given up, of one target or of all.
-#[utoipa::path(post, path = "/api/v1/outbox/retry", tag = "telling", params(("target" = Option<String>, Query, description = "The target")),
+#[utoipa::path(post, path = "/api/v1/outbox/retry", tag = "outbox", params(("target" = Option<String>, Query, description = "The target")),
     responses((status = 200, description = "How many there were", body = Reached)),
 )]
 pub async fn retry_all(

@@ -86,11 +86,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(sources::list))
         .routes(routes!(heartbeats::list))
         .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::get))
-        .routes(routes!(outbox::list))
-        .routes(routes!(outbox::get))
-        .routes(routes!(targets::list))
-        .routes(routes!(targets::get));
+        .routes(routes!(dead_letters::get));
     let responder = OpenApiRouter::new()
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::assign))
@@ -111,12 +107,6 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(changes::judge))
         .routes(routes!(sources::try_message))
         .routes(routes!(dead_letters::replay))
-        .routes(routes!(outbox::retry))
-        .routes(routes!(outbox::discard))
-        .routes(routes!(outbox::retry_all))
-        .routes(routes!(targets::pause))
-        .routes(routes!(targets::resume))
-        .routes(routes!(targets::test))
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
@@ -135,6 +125,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         } else {
             guard(metrics, state, Role::Viewer)
         })
+        .merge(telling(state))
         .merge(guard(viewer.merge(on_call()), state, Role::Viewer))
         .merge(guard(
             layers::unpack(responder.merge(stand_in())),
@@ -161,6 +152,27 @@ fn stand_in() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(schedules::create_override))
         .routes(routes!(schedules::end_override))
+}
+
+/// Telling people: what everybody may see, and what those may do who respond.
+fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(outbox::list))
+        .routes(routes!(outbox::get))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::get));
+    let responder = OpenApiRouter::new()
+        .routes(routes!(outbox::retry))
+        .routes(routes!(outbox::discard))
+        .routes(routes!(outbox::retry_all))
+        .routes(routes!(targets::pause))
+        .routes(routes!(targets::resume))
+        .routes(routes!(targets::test));
+    guard(viewer, state, Role::Viewer).merge(guard(
+        layers::unpack(responder),
+        state,
+        Role::Responder,
+    ))
 }
 
 /// Asks for a role, in the router and in its document.

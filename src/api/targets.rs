@@ -152,7 +152,7 @@ impl std::fmt::Debug for TellHooks {
 }
 
 /// The configured targets, by name.
-#[utoipa::path(get, path = "/api/v1/targets", tag = "telling", params(PageQuery), responses(
+#[utoipa::path(get, path = "/api/v1/targets", tag = "targets", params(PageQuery), responses(
     (status = 200, description = "All targets", body = List<TargetStatus>),
 ))]
 pub async fn list(
@@ -164,7 +164,7 @@ pub async fn list(
 }
 
 /// One target.
-#[utoipa::path(get, path = "/api/v1/targets/{name}", tag = "telling",
+#[utoipa::path(get, path = "/api/v1/targets/{name}", tag = "targets",
     params(("name" = String, Path, description = "Its name")),
     responses((status = 200, description = "The target", body = TargetStatus)),
 )]
@@ -176,7 +176,7 @@ pub async fn get(
 }
 
 /// Stops sending to a target; what is due waits, and is looked at again when it goes on.
-#[utoipa::path(post, path = "/api/v1/targets/{name}/pause", tag = "telling",
+#[utoipa::path(post, path = "/api/v1/targets/{name}/pause", tag = "targets",
     params(("name" = String, Path, description = "Its name")),
     responses((status = 200, description = "The target afterwards", body = TargetStatus)),
 )]
@@ -198,7 +198,7 @@ pub async fn pause(
 }
 
 /// Goes on sending to a target.
-#[utoipa::path(post, path = "/api/v1/targets/{name}/resume", tag = "telling",
+#[utoipa::path(post, path = "/api/v1/targets/{name}/resume", tag = "targets",
     params(("name" = String, Path, description = "Its name")),
     responses((status = 200, description = "The target afterwards", body = TargetStatus)),
 )]
@@ -211,7 +211,7 @@ pub async fn resume(
 }
 
 /// Sends a try to a target and shows what went over the wire, secrets masked.
-#[utoipa::path(post, path = "/api/v1/targets/{name}/test", tag = "telling",
+#[utoipa::path(post, path = "/api/v1/targets/{name}/test", tag = "targets",
     params(
         ("name" = String, Path, description = "Its name"),
         ("to" = Option<String>, Query, description = "The address of one person, for targets that need one"),

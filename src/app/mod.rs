@@ -168,9 +168,8 @@ async fn run(
         done(serve_http(server, listeners, stop))
     });
 
-    let metrics_in = Arc::clone(&metrics);
     let side = Side {
-        metrics: metrics_in,
+        metrics,
         request,
         settings,
         notifier: notifier.clone(),

@@ -163,9 +163,7 @@ pub(crate) fn sent_test(
 /// A message that says that it is a try.
 pub(crate) fn sample(to: &str, now: Timestamp) -> Parcel {
     // Without entropy the time tells two tries apart.
-    let random = random_bytes::<8>()
-        .map(|bytes| hex::encode(bytes))
-        .unwrap_or_default();
+    let random = random_bytes::<8>().map(hex::encode).unwrap_or_default();
     let id = IncidentId::new(1);
     Parcel {
         id: format!("msg_test_{:x}{random}", now.as_millis()),

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use url::Url;
 
 use crate::config::answers::AnswerSettings;
+pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 pub use crate::config::housekeeping::{LimitSettings, LogFormat, LogSettings, RetentionSettings};
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
@@ -22,7 +23,6 @@ use crate::config::targets::TargetSettings;
 use crate::core::escalate::Ladder;
 use crate::core::oncall::OnCallRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
-use crate::core::severity::Severity;
 use crate::core::tell::route::Route;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
@@ -523,48 +523,4 @@ pub enum ReconcileAuth {
     Basic(Basic),
 }
 
-/// `[[heartbeat]]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeartbeatSettings {
-    /// Unique; part of the path `/heartbeat/{name}` and of the key of its alert.
-    pub name: String,
-    /// Time between two pings.
-    pub every: Span,
-    /// How much later than that a ping may come.
-    pub grace: Span,
-    /// How bad it is when none comes.
-    pub severity: Severity,
-    /// One line for people; made of the name when there is none.
-    pub summary: Option<String>,
-    /// Labels of the alert, by name.
-    pub labels: Vec<(String, String)>,
-    /// What tells which configuration item it is about, the best first.
-    pub ci: Vec<String>,
-    /// What a ping carries as `Authorization: Bearer`.
-    pub token: Option<Secret>,
-    /// Whether everybody may ping, written down by the operator.
-    pub is_open: bool,
-    /// The alert that feeds it.
-    pub watchdog: Option<WatchdogSettings>,
-}
-
-impl HeartbeatSettings {
-    /// Whether pings are taken over HTTP.
-    pub fn is_pinged(&self) -> bool {
-        self.watchdog.is_none() || self.token.is_some() || self.is_open
-    }
-
-    /// Whether not everybody who reaches the listener can feed it.
-    pub fn is_guarded(&self) -> bool {
-        self.token.is_some() || self.is_open || self.watchdog.is_some()
-    }
-}
-
-/// `heartbeat.watchdog`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchdogSettings {
-    /// The source of the alert.
-    pub source: String,
-    /// Labels that the alert has, by name.
-    pub labels: Vec<(String, String)>,
 }

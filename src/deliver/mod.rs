@@ -10,6 +10,7 @@ mod channels;
 mod plan;
 mod queue;
 mod retry;
+mod rows;
 mod worker;
 
 use std::collections::BTreeMap;

@@ -77,7 +77,7 @@ impl Queue {
     }
 
     /// Adds a row unless it is held.
-    pub(super) fn add(&mut self, key: LaneKey, row: Row, now: Timestamp) {
+    pub(super) fn add(&mut self, key: &LaneKey, row: Row, now: Timestamp) {
         self.last = self.last.max(row.id);
         let lane = self.lanes.entry(key.clone()).or_default();
         if lane.rows.iter().any(|held| held.id == row.id) {
@@ -85,7 +85,7 @@ impl Queue {
         }
         lane.rows.push(row);
         self.rows = self.rows.saturating_add(1);
-        self.place(&key, now);
+        self.place(key, now);
     }
 
     /// Takes the lane that is next, with its rows; it is busy until [`Queue::give_back`].
@@ -229,7 +229,7 @@ mod tests {
     fn urgent_first_then_old_and_one_at_a_time_per_lane() {
         let mut queue = Queue::default();
         for (id, incident, urgency) in [(1, 7, 4), (2, 8, 1), (3, 7, 4), (4, 9, 4)] {
-            queue.add(key(incident), row(id, urgency), START);
+            queue.add(&key(incident), row(id, urgency), START);
         }
         let taken: Vec<_> = std::iter::from_fn(|| queue.take(START)).collect();
         let ids: Vec<Vec<i64>> = taken
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn failed_row_waits_until_the_target_works_again() {
         let mut queue = Queue::default();
-        queue.add(key(1), row(1, 2), START);
+        queue.add(&key(1), row(1, 2), START);
         let (key, rows) = queue.take(START).unwrap();
         let later = Row {
             due_at: START.plus(Span::from_secs(60)),

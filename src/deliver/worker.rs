@@ -14,14 +14,15 @@ use tokio_util::sync::CancellationToken;
 use crate::core::ids::IncidentId;
 use crate::core::tell::event::Event;
 use crate::core::tell::webhook_id;
-use crate::core::time::{Span, Timestamp};
+use crate::core::time::Timestamp;
 use crate::store::StoreError;
-use crate::store::outbox::work::{DueRow, Mark, OutboxStep, Standing, list_due, list_heard};
+use crate::store::outbox::work::{Mark, OutboxStep, Standing, list_due, list_heard};
 
 use super::board::Post;
 use super::plan::{Now, Plan, Skip, believes_open, plan};
 use super::queue::{LaneKey, Queue, Row};
 use super::retry::{self, Breaker};
+use super::rows::{as_duration, claim, into_row, skipped};
 use super::{
     Attempt, Briefing, Briefings, DeliverSetup, Failure, LAST_WAIT, Outcome, Parcel, TargetSetup,
 };
@@ -56,6 +57,9 @@ struct Flight {
     attempt: Attempt,
     opened_at: Option<Timestamp>,
 }
+
+/// What was prepared for a lane: the message to send, those that are done with, and how the incident stands.
+type Prepared = (Option<Row>, Vec<i64>, Option<Arc<Briefing>>);
 
 /// A lane whose message is to be sent.
 struct Ready {
@@ -221,7 +225,7 @@ impl Worker {
             for row in rows {
                 let id = row.id;
                 match into_row(row)? {
-                    Some((key, row)) => self.queue.add(key, row, now),
+                    Some((key, row)) => self.queue.add(&key, row, now),
                     None => self.queue.last = self.queue.last.max(id),
                 }
             }
@@ -278,7 +282,7 @@ impl Worker {
         &mut self,
         lanes: &[(LaneKey, Vec<Row>)],
         marks: &mut Vec<Mark>,
-    ) -> Result<Vec<(Option<Row>, Vec<i64>, Option<Arc<Briefing>>)>, StoreError> {
+    ) -> Result<Vec<Prepared>, StoreError> {
         let mut ready = Vec::with_capacity(lanes.len());
         if lanes.is_empty() {
             return Ok(ready);
@@ -292,7 +296,7 @@ impl Worker {
             for row in rows {
                 if let Some((_, skip)) = plan.skips.iter().find(|(id, _)| *id == row.id) {
                     marks.push(skipped(row, *skip, now));
-                    self.count(skip_outcome());
+                    self.count("skipped");
                     done.push(row.id);
                 }
             }
@@ -367,11 +371,7 @@ impl Worker {
     }
 
     /// Sends what was prepared and committed.
-    fn send(
-        &mut self,
-        lanes: Vec<(LaneKey, Vec<Row>)>,
-        ready: Vec<(Option<Row>, Vec<i64>, Option<Arc<Briefing>>)>,
-    ) {
+    fn send(&mut self, lanes: Vec<(LaneKey, Vec<Row>)>, ready: Vec<Prepared>) {
         let now = self.setup.clock.now();
         for ((key, _), (row, done, briefing)) in lanes.into_iter().zip(ready) {
             let Some(row) = row else {
@@ -565,64 +565,4 @@ impl Worker {
             .deliveries(&self.target.name, outcome)
             .inc();
     }
-}
-
-const fn skip_outcome() -> &'static str {
-    "skipped"
-}
-
-/// What a row says before its attempt.
-fn claim(row: &Row) -> Mark {
-    Mark {
-        id: row.id,
-        standing: Standing::Sending,
-        may_have_arrived: true,
-        attempts: row.attempts,
-        due_at: row.due_at,
-        tried_at: row.tried_at,
-        ended_at: None,
-        status: None,
-        reason: None,
-        error: None,
-    }
-}
-
-fn skipped(row: &Row, skip: Skip, now: Timestamp) -> Mark {
-    Mark {
-        standing: Standing::Skipped,
-        may_have_arrived: row.may_have_arrived,
-        ended_at: Some(now),
-        reason: Some(skip.word()),
-        ..claim(row)
-    }
-}
-
-/// A row of the store; `None` (loudly) for one of a later version.
-fn into_row(row: DueRow) -> Result<Option<(LaneKey, Row)>, StoreError> {
-    let incident = row.incident()?;
-    let Some(event) = Event::from_word(&row.event) else {
-        log::error!(event = row.event.as_str(); "the outbox holds an event that this version does not know: {}", row.event);
-        return Ok(None);
-    };
-    let key = LaneKey {
-        incident,
-        recipient: row.recipient,
-    };
-    let row = Row {
-        id: row.id,
-        event,
-        note: row.note,
-        urgency: row.urgency,
-        created_at: Timestamp::from_millis(row.created_at),
-        // Found under way: the daemon died between sending and hearing of it.
-        may_have_arrived: row.may_have_arrived,
-        attempts: row.attempts,
-        due_at: Timestamp::from_millis(row.due_at),
-        tried_at: row.tried_at.map(Timestamp::from_millis),
-    };
-    Ok(Some((key, row)))
-}
-
-fn as_duration(span: Span) -> Duration {
-    Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(0))
 }

@@ -55,6 +55,9 @@ use sweep::Sweeps;
 pub type Decode =
     Arc<dyn Fn(&NewInput, Timestamp) -> Result<Vec<Observation>, Undecodable> + Send + Sync>;
 
+/// Hears which targets have something to do.
+pub type OnTold = Box<dyn Fn(&[SmolStr]) + Send + Sync>;
+
 /// Marks an input that records a change; the body is a [`crate::core::input::ChangeRecord`] as JSON.
 pub const CHANGE: &str = "application/x-watchbell-change+json";
 /// Inputs read from the log at once when the engine is behind.
@@ -88,7 +91,7 @@ pub struct Engine {
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
     imports: Arc<Imports>,
-    on_told: Box<dyn Fn(&[SmolStr]) + Send + Sync>,
+    on_told: OnTold,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -138,7 +141,7 @@ pub struct EngineSetup {
     /// Figures.
     pub metrics: Arc<Metrics>,
     /// Told which targets have something to do, once it is committed.
-    pub on_told: Box<dyn Fn(&[SmolStr]) + Send + Sync>,
+    pub on_told: OnTold,
     /// Called at every turn of the loop, as a sign of life.
     pub on_turn: Box<dyn Fn() + Send + Sync>,
 }

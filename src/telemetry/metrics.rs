@@ -182,6 +182,11 @@ fn register_alertmanager(registry: &mut Registry) {
     );
 }
 
+fn register_build(ours: &mut Registrar<'_>, version: &str) {
+    let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
+    ours.add("build", "The running program", build);
+}
+
 impl Metrics {
     /// Registers everything; `version` is the version of the program.
     pub fn new(version: &str) -> Self {
@@ -189,8 +194,7 @@ impl Metrics {
         registry.register_collector(Box::new(ProcessCollector::new()));
         register_alertmanager(&mut registry);
         let mut ours = Registrar(registry.sub_registry_with_prefix(PREFIX));
-        let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
-        ours.add("build", "The running program", build);
+        register_build(&mut ours, version);
         Self {
             messages: ours.counters("messages", "Messages by what became of them"),
             observations: ours.counters("observations", "Observations by what became of them"),

@@ -17,6 +17,9 @@ use super::{Listener, Telling, Told};
 /// Entries of the timeline that targets may ask to be told of, besides what follows from the states.
 const BY_REASON: [(Reason, Event); 0] = [];
 
+/// What the timeline says that targets may ask for, by incident.
+type Said = BTreeMap<IncidentId, Vec<(Event, Option<Arc<str>>)>>;
+
 impl Draft<'_> {
     /// Tells of every incident that this decision touches.
     pub(in crate::core) fn tell(&mut self) {
@@ -200,7 +203,7 @@ impl Draft<'_> {
     }
 
     /// What the timeline says besides, by incident.
-    fn said(&self) -> BTreeMap<IncidentId, Vec<(Event, Option<Arc<str>>)>> {
+    fn said(&self) -> Said {
         let mut said: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for entry in &self.decision.entries {
             if let Some(id) = entry.incident

@@ -19,10 +19,9 @@ use crate::core::decision::Change;
 use crate::core::draft::Draft;
 use crate::core::ids::IncidentId;
 use crate::core::severity::Priority;
+use crate::core::tell::event::{Event, EventSet};
+use crate::core::tell::route::Route;
 use crate::core::time::Timestamp;
-
-use event::{Event, EventSet};
-use route::Route;
 
 /// Who is told, and of what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

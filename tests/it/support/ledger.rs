@@ -22,6 +22,7 @@ use watchbell::core::oncall::OnCall;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::state::{Remembered, State};
+use watchbell::core::tell::Tells;
 
 /// Everything that was ever written.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,7 @@ pub(crate) struct Ledger {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
+    tells: Tells,
 }
 
 impl Ledger {
@@ -103,6 +105,7 @@ impl Ledger {
             }
             Change::IncidentForgotten(id) => {
                 self.causes.remove(&id);
+                self.tells.forget(id);
                 self.incidents.remove(&id);
             }
             answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
@@ -114,6 +117,7 @@ impl Ledger {
             Change::Escalate(change) => self.escalations.apply(&change),
             // Compared with what the store loads in the suite of the store.
             Change::Record(_) | Change::Audited(_) => {}
+            Change::Tell(change) => self.tells.apply(&change),
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
@@ -200,6 +204,7 @@ impl Ledger {
     /// The state that a restart would load.
     pub(crate) fn load(&self) -> State {
         let mut state = State::default();
+        *state.tells_mut() = self.tells.clone();
         for difference in &self.graph {
             state.change_graph(difference);
         }

@@ -31,7 +31,6 @@ pub(crate) enum Manner {
 /// What was heard.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
-    pub(crate) path: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
 }
@@ -104,11 +103,6 @@ impl Hook {
     pub(crate) fn lines(&self) -> Vec<String> {
         self.heard().iter().map(Heard::line).collect()
     }
-
-    /// Answers the next calls so.
-    pub(crate) fn behave(&self, manners: impl IntoIterator<Item = Manner>) {
-        self.memory.lock().unwrap().manners.extend(manners);
-    }
 }
 
 async fn serve(mut stream: TcpStream, memory: Arc<Mutex<Memory>>) {
@@ -134,9 +128,10 @@ async fn serve(mut stream: TcpStream, memory: Arc<Mutex<Memory>>) {
             }
             Manner::Drip => {
                 let head = "HTTP/1.1 500 X\r\ncontent-length: 1000\r\n\r\n";
+                let mut pause = tokio::time::interval(Duration::from_millis(100));
                 let mut is_there = stream.write_all(head.as_bytes()).await.is_ok();
                 while is_there {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    pause.tick().await;
                     is_there = stream.write_all(b"x").await.is_ok();
                 }
                 return;
@@ -165,7 +160,7 @@ async fn read(stream: &mut TcpStream) -> Option<Heard> {
     };
     let text = String::from_utf8(bytes[..head].to_vec()).unwrap();
     let mut lines = text.lines();
-    let path = lines.next()?.split(' ').nth(1)?.to_owned();
+    lines.next()?;
     let headers: BTreeMap<String, String> = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
@@ -180,7 +175,6 @@ async fn read(stream: &mut TcpStream) -> Option<Heard> {
         }
     }
     Some(Heard {
-        path,
         headers,
         body: String::from_utf8(body).unwrap(),
     })
