@@ -522,5 +522,3 @@ pub enum ReconcileAuth {
     /// HTTP basic authentication.
     Basic(Basic),
 }
-
-}
