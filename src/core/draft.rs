@@ -84,7 +84,7 @@ impl<'a> Draft<'a> {
         self.settle();
         self.suspect_changes();
         self.announce();
-        self.tell();
+        self.tell_people();
         self.escalate();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);

@@ -22,7 +22,7 @@ type Said = BTreeMap<IncidentId, Vec<(Event, Option<Arc<str>>)>>;
 
 impl Draft<'_> {
     /// Tells of every incident that this decision touches.
-    pub(in crate::core) fn tell(&mut self) {
+    pub(in crate::core) fn tell_people(&mut self) {
         if self.world.rules.tell.is_silent() {
             return;
         }
