@@ -48,7 +48,13 @@ pub(in crate::core) fn touch_due(draft: &mut Draft<'_>) {
         .escalations()
         .due(draft.now, RUNS_PER_DECISION);
     for id in due {
-        draft.touch(id);
+        if draft.touch(id).is_none() {
+            // Without its incident it would stay due for ever.
+            let runs: Vec<_> = draft.world.state.escalations().of(id).cloned().collect();
+            for run in runs {
+                draft.put(EscalateChange::Over(run.key()));
+            }
+        }
     }
 }
 
@@ -368,6 +374,10 @@ impl Draft<'_> {
                 continue;
             }
             told.push(listener.clone());
+            let before = self.told(incident.id, incident.priority);
+            let is_known = before.audience.contains(listener);
+            // Whoever knows that it is open is told that it still is.
+            let event = if is_known { Event::Escalated } else { event };
             self.enqueue(Telling {
                 incident: incident.id,
                 target: listener.target.clone(),

@@ -81,8 +81,6 @@ struct Body<'a> {
     kind: &'static str,
     timestamp: String,
     data: &'a Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    answer_url: Option<&'a str>,
 }
 
 impl Webhook {
@@ -124,7 +122,6 @@ impl Webhook {
             kind: parcel.event.word(),
             timestamp: rfc3339(parcel.at),
             data: parcel.briefing.as_ref().map_or(&nothing, |it| &it.incident),
-            answer_url: parcel.answer_url.as_deref(),
         };
         let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
         let seconds = parcel.now.as_millis().div_euclid(1_000);
@@ -136,6 +133,9 @@ impl Webhook {
         };
         put("webhook-id", parcel.id.clone());
         put("webhook-timestamp", seconds.to_string());
+        if let Some(url) = &parcel.answer_url {
+            put("watchbell-answer-url", url.clone());
+        }
         let signature = self.setup.key.as_ref();
         if let Some(signature) = signature.and_then(|key| key.sign(&parcel.id, seconds, &body)) {
             put("webhook-signature", signature);
