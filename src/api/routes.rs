@@ -14,23 +14,20 @@ use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, answers, audit, changes, cis, cmdb, cmdb_imports, commands,
-    dead_letters, escalations, heartbeats, incidents, layers, outbox, quality, schedules, silences,
-    sources, status, targets, tokens,
+    dead_letters, escalations, heartbeats, incidents, layers, outbox, quality, reports, schedules,
+    silences, sources, status, targets, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 7] = [
+const LATER: [&str; 6] = [
     "maintenance",
     "problems",
     "known-errors",
     "requests",
     "connectors",
-    "reports",
     "stream",
 ];
-/// Commands of the contract that are not built yet.
-const LATER_COMMANDS: [&str; 1] = ["priority"];
 /// The same outside of `/api/v1`: the beginnings of paths.
 const LATER_PATHS: [&str; 1] = ["/hooks"];
 
@@ -85,6 +82,8 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
         .routes(routes!(heartbeats::list))
+        .routes(routes!(reports::list))
+        .routes(routes!(reports::get))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get));
     let responder = OpenApiRouter::new()
@@ -102,6 +101,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
+        .routes(routes!(commands::set_priority))
         .routes(routes!(changes::create))
         .routes(routes!(changes::change, changes::edit))
         .routes(routes!(changes::judge))
@@ -200,8 +200,7 @@ async fn not_found(request: Request) -> Problem {
     }
     let mut segments = path.strip_prefix("/api/v1/").unwrap_or_default().split('/');
     let first = segments.next().unwrap_or_default();
-    let last = segments.nth(1).unwrap_or_default();
-    if LATER.contains(&first) || (first == "incidents" && LATER_COMMANDS.contains(&last)) {
+    if LATER.contains(&first) {
         let detail = "this part of the API is not available in this version of Watchbell";
         return Problem::new(Kind::NotAvailable, detail);
     }

@@ -29,6 +29,7 @@ pub mod options;
 pub mod out;
 pub mod pages;
 pub mod replay;
+pub mod report;
 pub mod serve;
 pub mod settings;
 pub mod silence;
@@ -128,6 +129,9 @@ enum Command {
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
+    /// Show how people and services do: times, service levels, backlog, noise, cost
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::ReportArgs),
     /// Show messages that could not be understood
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::DeadLettersArgs),
@@ -220,6 +224,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::OnCall(_)
         | Command::Schedule(_)
         | Command::Explain(_)
+        | Command::Report(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
         | Command::Simulate(_)
@@ -254,6 +259,7 @@ async fn dispatch(
         Command::OnCall(args) => on_call::run(&client(&args.daemon)?, &args, out).await,
         Command::Schedule(args) => on_call::schedule(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
+        Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),

@@ -8,12 +8,14 @@
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
 pub mod answers;
+mod calendars;
 mod cmdb;
 mod conditions;
 pub mod env;
 pub mod error;
 mod files;
 mod heartbeats;
+mod holidays;
 mod hours;
 mod housekeeping;
 pub mod imports;
@@ -32,6 +34,7 @@ pub mod secret;
 mod sections;
 pub mod settings;
 mod signature;
+mod sla;
 mod sources;
 pub mod targets;
 mod tree;

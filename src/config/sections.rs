@@ -2,6 +2,7 @@
 //!
 //! One function per section, in the order of the shipped file. Must not default anything that the shipped file writes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use smol_str::SmolStr;
@@ -19,13 +20,14 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, records, routes, sources, targets};
+use crate::config::{calendars, cmdb, records, routes, sla, sources, targets};
+use crate::core::practice::PracticeRules;
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: &[&str] = &["calendar", "connector", "maintenance", "priority", "sla"];
+const LATER: &[&str] = &["connector", "maintenance"];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("text", LogFormat::Text),
@@ -56,13 +58,17 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let sources = sources::read(root.tables("source"), exposed);
     let (cmdb, imports) = cmdb::read(&mut root);
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
+    let calendar_names: BTreeSet<String> = root.names("calendar");
+    let calendars = calendars::read(root.tables("calendar"));
+    let is_calendar = |name: &str| calendar_names.contains(name);
+    let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
     let targets = targets::read(root.tables("target"));
     let routes = routes::read(root.tables("route"), &targets);
     let on_call = people::read(&mut root, &targets);
     let names = ladders::Names {
         on_call: &on_call,
         targets: targets.iter().map(|target| target.name.as_str()).collect(),
-        calendars: std::collections::BTreeSet::new(),
+        calendars: calendar_names.iter().map(String::as_str).collect(),
     };
     let ladders = ladders::read(root.tables("escalation"), &names);
     let settings = Settings {
@@ -76,6 +82,11 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         routes,
         incident: incident(&mut root),
         settle: settle(&mut root),
+        practice: PracticeRules {
+            priority: sla::priority(&mut root),
+            sla,
+            cost: sla::cost(&mut root),
+        },
         correlation: correlation(&mut root),
         cmdb,
         imports,

@@ -22,6 +22,7 @@ use crate::config::secret::Secret;
 use crate::config::targets::TargetSettings;
 use crate::core::escalate::Ladder;
 use crate::core::oncall::OnCallRules;
+use crate::core::practice::PracticeRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
 use crate::core::tell::route::Route;
 use crate::core::time::Span;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
     pub settle: SettleRules,
+    /// `[priority]`, `[[sla]]` and `[[calendar]]`: how soon people must act.
+    pub practice: PracticeRules,
     /// `[correlation]`: what belongs together.
     pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.

@@ -137,6 +137,7 @@ fn command(command: &Command) -> (&'static str, Option<&str>) {
         Command::Unlink { .. } => ("incident.unlink", None),
         Command::Pin { .. } => ("incident.pin", None),
         Command::Root { reason, .. } => ("incident.root", Some(reason)),
+        Command::Priority { reason, .. } => ("incident.priority", Some(reason)),
         Command::Note { text } => ("incident.note", Some(text)),
     }
 }

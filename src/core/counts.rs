@@ -1,6 +1,6 @@
-//! How many of each there are, kept while changes are applied.
+//! How many there are of what is open, kept up while changes are applied.
 //!
-//! Must not be a second truth: it follows from the records alone.
+//! Must not decide.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Counts an incident, or no longer.
     pub(super) fn count_incident(&mut self, incident: &Incident, by: i64) {
         let word = incident.state.word();
         if word != StateWord::Closed {
@@ -25,7 +26,7 @@ impl Counts {
     }
 }
 
-/// Counts one more or less.
+/// Counts one of a kind; kinds of which there are none are not held.
 pub(super) fn count<K: Ord>(counts: &mut BTreeMap<K, i64>, key: K, by: i64) {
     let entry = counts.entry(key);
     match entry {

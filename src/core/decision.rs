@@ -24,9 +24,12 @@ use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
 use crate::core::oncall::OnCallChange;
+use crate::core::outcome::OutcomeChange;
+use crate::core::priority::StandingChange;
 use crate::core::reason::Reason;
 use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
+use crate::core::sla::SlaChange;
 use crate::core::tell::TellChange;
 use crate::core::time::Timestamp;
 
@@ -188,6 +191,12 @@ pub enum Change {
         /// Whether it was a refusal.
         is_refused: bool,
     },
+    /// Something changed about where a priority comes from.
+    Standing(StandingChange),
+    /// An incident is over, or is not after all; for reports.
+    Outcome(OutcomeChange),
+    /// Something changed about service level clocks.
+    Sla(SlaChange),
     /// Something changed about silences.
     Silence(SilenceChange),
     /// A ladder began, moved on or ended.

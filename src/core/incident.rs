@@ -295,7 +295,8 @@ pub fn permit(state: &IncidentState, command: &Command) -> Result<(), Reason> {
             | Command::Split { .. }
             | Command::Unlink { .. }
             | Command::Pin { .. }
-            | Command::Root { .. },
+            | Command::Root { .. }
+            | Command::Priority { .. },
             New | Acknowledged { .. } | InProgress | OnHold { .. },
         ) => Ok(()),
     }

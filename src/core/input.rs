@@ -14,6 +14,7 @@ use crate::core::observation::Observation;
 use crate::core::oncall::OverrideGiven;
 use crate::core::past::PastIncident;
 use crate::core::records::RecordGiven;
+use crate::core::severity::Priority;
 use crate::core::silence::Sweep;
 use crate::core::silence::given::SilenceGiven;
 use crate::core::time::Timestamp;
@@ -241,6 +242,14 @@ pub enum Command {
     Root {
         /// The CI's id.
         ci: SmolStr,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// Set the priority, or hand it back to the rules.
+    Priority {
+        /// Which; nothing hands it back.
+        #[serde(default)]
+        priority: Option<Priority>,
         /// Why.
         reason: Box<str>,
     },

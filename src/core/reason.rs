@@ -99,6 +99,9 @@ reasons! {
     HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";
     IncidentForgotten = "incident_forgotten", "The incident is closed for good.";
     PriorityChanged = "priority_changed", "The priority follows the severity of the alerts and the services reached.";
+    SlaWarned = "sla_warned", "So much of the agreed time has gone by.";
+    SlaBreached = "sla_breached", "The agreed time has gone by; the target is missed.";
+    SlaTargetChanged = "sla_target_changed", "Another rule of service levels applies now; what was counted stays.";
     AlertCorrelated = "alert_correlated", "The alert belongs to an open incident that explains it.";
     AlertMoved = "alert_moved", "Another incident explains the alert better by now; it was moved there.";
     IncidentMerged = "incident_merged", "Another incident has the same cause; it took over all alerts, and this one was closed.";
@@ -125,6 +128,8 @@ reasons! {
     SplitByPerson = "split_by_person", "A person took alerts out of the incident into a new one.";
     UnlinkedByPerson = "unlinked_by_person", "A person took alerts out of the incident, each into one of its own.";
     PinnedByPerson = "pinned_by_person", "A person pinned alerts to the incident; no rule moves them.";
+    PrioritySetByPerson = "priority_set_by_person", "A person set the priority; no rule changes it.";
+    PriorityHandedBack = "priority_handed_back", "A person handed the priority back to the rules.";
     RootNamedByPerson = "root_named_by_person", "A person named the root cause.";
     ChangeJudged = "change_judged", "A person said whether a change caused the incident.";
     // Why something was refused.

@@ -14,7 +14,10 @@ use crate::core::condition::Condition;
 use crate::core::escalate::Ladder;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::oncall::OnCallRules;
+use crate::core::outcome::CostRules;
+use crate::core::priority::PriorityRules;
 use crate::core::severity::Priority;
+use crate::core::sla::SlaRules;
 use crate::core::tell::TellRules;
 use crate::core::time::Span;
 
@@ -29,6 +32,12 @@ pub struct Rules {
     pub heartbeats: Heartbeats,
     /// How long incidents settle before people are told.
     pub settle: SettleRules,
+    /// How soon people must act.
+    pub priority: PriorityRules,
+    /// What incidents cost.
+    pub cost: CostRules,
+    /// How long it may take.
+    pub sla: SlaRules,
     /// What belongs together.
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
@@ -66,7 +75,9 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        self.tell.routes.iter().map(|route| &route.when)
+        let sla = self.sla.rules.iter().map(|rule| &rule.when);
+        let tell = self.tell.routes.iter().map(|route| &route.when);
+        sla.chain(tell)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

@@ -15,13 +15,13 @@ use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
-use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
 pub use crate::core::counts::Counts;
 use crate::core::counts::count;
 use crate::core::decision::{Change, Decision};
+pub use crate::core::due::{DeadlineKey, Due};
 use crate::core::escalate::Escalations;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
@@ -32,6 +32,7 @@ use crate::core::members::Members;
 use crate::core::mute::{self, Tally};
 use crate::core::oncall::OnCall;
 use crate::core::pages::{Pages, page_of};
+use crate::core::practice::Practice;
 use crate::core::records::Records;
 use crate::core::silence::{SilenceChange, Silences};
 use crate::core::tell::Tells;
@@ -49,12 +50,12 @@ pub struct State {
     silences: Silences,
     pub(super) on_call: OnCall,
     pub(super) escalations: Escalations,
+    practice: Practice,
     records: Records,
     tally: Tally,
     tells: Tells,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
-    labels: BTreeMap<IncidentId, Labels>,
     forest: Forest,
     started_at: Option<Timestamp>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
@@ -63,36 +64,6 @@ pub struct State {
 
 /// The pages to look through, earliest first; each at most once.
 type Deadlines = BTreeSet<(Timestamp, DeadlineKey)>;
-
-/// Which page of records is to be looked through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeadlineKey {
-    /// Alerts: one expires, its parked firing is discarded, or it is forgotten.
-    Alerts(i64),
-    /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
-    Incidents(i64),
-    /// Silences: one begins or ends.
-    Silences,
-    /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
-    Heartbeats,
-    /// Conditions: one is looked at again.
-    Conditions,
-    /// Ladders: a step is due.
-    Escalations,
-    /// Records: one begins, is late, or is no longer held.
-    Records,
-}
-
-/// What is due, in order of number within a page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Due {
-    /// How many pages were looked through; for [`Change::DeadlinesTaken`].
-    pub pages: usize,
-    /// Alerts.
-    pub alerts: Vec<AlertId>,
-    /// Incidents.
-    pub incidents: Vec<IncidentId>,
-}
 
 #[derive(Clone, Debug)]
 struct IncidentSlot {
@@ -188,6 +159,16 @@ impl State {
         self.tally.note(id, place);
     }
 
+    /// Where priorities come from, service level clocks, and what conditions look at.
+    pub fn practice(&self) -> &Practice {
+        &self.practice
+    }
+
+    /// The same, to load.
+    pub fn practice_mut(&mut self) -> &mut Practice {
+        &mut self.practice
+    }
+
     /// Who was told of what.
     pub fn tells(&self) -> &Tells {
         &self.tells
@@ -221,11 +202,6 @@ impl State {
     /// What an incident is about; `None` when only its own alert is known about it.
     pub fn cause(&self, incident: IncidentId) -> Option<&Cause> {
         self.causes.get(&incident).map(|cause| &**cause)
-    }
-
-    /// The labels of the alert that an incident was opened for, if some condition looks at them.
-    pub fn labels_of(&self, incident: IncidentId) -> &[(SmolStr, SmolStr)] {
-        self.labels.get(&incident).map_or(&[], |labels| labels)
     }
 
     /// Since when the daemon listens.
@@ -262,10 +238,14 @@ impl State {
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
         let besides = self.records.next_due();
         let besides = besides.map(|at| (at, DeadlineKey::Records));
-        [records, conditions, silences, steps, missed, besides]
-            .into_iter()
-            .flatten()
-            .min()
+        let practice = self.practice.next_due();
+        let practice = practice.map(|at| (at, DeadlineKey::Practice));
+        [
+            records, conditions, silences, steps, missed, besides, practice,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// What is due by `now`, at most so many records.
@@ -291,8 +271,11 @@ impl State {
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
                 // They keep their own order of time.
-                DeadlineKey::Silences | DeadlineKey::Escalations => {}
-                DeadlineKey::Conditions | DeadlineKey::Records => {}
+                DeadlineKey::Silences
+                | DeadlineKey::Conditions
+                | DeadlineKey::Records
+                | DeadlineKey::Escalations
+                | DeadlineKey::Practice => {}
             }
         }
         due
@@ -313,7 +296,8 @@ impl State {
                 | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
-                | Change::AlertLeft { .. } => {}
+                | Change::AlertLeft { .. }
+                | Change::Outcome(_) => {}
                 Change::GraphChanged(difference) => self.change_graph(difference),
                 Change::AlertForgotten(id) => self.forget_alert(*id),
                 Change::IncidentChanged(incident) => self.put_incident(incident.clone()),
@@ -328,7 +312,7 @@ impl State {
                     self.put_cause(*incident, Arc::clone(cause));
                 }
                 Change::LabelsKept { incident, labels } => {
-                    self.keep_labels(*incident, Arc::clone(labels));
+                    self.practice.keep_labels(*incident, labels);
                 }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
@@ -353,6 +337,8 @@ impl State {
                 Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Tell(change) => self.tells.apply(change),
+                Change::Standing(change) => self.practice.standings.apply(change),
+                Change::Sla(change) => self.practice.sla.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -430,11 +416,6 @@ impl State {
         self.causes.insert(incident, cause);
     }
 
-    /// Keeps the labels of the alert that an incident was opened for; also used to load.
-    pub fn keep_labels(&mut self, incident: IncidentId, labels: Labels) {
-        self.labels.insert(incident, labels);
-    }
-
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
     pub fn change_graph(&mut self, difference: &Difference) {
         self.graph.apply(difference);
@@ -488,7 +469,7 @@ impl State {
         self.causes.remove(&id);
         self.tells.forget(id);
         self.records.forget_incident(id);
-        self.labels.remove(&id);
+        self.practice.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -510,9 +491,12 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
-                DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions | DeadlineKey::Records => None,
-                DeadlineKey::Escalations => None,
+                DeadlineKey::Silences
+                | DeadlineKey::Heartbeats
+                | DeadlineKey::Conditions
+                | DeadlineKey::Records
+                | DeadlineKey::Escalations
+                | DeadlineKey::Practice => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -536,9 +520,11 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
-            DeadlineKey::Silences => return,
-            DeadlineKey::Conditions | DeadlineKey::Records => return,
-            DeadlineKey::Escalations => return,
+            DeadlineKey::Silences
+            | DeadlineKey::Conditions
+            | DeadlineKey::Records
+            | DeadlineKey::Escalations
+            | DeadlineKey::Practice => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -576,6 +562,7 @@ impl PartialEq for State {
             && self.silences == other.silences
             && self.on_call == other.on_call
             && self.escalations == other.escalations
+            && self.practice == other.practice
             && self.records == other.records
             && self.tally == other.tally
             && self.tells == other.tells

@@ -33,6 +33,7 @@ use crate::core::observation::Observation;
 use crate::core::reason::Reason;
 use crate::core::reconcile::compare;
 use crate::core::rules::Rules;
+use crate::core::sla::SlaChange;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::runtime::clock::Clock;
@@ -483,6 +484,9 @@ impl Engine {
             if let Change::AlertBound { binding, .. } = change {
                 self.figures.bound(binding.outcome);
             }
+            if let Change::Sla(SlaChange::Breached(_, kind, priority)) = change {
+                self.figures.breached(*kind, *priority);
+            }
         }
         for entry in &decision.entries {
             if entry.reason == Reason::LateFiringParked {
@@ -556,6 +560,7 @@ impl Engine {
         self.figures
             .show(self.state.counts(), self.writer.progress.depth());
         self.figures.graph(self.state.graph());
+        self.figures.clocks(self.state.practice().sla.counts());
         self.show_heartbeats();
     }
 

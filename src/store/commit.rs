@@ -20,13 +20,16 @@ use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
 use super::alert_texts::{TextRow, upsert_bindings, upsert_texts};
+use super::answers;
 use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::escalations::EscalationRows;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::outbox::TellRows;
+use super::outcomes::OutcomeRows;
 use super::overrides::OverrideRows;
+use super::practice::PracticeRows;
 use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
@@ -56,6 +59,8 @@ pub struct Batch {
     silences: SilenceRows,
     overrides: OverrideRows,
     escalations: EscalationRows,
+    practice: PracticeRows,
+    outcomes: OutcomeRows,
     tells: TellRows,
     records: RecordRows,
     audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
@@ -126,6 +131,9 @@ impl Batch {
                 Change::Silence(change) => self.silences.add(change),
                 Change::OnCall(change) => self.overrides.add(change),
                 Change::Escalate(change) => self.escalations.add(change),
+                Change::Standing(change) => self.practice.stand(change),
+                Change::Sla(change) => self.practice.count(change),
+                Change::Outcome(change) => self.outcomes.add(change),
                 Change::Tell(change) => self.tells.add(change),
                 Change::Record(change) => self.records.add(change),
                 Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
@@ -180,6 +188,8 @@ impl Batch {
             + self.silences.row_count()
             + self.overrides.row_count()
             + self.escalations.row_count()
+            + self.practice.row_count()
+            + self.outcomes.row_count()
             + self.tells.row_count()
             + self.records.row_count()
             + self.audit.len()
@@ -256,6 +266,8 @@ impl Batch {
         self.silences.write(tx, partition).await?;
         self.overrides.write(tx, partition).await?;
         self.escalations.write(tx, partition).await?;
+        self.practice.write(tx, partition).await?;
+        self.outcomes.write(tx, partition).await?;
         self.tells.write(tx, partition).await?;
         self.records.write(tx, partition).await?;
         let audited: Vec<_> = self
@@ -266,7 +278,7 @@ impl Batch {
         audit::append(tx, partition, &audited).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
-            insert_answer(tx.lend(), partition, answer).await?;
+            answers::insert(tx.lend(), partition, answer).await?;
         }
         Ok(())
     }
@@ -494,36 +506,6 @@ async fn insert_entries(
         });
         query.build().execute(c).await?;
     });
-    Ok(())
-}
-
-async fn insert_answer(conn: Conn<'_>, partition: i64, answer: &Change) -> Result<(), StoreError> {
-    let Change::CommandRemembered {
-        key,
-        at,
-        incident,
-        reason,
-        is_refused,
-    } = answer
-    else {
-        return Ok(());
-    };
-    on!(conn, c => sqlx::query(
-        "INSERT INTO command_answer (key, partition, at, command, incident, reason, is_refused) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO UPDATE SET at = excluded.at, \
-         command = excluded.command, incident = excluded.incident, reason = excluded.reason, \
-         is_refused = excluded.is_refused"
-    )
-    .bind(key.key.cast_signed())
-    .bind(partition)
-    .bind(at.as_millis())
-    .bind(key.command.cast_signed())
-    .bind(incident.get())
-    .bind(reason.code())
-    .bind(*is_refused)
-    .execute(c)
-    .await
-    .map(drop))?;
     Ok(())
 }
 

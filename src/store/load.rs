@@ -17,7 +17,7 @@ use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
 use super::{
-    Conn, StoreError, cmdb, escalations, forest, on, outbox, overrides, records, silences,
+    Conn, StoreError, cmdb, escalations, forest, on, outbox, overrides, practice, records, silences,
 };
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
@@ -35,6 +35,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     silences::load(conn.lend(), partition, &mut state).await?;
     overrides::load(conn.lend(), partition, &mut state).await?;
     escalations::load(conn.lend(), partition, &mut state).await?;
+    practice::load(conn.lend(), partition, &mut state).await?;
     outbox::load(conn.lend(), partition, &mut state).await?;
     records::load(conn.lend(), partition, &mut state).await?;
     heartbeats::load(conn.lend(), partition, &mut state).await?;
@@ -68,7 +69,7 @@ pub async fn load_labels(
         while let Some((incident, labels)) = rows.try_next().await? {
             let labels: BTreeMap<SmolStr, SmolStr> = serde_json::from_str(&labels)
                 .map_err(|error| StoreError::corrupt("alert_text", "labels", error))?;
-            state.keep_labels(incident_id(incident)?, labels.into_iter().collect());
+            state.practice_mut().keep_labels(incident_id(incident)?, &labels.into_iter().collect());
         }
     });
     Ok(())

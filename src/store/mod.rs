@@ -8,6 +8,7 @@
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
 mod alert_texts;
+mod answers;
 pub mod audit;
 pub mod backup;
 pub mod cmdb;
@@ -25,7 +26,9 @@ pub mod lease;
 pub mod load;
 
 pub mod outbox;
+pub(crate) mod outcomes;
 pub mod overrides;
+pub(crate) mod practice;
 pub mod query;
 pub mod records;
 pub mod retention;

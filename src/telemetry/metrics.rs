@@ -67,6 +67,8 @@ pub const NAMES: [&str; 35] = [
     "watchbell_outbox_first_attempt_seconds",
     "watchbell_outbox_oldest_seconds",
     "watchbell_peer_limited_total",
+    "watchbell_sla_breaches_total",
+    "watchbell_sla_clocks",
     "watchbell_source_silent_seconds",
     "watchbell_source_skew_seconds",
 ];
@@ -101,6 +103,18 @@ struct SectionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClockLabels {
+    clock: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreachLabels {
+    clock: &'static str,
+    priority: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SeverityLabels {
     severity: &'static str,
 }
@@ -132,6 +146,8 @@ pub struct Metrics {
     /// Whether a heartbeat that was heard of is not missing; a series per name.
     pub heartbeat_up: Family<NameLabels, Gauge>,
     bindings: Family<BindingLabels, Counter>,
+    sla_clocks: Family<ClockLabels, Gauge>,
+    sla_breaches: Family<BreachLabels, Counter>,
     condition_errors: Family<SectionLabels, Counter>,
     /// CIs of the CMDB.
     pub cmdb_cis: Gauge,
@@ -218,6 +234,9 @@ impl Metrics {
                 "bindings",
                 "Searches for the CI of an alert by what they came to",
             ),
+            sla_clocks: ours.gauges("sla_clocks", "Service level clocks by how they stand"),
+            sla_breaches: ours
+                .counters("sla_breaches", "Targets of service levels that were missed"),
             condition_errors: ours.counters(
                 "condition_errors",
                 "Conditions of rules that could not be evaluated and counted as false",
@@ -348,6 +367,18 @@ impl Metrics {
             .get_or_create_owned(&SectionLabels { section })
     }
 
+    /// Clocks of that kind in that state.
+    pub fn sla_clocks(&self, clock: &'static str, state: &'static str) -> Gauge {
+        self.sla_clocks
+            .get_or_create_owned(&ClockLabels { clock, state })
+    }
+
+    /// Targets missed by clocks of that kind.
+    pub fn sla_breaches(&self, clock: &'static str, priority: &'static str) -> Counter {
+        self.sla_breaches
+            .get_or_create_owned(&BreachLabels { clock, priority })
+    }
+
     /// The page for `/metrics`; send it with [`CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         let mut page = String::new();
@@ -476,6 +507,8 @@ impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for BindingLabels {}
 impl Labels for SectionLabels {}
+impl Labels for ClockLabels {}
+impl Labels for BreachLabels {}
 impl Labels for SeverityLabels {}
 impl Labels for PriorityLabels {}
 impl Labels for PriorityStateLabels {}
@@ -498,6 +531,8 @@ mod tests {
         metrics.heartbeat_up("backup").set(1);
         metrics.bindings("bound").inc();
         metrics.condition_errors("sla").inc();
+        metrics.sla_clocks("response", "running").set(2);
+        metrics.sla_breaches("resolution", "P2").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.escalation_missed.inc();

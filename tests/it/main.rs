@@ -70,6 +70,7 @@ mod silences;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]
+mod sla;
 mod sources;
 #[cfg(test)]
 mod storage_faults;

@@ -41,6 +41,7 @@ fn every_reason_is_met() {
         people_and_sources,
         silences,
         refusals,
+        crate::sla::tour,
         crate::heartbeats::tour,
         crate::on_call::tour,
         crate::on_call::ladders::tour,

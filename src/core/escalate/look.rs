@@ -270,8 +270,12 @@ impl Draft<'_> {
 
     /// When a step that is due may run, if not at once.
     fn opens(&self, step: &Step, due: Timestamp) -> Option<Timestamp> {
-        let _later = (step.calendar.as_ref()?, due);
-        None
+        let calendars = &self.world.rules.practice.sla.calendars;
+        let calendar = calendars.get(step.calendar.as_ref()?)?;
+        // The first millisecond that counts begins one earlier than it ends.
+        let one = Span::from_millis(1);
+        let opens = calendar.after(due, one)?.minus(one);
+        Some(opens).filter(|opens| *opens > due)
     }
 
     fn tell_step(
