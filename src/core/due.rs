@@ -28,7 +28,7 @@ pub enum DeadlineKey {
 /// What is due, in order of number within a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
-    /// How many pages were looked through; for [`Change::DeadlinesTaken`].
+    /// How many pages were looked through; for `Change::DeadlinesTaken`.
     pub pages: usize,
     /// Alerts.
     pub alerts: Vec<AlertId>,

@@ -14,7 +14,7 @@ use super::policy;
 use crate::support::claim::{clock, firing, t};
 use crate::support::world::Bench;
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 [[target]]
 name = "chat"
 kind = "webhook"

@@ -2,7 +2,9 @@
 //!
 //! Schedules themselves are compared with a reference in the core. Must not repeat that.
 
+mod daemon;
 pub(crate) mod ladders;
+mod laws;
 
 use std::fs;
 
