@@ -14,22 +14,19 @@ use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, answers, audit, changes, cis, cmdb, cmdb_imports, commands,
-    dead_letters, escalations, heartbeats, incidents, layers, outbox, quality, reports, schedules,
-    silences, sources, status, targets, tokens,
+    connectors, dead_letters, escalations, heartbeats, incidents, layers, outbox, quality, reports,
+    schedules, silences, sources, status, targets, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 6] = [
+const LATER: [&str; 5] = [
     "maintenance",
     "problems",
     "known-errors",
     "requests",
-    "connectors",
     "stream",
 ];
-/// The same outside of `/api/v1`: the beginnings of paths.
-const LATER_PATHS: [&str; 1] = ["/hooks"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -55,7 +52,33 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(answers::ask, answers::answer))
         .routes(routes!(status::docs));
     let metrics = OpenApiRouter::new().routes(routes!(status::metrics));
-    let viewer = OpenApiRouter::new()
+    let admin = OpenApiRouter::new()
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(cmdb::import));
+    let is_metrics_open = state.auth().setup().is_metrics_open;
+    OpenApiRouter::with_openapi(openapi::start())
+        .merge(everybody)
+        .merge(if is_metrics_open {
+            metrics
+        } else {
+            guard(metrics, state, Role::Viewer)
+        })
+        .merge(guard(viewers().merge(on_call()), state, Role::Viewer))
+        .merge(telling(state))
+        .merge(guard(
+            layers::unpack(responders().merge(stand_in())),
+            state,
+            Role::Responder,
+        ))
+        .merge(guard(layers::unpack(admin), state, Role::Admin))
+}
+
+/// What everybody with a token may look at.
+fn viewers() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
         .routes(routes!(incidents::timeline))
@@ -82,11 +105,18 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
         .routes(routes!(heartbeats::list))
+        .routes(routes!(connectors::list))
+        .routes(routes!(connectors::get))
+        .routes(routes!(connectors::of_incident))
         .routes(routes!(reports::list))
         .routes(routes!(reports::get))
         .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::get));
-    let responder = OpenApiRouter::new()
+        .routes(routes!(dead_letters::get))
+}
+
+/// What people who handle incidents may do.
+fn responders() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::assign))
         .routes(routes!(commands::start))
@@ -101,6 +131,9 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
+        .routes(routes!(connectors::pause))
+        .routes(routes!(connectors::resume))
+        .routes(routes!(connectors::resync))
         .routes(routes!(commands::set_priority))
         .routes(routes!(changes::create))
         .routes(routes!(changes::change, changes::edit))
@@ -110,29 +143,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
-        .routes(routes!(silences::change, silences::edit, silences::expire));
-    let admin = OpenApiRouter::new()
-        .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke))
-        .routes(routes!(audit::list))
-        .routes(routes!(audit::verify))
-        .routes(routes!(cmdb::import));
-    let is_metrics_open = state.auth().setup().is_metrics_open;
-    OpenApiRouter::with_openapi(openapi::start())
-        .merge(everybody)
-        .merge(if is_metrics_open {
-            metrics
-        } else {
-            guard(metrics, state, Role::Viewer)
-        })
-        .merge(telling(state))
-        .merge(guard(viewer.merge(on_call()), state, Role::Viewer))
-        .merge(guard(
-            layers::unpack(responder.merge(stand_in())),
-            state,
-            Role::Responder,
-        ))
-        .merge(guard(layers::unpack(admin), state, Role::Admin))
+        .routes(routes!(silences::change, silences::edit, silences::expire))
 }
 
 /// Who is on call.
@@ -218,9 +229,8 @@ fn outside(path: &str) -> Option<Problem> {
             "alerts are sent to /ingest/ and the name of a source; /api/v1/sources lists them";
         return Some(Problem::not_found(detail));
     }
-    LATER_PATHS.into_iter().any(is_under).then(|| {
-        let detail = "this path is not available in this version of Watchbell; \
-                      an Alertmanager sends its webhooks to /ingest/ and the name of a source";
-        Problem::new(Kind::NotAvailable, detail)
+    is_under("/hooks").then(|| {
+        let detail = "ticket platforms send to /hooks/ and the name of a connector, an Alertmanager to /ingest/ and the name of a source";
+        Problem::not_found(detail)
     })
 }

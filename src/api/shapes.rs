@@ -25,6 +25,7 @@ use crate::store::query::causes::CauseView;
 use crate::store::query::cmdb::CiName;
 use crate::store::query::incidents::IncidentView;
 use crate::store::query::timeline::{InputView, TimelineView};
+use crate::store::tickets::TicketView;
 
 /// Why an alert is bound to no configuration item while there is no CMDB.
 const NO_CMDB: &str = "no CMDB is loaded";
@@ -290,12 +291,27 @@ pub struct AlertCounts {
 pub struct TicketLink {
     /// The connector.
     connector: String,
-    /// The ticket's number there.
-    id: String,
-    /// Link to it.
-    url: String,
-    /// Whether both sides agree.
-    state: &'static str,
+    /// The ticket's number there; null until it is made.
+    id: Option<String>,
+    /// Link to it; null until it is made.
+    url: Option<String>,
+    /// Whether both sides agree: `in_sync`, `pending` (not made yet), `behind`, `failed`, `detached` or `closed`.
+    #[schema(example = "in_sync")]
+    state: String,
+    /// Why nothing is written any more.
+    error: Option<String>,
+}
+
+impl From<TicketView> for TicketLink {
+    fn from(view: TicketView) -> Self {
+        Self {
+            connector: view.connector,
+            id: view.number,
+            url: view.url,
+            state: view.standing,
+            error: view.error,
+        }
+    }
 }
 
 /// One line of a timeline.
@@ -453,12 +469,12 @@ impl From<IncidentView> for Incident {
             acknowledged_at: incident.acknowledged_at.map(Time),
             resolved_at: incident.resolved_at.map(Time),
             closed_at: incident.closed_at.map(Time),
+            tickets: view.tickets.into_iter().map(TicketLink::from).collect(),
             sla: clocks::shown(&view.clocks, &Rules::default(), incident.opened_at),
             clocks: view.clocks,
             priority_override: standing
                 .and_then(|standing| standing.given.as_ref())
                 .map(PriorityOverride::from),
-            tickets: Vec::new(),
             flapping: false,
             suppressed_by: view.suppressed_by,
             merged_into: incident.merged_into.as_ref().map(IncidentId::to_string),

@@ -12,6 +12,7 @@ pub mod bench;
 pub mod check;
 pub mod client;
 pub mod cmdb;
+pub mod connector;
 pub mod correlate;
 pub mod dead_letters;
 pub mod doctor;
@@ -126,6 +127,12 @@ enum Command {
     /// Show schedules, and let somebody stand in
     #[command(after_help = on_call::EXAMPLES)]
     Schedule(on_call::ScheduleArgs),
+    /// List the ticket platforms, and see whether one does what its profile says
+    #[command(subcommand, after_help = connector::EXAMPLES)]
+    Connector(connector::ConnectorCommand),
+    /// Make a ticket and resolve it, and show what was said
+    #[command(after_help = connector::SEND_TEST_EXAMPLES)]
+    SendTest(connector::SendTestArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -220,6 +227,8 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Incident(_)
         | Command::Alerts(_)
         | Command::Cmdb(_)
+        | Command::Connector(_)
+        | Command::SendTest(_)
         | Command::Silence(_)
         | Command::OnCall(_)
         | Command::Schedule(_)
@@ -255,6 +264,8 @@ async fn dispatch(
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
+        Command::Connector(command) => connector::run(config, &command, env, out).await,
+        Command::SendTest(args) => connector::send_test(config, &args, env, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::OnCall(args) => on_call::run(&client(&args.daemon)?, &args, out).await,
         Command::Schedule(args) => on_call::schedule(&client(&args.daemon)?, &args, out).await,

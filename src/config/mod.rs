@@ -11,6 +11,7 @@ pub mod answers;
 mod calendars;
 mod cmdb;
 mod conditions;
+pub mod connectors;
 pub mod env;
 pub mod error;
 mod files;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::config::connectors::ConnectorSettings;
 use crate::config::ladders;
 use crate::config::settings::{HeartbeatSettings, Settings, SourceSettings};
 use crate::config::units::show_duration;
@@ -15,6 +16,7 @@ use crate::core::observation::{AlertText, clean_pairs};
 use crate::core::rules::{Rules, SourceRules};
 use crate::core::severity::Severity;
 use crate::core::tell::TellRules;
+use crate::core::ticket::rules::ConnectorRule;
 use crate::core::time::Span;
 
 /// The policy that these settings ask for.
@@ -34,8 +36,19 @@ pub fn rules(settings: &Settings) -> Rules {
         cmdb: settings.cmdb.clone(),
         on_call: settings.on_call.clone(),
         ladders: ladders::in_force(settings),
+        connectors: settings.connectors.iter().map(connector_rule).collect(),
         tell: tell(settings),
         records: settings.records.clone(),
+    }
+}
+
+fn connector_rule(connector: &ConnectorSettings) -> ConnectorRule {
+    ConnectorRule {
+        name: SmolStr::new(&connector.name),
+        when: connector.when.clone(),
+        owners: connector.owners,
+        reopen: connector.reopen,
+        reopenable: connector.profile.profile.caps.reopenable(),
     }
 }
 

@@ -20,14 +20,14 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{calendars, cmdb, records, routes, sla, sources, targets};
+use crate::config::{calendars, cmdb, connectors, records, routes, sla, sources, targets};
 use crate::core::practice::PracticeRules;
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: &[&str] = &["connector", "maintenance"];
+const LATER: &[&str] = &["maintenance"];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("text", LogFormat::Text),
@@ -88,6 +88,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
             cost: sla::cost(&mut root),
         },
         correlation: correlation(&mut root),
+        connectors: connectors::read(root.tables("connector")),
         cmdb,
         imports,
         on_call,

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use url::Url;
 
 use crate::config::answers::AnswerSettings;
+use crate::config::connectors::ConnectorSettings;
 pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 pub use crate::config::housekeeping::{LimitSettings, LogFormat, LogSettings, RetentionSettings};
 use crate::config::imports::ImportSettings;
@@ -30,7 +31,7 @@ use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
 
 /// Everything that is configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// `[server]`: the HTTP listener.
     pub server: ServerSettings,
@@ -66,6 +67,8 @@ pub struct Settings {
     pub ladders: BTreeMap<SmolStr, Arc<Ladder>>,
     /// `[answers]`: how people answer messages.
     pub answers: AnswerSettings,
+    /// `[[connector]]`: ticket platforms.
+    pub connectors: Vec<ConnectorSettings>,
     /// `[retention]`: how long things are kept.
     pub retention: RetentionSettings,
     /// `[limits]`: bounds that an operator tunes.

@@ -111,7 +111,9 @@ fn order(input: &Input) -> Option<(&SmolStr, &'static str, Option<&str>)> {
         Input::RecordGiven(given) => Some((&given.actor, given.order.word(), given.order.why())),
         Input::OverrideGiven(given) => Some((&given.actor, given.order.word(), given.order.why())),
         Input::CmdbImported(imported) => Some((&imported.actor, "cmdb.import", None)),
-        Input::ObservationReceived { .. }
+        Input::TicketOrdered(order) => Some((&order.actor, order.wanted.word(), None)),
+        Input::TicketReported(_)
+        | Input::ObservationReceived { .. }
         | Input::SourceHeard { .. }
         | Input::SourcePolled(_)
         | Input::SilencesSwept(_)
@@ -149,6 +151,9 @@ fn subject(world: World<'_>, input: &Input, decision: &Decision) -> SmolStr {
     }
     if let Input::CmdbImported(imported) = input {
         return imported.name.clone();
+    }
+    if let Input::TicketOrdered(order) = input {
+        return order.connector.clone();
     }
     if let Input::RecordGiven(given) = input
         && let Some(named) = given.order.subject()

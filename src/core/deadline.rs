@@ -14,7 +14,7 @@ use crate::core::incident::IncidentState;
 use crate::core::limits;
 use crate::core::reason::Reason;
 use crate::core::time::Timestamp;
-use crate::core::{priority, silence, sla};
+use crate::core::{priority, silence, sla, ticket};
 
 /// Looks at the earliest deadlines that have come.
 pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> Decision {
@@ -86,6 +86,7 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
     if let IncidentState::Closed { .. } = incident.state {
         draft.say(Some(id), None, Reason::IncidentForgotten);
         draft.decision.change(Change::IncidentForgotten(id));
+        ticket::forget(draft.world, id, &mut draft.decision);
         return;
     }
     let is_settled = incident.announce_at.is_some_and(|at| at <= now);

@@ -31,6 +31,7 @@ use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
 use crate::core::sla::SlaChange;
 use crate::core::tell::TellChange;
+use crate::core::ticket::TicketChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -203,6 +204,8 @@ pub enum Change {
     Escalate(EscalateChange),
     /// Something changed about who is on call.
     OnCall(OnCallChange),
+    /// Something changed about a ticket or a connector.
+    Ticket(TicketChange),
     /// Something is to be told.
     Tell(TellChange),
     /// Something changed about records.

@@ -25,6 +25,7 @@ use crate::core::severity::Severity;
 use crate::core::silence;
 use crate::core::sla::Clocks;
 use crate::core::tell::Told;
+use crate::core::ticket;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -100,6 +101,7 @@ impl<'a> Draft<'a> {
             self.note_outcome(id);
         }
         self.tell_people();
+        ticket::look(&mut self);
         self.escalate();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);

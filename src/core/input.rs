@@ -17,6 +17,8 @@ use crate::core::records::RecordGiven;
 use crate::core::severity::Priority;
 use crate::core::silence::Sweep;
 use crate::core::silence::given::SilenceGiven;
+use crate::core::ticket::order::TicketOrder;
+use crate::core::ticket::report::TicketReport;
 use crate::core::time::Timestamp;
 
 /// Something that happened.
@@ -52,6 +54,10 @@ pub enum Input {
     CmdbImported(CmdbImported),
     /// The CMDB changed; these alerts are compared with it again.
     AlertsRebound(Vec<Rebound>),
+    /// Somebody looked at a ticket in another system, or brought it up to date.
+    TicketReported(Box<TicketReport>),
+    /// A person or program with a token orders something about connectors.
+    TicketOrdered(TicketOrder),
     /// The time of some deadline has come.
     DeadlineReached,
     /// The daemon started and has decided all that was left over.

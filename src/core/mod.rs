@@ -54,4 +54,5 @@ pub mod silence;
 pub mod sla;
 pub mod state;
 pub mod tell;
+pub mod ticket;
 pub mod time;

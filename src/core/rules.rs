@@ -19,6 +19,7 @@ use crate::core::priority::PriorityRules;
 use crate::core::severity::Priority;
 use crate::core::sla::SlaRules;
 use crate::core::tell::TellRules;
+use crate::core::ticket::rules::ConnectorRule;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -46,6 +47,8 @@ pub struct Rules {
     pub on_call: OnCallRules,
     /// Who is told next when nobody takes an incident, by name.
     pub ladders: BTreeMap<SmolStr, Arc<Ladder>>,
+    /// Which incidents get a ticket where.
+    pub connectors: Vec<ConnectorRule>,
     /// Who is told of what.
     pub tell: TellRules,
     /// Records beside incidents.
@@ -77,7 +80,8 @@ impl Rules {
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
         let sla = self.sla.rules.iter().map(|rule| &rule.when);
         let tell = self.tell.routes.iter().map(|route| &route.when);
-        sla.chain(tell)
+        let connectors = self.connectors.iter().map(|rule| &rule.when);
+        sla.chain(tell).chain(connectors)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

@@ -36,6 +36,7 @@ use crate::core::practice::Practice;
 use crate::core::records::Records;
 use crate::core::silence::{SilenceChange, Silences};
 use crate::core::tell::Tells;
+use crate::core::ticket::Tickets;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -50,6 +51,7 @@ pub struct State {
     silences: Silences,
     pub(super) on_call: OnCall,
     pub(super) escalations: Escalations,
+    tickets: Tickets,
     practice: Practice,
     records: Records,
     tally: Tally,
@@ -157,6 +159,16 @@ impl State {
         let place =
             alert.and_then(|alert| mute::place_of(alert, self.silences.is_silenced(alert.id)));
         self.tally.note(id, place);
+    }
+
+    /// The tickets in other systems.
+    pub fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
+    /// The same, to load.
+    pub fn tickets_mut(&mut self) -> &mut Tickets {
+        &mut self.tickets
     }
 
     /// Where priorities come from, service level clocks, and what conditions look at.
@@ -337,6 +349,7 @@ impl State {
                 Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::Tell(change) => self.tells.apply(change),
+                Change::Ticket(change) => self.tickets.apply(change),
                 Change::Standing(change) => self.practice.standings.apply(change),
                 Change::Sla(change) => self.practice.sla.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
@@ -562,6 +575,7 @@ impl PartialEq for State {
             && self.silences == other.silences
             && self.on_call == other.on_call
             && self.escalations == other.escalations
+            && self.tickets == other.tickets
             && self.practice == other.practice
             && self.records == other.records
             && self.tally == other.tally

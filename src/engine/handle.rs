@@ -167,6 +167,7 @@ pub struct EngineHandle {
     pulses: watch::Receiver<Arc<Pulses>>,
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
+    pub(super) tickets: watch::Receiver<u64>,
     pub(super) imports: Arc<Imports>,
 }
 
@@ -175,7 +176,7 @@ impl EngineHandle {
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
         (status, pulses): (watch::Receiver<EngineStatus>, watch::Receiver<Arc<Pulses>>),
-        (parked, sweeps): (Arc<Notify>, Arc<Sweeps>),
+        (parked, sweeps, tickets): (Arc<Notify>, Arc<Sweeps>, watch::Receiver<u64>),
         imports: Imports,
     ) -> Self {
         Self {
@@ -185,6 +186,7 @@ impl EngineHandle {
             pulses,
             parked,
             sweeps,
+            tickets,
             imports: Arc::new(imports),
         }
     }
@@ -229,7 +231,7 @@ impl EngineHandle {
         self.give(&given, Some(RECORD)).await
     }
 
-    async fn give(
+    pub(super) async fn give(
         &self,
         given: &impl Serialize,
         content_type: Option<&str>,

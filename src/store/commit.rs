@@ -33,6 +33,7 @@ use super::practice::PracticeRows;
 use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
+use super::tickets::TicketRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
 
 /// Decisions that are committed together.
@@ -59,6 +60,7 @@ pub struct Batch {
     silences: SilenceRows,
     overrides: OverrideRows,
     escalations: EscalationRows,
+    tickets: TicketRows,
     practice: PracticeRows,
     outcomes: OutcomeRows,
     tells: TellRows,
@@ -102,15 +104,7 @@ impl Batch {
                 // Its rows were written before; now they become true.
                 Change::GraphChanged(difference) => self.cmdb.push((difference.version, at)),
                 Change::AlertForgotten(id) => self.forgotten_alerts.push(id),
-                Change::IncidentChanged(incident) => {
-                    let title = self.titles.remove(&incident.id);
-                    let held = self
-                        .incidents
-                        .remove(&incident.id)
-                        .and_then(|(_, title)| title);
-                    self.incidents
-                        .insert(incident.id, (incident, title.or(held)));
-                }
+                Change::IncidentChanged(incident) => self.put_incident(incident),
                 // A title comes before the change of its incident, in the same decision.
                 Change::TitleChanged { incident, title } => {
                     self.titles.insert(incident, title);
@@ -131,6 +125,7 @@ impl Batch {
                 Change::Silence(change) => self.silences.add(change),
                 Change::OnCall(change) => self.overrides.add(change),
                 Change::Escalate(change) => self.escalations.add(change),
+                Change::Ticket(change) => self.tickets.add(seq, change),
                 Change::Standing(change) => self.practice.stand(change),
                 Change::Sla(change) => self.practice.count(change),
                 Change::Outcome(change) => self.outcomes.add(change),
@@ -152,6 +147,14 @@ impl Batch {
         }
         self.entries
             .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
+    }
+
+    fn put_incident(&mut self, incident: Incident) {
+        let title = self.titles.remove(&incident.id);
+        let held = self.incidents.remove(&incident.id);
+        let held = held.and_then(|(_, title)| title);
+        self.incidents
+            .insert(incident.id, (incident, title.or(held)));
     }
 
     /// Adds a message that was received at that time and says nothing any more.
@@ -188,6 +191,7 @@ impl Batch {
             + self.silences.row_count()
             + self.overrides.row_count()
             + self.escalations.row_count()
+            + self.tickets.row_count()
             + self.practice.row_count()
             + self.outcomes.row_count()
             + self.tells.row_count()
@@ -205,6 +209,11 @@ impl Batch {
     /// Whether a reader has to compare alerts with silences once this is committed.
     pub fn wants_sweep(&self) -> bool {
         self.silences.wants_sweep()
+    }
+
+    /// Whether something waits to be done in another system once this is committed.
+    pub fn wants_tickets(&self) -> bool {
+        self.tickets.wants_work()
     }
 
     /// Writes everything but the cursor.
@@ -266,6 +275,7 @@ impl Batch {
         self.silences.write(tx, partition).await?;
         self.overrides.write(tx, partition).await?;
         self.escalations.write(tx, partition).await?;
+        self.tickets.write(tx, partition).await?;
         self.practice.write(tx, partition).await?;
         self.outcomes.write(tx, partition).await?;
         self.tells.write(tx, partition).await?;

@@ -17,7 +17,8 @@ use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
 use super::{
-    Conn, StoreError, cmdb, escalations, forest, on, outbox, overrides, practice, records, silences,
+    Conn, StoreError, cmdb, escalations, forest, on, outbox, overrides, practice, records,
+    silences, tickets,
 };
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
@@ -39,6 +40,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     outbox::load(conn.lend(), partition, &mut state).await?;
     records::load(conn.lend(), partition, &mut state).await?;
     heartbeats::load(conn.lend(), partition, &mut state).await?;
+    tickets::load(conn.lend(), partition, &mut state).await?;
     forest::load(conn.lend(), partition, &mut state).await?;
     let alert = find_max(conn.lend(), "SELECT MAX(id) FROM alert_key").await?;
     let incident = find_max(conn.lend(), "SELECT MAX(id) FROM incident").await?;

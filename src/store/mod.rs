@@ -34,6 +34,7 @@ pub mod records;
 pub mod retention;
 pub mod rows;
 pub mod silences;
+pub mod tickets;
 pub mod tokens;
 pub mod writer;
 
@@ -261,6 +262,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
+    (26, "tickets", include_str!("schema/0026_tickets.sql")),
     (23, "outbox", include_str!("schema/0023_outbox.sql")),
     (32, "records", include_str!("schema/0032_records.sql")),
     (33, "audit", include_str!("schema/0033_audit.sql")),

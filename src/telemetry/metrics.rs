@@ -33,7 +33,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 35] = [
+pub const NAMES: [&str; 36] = [
     "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
@@ -71,6 +71,7 @@ pub const NAMES: [&str; 35] = [
     "watchbell_sla_clocks",
     "watchbell_source_silent_seconds",
     "watchbell_source_skew_seconds",
+    "watchbell_tickets",
 ];
 
 pub(super) type FloatGauge = Gauge<f64, AtomicU64>;
@@ -84,6 +85,13 @@ struct SourceLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct NameLabels {
     name: Arc<str>,
+}
+
+/// A connector's name from the configuration, and a standing of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TicketLabels {
+    connector: Arc<str>,
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -145,6 +153,8 @@ pub struct Metrics {
     incidents_opened: Family<PriorityLabels, Counter>,
     /// Whether a heartbeat that was heard of is not missing; a series per name.
     pub heartbeat_up: Family<NameLabels, Gauge>,
+    /// Tickets by connector and standing.
+    pub tickets: Family<TicketLabels, Gauge>,
     bindings: Family<BindingLabels, Counter>,
     sla_clocks: Family<ClockLabels, Gauge>,
     sla_breaches: Family<BreachLabels, Counter>,
@@ -230,6 +240,7 @@ impl Metrics {
             incidents_open: ours.gauges("incidents_open", "Incidents that are not closed"),
             incidents_opened: ours.counters("incidents_opened", "Incidents opened"),
             heartbeat_up: ours.gauges("heartbeat_up", "Whether a heartbeat is heard in time"),
+            tickets: ours.gauges("tickets", "Tickets in other systems by where they stand"),
             bindings: ours.counters(
                 "bindings",
                 "Searches for the CI of an alert by what they came to",
@@ -335,6 +346,13 @@ impl Metrics {
     pub fn heartbeat_up(&self, name: &str) -> Gauge {
         let name = Arc::from(name);
         self.heartbeat_up.get_or_create_owned(&NameLabels { name })
+    }
+
+    /// Tickets with a connector that stand so.
+    pub fn tickets(&self, connector: &str, state: &'static str) -> Gauge {
+        let connector = Arc::from(connector);
+        let labels = TicketLabels { connector, state };
+        self.tickets.get_or_create_owned(&labels)
     }
 
     /// Alerts firing now with this severity; `severity` is a word of the ladder.
@@ -503,6 +521,7 @@ pub(super) trait Labels:
 {
 }
 impl Labels for NameLabels {}
+impl Labels for TicketLabels {}
 impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for BindingLabels {}

@@ -44,6 +44,8 @@ mod hostile;
 #[cfg(test)]
 mod importers;
 #[cfg(test)]
+mod itsm;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod lifecycle;

@@ -45,6 +45,7 @@ fn every_reason_is_met() {
         crate::heartbeats::tour,
         crate::on_call::tour,
         crate::on_call::ladders::tour,
+        crate::itsm::core::tour,
         crate::telling::core::tour,
     ] {
         met.append(&mut tour().ledger.reasons);

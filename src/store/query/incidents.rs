@@ -16,6 +16,7 @@ use crate::core::priority::Standing;
 use crate::core::severity::{Priority, Severity};
 use crate::core::sla::Clocks;
 use crate::store::rows::{INCIDENT_COLUMNS, IncidentRow, alert_id, row, severity};
+use crate::store::tickets::{self, TicketView};
 use crate::store::{Conn, StoreError, on};
 
 /// Which incidents are wanted; an empty list means any.
@@ -59,6 +60,8 @@ pub struct IncidentView {
     pub suppressed_by: Vec<String>,
     /// What it is about, if more is known than its alert.
     pub cause: Option<CauseView>,
+    /// Its tickets in other systems.
+    pub tickets: Vec<TicketView>,
     /// Where its priority comes from, if not from its severity alone.
     pub standing: Option<Standing>,
     /// Its service level clocks.
@@ -183,8 +186,18 @@ async fn into_views(
     }
     add_practice(conn.lend(), &mut views).await?;
     add_causes(conn.lend(), &mut views).await?;
+    add_tickets(conn.lend(), &mut views).await?;
     add_records(conn, &mut views).await?;
     Ok(views)
+}
+
+async fn add_tickets(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
+    let ids: Vec<_> = views.iter().map(|view| view.incident.id).collect();
+    let mut found = tickets::of_incidents(conn, &ids).await?;
+    for view in views {
+        view.tickets = found.remove(&view.incident.id).unwrap_or_default();
+    }
+    Ok(())
 }
 
 async fn add_practice(mut conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
@@ -308,6 +321,7 @@ impl ViewRow {
             incident: self.incident.into_core()?,
             suppressed_by: Vec::new(),
             cause: None,
+            tickets: Vec::new(),
             standing: None,
             clocks: Clocks::default(),
             records: Vec::new(),

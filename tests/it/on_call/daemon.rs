@@ -10,7 +10,9 @@ use crate::telling::hook::Hook;
 fn config(first: &Hook, second: &Hook) -> String {
     let target = |name: &str, hook: &Hook| {
         let url = hook.url();
-        format!("[[target]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"{url}\"\nallow_private = true\n")
+        format!(
+            "[[target]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"{url}\"\nallow_private = true\n"
+        )
     };
     format!(
         "{LISTEN}[settle]\nP1 = \"0s\"\nP2 = \"0s\"\nP3 = \"0s\"\n\

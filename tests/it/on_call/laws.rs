@@ -64,12 +64,24 @@ fn act(bench: &mut Bench, deed: &Deed) {
         }
         Deed::Hold(minutes) => {
             let until = until(bench, *minutes);
-            bench.command(1, Command::Hold { reason: "a part".into(), until });
+            bench.command(
+                1,
+                Command::Hold {
+                    reason: "a part".into(),
+                    until,
+                },
+            );
         }
         Deed::Resume => drop(bench.command(1, Command::Resume)),
         Deed::Assign => {
             let assignee = Some("ana".into());
-            bench.command(1, Command::Assign { assignee, team: None });
+            bench.command(
+                1,
+                Command::Assign {
+                    assignee,
+                    team: None,
+                },
+            );
         }
         Deed::Resolve => drop(bench.command(1, Command::Resolve { note: None })),
         Deed::Reopen => drop(bench.command(1, Command::Reopen { reason: None })),
@@ -101,7 +113,11 @@ fn look(bench: &mut Bench) {
             if !message.event.is_page() {
                 continue;
             }
-            let way = (message.incident, message.target.clone(), message.recipient.clone());
+            let way = (
+                message.incident,
+                message.target.clone(),
+                message.recipient.clone(),
+            );
             assert!(told.insert(way), "told twice at {}: {message:?}", clock(at));
             let after = decision.changes.iter().find_map(|change| match change {
                 Change::IncidentChanged(it) if Some(it.id) == message.incident => Some(it),
@@ -113,7 +129,10 @@ fn look(bench: &mut Bench) {
         }
     }
     let due = bench.state.escalations().next_due();
-    assert!(due.is_none_or(|due| due > bench.now), "a step that is due has run");
+    assert!(
+        due.is_none_or(|due| due > bench.now),
+        "a step that is due has run"
+    );
     for run in bench.state.escalations().iter() {
         let incident = bench.state.incident(run.incident).unwrap();
         assert!(incident.state.is_open(), "{run:?}");
@@ -154,7 +173,10 @@ fn tick_beside_ten_thousand_ladders_is_no_scan() {
         let (mut state, mut ids) = (State::default(), IdFeed::default());
         let mut now = t("10:00");
         let mut step = |state: &mut State, input: &Input, now: Timestamp| {
-            let world = World { state, rules: &rules };
+            let world = World {
+                state,
+                rules: &rules,
+            };
             let decision = decide(world, input, now, &mut ids);
             state.apply(&decision);
             decision
@@ -188,5 +210,8 @@ fn tick_beside_ten_thousand_ladders_is_no_scan() {
         println!("{count} ladders: idle look {idle:?}, a due step {each:?}, {decisions} decisions");
         took.push(each);
     }
-    assert!(took[1] < took[0] * 5, "ten times as many do not make each dearer: {took:?}");
+    assert!(
+        took[1] < took[0] * 5,
+        "ten times as many do not make each dearer: {took:?}"
+    );
 }

@@ -25,6 +25,7 @@ use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::sla::{Clocks, SlaChange};
 use watchbell::core::state::{Remembered, State};
 use watchbell::core::tell::Tells;
+use watchbell::core::ticket::TicketChange;
 
 /// Everything that was ever written.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +60,7 @@ pub(crate) struct Ledger {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
+    tickets: Vec<TicketChange>,
     tells: Tells,
 }
 
@@ -134,9 +136,10 @@ impl Ledger {
             Change::Silence(change) => self.write_silence(change),
             Change::OnCall(change) => self.on_call.apply(&change),
             Change::Escalate(change) => self.escalations.apply(&change),
+            Change::Ticket(change) => self.tickets.push(change),
+            Change::Tell(change) => self.tells.apply(&change),
             // Compared with what the store loads in the suite of the store.
             Change::Record(_) | Change::Audited(_) => {}
-            Change::Tell(change) => self.tells.apply(&change),
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
@@ -267,6 +270,9 @@ impl Ledger {
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
             state.put_silence(&change);
+        }
+        for change in &self.tickets {
+            state.tickets_mut().apply(change);
         }
         state
     }
