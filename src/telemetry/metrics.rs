@@ -33,7 +33,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 36] = [
+pub const NAMES: [&str; 38] = [
     "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",

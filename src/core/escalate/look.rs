@@ -270,7 +270,7 @@ impl Draft<'_> {
 
     /// When a step that is due may run, if not at once.
     fn opens(&self, step: &Step, due: Timestamp) -> Option<Timestamp> {
-        let calendars = &self.world.rules.practice.sla.calendars;
+        let calendars = &self.world.rules.sla.calendars;
         let calendar = calendars.get(step.calendar.as_ref()?)?;
         // The first millisecond that counts begins one earlier than it ends.
         let one = Span::from_millis(1);

@@ -136,5 +136,5 @@ async fn an_override_is_made_shown_and_ended() {
     world
         .post(path, &late.to_string())
         .await
-        .problem(409, "override_ends_too_early");
+        .problem(409, "override-ends-too-early");
 }

@@ -87,7 +87,7 @@ fn act(bench: &mut Bench, deed: &Deed) {
         Deed::Reopen => drop(bench.command(1, Command::Reopen { reason: None })),
         Deed::Fire => {
             let start = clock(bench.now);
-            bench.hear(firing("F").start(&start));
+            bench.hear(firing("F").start(&start).labelled(&[("alertname", "F")]));
         }
         Deed::End => {
             let now = clock(bench.now);
@@ -154,7 +154,8 @@ proptest! {
         deeds in prop::collection::vec((0..40_i64, deed()), 1..14),
     ) {
         let mut bench = Bench::with(policy(POLICY));
-        bench.at("10:00").firing("F", "10:00");
+        let first = firing("F").start("10:00").labelled(&[("alertname", "F")]);
+        bench.at("10:00").hear(first);
         for (minutes, deed) in &deeds {
             bench.after(Span::from_mins(*minutes));
             look(&mut bench);
