@@ -238,7 +238,9 @@ fn hold_pauses_and_goes_on_with_the_time_that_was_left() {
 fn suppressed_incident_resumes_on_the_same_step() {
     let mut bench = Bench::with(policy(POLICY));
     let labels = [("alertname", "F")];
-    bench.at("00:57").hear(firing("F").start("00:57").labelled(&labels));
+    bench
+        .at("00:57")
+        .hear(firing("F").start("00:57").labelled(&labels));
     bench.at("01:00");
     assert_eq!(bench.pages(), ["00:57:30 opened sms/1"]);
     bench.silence("alertname=F", "01:00", "02:00");

@@ -72,7 +72,9 @@ fn act(bench: &mut Bench, deed: &Deed) {
                 },
             );
         }
-        Deed::Resume => drop(bench.command(1, Command::Resume)),
+        Deed::Resume => {
+            bench.command(1, Command::Resume);
+        }
         Deed::Assign => {
             let assignee = Some("ana".into());
             bench.command(
@@ -83,8 +85,12 @@ fn act(bench: &mut Bench, deed: &Deed) {
                 },
             );
         }
-        Deed::Resolve => drop(bench.command(1, Command::Resolve { note: None })),
-        Deed::Reopen => drop(bench.command(1, Command::Reopen { reason: None })),
+        Deed::Resolve => {
+            bench.command(1, Command::Resolve { note: None });
+        }
+        Deed::Reopen => {
+            bench.command(1, Command::Reopen { reason: None });
+        }
         Deed::Fire => {
             let start = clock(bench.now);
             bench.hear(firing("F").start(&start).labelled(&[("alertname", "F")]));
@@ -98,7 +104,9 @@ fn act(bench: &mut Bench, deed: &Deed) {
             bench.silence("alertname=F", &from, &to);
         }
         Deed::Restart(minutes) => bench.restart(Span::from_mins(*minutes)),
-        Deed::Leap(minutes) => drop(bench.leap(Span::from_mins(*minutes))),
+        Deed::Leap(minutes) => {
+            bench.leap(Span::from_mins(*minutes));
+        }
     }
 }
 
