@@ -13,7 +13,7 @@ use crate::core::cmdb::graph::Graph;
 use crate::core::incident::{Incident, StateWord};
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
-use crate::core::state::Counts;
+use crate::core::state::{Counts, State};
 use crate::core::time::{Span, Timestamp};
 use crate::telemetry::metrics::{Metrics, SourceMetrics};
 
@@ -34,6 +34,26 @@ impl Figures {
             sources: BTreeMap::new(),
             observed: 0,
             opened: 0,
+        }
+    }
+
+    /// Goes on from what is held after a start, so that the ratio does not begin at nothing: repeats of alerts and the
+    /// incidents that are remembered.
+    pub(super) fn resume(&mut self, state: &State) {
+        if self.observed > 0 || self.opened > 0 {
+            return;
+        }
+        let counts = state.alerts().map(|alert| alert.count);
+        let observed = counts.fold(0_i64, i64::saturating_add);
+        self.observed = u64::try_from(observed).unwrap_or(0);
+        self.opened = u64::try_from(state.incidents().count()).unwrap_or(0);
+        self.show_ratio();
+    }
+
+    fn show_ratio(&self) {
+        if self.opened > 0 {
+            let ratio = float(self.observed) / float(self.opened);
+            self.metrics.compression_ratio.set(ratio);
         }
     }
 
@@ -100,10 +120,7 @@ impl Figures {
         self.opened = self
             .opened
             .saturating_add(u64::try_from(opened.len()).unwrap_or(0));
-        if self.opened > 0 {
-            let ratio = float(self.observed) / float(self.opened);
-            self.metrics.compression_ratio.set(ratio);
-        }
+        self.show_ratio();
         self.metrics
             .engine_batch_seconds
             .observe(took.as_secs_f64());

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod mqtt;
 pub mod opsgenie;
 mod opsgenie_answers;
+mod opsgenie_heartbeats;
 pub mod pagerduty;
 pub mod proof;
 pub mod reconcile;
