@@ -11,6 +11,7 @@ use crate::core::alert::Alert;
 use crate::core::bind::Binding;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Difference;
+use crate::core::condition::{Fault, Labels};
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
@@ -39,6 +40,8 @@ pub struct Decision {
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
     pub entries: Vec<Entry>,
+    /// Conditions that could not be evaluated and counted as false.
+    pub faults: Vec<Fault>,
 }
 
 /// What is told to whoever gave a command.
@@ -148,6 +151,13 @@ pub enum Change {
         /// The judgement.
         cause: Arc<Cause>,
     },
+    /// Some condition looks at the labels of the alert that an incident was opened for.
+    LabelsKept {
+        /// The incident.
+        incident: IncidentId,
+        /// The labels.
+        labels: Labels,
+    },
     /// A closed incident is no longer held in memory.
     IncidentForgotten(IncidentId),
     /// So many of the pages with the earliest deadlines were looked through.
@@ -204,6 +214,7 @@ impl Decision {
             silence: None,
             changes: Vec::new(),
             entries: Vec::new(),
+            faults: Vec::new(),
         }
     }
 

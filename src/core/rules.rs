@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
+use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -34,6 +35,16 @@ impl Rules {
     /// The policy of one source.
     pub fn source(&self, name: &str) -> SourceRules {
         self.sources.get(name).copied().unwrap_or_default()
+    }
+
+    /// Every condition of every rule; a new kind of rule adds its own here.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        std::iter::empty()
+    }
+
+    /// Whether some condition looks at labels, so that those of open incidents are held.
+    pub fn read_labels(&self) -> bool {
+        self.conditions().any(|condition| condition.reads("labels"))
     }
 }
 

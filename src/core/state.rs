@@ -15,6 +15,7 @@ use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
+use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
@@ -25,9 +26,10 @@ use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
+use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
 use crate::core::severity::{Priority, Severity};
-use crate::core::silence::Silences;
+use crate::core::silence::{SilenceChange, Silences};
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -40,8 +42,10 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    tally: Tally,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
+    labels: BTreeMap<IncidentId, Labels>,
     forest: Forest,
     started_at: Option<Timestamp>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
@@ -168,9 +172,25 @@ impl State {
         &self.silences
     }
 
-    /// The same, to load.
-    pub fn silences_mut(&mut self) -> &mut Silences {
-        &mut self.silences
+    /// How many firing alerts of each incident are suppressed.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Changes what is silenced, as [`State::apply`] does; also used to load.
+    pub fn put_silence(&mut self, change: &SilenceChange) {
+        self.silences.apply(change);
+        if let Some((alert, ..)) = change.pair() {
+            self.note(alert);
+        }
+    }
+
+    /// Counts an alert as suppressed in its incident, or no longer.
+    fn note(&mut self, id: AlertId) {
+        let alert = self.alert(id);
+        let place =
+            alert.and_then(|alert| mute::place_of(alert, self.silences.is_silenced(alert.id)));
+        self.tally.note(id, place);
     }
 
     /// The CMDB.
@@ -186,6 +206,11 @@ impl State {
     /// What an incident is about; `None` when only its own alert is known about it.
     pub fn cause(&self, incident: IncidentId) -> Option<&Cause> {
         self.causes.get(&incident).map(|cause| &**cause)
+    }
+
+    /// The labels of the alert that an incident was opened for, if some condition looks at them.
+    pub fn labels_of(&self, incident: IncidentId) -> &[(SmolStr, SmolStr)] {
+        self.labels.get(&incident).map_or(&[], |labels| labels)
     }
 
     /// Since when the daemon listens.
@@ -282,6 +307,9 @@ impl State {
                 Change::CauseChanged { incident, cause } => {
                     self.put_cause(*incident, Arc::clone(cause));
                 }
+                Change::LabelsKept { incident, labels } => {
+                    self.keep_labels(*incident, Arc::clone(labels));
+                }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
                 Change::CommandRemembered {
@@ -300,7 +328,7 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
-                Change::Silence(change) => self.silences.apply(change),
+                Change::Silence(change) => self.put_silence(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -334,6 +362,7 @@ impl State {
         };
         let key = DeadlineKey::Alerts(page_of(id.get()));
         bring_forward(&mut self.deadlines, reminder, (due, key));
+        self.note(id);
     }
 
     /// Puts an incident in place, as [`State::apply`] does; also used to load.
@@ -375,6 +404,11 @@ impl State {
     /// Puts in place what an incident is about, as [`State::apply`] does; also used to load.
     pub fn put_cause(&mut self, incident: IncidentId, cause: Arc<Cause>) {
         self.causes.insert(incident, cause);
+    }
+
+    /// Keeps the labels of the alert that an incident was opened for; also used to load.
+    pub fn keep_labels(&mut self, incident: IncidentId, labels: Labels) {
+        self.labels.insert(incident, labels);
     }
 
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
@@ -423,10 +457,12 @@ impl State {
             let key = DeadlineKey::Alerts(page_of(id.get()));
             self.drop_reminder(reminder, key);
         }
+        self.note(id);
     }
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.labels.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -510,6 +546,7 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.tally == other.tally
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

@@ -46,6 +46,8 @@ impl Engine {
         drop(conn);
         self.state = state;
         self.figures.resume(&self.state);
+        self.drop_labels();
+        self.heed_labels().await?;
         self.ids = ids;
         self.decided = lease.decided;
         let left_over = self.writer.progress.depth();

@@ -121,8 +121,8 @@ impl Batch {
                 Change::NodeForgotten(id) => self.forest.forget(id),
                 Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
                 noted @ Change::ChangeNoted { .. } => self.forest.change(noted),
-                // Both are found again at the next start.
-                Change::DeadlinesTaken(_) | Change::Started(_) => {}
+                // All are found again at the next start.
+                Change::DeadlinesTaken(_) | Change::Started(_) | Change::LabelsKept { .. } => {}
             }
         }
         self.entries

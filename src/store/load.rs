@@ -2,6 +2,8 @@
 //!
 //! Must read everything from one snapshot, and must fail rather than guess when a row cannot be understood.
 
+use std::collections::BTreeMap;
+
 use futures_util::TryStreamExt as _;
 use smol_str::SmolStr;
 
@@ -37,6 +39,29 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     let silence = find_max(conn.lend(), "SELECT MAX(id) FROM silence").await?;
     let ids = IdFeed::after(alert, incident, entry).silences_after(silence);
     Ok((state, ids))
+}
+
+/// Loads the labels of the alerts that open incidents were opened for; only needed while some condition looks at them.
+///
+/// # Errors
+/// The database cannot be read, or holds a row that cannot be understood.
+pub async fn load_labels(
+    conn: Conn<'_>,
+    partition: i64,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    let sql = "SELECT i.id, t.labels FROM incident i JOIN alert_text t ON t.id = \
+               (SELECT m.alert FROM incident_alert m WHERE m.incident = i.id ORDER BY m.joined_at, m.alert LIMIT 1) \
+               WHERE NOT i.is_forgotten AND i.partition = $1";
+    on!(conn, c => {
+        let mut rows = sqlx::query_as::<_, (i64, String)>(sql).bind(partition).fetch(c);
+        while let Some((incident, labels)) = rows.try_next().await? {
+            let labels: BTreeMap<SmolStr, SmolStr> = serde_json::from_str(&labels)
+                .map_err(|error| StoreError::corrupt("alert_text", "labels", error))?;
+            state.keep_labels(incident_id(incident)?, labels.into_iter().collect());
+        }
+    });
+    Ok(())
 }
 
 async fn load_sources(conn: Conn<'_>, partition: i64, state: &mut State) -> Result<(), StoreError> {

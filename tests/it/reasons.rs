@@ -275,6 +275,7 @@ fn silences() -> Bench {
     let mut bench = Bench::new();
     bench.at("10:00").silence("alertname=F", "10:00", "11:00");
     bench.hear(firing("F").labelled(&[("alertname", "F")]));
+    bench.at("10:20");
     let longer = wanted("alertname=F", "10:00", "12:00");
     bench.put_silence(longer, SilenceId::new(1));
     bench.expire_silence(1);

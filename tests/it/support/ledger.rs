@@ -126,7 +126,7 @@ impl Ledger {
             }
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
-            Change::DeadlinesTaken(_) | Change::Started(_) => {}
+            Change::DeadlinesTaken(_) | Change::Started(_) | Change::LabelsKept { .. } => {}
         }
     }
 
@@ -226,7 +226,7 @@ impl Ledger {
         let silenced = self.silenced.iter();
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
-            state.silences_mut().apply(&change);
+            state.put_silence(&change);
         }
         state
     }
