@@ -83,6 +83,8 @@ struct Mark {
     is_down: bool,
     /// Whether its dependents were told that it is down.
     is_told: bool,
+    /// Which of its redundancies the provider that reached it was a part of, if that was down.
+    lowered: Option<Standing>,
     /// The mark of what reached it.
     from: usize,
     depth: usize,
@@ -140,7 +142,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Level by level; a CI that turns from at risk to down is looked at once more.
     fn run(&mut self, root: CiNumber) {
-        self.mark(root, true, 0, 0);
+        self.mark(root, 0, 0, (true, None));
         let mut queue = VecDeque::from([0_usize]);
         while let Some(place) = queue.pop_front() {
             let Some(mark) = self.marks.get_mut(place) else {
@@ -163,18 +165,15 @@ impl Walk<'_> {
                 if ci == root {
                     continue;
                 }
-                let is_down = is_news && self.is_lost(ci, edges);
+                let news = if is_news {
+                    self.is_lost(ci, edges)
+                } else {
+                    (false, None)
+                };
                 let depth = mark.depth.saturating_add(1);
                 match self.place(ci) {
                     Some(known) => {
-                        // The path must lead over what brought it down, and depth must not shrink a path to a loop.
-                        if let Some(known_mark) = self.marks.get_mut(known)
-                            && is_down
-                            && !known_mark.is_down
-                        {
-                            known_mark.is_down = true;
-                            known_mark.from = place;
-                            known_mark.depth = depth;
+                        if self.turn_down(known, place, depth, news) {
                             queue.push_back(known);
                         }
                     }
@@ -183,7 +182,7 @@ impl Walk<'_> {
                         self.is_truncated = true;
                         return;
                     }
-                    None => queue.push_back(self.mark(ci, is_down, place, depth)),
+                    None => queue.push_back(self.mark(ci, place, depth, news)),
                 }
             }
         }
@@ -194,12 +193,43 @@ impl Walk<'_> {
         usize::try_from(place.checked_sub(1)?).ok()
     }
 
-    fn mark(&mut self, ci: CiNumber, is_down: bool, from: usize, depth: usize) -> usize {
+    /// Notes that a CI which was at risk is down now; `false` when it is not, or was before.
+    fn turn_down(
+        &mut self,
+        known: usize,
+        from: usize,
+        depth: usize,
+        (is_down, lowered): (bool, Option<Standing>),
+    ) -> bool {
+        let Some(mark) = self.marks.get_mut(known) else {
+            return false;
+        };
+        if !is_down || mark.is_down {
+            return false;
+        }
+        mark.is_down = true;
+        // The path must lead over what brought it down: the first of those that stand in for each other, or this one.
+        // Depth must not shrink a path to a loop.
+        if lowered.is_none() || mark.lowered != lowered {
+            mark.from = from;
+            mark.depth = depth;
+        }
+        true
+    }
+
+    fn mark(
+        &mut self,
+        ci: CiNumber,
+        from: usize,
+        depth: usize,
+        (is_down, lowered): (bool, Option<Standing>),
+    ) -> usize {
         let place = self.marks.len();
         self.marks.push(Mark {
             ci,
             is_down,
             is_told: false,
+            lowered,
             from,
             depth,
         });
@@ -209,9 +239,10 @@ impl Walk<'_> {
         place
     }
 
-    /// Whether a dependent is lost now that a provider is down; told once for each provider, with all edges to it.
-    fn is_lost(&mut self, dependent: CiNumber, edges: &[Edge]) -> bool {
-        let mut is_lost = false;
+    /// Whether a dependent is lost now that a provider is down, and which of its redundancies that lowers; told once for
+    /// each provider, with all edges to it.
+    fn is_lost(&mut self, dependent: CiNumber, edges: &[Edge]) -> (bool, Option<Standing>) {
+        let (mut is_lost, mut lowered) = (false, None);
         for (index, edge) in edges.iter().enumerate() {
             let standing = stands_in(edge);
             let before = edges.get(..index).unwrap_or_default();
@@ -228,11 +259,12 @@ impl Walk<'_> {
                         .entry((dependent, standing))
                         .or_insert_with(|| alike(graph.providers(dependent), standing));
                     counted.0 = counted.0.saturating_sub(1);
+                    lowered = Some(standing);
                     is_lost |= counted.0 < counted.1;
                 }
             }
         }
-        is_lost
+        (is_lost, lowered)
     }
 
     fn path(&self, place: usize) -> Vec<CiNumber> {
