@@ -77,6 +77,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cis::list))
         .routes(routes!(cis::get))
         .routes(routes!(cis::relations))
+        .routes(routes!(cis::all_relations))
         .routes(routes!(cis::impact))
         .routes(routes!(cis::services))
         .routes(routes!(cmdb::imports))
