@@ -34,7 +34,8 @@
 //! | [`wire`] | the way out to other systems: secrets in, sizes, times and addresses bounded | core, importers |
 //! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |
 //! | [`simulate`] | histories from files through the core on virtual time | core, lab, sources (words) |
-//! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry |
+//! | [`web`] | the pages for people on call, which use the API | nothing of ours |
+//! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry, web |
 //! | [`app`] | who knows whom; start and stop | all |
 //! | [`cli`] | every command of the program | all |
 //!
@@ -76,4 +77,5 @@ pub mod sources;
 pub mod store;
 pub mod telemetry;
 pub mod token_key;
+pub mod web;
 pub mod wire;

@@ -6,6 +6,7 @@
 mod admission;
 mod brokers;
 mod checkpoints;
+mod demo;
 mod imports;
 mod janitor;
 mod listeners;
@@ -137,6 +138,7 @@ async fn run(
         clock: shell.clock.clone(),
         metrics: Arc::clone(&metrics),
         heartbeats: heartbeats.clone(),
+        is_demo: request.is_demo,
     };
     let core = start_core(&mut supervisor, &settings, claimed, inside);
     restore_heard(&db, &core.ingest).await;
@@ -154,7 +156,10 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let router = api::router(state).merge(doors(&core.ingest, &db));
+    let mut router = api::router(state).merge(doors(&core.ingest, &db));
+    if request.is_demo {
+        router = router.layer(demo::mark());
+    }
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -272,6 +277,13 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         stage: stage.clone(),
         board: core.board,
     };
+    if side.request.is_demo {
+        let (engine, ingest) = (core.engine.clone(), core.ingest.clone());
+        let imported = stage.clone();
+        supervisor.spawn(stage, "demo", |stop| {
+            done(demo::run(engine, ingest, imported, stop))
+        });
+    }
     let db = side.db.clone();
     supervisor.spawn(stage, "checkpoints", |stop| {
         done(checkpoints::run(db, stop))
@@ -317,6 +329,7 @@ struct Inside {
     clock: Clock,
     metrics: Arc<Metrics>,
     heartbeats: Heartbeats,
+    is_demo: bool,
 }
 
 /// Starts the writer and the engine, and opens the doors.
@@ -356,7 +369,7 @@ fn start_core(
         engine_handle.clone(),
         Arc::clone(&inside.metrics),
         inside.clock.clone(),
-        wiring::ingest_setup(settings),
+        wiring::ingest_setup(settings, inside.is_demo),
     );
     // Set before the engine runs, so that recovery can read messages again.
     doors.get_or_init(|| ingest.clone());

@@ -42,8 +42,8 @@ use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
 use crate::token_key;
 
-use super::admission;
 use super::imports::ImportBoard;
+use super::{admission, demo};
 
 /// The folder of lock file, instance id and token key; only its owner may look inside.
 pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
@@ -96,9 +96,12 @@ pub(super) fn tls_paths(settings: &Settings) -> Option<TlsPaths> {
 }
 
 /// The doors.
-pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
+pub(super) fn ingest_setup(settings: &Settings, is_demo: bool) -> IngestSetup {
     let mut sources: Vec<_> = settings.sources.iter().filter_map(source_setup).collect();
     sources.extend(admission::heartbeat_source(settings));
+    if is_demo {
+        sources.extend(demo::source());
+    }
     IngestSetup {
         sources,
         heartbeats: settings

@@ -62,8 +62,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "api_token",
             // An uploaded export is read where it arrives.
             "importers",
+            "web",
         ],
     ),
+    ("web", &[]),
     ("lab", &["core"]),
     (
         "simulate",
