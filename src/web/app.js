@@ -17,7 +17,7 @@ function el(tag, props, ...children) {
     else if (name === 'text') node.textContent = value;
     else node.setAttribute(name, value === true ? '' : value);
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined && child !== false) node.append(child);
   }
   return node;
@@ -64,7 +64,14 @@ function span(ms) {
   return Math.floor(s / 86400) + ' d ' + Math.floor(s % 86400 / 3600) + ' h';
 }
 const age = (time) => time ? span(Date.now() - Date.parse(time)) : '';
-const clock = (time) => time ? el('time', { datetime: time, title: time, text: new Date(time).toLocaleString() }) : '–';
+const sameDay = (left, right) => left.toDateString() === right.toDateString();
+function clock(time) {
+  if (!time) return '–';
+  const at = new Date(time);
+  const day = sameDay(at, new Date()) ? {} : { year: 'numeric', month: '2-digit', day: '2-digit' };
+  const shown = at.toLocaleString([], { ...day, hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
+  return el('time', { datetime: time, title: time, text: shown });
+}
 const words = (word) => String(word).replaceAll('_', ' ');
 const mark = (word, shown) => el('span', { class: 'mark ' + word, text: words(shown || word) });
 const ciName = (ci) => ci ? ci.name + (ci.class ? ' (' + ci.class + ')' : '') : '';
@@ -122,7 +129,7 @@ function table(heads) {
 }
 
 /** A list that is read page by page. What was loaded stays; refreshing reads as many rows again. */
-function list(name, path, fields, heads, row, none) {
+function list(name, path, fields, heads, row, none, order) {
   const { node, body } = table(heads);
   const more = el('button', { type: 'button', text: 'Show more' });
   const foot = el('div', { class: 'more' }, more);
@@ -140,6 +147,7 @@ function list(name, path, fields, heads, row, none) {
       items.push(...got.items);
       cursor = got.next_cursor;
     } while (cursor && items.length < loaded);
+    if (order) items.sort(order);
     // What did not change is left alone, so that nobody's selection or open row is taken away; ages go on each minute.
     const text = JSON.stringify([items, cursor]);
     if (text === drawn.text && Date.now() - drawn.at < 60000) return;
@@ -216,7 +224,8 @@ function queue() {
     return tr;
   };
   const rows = list('queue', '/api/v1/incidents', () => wanted,
-    ['', 'Number', 'State', 'What', 'Root cause', 'Firing', 'Age', 'SLA', 'Who'], row, 'Nothing here. Good.');
+    ['', 'Number', 'State', 'What', 'Root cause', 'Firing', 'Age', 'SLA', 'Who'], row, 'Nothing here. Good.',
+    (left, right) => left.priority < right.priority ? -1 : left.priority > right.priority ? 1 : left.opened_at < right.opened_at ? 1 : -1);
   const again = (name) => (value) => { wanted[name] = value; rows.restart().catch((error) => say(error.message)); };
   open('queue', 'Incidents', rows.read, rows.node,
     el('div', { class: 'filters' },
@@ -244,7 +253,7 @@ function alertRow(it, withIncident) {
   const tr = el('tr', {},
     el('td', { class: 'tight' }, mark(it.severity)),
     el('td', { class: 'tight' }, mark(it.status === 'firing' ? 'new' : 'resolved', it.status)),
-    el('td', {}, el('span', { text: it.summary }), el('div', {}, open), labels),
+    el('td', {}, el('span', { text: it.summary }), ' ', open, labels),
     el('td', { class: 'tight', title: it.binding && it.binding.reason }, ciName(it.ci) || el('span', { class: 'dim', text: 'unbound' })),
     el('td', { class: 'tight', text: it.source }),
     el('td', { class: 'number', text: it.count }),
@@ -269,15 +278,14 @@ function alerts() {
 
 function silences() {
   const row = (it) => {
-    const id = it.id || it.uuid;
     const end = el('button', { type: 'button', text: 'End now', on: { click: async () => {
-      try { await ask('/api/v1/silences/' + id, { method: 'DELETE' }); say('The silence has ended.', true); page.refresh(); } catch (error) { say(error.message); }
+      try { await ask('/api/v1/silences/' + it.id, { method: 'DELETE' }); say('The silence has ended.', true); page.refresh(); } catch (error) { say(error.message); }
     } } });
     return el('tr', {},
-      el('td', {}, mark(it.state === 'active' ? 'acknowledged' : 'closed', it.state || (it.status && it.status.state))),
-      el('td', {}, el('div', { class: 'labels' }, (it.matchers || []).map((m) => el('span', { text: typeof m === 'string' ? m : m.name + (m.isEqual === false ? (m.isRegex ? '!~' : '!=') : (m.isRegex ? '=~' : '=')) + m.value })))),
-      el('td', { text: it.comment || it.reason || '' }), el('td', { text: it.created_by || it.createdBy || it.author || '' }),
-      el('td', { class: 'tight' }, clock(it.ends_at || it.endsAt)),
+      el('td', {}, mark(it.state === 'active' ? 'acknowledged' : 'closed', it.state)),
+      el('td', {}, el('div', { class: 'labels' }, (it.matchers || []).map((m) => el('span', { text: m.name + ' ' + (m.is_equal === false ? (m.is_regex ? '!~' : '!=') : (m.is_regex ? '=~' : '=')) + ' ' + m.value })))),
+      el('td', { text: it.comment || '' }), el('td', { text: it.created_by || '' }),
+      el('td', { class: 'tight' }, clock(it.ends_at)),
       el('td', {}, it.state === 'expired' ? '' : end));
   };
   const rows = list('silences', '/api/v1/silences', () => ({}), ['State', 'Which alerts', 'Why', 'Who', 'Until', ''], row, 'No silence.');
