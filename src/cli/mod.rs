@@ -7,10 +7,12 @@
 //! Must not decide anything about alerts or incidents, and must not log: errors are printed once, here.
 
 pub mod alerts;
+pub mod audit;
 pub mod bench;
 pub mod check;
 pub mod client;
 pub mod cmdb;
+pub mod connector;
 pub mod correlate;
 pub mod dead_letters;
 pub mod doctor;
@@ -27,6 +29,7 @@ pub mod options;
 pub mod out;
 pub mod pages;
 pub mod replay;
+pub mod report;
 pub mod serve;
 pub mod settings;
 pub mod silence;
@@ -99,6 +102,9 @@ enum Command {
     /// Make, list and revoke API tokens
     #[command(subcommand, after_help = token::EXAMPLES)]
     Token(token::TokenCommand),
+    /// Show who did what, and whether nobody has changed that since
+    #[command(subcommand, after_help = audit::EXAMPLES)]
+    Audit(audit::AuditCommand),
     /// List incidents
     #[command(after_help = incidents::EXAMPLES)]
     Incidents(incidents::IncidentsArgs),
@@ -114,9 +120,18 @@ enum Command {
     /// Keep people from being told of some alerts for a while
     #[command(after_help = silence::EXAMPLES)]
     Silence(silence::SilenceArgs),
+    /// List the ticket platforms, and see whether one does what its profile says
+    #[command(subcommand, after_help = connector::EXAMPLES)]
+    Connector(connector::ConnectorCommand),
+    /// Make a ticket and resolve it, and show what was said
+    #[command(after_help = connector::SEND_TEST_EXAMPLES)]
+    SendTest(connector::SendTestArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
+    /// Show how people and services do: times, service levels, backlog, noise, cost
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::ReportArgs),
     /// Show messages that could not be understood
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::DeadLettersArgs),
@@ -200,12 +215,16 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Backup(_)
         | Command::Doctor(_)
         | Command::Token(_)
+        | Command::Audit(_)
         | Command::Incidents(_)
         | Command::Incident(_)
         | Command::Alerts(_)
         | Command::Cmdb(_)
+        | Command::Connector(_)
+        | Command::SendTest(_)
         | Command::Silence(_)
         | Command::Explain(_)
+        | Command::Report(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
         | Command::Simulate(_)
@@ -231,12 +250,16 @@ async fn dispatch(
         Command::Backup(args) => store::backup(config, &args, env, out).await,
         Command::Doctor(args) => doctor::run(config, &args, env, out).await,
         Command::Token(command) => token::run(config, &command, env, out).await,
+        Command::Audit(command) => audit::run(config, &command, env, out).await,
         Command::Incidents(args) => incidents::run(&client(&args.daemon)?, &args, out).await,
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
+        Command::Connector(command) => connector::run(config, &command, env, out).await,
+        Command::SendTest(args) => connector::send_test(config, &args, env, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
+        Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),

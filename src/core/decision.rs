@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Difference;
@@ -21,8 +22,14 @@ use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
+use crate::core::outcome::OutcomeChange;
+use crate::core::priority::StandingChange;
 use crate::core::reason::Reason;
+use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
+use crate::core::sla::SlaChange;
+use crate::core::tell::TellChange;
+use crate::core::ticket::TicketChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -36,6 +43,8 @@ pub struct Decision {
     pub incident: Option<IncidentId>,
     /// The silence that an order came to, for the answer.
     pub silence: Option<SilenceId>,
+    /// The record that an order came to, for the answer.
+    pub record: Option<RecordId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -55,6 +64,8 @@ pub struct CommandAnswer {
     pub incident: Option<IncidentId>,
     /// The silence of the answer.
     pub silence: Option<SilenceId>,
+    /// The record of the answer.
+    pub record: Option<RecordId>,
 }
 
 /// One change of state.
@@ -175,8 +186,22 @@ pub enum Change {
         /// Whether it was a refusal.
         is_refused: bool,
     },
+    /// Something changed about where a priority comes from.
+    Standing(StandingChange),
+    /// An incident is over, or is not after all; for reports.
+    Outcome(OutcomeChange),
+    /// Something changed about service level clocks.
+    Sla(SlaChange),
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something changed about a ticket or a connector.
+    Ticket(TicketChange),
+    /// Something is to be told.
+    Tell(TellChange),
+    /// Something changed about records.
+    Record(RecordChange),
+    /// Somebody did something; written into the audit.
+    Audited(Box<AuditEntry>),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.
@@ -212,6 +237,7 @@ impl Decision {
             is_refused: false,
             incident: None,
             silence: None,
+            record: None,
             changes: Vec::new(),
             entries: Vec::new(),
             faults: Vec::new(),

@@ -12,8 +12,12 @@ use crate::core::cmdb::graph::Difference;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
 use crate::core::past::PastIncident;
+use crate::core::records::RecordGiven;
+use crate::core::severity::Priority;
 use crate::core::silence::Sweep;
 use crate::core::silence::given::SilenceGiven;
+use crate::core::ticket::order::TicketOrder;
+use crate::core::ticket::report::TicketReport;
 use crate::core::time::Timestamp;
 
 /// Something that happened.
@@ -37,6 +41,8 @@ pub enum Input {
     CommandGiven(CommandGiven),
     /// A person or program with a token orders something about silences.
     SilenceGiven(SilenceGiven),
+    /// A person or program orders something about records: changes, requests, problems, known errors, actions.
+    RecordGiven(RecordGiven),
     /// A reader of the store compared firing alerts with silences.
     SilencesSwept(Sweep),
     /// Somebody or something changed a CI; evidence for what happens there soon after.
@@ -45,6 +51,10 @@ pub enum Input {
     CmdbImported(CmdbImported),
     /// The CMDB changed; these alerts are compared with it again.
     AlertsRebound(Vec<Rebound>),
+    /// Somebody looked at a ticket in another system, or brought it up to date.
+    TicketReported(Box<TicketReport>),
+    /// A person or program with a token orders something about connectors.
+    TicketOrdered(TicketOrder),
     /// The time of some deadline has come.
     DeadlineReached,
     /// The daemon started and has decided all that was left over.
@@ -110,6 +120,12 @@ pub struct CmdbImported {
     pub base: u64,
     /// The difference; its version is the import's.
     pub difference: Arc<Difference>,
+    /// The import's name.
+    #[serde(default)]
+    pub name: SmolStr,
+    /// Who wants it.
+    #[serde(default)]
+    pub actor: SmolStr,
 }
 
 /// An alert with what binding reads of it, as the store holds it.
@@ -229,6 +245,14 @@ pub enum Command {
     Root {
         /// The CI's id.
         ci: SmolStr,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// Set the priority, or hand it back to the rules.
+    Priority {
+        /// Which; nothing hands it back.
+        #[serde(default)]
+        priority: Option<Priority>,
         /// Why.
         reason: Box<str>,
     },

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::core::audit::AuditEntry;
 use crate::core::decision::CommandAnswer;
 use crate::core::ids::Seq;
 use crate::core::observation::Observation;
@@ -18,6 +19,7 @@ use super::commit::Batch;
 use super::dead_letters::NewDeadLetter;
 use super::inbox::NewInput;
 use super::lease::Lease;
+use super::outbox::work::OutboxStep;
 use super::{StoreError, retention};
 
 /// An input whose row is committed, on its way to the engine.
@@ -95,7 +97,9 @@ pub(super) enum Job {
     Replay(Replay),
     Amend(i64, String, oneshot::Sender<Result<(), StoreError>>),
     Retain(retention::Limits, oneshot::Sender<Result<u64, StoreError>>),
+    Outbox(Box<OutboxStep>, oneshot::Sender<Result<u64, StoreError>>),
     Stage(Box<Stage>, oneshot::Sender<Result<(), StoreError>>),
+    Audit(Box<AuditEntry>, oneshot::Sender<Result<(), StoreError>>),
     Position(oneshot::Sender<Result<Lease, StoreError>>),
 }
 
@@ -153,7 +157,9 @@ impl std::fmt::Debug for Job {
             Self::Replay(..) => "Replay",
             Self::Amend(..) => "Amend",
             Self::Retain(..) => "Retain",
+            Self::Outbox(..) => "Outbox",
             Self::Stage(..) => "Stage",
+            Self::Audit(..) => "Audit",
             Self::Position(..) => "Position",
         })
     }
@@ -292,12 +298,28 @@ impl WriterHandle {
         self.ask(|reply| Job::Retain(limits, reply)).await
     }
 
+    /// Writes what became of messages to people; returns how many dead ones were revived or given up.
+    ///
+    /// # Errors
+    /// What the store says; then nothing of the step may be believed.
+    pub async fn outbox(&self, step: OutboxStep) -> Result<u64, WriteError> {
+        self.ask(|reply| Job::Outbox(Box::new(step), reply)).await
+    }
+
     /// Writes one step of a CMDB version that is not true yet.
     ///
     /// # Errors
     /// What the store says.
     pub async fn stage(&self, stage: Stage) -> Result<(), WriteError> {
         self.ask(|reply| Job::Stage(Box::new(stage), reply)).await
+    }
+
+    /// Writes an entry of the audit that no decision makes, like a changed configuration.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn audit(&self, entry: AuditEntry) -> Result<(), WriteError> {
+        self.ask(|reply| Job::Audit(Box::new(entry), reply)).await
     }
 
     /// The lease as the store holds it, read again; for start and after a failed commit.

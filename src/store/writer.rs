@@ -19,11 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
+use super::audit;
 use super::dead_letters;
 use super::inbox::{self, InputKind, NewInput, StoredBody};
 use super::jobs::{Append, Job};
 pub use super::jobs::{Appended, Committing, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
+use super::outbox;
 use super::retention;
 use super::{Db, OwnedConn, StoreError, Tx, cmdb, dialect};
 
@@ -240,6 +242,7 @@ impl Writer {
             replayed: Vec::new(),
             decided: self.lease.decided,
             retained: Vec::new(),
+            revived: Vec::new(),
         };
         let Some(conn) = self.conn.as_mut() else {
             return Err(StoreError::Unavailable("no connection".into()));
@@ -266,6 +269,13 @@ impl Writer {
                 }
                 Job::Amend(letter, detail, _) => {
                     dead_letters::amend(tx.lend(), *letter, detail).await?;
+                }
+                Job::Outbox(step, _) => {
+                    let revived = outbox::work::write(&mut tx, partition, step).await?;
+                    done.revived.push(revived);
+                }
+                Job::Audit(entry, _) => {
+                    audit::append(&mut tx, partition, &[(None, at, entry)]).await?;
                 }
                 Job::Stage(stage, _) => cmdb::stage::write(&mut tx, partition, at, stage).await?,
                 Job::Retain(limits, _) => {
@@ -294,6 +304,7 @@ impl Writer {
         let mut letters = done.letter_ids.into_iter();
         let mut replayed = done.replayed.into_iter();
         let mut retained = done.retained.into_iter();
+        let mut revived = done.revived.into_iter();
         for job in jobs {
             match job {
                 Job::Append(append) => {
@@ -314,7 +325,9 @@ impl Writer {
                     });
                     seq = seq.next();
                 }
-                Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Ok(())),
+                Job::Commit(_, reply) | Job::Stage(_, reply) | Job::Audit(_, reply) => {
+                    answer(reply, Ok(()))
+                }
                 Job::DeadLetter(_, reply) => {
                     answer(reply, Ok(letters.next().unwrap_or(0)));
                 }
@@ -337,6 +350,7 @@ impl Writer {
                     }
                 }
                 Job::Retain(_, reply) => answer(reply, Ok(retained.next().unwrap_or(0))),
+                Job::Outbox(_, reply) => answer(reply, Ok(revived.next().unwrap_or(0))),
                 Job::Position(reply) => answer(reply, self.read_lease().await),
             }
         }
@@ -455,6 +469,7 @@ struct Done {
     replayed: Vec<bool>,
     decided: Seq,
     retained: Vec<u64>,
+    revived: Vec<u64>,
 }
 
 impl Done {
@@ -498,6 +513,8 @@ fn inputs<'a>(jobs: &'a [Job], replayed: &[bool]) -> Vec<&'a NewInput> {
         Job::Replay(replay) => replayed.next().copied()?.then_some(&replay.input),
         Job::Commit(..)
         | Job::Stage(..)
+        | Job::Outbox(..)
+        | Job::Audit(..)
         | Job::DeadLetter(..)
         | Job::Amend(..)
         | Job::Retain(..)
@@ -510,11 +527,15 @@ fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
         match job {
             Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
-            Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Err(error.clone())),
+            Job::Commit(_, reply) | Job::Stage(_, reply) | Job::Audit(_, reply) => {
+                answer(reply, Err(error.clone()));
+            }
             Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
             Job::Amend(_, _, reply) => answer(reply, Err(error.clone())),
             Job::Replay(replay) => answer(replay.reply, Err(error.clone())),
-            Job::Retain(_, reply) => answer(reply, Err(error.clone())),
+            Job::Retain(_, reply) | Job::Outbox(_, reply) => {
+                answer(reply, Err(error.clone()));
+            }
             Job::Position(reply) => answer(reply, Err(error.clone())),
         }
     }

@@ -14,6 +14,8 @@ use watchbell::core::input::{
     ChangeRecord, CmdbImported, Command, CommandGiven, IdempotencyKey, Input, Rebound,
 };
 use watchbell::core::reason::Reason;
+use watchbell::core::records::change::ChangeWanted;
+use watchbell::core::records::{Kind, RecordId, RecordOrder, Role};
 use watchbell::core::severity::Severity;
 use watchbell::core::silence::SILENCES_MAX;
 use watchbell::core::time::Span;
@@ -30,6 +32,7 @@ fn every_reason_is_met() {
         episodes,
         late_messages,
         correlation,
+        changes,
         cmdb,
         stragglers,
         time_alone,
@@ -38,7 +41,10 @@ fn every_reason_is_met() {
         people_and_sources,
         silences,
         refusals,
+        crate::sla::tour,
         crate::heartbeats::tour,
+        crate::itsm::core::tour,
+        crate::telling::core::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
     }
@@ -83,7 +89,12 @@ fn cmdb() -> Bench {
     let difference = Arc::new(difference);
     let import = |base| {
         let difference = Arc::clone(&difference);
-        Input::CmdbImported(CmdbImported { base, difference })
+        Input::CmdbImported(CmdbImported {
+            base,
+            difference,
+            name: "manual".into(),
+            actor: "ana".into(),
+        })
     };
     bench.happen(&import(0));
     bench.happen(&import(0));
@@ -268,6 +279,51 @@ fn people_and_sources() -> Bench {
     bench.command(1, Command::Resolve { note: None });
     bench.at("10:10").firing("F", "10:00");
     bench.at("10:15").firing("F", "10:00");
+    bench
+}
+
+/// A change is suspected, judged, and refused.
+fn changes() -> Bench {
+    let estate = Estate::new()
+        .ci("sw1", "switch")
+        .ci("vm1", "vm")
+        .on("vm1", "sw1");
+    let mut bench = Bench::new();
+    bench.state.change_graph(&estate.difference);
+    bench.ledger.start_with(&estate.difference);
+    bench.at("10:00");
+    let change = |wanted: ChangeWanted| RecordOrder::PutChange {
+        wanted: Box::new(wanted),
+    };
+    let made = bench.record(change(ChangeWanted {
+        key: Some("CR-1".into()),
+        cis: Some(vec!["sw1".into()]),
+        ..ChangeWanted::default()
+    }));
+    bench.hear(
+        firing("vm1")
+            .labelled(&[("alertname", "InstanceDown"), ("ci", "vm1")])
+            .severity(Severity::Critical),
+    );
+    let judge = |number: i64, incident: i64| RecordOrder::JudgeChange {
+        incident: IncidentId::new(incident).unwrap(),
+        change: RecordId {
+            kind: Kind::Change,
+            number,
+        },
+        role: Role::Confirmed,
+        reason: "rolled back".into(),
+    };
+    let incident = bench.alert("vm1").incident.unwrap().get();
+    assert_eq!(made.record.map(|id| id.number), Some(1));
+    bench.record(judge(1, incident));
+    bench.record(judge(7, incident));
+    let now = bench.now;
+    bench.record(change(ChangeWanted {
+        starts_at: Some(now),
+        ends_at: Some(now.minus(Span::from_secs(1))),
+        ..ChangeWanted::default()
+    }));
     bench
 }
 

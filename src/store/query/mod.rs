@@ -5,10 +5,15 @@
 //! only. Must not decide or write anything, and must not read raw bodies in a list.
 
 pub mod alerts;
+pub mod audit;
 pub mod causes;
 pub mod cmdb;
 pub mod dead_letters;
 pub mod incidents;
+pub mod outbox;
+mod practice;
+pub mod records;
+pub mod reports;
 mod select;
 pub mod silences;
 pub mod sources;
