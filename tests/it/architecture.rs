@@ -55,6 +55,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "store::Db",
             "store::StoreError",
             "engine::handle",
+            // Opsgenie's API also shows how the heartbeats do.
+            "engine::pulses",
             "runtime",
             "telemetry",
         ],
