@@ -38,7 +38,8 @@
 //! | [`deliver`] | works the outbox off: looks again, sends, writes what became of it | core, store, wire, runtime, telemetry |
 //! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |
 //! | [`simulate`] | histories from files through the core on virtual time | core, lab, sources (words) |
-//! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry |
+//! | [`web`] | the pages for people on call, which use the API | nothing of ours |
+//! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry, web |
 //! | [`app`] | who knows whom; start and stop | all |
 //! | [`cli`] | every command of the program | all |
 //!
@@ -84,4 +85,5 @@ pub mod store;
 pub mod telemetry;
 pub mod tickets;
 pub mod token_key;
+pub mod web;
 pub mod wire;

@@ -37,14 +37,14 @@ pub fn router(state: ApiState) -> Router {
         .merge(alertmanager::router(&state))
         .method_not_allowed_fallback(not_allowed)
         .fallback(not_found)
-        .with_state(state);
+        .with_state(state)
+        .merge(crate::web::router());
     layers::wrap(router)
 }
 
 /// The routes with their document.
 fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
     let everybody = OpenApiRouter::new()
-        .routes(routes!(status::index))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(status::openapi))
@@ -98,6 +98,7 @@ fn viewers() -> OpenApiRouter<ApiState> {
         .routes(routes!(cis::list))
         .routes(routes!(cis::get))
         .routes(routes!(cis::relations))
+        .routes(routes!(cis::all_relations))
         .routes(routes!(cis::impact))
         .routes(routes!(cis::services))
         .routes(routes!(cmdb::imports))

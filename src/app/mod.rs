@@ -9,6 +9,7 @@ mod brokers;
 mod checkpoints;
 pub(crate) mod connectors;
 mod deliveries;
+mod demo;
 mod imports;
 mod janitor;
 mod listeners;
@@ -147,6 +148,7 @@ async fn run(
         clock: shell.clock.clone(),
         metrics: Arc::clone(&metrics),
         heartbeats: heartbeats.clone(),
+        is_demo: request.is_demo,
     };
     let core = start_core(&mut supervisor, &settings, claimed, inside);
     restore_heard(&db, &core.ingest).await;
@@ -166,7 +168,10 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let router = api::router(state).merge(doors(&core, &db));
+    let mut router = api::router(state).merge(doors(&core, &db));
+    if request.is_demo {
+        router = router.layer(demo::mark());
+    }
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -290,6 +295,13 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         stage: stage.clone(),
         board: core.board,
     };
+    if side.request.is_demo {
+        let (engine, ingest) = (core.engine.clone(), core.ingest.clone());
+        let imported = stage.clone();
+        supervisor.spawn(stage, "demo", |stop| {
+            done(demo::run(engine, ingest, imported, stop))
+        });
+    }
     let tickets = Connectors {
         settings: settings_out.clone(),
         setup: TicketsSetup {
@@ -365,6 +377,7 @@ struct Inside {
     clock: Clock,
     metrics: Arc<Metrics>,
     heartbeats: Heartbeats,
+    is_demo: bool,
 }
 
 /// Starts the writer and the engine, and opens the doors.
@@ -407,7 +420,7 @@ fn start_core(
         engine_handle.clone(),
         Arc::clone(&inside.metrics),
         inside.clock.clone(),
-        wiring::ingest_setup(settings),
+        wiring::ingest_setup(settings, inside.is_demo),
     );
     // Set before the engine runs, so that recovery can read messages again.
     doors.get_or_init(|| ingest.clone());

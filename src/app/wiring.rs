@@ -45,10 +45,10 @@ use crate::telemetry::metrics::Metrics;
 use crate::tickets::Board;
 use crate::token_key;
 
-use super::admission;
 use super::connectors;
 use super::imports::ImportBoard;
 use super::tell_hooks::tell_hooks;
+use super::{admission, demo};
 
 /// The folder of lock file, instance id and token key; only its owner may look inside.
 pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
@@ -101,9 +101,12 @@ pub(super) fn tls_paths(settings: &Settings) -> Option<TlsPaths> {
 }
 
 /// The doors.
-pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
+pub(super) fn ingest_setup(settings: &Settings, is_demo: bool) -> IngestSetup {
     let mut sources: Vec<_> = settings.sources.iter().filter_map(source_setup).collect();
     sources.extend(admission::heartbeat_source(settings));
+    if is_demo {
+        sources.extend(demo::source());
+    }
     IngestSetup {
         sources,
         heartbeats: settings

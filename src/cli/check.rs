@@ -75,24 +75,35 @@ fn summary(settings: &Settings, out: &Out) -> String {
     if settings.sources.is_empty() {
         table.row(["source".into(), "none: no alerts can come in".into()]);
     }
+    for heartbeat in &settings.heartbeats {
+        let line = format!(
+            "{}: POST {base}/heartbeat/{}",
+            heartbeat.name, heartbeat.name
+        );
+        table.row(["heartbeat".into(), line.into()]);
+    }
     format!("The configuration is valid.\n{}", table.render(out))
 }
 
 fn source_line(source: &SourceSettings, base: &str) -> String {
-    let mut line = format!(
-        "{} ({}): POST {base}{}",
-        source.name,
-        source.kind.word(),
-        source.path()
-    );
+    let (name, kind) = (&source.name, source.kind.word());
+    let mut line = match &source.mqtt {
+        Some(mqtt) => {
+            let scheme = if mqtt.is_tls { "mqtts" } else { "mqtt" };
+            format!("{name} ({kind}): {scheme}://{}:{}", mqtt.host, mqtt.port)
+        }
+        None => format!("{name} ({kind}): POST {base}{}", source.path()),
+    };
     if let Some(preset) = &source.preset {
         line.push_str(&format!(", preset {preset}"));
     }
-    line.push_str(if source.is_authenticated() {
-        ", with a secret"
-    } else {
-        ", open"
-    });
+    if source.mqtt.is_none() {
+        line.push_str(if source.is_authenticated() {
+            ", with a secret"
+        } else {
+            ", open"
+        });
+    }
     if let Some(reconcile) = &source.reconcile {
         line.push_str(&format!(", reconciled with {}", reconcile.url));
     }

@@ -87,7 +87,7 @@ pub struct Cli {
 enum Command {
     /// Run the daemon
     #[command(after_help = serve::EXAMPLES)]
-    Serve,
+    Serve(serve::ServeArgs),
     /// Check the configuration: every error at once, with its place and a hint
     #[command(after_help = check::EXAMPLES)]
     Check,
@@ -188,7 +188,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(cli: Cli, env: &Env, out: &Out) -> Result<Exit, Failure> {
     // Reading them changes the environment, which is only safe while there is one thread.
-    let inherited = if matches!(cli.command, Command::Serve) {
+    let inherited = if matches!(cli.command, Command::Serve(_)) {
         listen::inherited().map_err(|error| {
             Failure::unreachable(format!("a socket from systemd cannot be used: {error}"))
                 .next("give the unit stream sockets only (ListenStream=)")
@@ -209,7 +209,7 @@ fn execute(cli: Cli, env: &Env, out: &Out) -> Result<Exit, Failure> {
 fn runtime(command: &Command) -> std::io::Result<Runtime> {
     match command {
         Command::Bench(_) => Builder::new_multi_thread(),
-        Command::Serve => {
+        Command::Serve(_) => {
             let mut builder = Builder::new_multi_thread();
             // Writer and engine have threads of their own; one core less of requests makes a quarter more of them
             // per second on two cores, since nobody waits for a turn.
@@ -253,7 +253,7 @@ async fn dispatch(
     let config = cli.config.as_deref();
     let client = |args: &DaemonArgs| Client::new(args, config, env);
     match cli.command {
-        Command::Serve => serve::run(config, env, inherited).await,
+        Command::Serve(args) => serve::run(config, &args, env, inherited).await,
         Command::Check => check::run(config, env, out),
         Command::Migrate => store::migrate(config, env, out).await,
         Command::Backup(args) => store::backup(config, &args, env, out).await,

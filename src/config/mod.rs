@@ -62,6 +62,8 @@ pub struct LoadRequest {
     pub search: Vec<PathBuf>,
     /// The environment.
     pub env: Env,
+    /// Whether the demonstration is wanted, which is no matter of the file.
+    pub is_demo: bool,
 }
 
 impl LoadRequest {
@@ -72,6 +74,7 @@ impl LoadRequest {
             file,
             search: usual.iter().map(PathBuf::from).collect(),
             env,
+            is_demo: false,
         }
     }
 }

@@ -45,6 +45,26 @@ impl Figures {
         }
     }
 
+    /// Goes on from what is held after a start, so that the ratio does not begin at nothing: repeats of alerts and the
+    /// incidents that are remembered.
+    pub(super) fn resume(&mut self, state: &State) {
+        if self.observed > 0 || self.opened > 0 {
+            return;
+        }
+        let counts = state.alerts().map(|alert| alert.count);
+        let observed = counts.fold(0_i64, i64::saturating_add);
+        self.observed = u64::try_from(observed).unwrap_or(0);
+        self.opened = u64::try_from(state.incidents().count()).unwrap_or(0);
+        self.show_ratio();
+    }
+
+    fn show_ratio(&self) {
+        if self.opened > 0 {
+            let ratio = float(self.observed) / float(self.opened);
+            self.metrics.compression_ratio.set(ratio);
+        }
+    }
+
     /// Counts one timeline entry of an incident; notes when an alert that opened one was received.
     pub(super) fn count(
         &self,
@@ -126,10 +146,7 @@ impl Figures {
         self.opened = self
             .opened
             .saturating_add(u64::try_from(opened.len()).unwrap_or(0));
-        if self.opened > 0 {
-            let ratio = float(self.observed) / float(self.opened);
-            self.metrics.compression_ratio.set(ratio);
-        }
+        self.show_ratio();
         self.metrics
             .engine_batch_seconds
             .observe(took.as_secs_f64());

@@ -231,6 +231,18 @@ impl Db {
         })
     }
 
+    /// A connection for several reads that must agree: all of them see what was committed at one moment.
+    ///
+    /// It goes back to the pool like any other, which ends the transaction.
+    ///
+    /// # Errors
+    /// See [`Db::reader`].
+    pub async fn snapshot(&self) -> Result<PooledConn, StoreError> {
+        let mut reader = self.reader().await?;
+        dialect::begin_reading(reader.lend()).await?;
+        Ok(reader)
+    }
+
     /// Closes the readers' connections.
     pub async fn close(&self) {
         match &self.readers {

@@ -56,6 +56,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "store::Db",
             "store::StoreError",
             "engine::handle",
+            // Opsgenie's API also shows how the heartbeats do.
+            "engine::pulses",
             "runtime",
             "telemetry",
         ],
@@ -81,8 +83,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "answer_link",
             // An uploaded export is read where it arrives.
             "importers",
+            "web",
         ],
     ),
+    ("web", &[]),
     (
         "tickets",
         &[
