@@ -32,6 +32,7 @@ mod layers;
 pub mod openapi;
 pub mod order;
 pub mod outbox;
+mod override_order;
 pub mod page;
 pub mod problem;
 pub mod quality;
