@@ -130,8 +130,7 @@ async fn run(
     let _lock = FileLock::take(&settings)?;
     let instance = Instance::take(&settings)?;
     let tls = wiring::tls(&settings)?;
-    let token_key = wiring::token_key(&settings)?;
-    let links = LinkKey::derive(token_key.expose());
+    let (token_key, links) = wiring::keys(&settings)?;
     let db = open_store(&settings).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let Some(claimed) = claim(&db, &instance.holder, &shell, &metrics).await? else {
@@ -328,10 +327,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         deliveries: core.deliveries,
     };
     supervisor.spawn(stage, "deliver", |stop| done(workers.run(stop)));
-    let db = side.db.clone();
-    supervisor.spawn(stage, "checkpoints", |stop| {
-        done(checkpoints::run(db, stop))
-    });
+    start_checkpoints(supervisor, stage, side.db.clone());
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,
@@ -435,6 +431,13 @@ fn start_core(
         connectors: Board::default(),
         deliveries,
     }
+}
+
+/// Keeps SQLite's log short beside the writer.
+fn start_checkpoints(supervisor: &mut Supervisor, stage: &Stage, db: Db) {
+    supervisor.spawn(stage, "checkpoints", |stop| {
+        done(checkpoints::run(db, stop))
+    });
 }
 
 /// How long the answers in flight may take at the end.

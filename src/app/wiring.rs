@@ -259,9 +259,19 @@ pub(super) struct ApiParts<'a> {
 ///
 /// # Errors
 /// It cannot be read or made.
-pub(super) fn token_key(settings: &Settings) -> anyhow::Result<TokenKey> {
+fn token_key(settings: &Settings) -> anyhow::Result<TokenKey> {
     let key = token_key::load_or_create(settings.state_dir(), random_bytes::<32>()?)?;
     Ok(TokenKey::new(*key))
+}
+
+/// The key of the token hashes, and that of the links by which people answer.
+///
+/// # Errors
+/// It cannot be read or made.
+pub(super) fn keys(settings: &Settings) -> anyhow::Result<(TokenKey, LinkKey)> {
+    let key = token_key(settings)?;
+    let links = LinkKey::derive(key.expose());
+    Ok((key, links))
 }
 
 /// The API's state.

@@ -272,6 +272,11 @@ impl Batch {
             )
             .await?;
         }
+        self.write_parts(tx, partition).await
+    }
+
+    /// What the parts of the core write by themselves.
+    async fn write_parts(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         self.silences.write(tx, partition).await?;
         self.overrides.write(tx, partition).await?;
         self.escalations.write(tx, partition).await?;
