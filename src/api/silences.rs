@@ -177,7 +177,7 @@ pub async fn list(
     let states = params.words("state", &words, SilenceState::from_word)?;
     let (now, page) = (api.now(), wanted.page);
     let listed: Listed<SilenceView> = api
-        .read(async move |db| silences::list(db.reader().await?.lend(), &states, now, page).await)
+        .read(async move |db| silences::list(db.snapshot().await?.lend(), &states, now, page).await)
         .await?;
     Ok(Json(wanted.list(listed, |view| Silence::new(&view, now))))
 }

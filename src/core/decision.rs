@@ -16,6 +16,7 @@ use crate::core::condition::{Fault, Labels};
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
+use crate::core::escalate::EscalateChange;
 use crate::core::flap::FlapChange;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
@@ -24,6 +25,7 @@ use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::mute::window::WindowChange;
 use crate::core::observation::AlertText;
+use crate::core::oncall::OnCallChange;
 use crate::core::outcome::OutcomeChange;
 use crate::core::priority::StandingChange;
 use crate::core::reason::Reason;
@@ -48,6 +50,8 @@ pub struct Decision {
     pub silence: Option<SilenceId>,
     /// The maintenance window that an order came to, for the answer.
     pub window: Option<WindowId>,
+    /// The number of another record that an order came to, for the answer.
+    pub made: Option<i64>,
     /// The record that an order came to, for the answer.
     pub record: Option<RecordId>,
     /// Changes in order.
@@ -71,6 +75,8 @@ pub struct CommandAnswer {
     pub silence: Option<SilenceId>,
     /// The maintenance window of the answer.
     pub window: Option<WindowId>,
+    /// The number of another record of the answer.
+    pub made: Option<i64>,
     /// The record of the answer.
     pub record: Option<RecordId>,
 }
@@ -207,6 +213,10 @@ pub enum Change {
     Flap(FlapChange),
     /// An alert goes on with another one, or may be gone on with.
     Variant(VariantChange),
+    /// A ladder began, moved on or ended.
+    Escalate(EscalateChange),
+    /// Something changed about who is on call.
+    OnCall(OnCallChange),
     /// Something changed about a ticket or a connector.
     Ticket(TicketChange),
     /// Something is to be told.
@@ -251,6 +261,7 @@ impl Decision {
             incident: None,
             silence: None,
             window: None,
+            made: None,
             record: None,
             changes: Vec::new(),
             entries: Vec::new(),

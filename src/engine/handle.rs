@@ -14,6 +14,7 @@ use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::mute::plan::WindowGiven;
+use crate::core::oncall::OverrideGiven;
 use crate::core::reconcile::Poll;
 use crate::core::records::RecordGiven;
 use crate::core::rules::Rules;
@@ -32,6 +33,8 @@ use super::sweep::Sweeps;
 pub(super) const SILENCE: &str = "application/x-watchbell-silence+json";
 /// What the body of an order about maintenance windows is.
 pub(super) const WINDOW: &str = "application/x-watchbell-maintenance+json";
+/// The same of an order about overrides of schedules.
+pub(super) const OVERRIDE: &str = "application/x-watchbell-override+json";
 /// The same of an order about records.
 pub(super) const RECORD: &str = "application/x-watchbell-record+json";
 /// How long a reader or an order waits for what follows from the inputs before.
@@ -218,6 +221,17 @@ impl EngineHandle {
     /// As [`EngineHandle::command`].
     pub async fn maintenance(&self, given: WindowGiven) -> Result<CommandAnswer, SubmitError> {
         self.give(&given, Some(WINDOW)).await
+    }
+
+    /// Gives an order about overrides of schedules and waits until its decision is committed.
+    ///
+    /// # Errors
+    /// As [`EngineHandle::command`].
+    pub async fn override_schedule(
+        &self,
+        given: OverrideGiven,
+    ) -> Result<CommandAnswer, SubmitError> {
+        self.give(&given, Some(OVERRIDE)).await
     }
 
     /// Gives an order about records and waits until its decision is committed.

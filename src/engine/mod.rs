@@ -248,6 +248,7 @@ impl Engine {
             self.take_turn(None).await?;
         }
         self.show_heartbeats();
+        self.figures.audit(&self.state, &self.rules.borrow(), now);
         Ok(())
     }
 
@@ -431,6 +432,7 @@ impl Engine {
         let is_answer = decision.incident.is_some()
             || decision.silence.is_some()
             || decision.window.is_some()
+            || decision.made.is_some()
             || decision.record.is_some()
             || decision.is_refused;
         if is_answer && let Some(waiter) = self.writer.waiter(seq) {
@@ -440,6 +442,7 @@ impl Engine {
                 incident: decision.incident,
                 silence: decision.silence,
                 window: decision.window,
+                made: decision.made,
                 record: decision.record,
             };
             turn.answers.push((waiter, answer));

@@ -18,6 +18,9 @@ pub(super) fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
         (InputKind::Command, Some(handle::WINDOW)) => {
             Input::WindowGiven(Box::new(read_json(seq, input)?))
         }
+        (InputKind::Command, Some(handle::OVERRIDE)) => {
+            Input::OverrideGiven(read_json(seq, input)?)
+        }
         (InputKind::Command, Some(handle::RECORD)) => Input::RecordGiven(read_json(seq, input)?),
         (InputKind::Command, Some(CHANGE)) => Input::ChangeRecorded(read_json(seq, input)?),
         (InputKind::Poll, Some(rebind::REBIND)) => Input::AlertsRebound(read_json(seq, input)?),

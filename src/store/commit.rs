@@ -19,19 +19,21 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::alert_texts::{TextRow, upsert_bindings, upsert_texts};
 use super::answers;
 use super::audit;
 use super::dead_letters::NewDeadLetter;
+use super::escalations::EscalationRows;
 use super::flaps::FlapRows;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::outbox::TellRows;
 use super::outcomes::OutcomeRows;
+use super::overrides::OverrideRows;
 use super::practice::PracticeRows;
 use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
-use super::texts::{TextRow, upsert_bindings, upsert_texts};
 use super::tickets::TicketRows;
 use super::variants::VariantRows;
 use super::windows::WindowRows;
@@ -62,6 +64,8 @@ pub struct Batch {
     windows: WindowRows,
     flaps: FlapRows,
     variants: VariantRows,
+    overrides: OverrideRows,
+    escalations: EscalationRows,
     tickets: TicketRows,
     practice: PracticeRows,
     outcomes: OutcomeRows,
@@ -128,6 +132,8 @@ impl Batch {
                 Change::Window(change) => self.windows.add(change),
                 Change::Flap(change) => self.flaps.add(change),
                 Change::Variant(change) => self.variants.add(change),
+                Change::OnCall(change) => self.overrides.add(change),
+                Change::Escalate(change) => self.escalations.add(change),
                 Change::Ticket(change) => self.tickets.add(seq, change),
                 Change::Standing(change) => self.practice.stand(change),
                 Change::Sla(change) => self.practice.count(change),
@@ -195,6 +201,8 @@ impl Batch {
             + self.windows.row_count()
             + self.flaps.row_count()
             + self.variants.row_count()
+            + self.overrides.row_count()
+            + self.escalations.row_count()
             + self.tickets.row_count()
             + self.practice.row_count()
             + self.outcomes.row_count()
@@ -276,10 +284,17 @@ impl Batch {
             )
             .await?;
         }
+        self.write_parts(tx, partition).await
+    }
+
+    /// What the parts of the core write by themselves.
+    async fn write_parts(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         self.silences.write(tx, partition).await?;
         self.windows.write(tx, partition).await?;
         self.flaps.write(tx, partition).await?;
         self.variants.write(tx, partition).await?;
+        self.overrides.write(tx, partition).await?;
+        self.escalations.write(tx, partition).await?;
         self.tickets.write(tx, partition).await?;
         self.practice.write(tx, partition).await?;
         self.outcomes.write(tx, partition).await?;

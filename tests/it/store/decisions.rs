@@ -221,6 +221,7 @@ async fn whoever_waits_is_found_by_the_position(store: TestStore) {
         incident: Some(IncidentId::new(1).unwrap()),
         silence: None,
         window: None,
+        made: None,
         record: None,
     };
     rig.handle

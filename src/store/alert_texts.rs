@@ -1,4 +1,6 @@
-//! Texts and bindings of alerts, written with a batch. Must not look at what they say.
+//! Texts and bindings of alerts as rows; written with a batch.
+//!
+//! Must not decide which text an alert has.
 
 use std::sync::Arc;
 
