@@ -13,17 +13,15 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands,
-    dead_letters, heartbeats, incidents, layers, quality, silences, sources, status, tokens,
+    ApiState, alertmanager, alerts, audit, bind, changes, cis, cmdb, cmdb_imports, commands,
+    dead_letters, heartbeats, incidents, layers, majors, problems, quality, requests, review,
+    silences, sources, status, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 11] = [
+const LATER: [&str; 8] = [
     "maintenance",
-    "problems",
-    "known-errors",
-    "requests",
     "targets",
     "connectors",
     "outbox",
@@ -65,6 +63,16 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(incidents::timeline))
         .routes(routes!(incidents::alerts))
         .routes(routes!(incidents::explain))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::get))
+        .routes(routes!(problems::list))
+        .routes(routes!(problems::get))
+        .routes(routes!(known_errors::list_known))
+        .routes(routes!(known_errors::get_known))
+        .routes(routes!(problems::similar))
+        .routes(routes!(majors::get))
+        .routes(routes!(majors::actions))
+        .routes(routes!(review::get))
         .routes(routes!(changes::list))
         .routes(routes!(changes::figures))
         .routes(routes!(changes::get))
@@ -103,6 +111,17 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
+        .routes(routes!(bind::bind))
+        .routes(routes!(requests::create))
+        .routes(routes!(requests::edit))
+        .routes(routes!(problems::create))
+        .routes(routes!(problems::edit))
+        .routes(routes!(known_errors::create_known))
+        .routes(routes!(known_errors::edit_known))
+        .routes(routes!(majors::order))
+        .routes(routes!(majors::create_action))
+        .routes(routes!(majors::edit_action))
+        .routes(routes!(review::write))
         .routes(routes!(changes::create))
         .routes(routes!(changes::change, changes::edit))
         .routes(routes!(changes::judge))

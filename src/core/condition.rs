@@ -85,7 +85,20 @@ impl Condition {
     /// # Errors
     /// It is no expression, or uses a variable, filter or test that does not exist; in words.
     pub fn compile(section: Section, rule: &str, source: &str) -> Result<Self, String> {
-        let expr = Expr::compile(source, &VARIABLES)?;
+        Self::compile_with(section, rule, source, &VARIABLES)
+    }
+
+    /// The same for a rule that sees other variables.
+    ///
+    /// # Errors
+    /// As [`Condition::compile`].
+    pub fn compile_with(
+        section: Section,
+        rule: &str,
+        source: &str,
+        variables: &[&str],
+    ) -> Result<Self, String> {
+        let expr = Expr::compile(source, variables)?;
         expr.probe(&sample())?;
         Ok(Self {
             expr: Some(Arc::new(expr)),
@@ -136,7 +149,7 @@ impl Condition {
 
 /// The values that conditions see of one incident at one time.
 #[derive(Clone, Debug)]
-pub struct Facts(Value);
+pub struct Facts(pub(in crate::core) Value);
 
 /// What the values are made of.
 #[derive(Clone, Debug)]
@@ -298,11 +311,11 @@ impl Seen<'_> {
 }
 
 /// What the API shows as null.
-fn null() -> Value {
+pub(in crate::core) fn null() -> Value {
     Value::from(())
 }
 
-fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+pub(in crate::core) fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let fields = fields.into_iter();
     let fields = fields.map(|(name, value)| (Arc::<str>::from(name), value));
     Value::from(fields.collect::<BTreeMap<Arc<str>, Value>>())
@@ -317,7 +330,7 @@ fn shown(thing: Option<impl fmt::Display>) -> Value {
 }
 
 /// A CI as in the API, and what else people tell CIs apart by.
-fn item(ci: &Ci) -> Value {
+pub(in crate::core) fn item(ci: &Ci) -> Value {
     object([
         ("id", Value::from(ci.id.as_str())),
         ("name", Value::from(ci.name.as_str())),

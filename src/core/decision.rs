@@ -40,6 +40,8 @@ pub struct Decision {
     pub silence: Option<SilenceId>,
     /// The record that an order came to, for the answer.
     pub record: Option<RecordId>,
+    /// The alert that an order came to, so that it is answered.
+    pub alert: Option<AlertId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -223,6 +225,7 @@ impl Decision {
             incident: None,
             silence: None,
             record: None,
+            alert: None,
             changes: Vec::new(),
             entries: Vec::new(),
             faults: Vec::new(),

@@ -79,6 +79,8 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
         self.suspect_changes();
+        self.look_at_problems();
+        self.look_at_majors();
         self.announce();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
@@ -131,6 +133,11 @@ impl<'a> Draft<'a> {
             .change(Change::CauseChanged { incident, cause });
     }
 
+    /// The incidents that this decision changes.
+    pub(super) fn touched(&self) -> impl Iterator<Item = IncidentId> + use<'_, 'a> {
+        self.touched.keys().copied()
+    }
+
     /// The incident, to change.
     pub(super) fn touch(&mut self, id: IncidentId) -> Option<&mut Incident> {
         if !self.touched.contains_key(&id) {
@@ -168,6 +175,16 @@ impl<'a> Draft<'a> {
     /// Brings an alert that fires (again) to an incident: the one that explains it, its own open one, its last one
     /// inside the reopen window, or a new one.
     pub(super) fn attach(&mut self, alert: &mut Alert, text: Option<&AlertText>) {
+        if self.take_as_request(alert, text) {
+            return;
+        }
+        self.find_incident(alert, text);
+        if let Some(incident) = alert.incident {
+            self.match_known_errors(incident, alert, text);
+        }
+    }
+
+    fn find_incident(&mut self, alert: &mut Alert, text: Option<&AlertText>) {
         let title = text.map(|text| &text.summary);
         let last = alert.incident.map(|id| self.survivor(id));
         let last = last.filter(|id| self.may_return_to(*id));
@@ -331,6 +348,7 @@ impl<'a> Draft<'a> {
         alert.late = Late::None;
         alert.is_muted_upstream = false;
         silence::alert_ended(self, alert.id);
+        self.request_alert_ended(alert.id);
         self.say(alert.incident, Some(alert.id), reason);
         let Some(incident) = alert.incident.and_then(|id| self.touch(id)) else {
             return;

@@ -451,6 +451,7 @@ impl Engine {
         let is_answer = decision.incident.is_some()
             || decision.silence.is_some()
             || decision.record.is_some()
+            || decision.alert.is_some()
             || decision.is_refused;
         if is_answer && let Some(waiter) = self.writer.waiter(seq) {
             let answer = CommandAnswer {

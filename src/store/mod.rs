@@ -256,6 +256,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (32, "records", include_str!("schema/0032_records.sql")),
     (33, "audit", include_str!("schema/0033_audit.sql")),
+    (
+        34,
+        "practice_records",
+        include_str!("schema/0034_practice_records.sql"),
+    ),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
