@@ -31,6 +31,7 @@
 //! | [`store`] | durable state: one SQL text for SQLite and PostgreSQL | core, telemetry |
 //! | [`engine`] | the only one who decides; recovery is start-up | core, store, runtime, telemetry |
 //! | [`ingest`] | who may send, how much, and the answer after commit | core, sources, store (inbox), engine handle, runtime, telemetry |
+//! | [`deliver`] | works the outbox off: looks again, sends, writes what became of it | core, store, wire, runtime, telemetry |
 //! | [`wire`] | the way out to other systems: secrets in, sizes, times and addresses bounded | core, importers |
 //! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |
 //! | [`simulate`] | histories from files through the core on virtual time | core, lab, sources (words) |
@@ -66,6 +67,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod deliver;
 pub mod engine;
 pub mod importers;
 pub mod ingest;

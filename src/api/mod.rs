@@ -29,6 +29,7 @@ mod layers;
 pub mod majors;
 pub mod openapi;
 pub mod order;
+pub mod outbox;
 pub mod page;
 pub mod problem;
 pub mod problems;
@@ -42,6 +43,7 @@ mod silence_order;
 pub mod silences;
 pub mod sources;
 pub mod status;
+pub mod targets;
 pub mod time;
 pub mod tokens;
 pub mod words;
@@ -65,6 +67,7 @@ use dead_letters::Replayed;
 use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
 use sources::{SourceStatus, Trial, Tried};
+use targets::TellHooks;
 
 /// What the engine will answer to a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
@@ -96,6 +99,8 @@ pub struct ApiSetup {
     pub try_source: Arc<dyn Fn(Trial) -> Option<Tried> + Send + Sync>,
     /// Makes a message of a dead letter.
     pub replay: Arc<dyn Fn(DeadLetter) -> ReplayFuture + Send + Sync>,
+    /// Those who tell people.
+    pub tell: TellHooks,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

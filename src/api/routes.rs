@@ -14,17 +14,15 @@ use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, audit, bind, changes, cis, cmdb, cmdb_imports, commands,
-    dead_letters, heartbeats, incidents, layers, majors, problems, quality, requests, review,
-    silences, sources, status, tokens,
+    dead_letters, heartbeats, incidents, known_errors, layers, majors, outbox, problems, quality,
+    requests, review, silences, sources, status, targets, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 8] = [
+const LATER: [&str; 6] = [
     "maintenance",
-    "targets",
     "connectors",
-    "outbox",
     "schedules",
     "on-call",
     "reports",
@@ -146,8 +144,30 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
             guard(metrics, state, Role::Viewer)
         })
         .merge(guard(viewer, state, Role::Viewer))
+        .merge(telling(state))
         .merge(guard(layers::unpack(responder), state, Role::Responder))
         .merge(guard(layers::unpack(admin), state, Role::Admin))
+}
+
+/// Telling people: what everybody may see, and what those may do who respond.
+fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(outbox::list))
+        .routes(routes!(outbox::get))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::get));
+    let responder = OpenApiRouter::new()
+        .routes(routes!(outbox::retry))
+        .routes(routes!(outbox::discard))
+        .routes(routes!(outbox::retry_all))
+        .routes(routes!(targets::pause))
+        .routes(routes!(targets::resume))
+        .routes(routes!(targets::test));
+    guard(viewer, state, Role::Viewer).merge(guard(
+        layers::unpack(responder),
+        state,
+        Role::Responder,
+    ))
 }
 
 /// Asks for a role, in the router and in its document.

@@ -6,12 +6,14 @@
 mod admission;
 mod brokers;
 mod checkpoints;
+mod deliveries;
 mod imports;
 mod janitor;
 mod listeners;
 mod lock;
 mod polls;
 mod reload;
+pub(crate) mod tell_hooks;
 mod wiring;
 
 use std::net::{SocketAddr, TcpListener};
@@ -27,6 +29,8 @@ use crate::api;
 use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
+use crate::deliver::DeliverSetup;
+use crate::deliver::board::Deliveries;
 use crate::engine::handle::EngineHandle;
 use crate::engine::sweep::Sweeper;
 use crate::engine::{Decode, Engine, EngineSetup, rebind};
@@ -149,6 +153,7 @@ async fn run(
         db: db.clone(),
         engine: core.engine.clone(),
         ingest: core.ingest.clone(),
+        deliveries: core.deliveries.clone(),
         metrics: Arc::clone(&metrics),
         imports: core.board.clone(),
         clock: shell.clock.clone(),
@@ -161,6 +166,7 @@ async fn run(
     });
 
     let side = Side {
+        metrics,
         request,
         settings,
         notifier: notifier.clone(),
@@ -239,6 +245,7 @@ fn told_late(stopped: &Stopped) {
 
 /// What works beside the core.
 struct Side {
+    metrics: Arc<Metrics>,
     request: LoadRequest,
     settings: Settings,
     notifier: Notifier,
@@ -272,6 +279,19 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         stage: stage.clone(),
         board: core.board,
     };
+    let workers = deliveries::Workers {
+        settings: settings_out.clone(),
+        setup: DeliverSetup {
+            db: side.db.clone(),
+            partition: PARTITION,
+            writer: core.engine.writer().clone(),
+            brief: deliveries::brief(side.db.clone()),
+            clock: clock.clone(),
+            metrics: side.metrics,
+        },
+        deliveries: core.deliveries,
+    };
+    supervisor.spawn(stage, "deliver", |stop| done(workers.run(stop)));
     let db = side.db.clone();
     supervisor.spawn(stage, "checkpoints", |stop| {
         done(checkpoints::run(db, stop))
@@ -310,6 +330,7 @@ struct Core {
     ingest: Ingest,
     rules: watch::Sender<Arc<Rules>>,
     board: ImportBoard,
+    deliveries: Deliveries,
 }
 
 /// What the inner stages share.
@@ -340,6 +361,8 @@ fn start_core(
     });
     let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
+    let deliveries = Deliveries::default();
+    let wake = deliveries.clone();
     let beat = inside.heartbeats.register("engine");
     let (engine, engine_handle) = Engine::new(EngineSetup {
         db: inside.db,
@@ -351,6 +374,7 @@ fn start_core(
         batch_rows: usize::try_from(settings.store.batch_rows).unwrap_or(1),
         clock: inside.clock.clone(),
         metrics: Arc::clone(&inside.metrics),
+        on_told: Box::new(move |targets| wake.wake(targets)),
         on_turn: Box::new(move || beat.touch()),
     });
     let ingest = Ingest::new(
@@ -369,6 +393,7 @@ fn start_core(
         ingest,
         rules: rules_in,
         board: ImportBoard::default(),
+        deliveries,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::core::limits;
 use crate::core::observation::{AlertText, clean_pairs};
 use crate::core::rules::{Rules, SourceRules};
 use crate::core::severity::Severity;
+use crate::core::tell::TellRules;
 use crate::core::time::Span;
 
 /// The policy that these settings ask for.
@@ -27,7 +28,18 @@ pub fn rules(settings: &Settings) -> Rules {
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
         cmdb: settings.cmdb.clone(),
+        tell: tell(settings),
         records: settings.records.clone(),
+    }
+}
+
+fn tell(settings: &Settings) -> TellRules {
+    let targets = settings.targets.iter();
+    TellRules {
+        targets: targets
+            .map(|target| (SmolStr::new(&target.name), target.events))
+            .collect(),
+        routes: settings.routes.clone(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, records, sources};
+use crate::config::{cmdb, records, routes, sources, targets};
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -28,10 +28,8 @@ const LATER: &[&str] = &[
     "escalation",
     "maintenance",
     "priority",
-    "route",
     "schedule",
     "sla",
-    "target",
     "team",
 ];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
@@ -64,6 +62,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let sources = sources::read(root.tables("source"), exposed);
     let (cmdb, imports) = cmdb::read(&mut root);
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
+    let targets = targets::read(root.tables("target"));
+    let routes = routes::read(root.tables("route"), &targets);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -71,6 +71,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         auth,
         sources,
         heartbeats,
+        targets,
+        routes,
         incident: incident(&mut root),
         settle: settle(&mut root),
         correlation: correlation(&mut root),

@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use url::Url;
 
+pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
+use crate::config::targets::TargetSettings;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
-use crate::core::severity::Severity;
+use crate::core::tell::route::Route;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
@@ -33,6 +35,10 @@ pub struct Settings {
     pub sources: Vec<SourceSettings>,
     /// `[[heartbeat]]`: what has to be heard of again and again.
     pub heartbeats: Vec<HeartbeatSettings>,
+    /// `[[target]]`: where people are told.
+    pub targets: Vec<TargetSettings>,
+    /// `[[route]]`: who is told of which incident.
+    pub routes: Vec<Route>,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
@@ -503,52 +509,6 @@ pub enum ReconcileAuth {
     Token(Secret),
     /// HTTP basic authentication.
     Basic(Basic),
-}
-
-/// `[[heartbeat]]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeartbeatSettings {
-    /// Unique; part of the path `/heartbeat/{name}` and of the key of its alert.
-    pub name: String,
-    /// Time between two pings.
-    pub every: Span,
-    /// How much later than that a ping may come.
-    pub grace: Span,
-    /// How bad it is when none comes.
-    pub severity: Severity,
-    /// One line for people; made of the name when there is none.
-    pub summary: Option<String>,
-    /// Labels of the alert, by name.
-    pub labels: Vec<(String, String)>,
-    /// What tells which configuration item it is about, the best first.
-    pub ci: Vec<String>,
-    /// What a ping carries as `Authorization: Bearer`.
-    pub token: Option<Secret>,
-    /// Whether everybody may ping, written down by the operator.
-    pub is_open: bool,
-    /// The alert that feeds it.
-    pub watchdog: Option<WatchdogSettings>,
-}
-
-impl HeartbeatSettings {
-    /// Whether pings are taken over HTTP.
-    pub fn is_pinged(&self) -> bool {
-        self.watchdog.is_none() || self.token.is_some() || self.is_open
-    }
-
-    /// Whether not everybody who reaches the listener can feed it.
-    pub fn is_guarded(&self) -> bool {
-        self.token.is_some() || self.is_open || self.watchdog.is_some()
-    }
-}
-
-/// `heartbeat.watchdog`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchdogSettings {
-    /// The source of the alert.
-    pub source: String,
-    /// Labels that the alert has, by name.
-    pub labels: Vec<(String, String)>,
 }
 
 /// `[retention]`

@@ -1,6 +1,7 @@
 //! What rules see of an alert that has no incident yet. Must not hold anything but values.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use minijinja::Value;
@@ -9,12 +10,23 @@ use smol_str::SmolStr;
 use crate::core::alert::Alert;
 use crate::core::condition::{Facts, Seen, VARIABLES, item, null, object};
 use crate::core::expr::Expr;
-use crate::core::ids::IncidentId;
+use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::severity::Grade;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
+
+/// The alert that an incident of this decision was opened for.
+#[derive(Clone, Debug)]
+pub(crate) struct Opener {
+    pub(crate) alert: AlertId,
+    pub(crate) source: SourceId,
+    pub(crate) labels: Labels,
+}
+
+/// Labels by name.
+pub type Labels = Arc<[(SmolStr, SmolStr)]>;
 
 /// The variables of a rule that is asked about an alert which has no incident yet.
 pub const ALERT_VARIABLES: [&str; 13] = [

@@ -32,6 +32,9 @@ pub const VARIABLES: [&str; 12] = [
     "labels", "source", "now",
 ];
 
+pub(crate) use crate::core::alert_facts::Opener;
+pub use crate::core::alert_facts::Labels;
+
 /// Which kind of rule a condition belongs to; a label of the metric that counts faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
@@ -408,17 +411,6 @@ pub(super) fn grade_of(incident: &Incident) -> Grade {
     }
     grade
 }
-
-/// The alert that an incident of this decision was opened for.
-#[derive(Clone, Debug)]
-pub(crate) struct Opener {
-    pub(crate) alert: AlertId,
-    pub(crate) source: SourceId,
-    pub(crate) labels: Labels,
-}
-
-/// Labels by name.
-pub type Labels = Arc<[(SmolStr, SmolStr)]>;
 
 impl Draft<'_> {
     /// Notes which alert an incident is opened for, and its labels if some condition looks at them.

@@ -25,6 +25,7 @@ use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
+use crate::core::tell::TellChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -185,6 +186,8 @@ pub enum Change {
     },
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something is to be told.
+    Tell(TellChange),
     /// Something changed about records.
     Record(RecordChange),
     /// Somebody did something; written into the audit.

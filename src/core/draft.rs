@@ -23,6 +23,7 @@ use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence;
+use crate::core::tell::Told;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -43,6 +44,8 @@ pub(super) struct Draft<'a> {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
+    /// Who was told of the incidents of this decision, as far as it changes that.
+    pub(super) tolds: BTreeMap<IncidentId, Arc<Told>>,
 }
 
 impl<'a> Draft<'a> {
@@ -64,6 +67,7 @@ impl<'a> Draft<'a> {
             causes: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
+            tolds: BTreeMap::new(),
         }
     }
 
@@ -80,8 +84,9 @@ impl<'a> Draft<'a> {
         self.settle();
         self.suspect_changes();
         self.look_at_problems();
-        self.look_at_majors();
         self.announce();
+        self.look_at_majors();
+        self.tell_people();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
@@ -112,6 +117,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The incidents that this decision touches so far.
+    pub(super) fn touched_ids(&self) -> Vec<IncidentId> {
+        self.touched.keys().copied().collect()
+    }
+
     /// The incident as it is now, without touching it.
     pub(super) fn peek(&self, id: IncidentId) -> Option<&Incident> {
         self.touched
@@ -131,11 +141,6 @@ impl<'a> Draft<'a> {
         self.causes.insert(incident, Arc::clone(&cause));
         self.decision
             .change(Change::CauseChanged { incident, cause });
-    }
-
-    /// The incidents that this decision changes.
-    pub(super) fn touched(&self) -> impl Iterator<Item = IncidentId> + use<'_, 'a> {
-        self.touched.keys().copied()
     }
 
     /// The incident, to change.

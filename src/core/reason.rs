@@ -93,6 +93,7 @@ reasons! {
     RecoverySustained = "recovery_sustained", "All alerts stayed ended for the recovery time; the incident was resolved.";
     ClosedAfterResolve = "closed_after_resolve", "The incident stayed resolved for the closing time; it was closed.";
     IncidentAnnounced = "incident_announced", "The incident has settled; from now on people are told.";
+    PeopleTold = "people_told", "Messages to people were written to the outbox.";
     AnnouncementHeld = "announcement_held", "The incident has settled, but everything that fires of it is suppressed; people are told when that ends and it still fires.";
     AcknowledgeExpired = "acknowledge_expired", "The acknowledgement was given until now; the incident is new again.";
     HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";

@@ -13,6 +13,7 @@ use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::records::{MajorRules, ProblemRules, RequestRule};
 use crate::core::severity::Priority;
+use crate::core::tell::TellRules;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -30,6 +31,8 @@ pub struct Rules {
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Who is told of what.
+    pub tell: TellRules,
     /// Records beside incidents.
     pub records: RecordRules,
 }
@@ -66,7 +69,7 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        std::iter::empty()
+        self.tell.routes.iter().map(|route| &route.when)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use crate::core::alert::Alert;
 use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
+pub use crate::core::due::{DeadlineKey, Due};
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
 use crate::core::condition::Labels;
@@ -31,6 +32,7 @@ use crate::core::pages::{Pages, page_of};
 use crate::core::records::Records;
 use crate::core::severity::{Priority, Severity};
 use crate::core::silence::{SilenceChange, Silences};
+use crate::core::tell::Tells;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -43,6 +45,7 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    tells: Tells,
     records: Records,
     tally: Tally,
     graph: Graph,
@@ -56,34 +59,6 @@ pub struct State {
 
 /// The pages to look through, earliest first; each at most once.
 type Deadlines = BTreeSet<(Timestamp, DeadlineKey)>;
-
-/// Which page of records is to be looked through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeadlineKey {
-    /// Alerts: one expires, its parked firing is discarded, or it is forgotten.
-    Alerts(i64),
-    /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
-    Incidents(i64),
-    /// Silences: one begins or ends.
-    Silences,
-    /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
-    Heartbeats,
-    /// Conditions: one is looked at again.
-    Conditions,
-    /// Records: one begins, is late, or is no longer held.
-    Records,
-}
-
-/// What is due, in order of number within a page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Due {
-    /// How many pages were looked through; for [`Change::DeadlinesTaken`].
-    pub pages: usize,
-    /// Alerts.
-    pub alerts: Vec<AlertId>,
-    /// Incidents.
-    pub incidents: Vec<IncidentId>,
-}
 
 /// How many of each there are, kept while changes are applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -195,6 +170,16 @@ impl State {
         let place =
             alert.and_then(|alert| mute::place_of(alert, self.silences.is_silenced(alert.id)));
         self.tally.note(id, place);
+    }
+
+    /// Who was told of what.
+    pub fn tells(&self) -> &Tells {
+        &self.tells
+    }
+
+    /// The same, to load.
+    pub fn tells_mut(&mut self) -> &mut Tells {
+        &mut self.tells
     }
 
     /// The records beside incidents.
@@ -345,6 +330,7 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::Tell(change) => self.tells.apply(change),
                 Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
@@ -481,6 +467,7 @@ impl State {
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.tells.forget(id);
         self.records.forget_incident(id);
         self.labels.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
@@ -566,6 +553,7 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.tells == other.tells
             && self.records == other.records
             && self.tally == other.tally
             && self.heartbeats == other.heartbeats

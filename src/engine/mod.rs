@@ -55,6 +55,9 @@ use sweep::Sweeps;
 pub type Decode =
     Arc<dyn Fn(&NewInput, Timestamp) -> Result<Vec<Observation>, Undecodable> + Send + Sync>;
 
+/// Hears which targets have something to do.
+pub type OnTold = Box<dyn Fn(&[SmolStr]) + Send + Sync>;
+
 /// Marks an input that records a change; the body is a [`crate::core::input::ChangeRecord`] as JSON.
 pub const CHANGE: &str = "application/x-watchbell-change+json";
 /// Inputs read from the log at once when the engine is behind.
@@ -88,6 +91,7 @@ pub struct Engine {
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
     imports: Arc<Imports>,
+    on_told: OnTold,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -100,6 +104,7 @@ pub struct Engine {
 struct Pending {
     commit: Committing,
     wants_sweep: bool,
+    told: Vec<SmolStr>,
     answers: Vec<(Waiter, CommandAnswer)>,
     outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
@@ -135,6 +140,8 @@ pub struct EngineSetup {
     pub batch_rows: usize,
     /// Figures.
     pub metrics: Arc<Metrics>,
+    /// Told which targets have something to do, once it is committed.
+    pub on_told: OnTold,
     /// Called at every turn of the loop, as a sign of life.
     pub on_turn: Box<dyn Fn() + Send + Sync>,
 }
@@ -195,6 +202,7 @@ impl Engine {
             parked,
             sweeps,
             imports,
+            on_told: setup.on_told,
             on_turn: setup.on_turn,
             state: State::default(),
             ids: IdFeed::default(),
@@ -501,6 +509,7 @@ impl Engine {
         self.committed_at = Instant::now();
         self.pending = Some(Pending {
             wants_sweep: batch.wants_sweep(),
+            told: batch.told_targets(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -524,6 +533,9 @@ impl Engine {
         outcome?;
         if pending.wants_sweep {
             self.sweeps.want();
+        }
+        if !pending.told.is_empty() {
+            (self.on_told)(&pending.told);
         }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {

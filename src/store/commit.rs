@@ -19,10 +19,12 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::answers;
 use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
+use super::outbox::TellRows;
 use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
@@ -50,6 +52,7 @@ pub struct Batch {
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     silences: SilenceRows,
+    tells: TellRows,
     records: RecordRows,
     audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
@@ -117,6 +120,7 @@ impl Batch {
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
+                Change::Tell(change) => self.tells.add(change),
                 Change::Record(change) => self.records.add(change),
                 Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
                 Change::HeartbeatChanged(heartbeat) => {
@@ -168,10 +172,16 @@ impl Batch {
             + self.moved.len()
             + self.forest.row_count()
             + self.silences.row_count()
+            + self.tells.row_count()
             + self.records.row_count()
             + self.audit.len()
             + self.heartbeats.len()
             + self.letters.len()
+    }
+
+    /// The targets that have something to do once this is committed, each once.
+    pub fn told_targets(&self) -> Vec<SmolStr> {
+        self.tells.targets()
     }
 
     /// Whether a reader has to compare alerts with silences once this is committed.
@@ -236,6 +246,7 @@ impl Batch {
             .await?;
         }
         self.silences.write(tx, partition).await?;
+        self.tells.write(tx, partition).await?;
         self.records.write(tx, partition).await?;
         let audited: Vec<_> = self
             .audit
@@ -245,7 +256,7 @@ impl Batch {
         audit::append(tx, partition, &audited).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
-            insert_answer(tx.lend(), partition, answer).await?;
+            answers::insert(tx.lend(), partition, answer).await?;
         }
         Ok(())
     }
@@ -561,36 +572,6 @@ async fn insert_entries(
         });
         query.build().execute(c).await?;
     });
-    Ok(())
-}
-
-async fn insert_answer(conn: Conn<'_>, partition: i64, answer: &Change) -> Result<(), StoreError> {
-    let Change::CommandRemembered {
-        key,
-        at,
-        incident,
-        reason,
-        is_refused,
-    } = answer
-    else {
-        return Ok(());
-    };
-    on!(conn, c => sqlx::query(
-        "INSERT INTO command_answer (key, partition, at, command, incident, reason, is_refused) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO UPDATE SET at = excluded.at, \
-         command = excluded.command, incident = excluded.incident, reason = excluded.reason, \
-         is_refused = excluded.is_refused"
-    )
-    .bind(key.key.cast_signed())
-    .bind(partition)
-    .bind(at.as_millis())
-    .bind(key.command.cast_signed())
-    .bind(incident.get())
-    .bind(reason.code())
-    .bind(*is_refused)
-    .execute(c)
-    .await
-    .map(drop))?;
     Ok(())
 }
 

@@ -26,6 +26,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sources", &["core"]),
     ("importers", &["core"]),
     ("wire", &["core", "importers"]),
+    (
+        "deliver",
+        &[
+            "core",
+            "store::outbox",
+            "store::writer",
+            "store::Db",
+            "store::StoreError",
+            "wire",
+            "runtime",
+            "telemetry",
+        ],
+    ),
     ("store", &["core", "telemetry"]),
     ("engine", &["core", "store", "runtime", "telemetry"]),
     (

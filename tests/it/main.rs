@@ -80,4 +80,6 @@ mod systemd;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
+mod telling;
+#[cfg(test)]
 mod tls;

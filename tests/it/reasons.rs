@@ -42,6 +42,7 @@ fn every_reason_is_met() {
         silences,
         refusals,
         crate::heartbeats::tour,
+        crate::telling::core::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
     }

@@ -22,6 +22,8 @@ use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::input::Rebound;
 use crate::core::reason::Reason;
 use crate::core::rebind;
+use crate::core::tell::Telling;
+use crate::core::tell::event::Event;
 use crate::core::time::Timestamp;
 
 /// An order with everything that is known about it.
@@ -527,11 +529,6 @@ impl Draft<'_> {
         }
     }
 
-    /// The incidents that this decision changes, by number.
-    pub(super) fn touched_ids(&self) -> Vec<IncidentId> {
-        self.touched().collect()
-    }
-
     /// Whether this decision has put a record beside an incident.
     pub(super) fn is_linked_now(&self, incident: IncidentId, record: RecordId) -> bool {
         self.decision.changes.iter().any(|change| {
@@ -574,9 +571,14 @@ impl Draft<'_> {
         })
     }
 
-    /// Queues a message to one target of stakeholders.
+    /// Queues a message to one target of stakeholders; without a text the state of things is told.
     pub(super) fn tell_stakeholder(&mut self, incident: IncidentId, target: &SmolStr, text: &str) {
-        // The way to people is not built yet; the update is in the timeline and in the API.
-        let _ = (incident, target, text);
+        self.enqueue(Telling {
+            incident,
+            target: target.clone(),
+            recipient: SmolStr::default(),
+            event: Event::Update,
+            note: (!text.is_empty()).then(|| Arc::from(text)),
+        });
     }
 }

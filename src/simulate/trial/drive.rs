@@ -18,6 +18,7 @@ use crate::core::reason::Reason;
 use crate::core::records::{Record, RecordChange, RecordId};
 use crate::core::rules::Rules;
 use crate::core::state::State;
+use crate::core::tell::TellChange;
 use crate::core::time::Timestamp;
 
 /// Deadline decisions at one point in time; more is a defect, and must end.
@@ -163,7 +164,8 @@ impl Drive {
         if let Change::IncidentChanged(incident) = change {
             let was = told.incidents.get(&incident.id);
             let was_announced = was.is_some_and(|was| was.announced_at.is_some());
-            if incident.announced_at.is_some() && !was_announced {
+            let has_targets = !self.rules.tell.targets.is_empty();
+            if incident.announced_at.is_some() && !was_announced && !has_targets {
                 told.pages.push(Page {
                     at: now,
                     incident: incident.id,
@@ -171,6 +173,16 @@ impl Drive {
                 });
             }
             told.incidents.insert(incident.id, incident.clone());
+        }
+        if let Change::Tell(TellChange::Queued(message)) = change
+            && message.event.is_page()
+            && let Some(incident) = message.incident
+        {
+            told.pages.push(Page {
+                at: now,
+                incident,
+                target: message.target.clone(),
+            });
         }
         if let Change::TitleChanged { incident, title } = change {
             told.titles.insert(*incident, title.clone());

@@ -138,6 +138,25 @@ pub async fn find(mut conn: Conn<'_>, id: IncidentId) -> Result<Option<IncidentV
     Ok(into_views(conn, rows).await?.pop())
 }
 
+/// Incidents by their numbers, as many as there are.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn find_all(
+    mut conn: Conn<'_>,
+    ids: &[IncidentId],
+) -> Result<Vec<IncidentView>, StoreError> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let mut views = Vec::new();
+    for ids in ids.chunks(500) {
+        let mut select = start();
+        select.any_number(" WHERE incident.id IN", ids, "");
+        let rows: Vec<ViewRow> = select.fetch(conn.lend()).await?;
+        views.extend(into_views(conn.lend(), rows).await?);
+    }
+    Ok(views)
+}
+
 async fn into_views(
     mut conn: Conn<'_>,
     rows: Vec<ViewRow>,

@@ -10,6 +10,7 @@ pub mod causes;
 pub mod cmdb;
 pub mod dead_letters;
 pub mod incidents;
+pub mod outbox;
 pub mod records;
 mod select;
 pub mod silences;

@@ -179,6 +179,7 @@ impl World {
             decode: Arc::new(|_, _| Ok(Vec::new())),
             clock: clock.clone(),
             metrics,
+            on_told: Box::new(|_| {}),
             on_turn: Box::new(|| {}),
         });
         supervisor.spawn(&stage, "engine", |stop| async move {
@@ -343,6 +344,7 @@ fn api_setup(
         heartbeats: Arc::new(Vec::new),
         replay: Arc::new(|_| Box::pin(async { Replayed::Gone })),
         try_source: Arc::new(tried),
+        tell: watchbell::api::targets::TellHooks::none(),
         metrics: Arc::new(|| "# EOF\n".to_owned()),
         clock: clock.clone(),
         stage,

@@ -67,8 +67,6 @@ w.toml:1:2: priority: not available in this version
     hint: remove this section
 w.toml:3:1: escalation: not available in this version
     hint: remove this section
-w.toml:5:1: route: not available in this version
-    hint: remove this section
 w.toml:9:8: source[0].kind: a heartbeat has a section of its own, since it needs a time
     hint: write [[heartbeat]] with name = "grid" and every = "5m" instead of this [[source]]; it is pinged at /heartbeat/grid, or fed by an alert of a source with watchdog = { source = "...", match = { ... } }
 w.toml:12:8: source[1].kind: "alertmanger" is not known here

@@ -20,6 +20,7 @@ use watchbell::core::observation::AlertText;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::state::{Remembered, State};
+use watchbell::core::tell::Tells;
 
 /// Everything that was ever written.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +51,7 @@ pub(crate) struct Ledger {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
+    tells: Tells,
 }
 
 impl Ledger {
@@ -99,6 +101,7 @@ impl Ledger {
             }
             Change::IncidentForgotten(id) => {
                 self.causes.remove(&id);
+                self.tells.forget(id);
                 self.incidents.remove(&id);
             }
             answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
@@ -106,6 +109,7 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            Change::Tell(change) => self.tells.apply(&change),
             // Compared with what the store loads in the suite of the store.
             Change::Record(_) | Change::Audited(_) => {}
             Change::HeartbeatChanged(heartbeat) => {
@@ -194,6 +198,7 @@ impl Ledger {
     /// The state that a restart would load.
     pub(crate) fn load(&self) -> State {
         let mut state = State::default();
+        *state.tells_mut() = self.tells.clone();
         for difference in &self.graph {
             state.change_graph(difference);
         }

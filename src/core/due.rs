@@ -1,0 +1,31 @@
+//! What time alone has something to do with. Must not decide what.
+
+use crate::core::ids::{AlertId, IncidentId};
+
+/// Which page of records is to be looked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeadlineKey {
+    /// Alerts: one expires, its parked firing is discarded, or it is forgotten.
+    Alerts(i64),
+    /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
+    Incidents(i64),
+    /// Silences: one begins or ends.
+    Silences,
+    /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
+    Heartbeats,
+    /// Conditions: one is looked at again.
+    Conditions,
+    /// Records: one begins, is late, or is no longer held.
+    Records,
+}
+
+/// What is due, in order of number within a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// How many pages were looked through; for [`Change::DeadlinesTaken`].
+    pub pages: usize,
+    /// Alerts.
+    pub alerts: Vec<AlertId>,
+    /// Incidents.
+    pub incidents: Vec<IncidentId>,
+}
