@@ -2,11 +2,6 @@
 //!
 //! Must not decide what they are matched to.
 
-#![expect(
-    unused_qualifications,
-    reason = "the document's macro writes the paths of parameter types out"
-)]
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};

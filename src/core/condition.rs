@@ -20,7 +20,7 @@ use crate::core::correlate::cause::{Cause, RootCandidate};
 use crate::core::decision::Change;
 use crate::core::draft::Draft;
 use crate::core::expr::Expr;
-use crate::core::ids::{AlertId, IncidentId, SourceId};
+use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
 use crate::core::observation::AlertText;
 use crate::core::severity::{Grade, Priority, Severity};
@@ -32,8 +32,8 @@ pub const VARIABLES: [&str; 12] = [
     "labels", "source", "now",
 ];
 
-pub(crate) use crate::core::alert_facts::Opener;
 pub use crate::core::alert_facts::Labels;
+pub(crate) use crate::core::alert_facts::Opener;
 
 /// Which kind of rule a condition belongs to; a label of the metric that counts faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,11 @@ use crate::core::decision::Change;
 use super::{Conn, StoreError, on};
 
 /// Remembers an answer.
-pub(super) async fn insert(conn: Conn<'_>, partition: i64, answer: &Change) -> Result<(), StoreError> {
+pub(super) async fn insert(
+    conn: Conn<'_>,
+    partition: i64,
+    answer: &Change,
+) -> Result<(), StoreError> {
     let Change::CommandRemembered {
         key,
         at,
