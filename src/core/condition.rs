@@ -23,7 +23,7 @@ use crate::core::expr::Expr;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
 use crate::core::observation::AlertText;
-use crate::core::severity::{Grade, Priority, Severity};
+use crate::core::severity::{Grade, Severity};
 use crate::core::time::Timestamp;
 
 /// The variables of a condition.
@@ -403,15 +403,6 @@ fn sample() -> Value {
     seen.facts(&TimeZone::UTC).0
 }
 
-/// Impact and urgency of a priority that severity and reach alone have given.
-pub(super) fn grade_of(incident: &Incident) -> Grade {
-    let grade = Grade::of_severity(incident.severity);
-    if incident.priority == Priority::P1 {
-        return Grade { impact: 1, ..grade };
-    }
-    grade
-}
-
 impl Draft<'_> {
     /// Notes which alert an incident is opened for, and its labels if some condition looks at them.
     pub(crate) fn note_opener(&mut self, id: IncidentId, alert: &Alert, text: Option<&AlertText>) {
@@ -443,12 +434,12 @@ impl Draft<'_> {
         let source = opener.map_or_else(|| held.map(|alert| alert.source), |it| Some(it.source));
         let labels = match opener {
             Some(opener) => &opener.labels,
-            None => state.labels_of(id),
+            None => state.practice().labels_of(id),
         };
         let seen = Seen {
             incident,
             kind: "incident",
-            grade: grade_of(incident),
+            grade: self.grade(incident),
             cause: self.cause_of(id),
             graph: state.graph(),
             first,
@@ -531,7 +522,7 @@ mod tests {
         let seen = Seen {
             incident: &incident,
             kind: "incident",
-            grade: grade_of(&incident),
+            grade: Grade::of_severity(incident.severity),
             cause: Some(&cause),
             graph: &graph(),
             first: AlertId::new(7),

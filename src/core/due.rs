@@ -11,6 +11,8 @@ pub enum DeadlineKey {
     Incidents(i64),
     /// Silences: one begins or ends.
     Silences,
+    /// A lower priority holds, or a service level clock is warned of or missed.
+    Practice,
     /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
     Heartbeats,
     /// Conditions: one is looked at again.

@@ -1,4 +1,6 @@
-//! Answers to commands in the store, by idempotency key. Must not decide what is answered.
+//! Remembered answers to commands, as rows.
+//!
+//! Must not decide which are remembered.
 
 use crate::core::decision::Change;
 

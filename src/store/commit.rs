@@ -25,9 +25,12 @@ use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::outbox::TellRows;
+use super::outcomes::OutcomeRows;
+use super::practice::PracticeRows;
 use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
+use super::tickets::TicketRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
 
 /// Decisions that are committed together.
@@ -52,6 +55,9 @@ pub struct Batch {
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     silences: SilenceRows,
+    tickets: TicketRows,
+    practice: PracticeRows,
+    outcomes: OutcomeRows,
     tells: TellRows,
     records: RecordRows,
     audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
@@ -93,15 +99,7 @@ impl Batch {
                 // Its rows were written before; now they become true.
                 Change::GraphChanged(difference) => self.cmdb.push((difference.version, at)),
                 Change::AlertForgotten(id) => self.forgotten_alerts.push(id),
-                Change::IncidentChanged(incident) => {
-                    let title = self.titles.remove(&incident.id);
-                    let held = self
-                        .incidents
-                        .remove(&incident.id)
-                        .and_then(|(_, title)| title);
-                    self.incidents
-                        .insert(incident.id, (incident, title.or(held)));
-                }
+                Change::IncidentChanged(incident) => self.put_incident(incident),
                 // A title comes before the change of its incident, in the same decision.
                 Change::TitleChanged { incident, title } => {
                     self.titles.insert(incident, title);
@@ -120,6 +118,10 @@ impl Batch {
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
+                Change::Ticket(change) => self.tickets.add(seq, change),
+                Change::Standing(change) => self.practice.stand(change),
+                Change::Sla(change) => self.practice.count(change),
+                Change::Outcome(change) => self.outcomes.add(change),
                 Change::Tell(change) => self.tells.add(change),
                 Change::Record(change) => self.records.add(change),
                 Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
@@ -138,6 +140,14 @@ impl Batch {
         }
         self.entries
             .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
+    }
+
+    fn put_incident(&mut self, incident: Incident) {
+        let title = self.titles.remove(&incident.id);
+        let held = self.incidents.remove(&incident.id);
+        let held = held.and_then(|(_, title)| title);
+        self.incidents
+            .insert(incident.id, (incident, title.or(held)));
     }
 
     /// Adds a message that was received at that time and says nothing any more.
@@ -172,6 +182,9 @@ impl Batch {
             + self.moved.len()
             + self.forest.row_count()
             + self.silences.row_count()
+            + self.tickets.row_count()
+            + self.practice.row_count()
+            + self.outcomes.row_count()
             + self.tells.row_count()
             + self.records.row_count()
             + self.audit.len()
@@ -187,6 +200,11 @@ impl Batch {
     /// Whether a reader has to compare alerts with silences once this is committed.
     pub fn wants_sweep(&self) -> bool {
         self.silences.wants_sweep()
+    }
+
+    /// Whether something waits to be done in another system once this is committed.
+    pub fn wants_tickets(&self) -> bool {
+        self.tickets.wants_work()
     }
 
     /// Writes everything but the cursor.
@@ -246,6 +264,9 @@ impl Batch {
             .await?;
         }
         self.silences.write(tx, partition).await?;
+        self.tickets.write(tx, partition).await?;
+        self.practice.write(tx, partition).await?;
+        self.outcomes.write(tx, partition).await?;
         self.tells.write(tx, partition).await?;
         self.records.write(tx, partition).await?;
         let audited: Vec<_> = self

@@ -11,6 +11,7 @@ use crate::core::cmdb::ci::CiNumber;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::mute::is_held;
 use crate::core::records::{Kind, Record};
+use crate::core::sla::ClockKind;
 use crate::core::time::Timestamp;
 
 /// Names and values.
@@ -65,7 +66,23 @@ pub fn incident(drive: &Drive, id: IncidentId) -> Option<Facts> {
         .map(|id| Value::from(id.to_string()))
         .collect();
     let state = drive.state().incident(id).unwrap_or(incident);
+    let clocks = drive.state().practice().sla.get(id);
+    let due = |kind| {
+        let clock = clocks.and_then(|clocks| clocks.get(kind));
+        time(clock.and_then(|clock| clock.due_at))
+    };
+    let clock = |kind| {
+        let clock = clocks.and_then(|clocks| clocks.get(kind));
+        let word = clock
+            .and_then(|clock| clock.state())
+            .map(|state| state.word());
+        word.map_or(Value::Null, Value::from)
+    };
     Some(Facts::from([
+        ("response", clock(ClockKind::Response)),
+        ("response_due", due(ClockKind::Response)),
+        ("resolution", clock(ClockKind::Resolution)),
+        ("resolution_due", due(ClockKind::Resolution)),
         ("number", Value::from(id.to_string())),
         ("kind", Value::from("incident")),
         ("state", Value::from(state.state.word().word())),

@@ -2,7 +2,13 @@
 
 use std::fs::write;
 
+use serde_json::Value;
+
+use super::{fire, home, send, shop};
 use crate::support::daemon::Home;
+use crate::support::database::{TestStore, on_both_engines};
+
+on_both_engines!(the_log_is_played_again_with_other_rules);
 
 const TESTS: &str = r#"
 [[test]]
@@ -72,4 +78,38 @@ fn tests_pass_or_say_what_differs() {
     let (code, said) = run(&["d.toml"]);
     assert_eq!(code, Some(1));
     assert!(said.contains("expct"), "{said}");
+}
+
+async fn the_log_is_played_again_with_other_rules(store: TestStore) {
+    let home = home(&store, "");
+    let daemon = home.start().await;
+    shop(&daemon).await;
+    fire(&daemon, "CertificateExpiry", "other").await;
+    fire(&daemon, "HostDown", "web1").await;
+    send(&daemon, "HostDown", "web1", "resolved").await;
+    crate::support::process::eventually("two incidents", async || {
+        (daemon.list("/api/v1/incidents").await.len() == 2).then_some(())
+    })
+    .await;
+    write(
+        home.path("new.toml"),
+        format!(
+            "[store]\nurl = \"{}\"\n[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n[[request]]\nname = \"c\"\nwhen = \"labels.alertname == 'CertificateExpiry'\"\n",
+            store.url
+        ),
+    )
+    .unwrap();
+    let run = |more: &[&str]| {
+        let output = home.run(&[&["replay", "--config", "w.toml", "--from", "1h"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let found: Value = serde_json::from_str(&run(&["--rules", "new.toml", "--json"])).unwrap();
+    assert_eq!(found["now"]["incidents"], 2, "{found}");
+    assert_eq!(found["then"]["incidents"], 1, "{found}");
+    assert_eq!(found["then"]["requests"], 1);
+    assert_eq!(found["only_now"][0]["number"], "INC-1");
+    assert_eq!(found["changed"], serde_json::json!([]));
+    let said = run(&["--rules", "w.toml"]);
+    assert!(said.contains("no difference"), "{said}");
 }
