@@ -268,6 +268,9 @@ impl Draft<'_> {
         let held = records.find(Kind::Problem, signature);
         let held = held.and_then(|record| record.as_problem()).cloned();
         if let Some(problem) = held.as_ref().filter(|problem| !problem.state.is_over()) {
+            if records.link(incident, problem.id).is_some() {
+                return;
+            }
             let mut after = problem.clone();
             after.incidents = after.incidents.saturating_add(1);
             after.updated_at = self.now;
