@@ -7,12 +7,14 @@
 
 pub mod alertmanager;
 pub mod alerts;
+pub mod answers;
 mod attempts;
 pub mod audit;
 pub mod auth;
 pub mod bind;
 mod body;
 mod browser;
+mod calendar_text;
 pub mod change_shapes;
 pub mod changes;
 pub mod cis;
@@ -23,6 +25,7 @@ pub mod commands;
 pub mod connectors;
 pub mod dead_letters;
 pub mod docs;
+pub mod escalations;
 pub mod explain;
 pub mod heartbeats;
 pub mod incidents;
@@ -32,6 +35,7 @@ pub mod majors;
 pub mod openapi;
 pub mod order;
 pub mod outbox;
+mod override_order;
 pub mod page;
 pub mod problem;
 pub mod problems;
@@ -41,6 +45,7 @@ pub mod reports;
 pub mod requests;
 pub mod review;
 pub mod routes;
+pub mod schedules;
 pub mod shapes;
 mod silence_order;
 pub mod silences;
@@ -56,6 +61,7 @@ use std::sync::Arc;
 
 pub use routes::router;
 
+use crate::answer_link::LinkKey;
 use crate::core::input::CommandGiven;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
@@ -115,6 +121,10 @@ pub struct ApiSetup {
     pub stage: Stage,
     /// Who may do what.
     pub auth: AuthSetup,
+    /// The key of the links by which people answer.
+    pub links: LinkKey,
+    /// What Slack signs with, if its answers are taken.
+    pub slack_secret: Option<Arc<str>>,
     /// Randomness for new tokens.
     pub entropy: Entropy,
 }
