@@ -15,7 +15,7 @@ use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands,
     dead_letters, heartbeats, incidents, layers, outbox, quality, silences, sources, status,
-    targets, tokens,
+    targets, tell_routes, tokens,
 };
 use crate::api_token::Role;
 
@@ -137,7 +137,8 @@ fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(outbox::list))
         .routes(routes!(outbox::get))
         .routes(routes!(targets::list))
-        .routes(routes!(targets::get));
+        .routes(routes!(targets::get))
+        .routes(routes!(tell_routes::try_route));
     let responder = OpenApiRouter::new()
         .routes(routes!(outbox::retry))
         .routes(routes!(outbox::discard))

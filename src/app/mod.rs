@@ -6,7 +6,7 @@
 mod admission;
 mod brokers;
 mod checkpoints;
-mod deliveries;
+pub(crate) mod deliveries;
 mod imports;
 mod janitor;
 mod listeners;
@@ -14,6 +14,7 @@ mod lock;
 mod polls;
 mod reload;
 pub(crate) mod tell_hooks;
+mod watcher;
 mod wiring;
 
 use std::net::{SocketAddr, TcpListener};
@@ -291,6 +292,13 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         },
         deliveries: core.deliveries,
     };
+    let watcher = watcher::Watcher {
+        settings: settings_out.clone(),
+        engine: core.engine.clone(),
+        deliveries: workers.deliveries.clone(),
+        clock: clock.clone(),
+    };
+    supervisor.spawn(stage, "watcher", |stop| done(watcher.run(stop)));
     supervisor.spawn(stage, "deliver", |stop| done(workers.run(stop)));
     let db = side.db.clone();
     supervisor.spawn(stage, "checkpoints", |stop| {

@@ -28,6 +28,8 @@ pub mod options;
 pub mod out;
 pub mod pages;
 pub mod replay;
+pub mod route;
+pub mod send_test;
 pub mod serve;
 pub mod settings;
 pub mod silence;
@@ -127,6 +129,12 @@ enum Command {
     /// Try a message on a source, and list the sources
     #[command(subcommand, after_help = source::EXAMPLES)]
     Source(source::SourceCommand),
+    /// Send a test message to a target and show what went over the wire
+    #[command(after_help = send_test::EXAMPLES)]
+    SendTest(send_test::SendTestArgs),
+    /// Show who would be told of an incident, and why
+    #[command(after_help = route::EXAMPLES)]
+    Route(route::RouteArgs),
     /// Play a file of timed alerts and changes in virtual time and tell which incidents they become
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::SimulateArgs),
@@ -213,6 +221,8 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Explain(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
+        | Command::SendTest(_)
+        | Command::Route(_)
         | Command::Simulate(_)
         | Command::Completions(_)
         | Command::Man(_) => Builder::new_current_thread(),
@@ -245,6 +255,8 @@ async fn dispatch(
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
+        Command::SendTest(args) => send_test::run(config, &args, env, out).await,
+        Command::Route(args) => route::run(&client(&args.daemon)?, &args, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),
         Command::Bench(command) => bench::run(&command, out).await,
         Command::Completions(args) => generate::completions(&args, Cli::command(), out),

@@ -27,10 +27,12 @@ mod sections;
 pub mod settings;
 mod signature;
 mod sources;
+pub mod target_profiles;
 pub mod targets;
 mod tree;
 mod units;
 mod values;
+pub mod watcher;
 
 use std::path::PathBuf;
 

@@ -16,7 +16,7 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, records, routes, sources, targets};
+use crate::config::{cmdb, records, routes, sources, targets, watcher};
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -64,6 +64,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
     let targets = targets::read(root.tables("target"));
     let routes = routes::read(root.tables("route"), &targets);
+    let watcher = watcher::read(&mut root, &targets);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -73,6 +74,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         heartbeats,
         targets,
         routes,
+        watcher,
         incident: incident(&mut root),
         settle: settle(&mut root),
         correlation: correlation(&mut root),

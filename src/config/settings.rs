@@ -16,6 +16,7 @@ use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::config::targets::TargetSettings;
+use crate::config::watcher::WatcherSettings;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
 use crate::core::tell::route::Route;
 use crate::core::time::Span;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub targets: Vec<TargetSettings>,
     /// `[[route]]`: who is told of which incident.
     pub routes: Vec<Route>,
+    /// `[watcher]`: who watches the daemon.
+    pub watcher: WatcherSettings,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
