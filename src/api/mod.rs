@@ -15,9 +15,11 @@ mod browser;
 pub mod change_shapes;
 pub mod changes;
 pub mod cis;
+pub mod clocks;
 pub mod cmdb;
 pub mod cmdb_imports;
 pub mod commands;
+pub mod connectors;
 pub mod dead_letters;
 pub mod docs;
 pub mod explain;
@@ -31,6 +33,7 @@ pub mod page;
 pub mod problem;
 pub mod quality;
 mod record_order;
+pub mod reports;
 pub mod routes;
 pub mod shapes;
 mod silence_order;
@@ -58,6 +61,7 @@ use crate::store::{Db, StoreError};
 use alertmanager::Hooks;
 use auth::{Auth, AuthSetup, Entropy};
 use cmdb_imports::ImportStatus;
+use connectors::ConnectorStatus;
 use dead_letters::Replayed;
 use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
@@ -88,6 +92,8 @@ pub struct ApiSetup {
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
     /// The configured imports and how they do.
     pub imports: Arc<dyn Fn() -> Vec<ImportStatus> + Send + Sync>,
+    /// The configured connectors and where they stand.
+    pub connectors: Arc<dyn Fn() -> Vec<ConnectorStatus> + Send + Sync>,
     /// The configured heartbeats and how they do.
     pub heartbeats: Arc<dyn Fn() -> Vec<HeartbeatStatus> + Send + Sync>,
     /// What a source would make of a message; nothing when there is no such source.

@@ -6,6 +6,7 @@
 mod admission;
 mod brokers;
 mod checkpoints;
+pub(crate) mod connectors;
 pub(crate) mod deliveries;
 mod imports;
 mod janitor;
@@ -50,8 +51,10 @@ use crate::store::writer::{Writer, WriterSetup};
 use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
+use crate::tickets::{Board, TicketsSetup};
 
 use brokers::Brokers;
+use connectors::Connectors;
 use imports::{ImportBoard, Imports};
 use janitor::Janitor;
 use lock::{FileLock, Instance};
@@ -157,10 +160,11 @@ async fn run(
         deliveries: core.deliveries.clone(),
         metrics: Arc::clone(&metrics),
         imports: core.board.clone(),
+        connectors: core.connectors.clone(),
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let router = api::router(state).merge(doors(&core.ingest, &db));
+    let router = api::router(state).merge(doors(&core, &db));
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -217,7 +221,8 @@ async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
 }
 
 /// Everything that messages come in by over HTTP.
-fn doors(ingest: &Ingest, db: &Db) -> Router {
+fn doors(core: &Core, db: &Db) -> Router {
+    let ingest = &core.ingest;
     let opsgenie = OpsgenieApi {
         ingest: ingest.clone(),
         db: db.clone(),
@@ -228,6 +233,7 @@ fn doors(ingest: &Ingest, db: &Db) -> Router {
         .merge(ingest::heartbeat::router(ingest.clone()))
         .merge(ingest::pagerduty::router(ingest.clone()))
         .merge(ingest::opsgenie::router(opsgenie))
+        .merge(crate::tickets::hook::router(core.connectors.clone()))
         .layer(limits)
 }
 
@@ -246,7 +252,6 @@ fn told_late(stopped: &Stopped) {
 
 /// What works beside the core.
 struct Side {
-    metrics: Arc<Metrics>,
     request: LoadRequest,
     settings: Settings,
     notifier: Notifier,
@@ -257,6 +262,7 @@ struct Side {
     clock: Clock,
     reload: ReloadRequest,
     instance: String,
+    metrics: Arc<Metrics>,
 }
 
 /// Starts polls, brokers, imports, deleting, reloading and the notice of readiness.
@@ -279,6 +285,18 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         clock: clock.clone(),
         stage: stage.clone(),
         board: core.board,
+    };
+    let tickets = Connectors {
+        settings: settings_out.clone(),
+        setup: TicketsSetup {
+            engine: core.engine.clone(),
+            db: side.db.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(&side.metrics),
+            describe: connectors::describe(side.db.clone()),
+            board: core.connectors,
+            external_url: None,
+        },
     };
     let workers = deliveries::Workers {
         settings: settings_out.clone(),
@@ -325,6 +343,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
+    supervisor.spawn(stage, "connectors", |stop| done(tickets.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
@@ -338,6 +357,7 @@ struct Core {
     ingest: Ingest,
     rules: watch::Sender<Arc<Rules>>,
     board: ImportBoard,
+    connectors: Board,
     deliveries: Deliveries,
 }
 
@@ -401,6 +421,7 @@ fn start_core(
         ingest,
         rules: rules_in,
         board: ImportBoard::default(),
+        connectors: Board::default(),
         deliveries,
     }
 }

@@ -41,9 +41,11 @@ use crate::runtime::tls::{ClientTlsPaths, TlsHolder, TlsPaths};
 use crate::store::Db;
 use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
+use crate::tickets::Board;
 use crate::token_key;
 
 use super::admission;
+use super::connectors;
 use super::imports::ImportBoard;
 use super::tell_hooks::tell_hooks;
 
@@ -244,6 +246,7 @@ pub(super) struct ApiParts<'a> {
     pub(super) deliveries: Deliveries,
     pub(super) metrics: Arc<Metrics>,
     pub(super) imports: ImportBoard,
+    pub(super) connectors: Board,
     pub(super) clock: Clock,
     pub(super) stage: Stage,
 }
@@ -268,6 +271,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         deliveries,
         metrics,
         imports,
+        connectors: board,
         clock,
         stage,
     } = parts;
@@ -276,7 +280,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     let hooks = alertmanager_hooks(ingest.clone(), clock.now());
     let (figures, doors, tried_at, replayed) =
         (ingest.clone(), ingest.clone(), ingest.clone(), ingest);
-    let (now, shown_at) = (clock.clone(), clock.clone());
+    let (now, shown_at, board_clock) = (clock.clone(), clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
         db,
         engine,
@@ -296,6 +300,13 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
                 .collect()
         }),
         imports: Arc::new(move || imports.list()),
+        connectors: Arc::new(move || {
+            let now = board_clock.now();
+            let posts = board.list().into_iter();
+            posts
+                .map(|post| connectors::connector_status(post, now))
+                .collect()
+        }),
         heartbeats: Arc::new(move || {
             pulses
                 .pulses()

@@ -12,6 +12,7 @@ pub mod bench;
 pub mod check;
 pub mod client;
 pub mod cmdb;
+pub mod connector;
 pub mod correlate;
 pub mod dead_letters;
 pub mod doctor;
@@ -28,6 +29,7 @@ pub mod options;
 pub mod out;
 pub mod pages;
 pub mod replay;
+pub mod report;
 pub mod route;
 pub mod send_test;
 pub mod serve;
@@ -120,16 +122,22 @@ enum Command {
     /// Keep people from being told of some alerts for a while
     #[command(after_help = silence::EXAMPLES)]
     Silence(silence::SilenceArgs),
+    /// List the ticket platforms, and see whether one does what its profile says
+    #[command(subcommand, after_help = connector::EXAMPLES)]
+    Connector(connector::ConnectorCommand),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
+    /// Show how people and services do: times, service levels, backlog, noise, cost
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::ReportArgs),
     /// Show messages that could not be understood
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Try a message on a source, and list the sources
     #[command(subcommand, after_help = source::EXAMPLES)]
     Source(source::SourceCommand),
-    /// Send a test message to a target and show what went over the wire
+    /// Send a test message to a target, or make a ticket and resolve it, and show what was said
     #[command(after_help = send_test::EXAMPLES)]
     SendTest(send_test::SendTestArgs),
     /// Show who would be told of an incident, and why
@@ -217,8 +225,10 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Incident(_)
         | Command::Alerts(_)
         | Command::Cmdb(_)
+        | Command::Connector(_)
         | Command::Silence(_)
         | Command::Explain(_)
+        | Command::Report(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
         | Command::SendTest(_)
@@ -251,8 +261,10 @@ async fn dispatch(
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
+        Command::Connector(command) => connector::run(config, &command, env, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
+        Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
         Command::SendTest(args) => send_test::run(config, &args, env, out).await,

@@ -1,4 +1,4 @@
-//! `watchbell send-test`: a real message to a target, with what went over the wire, secrets masked.
+//! `watchbell send-test`: a real message to a target, or a ticket of a connector, with what went over the wire.
 //!
 //! Needs no daemon: the configuration is read and the message sent as the daemon would. Must not show a secret.
 
@@ -8,6 +8,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use crate::app::{deliveries, tell_hooks};
+use crate::cli::connector;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::json;
 use crate::cli::machine::now;
@@ -23,8 +24,9 @@ Examples:
   watchbell send-test ops-chat
   watchbell send-test mail --to ana@example.org
   watchbell send-test ops-chat --output json | jq .ok
+  watchbell send-test snow --dry-run                         # a connector: a ticket is made and resolved at once
 
-Exit code 0: the target took it; 1: it did not; 2: there is no such target.";
+Exit code 0: it worked; 1: it did not; 2: there is no such target or connector.";
 
 /// Options of `send-test`.
 #[derive(Args, Clone, Debug)]
@@ -35,6 +37,9 @@ pub struct SendTestArgs {
     /// The address of one person, for targets that need one
     #[arg(long, value_name = "ADDRESS")]
     pub to: Option<String>,
+    /// For connectors: only show the first request that would be sent
+    #[arg(long)]
+    pub dry_run: bool,
     /// `table` for people, `json` for programs
     #[arg(long, value_enum, default_value_t = Output::Table, hide_possible_values = true)]
     pub output: Output,
@@ -43,7 +48,7 @@ pub struct SendTestArgs {
 /// Sends a test.
 ///
 /// # Errors
-/// There is no such target, or the configuration is wrong.
+/// There is no such target or connector, or the configuration is wrong.
 pub async fn run(
     config: Option<&Path>,
     args: &SendTestArgs,
@@ -55,15 +60,18 @@ pub async fn run(
         .targets
         .iter()
         .find(|target| target.name == args.name);
-    let target = found.ok_or_else(|| {
-        let names: Vec<&str> = settings.targets.iter().map(|it| it.name.as_str()).collect();
-        let next = if names.is_empty() {
-            "the configuration has no [[target]]".to_owned()
-        } else {
-            format!("the targets are {}", names.join(", "))
+    let Some(target) = found else {
+        let args = connector::SendTestArgs {
+            name: args.name.clone(),
+            dry_run: args.dry_run,
+            output: args.output,
         };
-        Failure::usage(format!("there is no target {:?}", args.name)).next(next)
-    })?;
+        return connector::send_test(config, &args, env, out).await;
+    };
+    if args.dry_run {
+        let text = format!("{} is a target, and those have no --dry-run", target.name);
+        return Err(Failure::usage(text));
+    }
     let external_url = settings.server.external_url.as_deref();
     let channel = deliveries::channel(target, external_url).map_err(Failure::failed)?;
     let parcel = tell_hooks::sample(args.to.as_deref().unwrap_or_default(), now());

@@ -7,12 +7,15 @@
 //!
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
+mod calendars;
 mod cmdb;
 mod conditions;
+pub mod connectors;
 pub mod env;
 pub mod error;
 mod files;
 mod heartbeats;
+mod holidays;
 pub mod imports;
 mod keys;
 mod mapping;
@@ -26,6 +29,7 @@ pub mod secret;
 mod sections;
 pub mod settings;
 mod signature;
+mod sla;
 mod sources;
 pub mod target_profiles;
 pub mod targets;

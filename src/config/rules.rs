@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::config::connectors::ConnectorSettings;
 use crate::config::settings::{HeartbeatSettings, Settings, SourceSettings};
 use crate::config::units::show_duration;
 use crate::core::heartbeat::{Feed, HeartbeatRule};
@@ -14,6 +15,7 @@ use crate::core::observation::{AlertText, clean_pairs};
 use crate::core::rules::{Rules, SourceRules};
 use crate::core::severity::Severity;
 use crate::core::tell::TellRules;
+use crate::core::ticket::rules::ConnectorRule;
 use crate::core::time::Span;
 
 /// The policy that these settings ask for.
@@ -27,9 +29,23 @@ pub fn rules(settings: &Settings) -> Rules {
         incident: settings.incident,
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
+        priority: settings.practice.priority.clone(),
+        cost: settings.practice.cost.clone(),
+        sla: settings.practice.sla.clone(),
         cmdb: settings.cmdb.clone(),
+        connectors: settings.connectors.iter().map(connector_rule).collect(),
         tell: tell(settings),
         records: settings.records.clone(),
+    }
+}
+
+fn connector_rule(connector: &ConnectorSettings) -> ConnectorRule {
+    ConnectorRule {
+        name: SmolStr::new(&connector.name),
+        when: connector.when.clone(),
+        owners: connector.owners,
+        reopen: connector.reopen,
+        reopenable: connector.profile.profile.caps.reopenable(),
     }
 }
 

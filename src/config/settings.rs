@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::config::connectors::ConnectorSettings;
 pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::config::targets::TargetSettings;
 use crate::config::watcher::WatcherSettings;
+use crate::core::practice::PracticeRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
 use crate::core::tell::route::Route;
 use crate::core::time::Span;
@@ -24,7 +26,7 @@ use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
 
 /// Everything that is configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// `[server]`: the HTTP listener.
     pub server: ServerSettings,
@@ -46,6 +48,8 @@ pub struct Settings {
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
     pub settle: SettleRules,
+    /// `[priority]`, `[[sla]]` and `[[calendar]]`: how soon people must act.
+    pub practice: PracticeRules,
     /// `[correlation]`: what belongs together.
     pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
@@ -54,6 +58,8 @@ pub struct Settings {
     pub records: RecordRules,
     /// `[[cmdb.import]]`: inventories that are read again and again.
     pub imports: Vec<ImportSettings>,
+    /// `[[connector]]`: ticket platforms.
+    pub connectors: Vec<ConnectorSettings>,
     /// `[retention]`: how long things are kept.
     pub retention: RetentionSettings,
     /// `[limits]`: bounds that an operator tunes.

@@ -33,7 +33,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 33] = [
+pub const NAMES: [&str; 36] = [
     "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
@@ -65,8 +65,11 @@ pub const NAMES: [&str; 33] = [
     "watchbell_outbox_first_attempt_seconds",
     "watchbell_outbox_oldest_seconds",
     "watchbell_peer_limited_total",
+    "watchbell_sla_breaches_total",
+    "watchbell_sla_clocks",
     "watchbell_source_silent_seconds",
     "watchbell_source_skew_seconds",
+    "watchbell_tickets",
 ];
 
 pub(super) type FloatGauge = Gauge<f64, AtomicU64>;
@@ -80,6 +83,13 @@ struct SourceLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct NameLabels {
     name: Arc<str>,
+}
+
+/// A connector's name from the configuration, and a standing of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TicketLabels {
+    connector: Arc<str>,
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -96,6 +106,18 @@ struct BindingLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SectionLabels {
     section: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClockLabels {
+    clock: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreachLabels {
+    clock: &'static str,
+    priority: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -129,7 +151,11 @@ pub struct Metrics {
     incidents_opened: Family<PriorityLabels, Counter>,
     /// Whether a heartbeat that was heard of is not missing; a series per name.
     pub heartbeat_up: Family<NameLabels, Gauge>,
+    /// Tickets by connector and standing.
+    pub tickets: Family<TicketLabels, Gauge>,
     bindings: Family<BindingLabels, Counter>,
+    sla_clocks: Family<ClockLabels, Gauge>,
+    sla_breaches: Family<BreachLabels, Counter>,
     condition_errors: Family<SectionLabels, Counter>,
     /// CIs of the CMDB.
     pub cmdb_cis: Gauge,
@@ -208,10 +234,14 @@ impl Metrics {
             incidents_open: ours.gauges("incidents_open", "Incidents that are not closed"),
             incidents_opened: ours.counters("incidents_opened", "Incidents opened"),
             heartbeat_up: ours.gauges("heartbeat_up", "Whether a heartbeat is heard in time"),
+            tickets: ours.gauges("tickets", "Tickets in other systems by where they stand"),
             bindings: ours.counters(
                 "bindings",
                 "Searches for the CI of an alert by what they came to",
             ),
+            sla_clocks: ours.gauges("sla_clocks", "Service level clocks by how they stand"),
+            sla_breaches: ours
+                .counters("sla_breaches", "Targets of service levels that were missed"),
             condition_errors: ours.counters(
                 "condition_errors",
                 "Conditions of rules that could not be evaluated and counted as false",
@@ -304,6 +334,13 @@ impl Metrics {
         self.heartbeat_up.get_or_create_owned(&NameLabels { name })
     }
 
+    /// Tickets with a connector that stand so.
+    pub fn tickets(&self, connector: &str, state: &'static str) -> Gauge {
+        let connector = Arc::from(connector);
+        let labels = TicketLabels { connector, state };
+        self.tickets.get_or_create_owned(&labels)
+    }
+
     /// Alerts firing now with this severity; `severity` is a word of the ladder.
     pub fn alerts_firing(&self, severity: &'static str) -> Gauge {
         self.alerts_firing
@@ -332,6 +369,18 @@ impl Metrics {
     pub fn condition_errors(&self, section: &'static str) -> Counter {
         self.condition_errors
             .get_or_create_owned(&SectionLabels { section })
+    }
+
+    /// Clocks of that kind in that state.
+    pub fn sla_clocks(&self, clock: &'static str, state: &'static str) -> Gauge {
+        self.sla_clocks
+            .get_or_create_owned(&ClockLabels { clock, state })
+    }
+
+    /// Targets missed by clocks of that kind.
+    pub fn sla_breaches(&self, clock: &'static str, priority: &'static str) -> Counter {
+        self.sla_breaches
+            .get_or_create_owned(&BreachLabels { clock, priority })
     }
 
     /// The page for `/metrics`; send it with [`CONTENT_TYPE`].
@@ -458,10 +507,13 @@ pub(super) trait Labels:
 {
 }
 impl Labels for NameLabels {}
+impl Labels for TicketLabels {}
 impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for BindingLabels {}
 impl Labels for SectionLabels {}
+impl Labels for ClockLabels {}
+impl Labels for BreachLabels {}
 impl Labels for SeverityLabels {}
 impl Labels for PriorityLabels {}
 impl Labels for PriorityStateLabels {}
@@ -484,6 +536,8 @@ mod tests {
         metrics.heartbeat_up("backup").set(1);
         metrics.bindings("bound").inc();
         metrics.condition_errors("sla").inc();
+        metrics.sla_clocks("response", "running").set(2);
+        metrics.sla_breaches("resolution", "P2").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.leader.set(1);

@@ -5,11 +5,11 @@
 use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
-use crate::core::condition::{Facts, Seen, grade_of};
+use crate::core::condition::{Facts, Seen};
 use crate::core::ids::IncidentId;
 use crate::core::incident::Incident;
 use crate::core::rules::Rules;
-use crate::core::severity::{Priority, Severity};
+use crate::core::severity::{Grade, Priority, Severity};
 use crate::core::state::State;
 use crate::core::tell::route::Routed;
 use crate::core::time::Timestamp;
@@ -40,12 +40,12 @@ pub fn try_incident(
         .and_then(|alert| state.alert(alert))
         .map(|alert| alert.source);
     let source = source.map_or("", |source| state.source_name(source));
-    let labels = state.labels_of(id);
+    let labels = state.practice().labels_of(id);
     let facts = |zone: &TimeZone| {
         let seen = Seen {
             incident,
             kind: "incident",
-            grade: grade_of(incident),
+            grade: Grade::of_severity(incident.severity),
             cause: state.cause(id),
             graph: state.graph(),
             first,
@@ -73,7 +73,7 @@ pub fn try_made_up(state: &State, rules: &Rules, trial: &Trial, now: Timestamp) 
         let seen = Seen {
             incident,
             kind: "incident",
-            grade: grade_of(incident),
+            grade: Grade::of_severity(incident.severity),
             cause: None,
             graph: state.graph(),
             first: None,

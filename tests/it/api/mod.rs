@@ -342,6 +342,7 @@ fn api_setup(
         sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
         imports: Arc::new(Vec::new),
         heartbeats: Arc::new(Vec::new),
+        connectors: Arc::new(Vec::new),
         replay: Arc::new(|_| Box::pin(async { Replayed::Gone })),
         try_source: Arc::new(tried),
         tell: watchbell::api::targets::TellHooks::none(),

@@ -3,3 +3,4 @@
 pub(crate) mod core;
 mod daemon;
 mod hook;
+mod targets;
