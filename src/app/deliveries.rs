@@ -13,9 +13,13 @@ use crate::api::shapes::Incident;
 use crate::config::Settings;
 use crate::config::targets::{TargetKind, TargetSettings};
 use crate::core::incident::StateWord;
+use crate::core::rules::Rules;
+use crate::core::time::Timestamp;
 use crate::deliver::board::Deliveries;
 use crate::deliver::channel::{Channel, SigningKey, WebhookChannel, WebhookSetup};
 use crate::deliver::{self, Brief, Briefing, Briefings, DeliverSetup, TargetSetup};
+use crate::engine::handle::EngineHandle;
+use crate::runtime::clock::Clock;
 use crate::store::query::incidents::{self, IncidentView};
 use crate::store::{Db, StoreError};
 use crate::wire::post::Poster;
@@ -142,21 +146,26 @@ fn headers(target: &TargetSettings) -> Result<HeaderMap, String> {
 }
 
 /// Reads incidents in the form of the API.
-pub(super) fn brief(db: Db) -> Brief {
+pub(super) fn brief(db: Db, engine: EngineHandle, clock: Clock) -> Brief {
     Arc::new(move |ids| {
         let db = db.clone();
+        let (rules, now) = (engine.rules(), clock.now());
         Box::pin(async move {
             let mut reader = db.reader().await?;
             let views = incidents::find_all(reader.lend(), &ids).await?;
             views
                 .into_iter()
-                .map(briefing)
+                .map(|view| briefing(view, &rules, now))
                 .collect::<Result<Briefings, StoreError>>()
         })
     })
 }
 
-fn briefing(view: IncidentView) -> Result<(crate::core::ids::IncidentId, Briefing), StoreError> {
+fn briefing(
+    view: IncidentView,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<(crate::core::ids::IncidentId, Briefing), StoreError> {
     let incident = &view.incident;
     let id = incident.id;
     let (is_open, is_new) = (
@@ -164,7 +173,7 @@ fn briefing(view: IncidentView) -> Result<(crate::core::ids::IncidentId, Briefin
         incident.state.word() == StateWord::New,
     );
     let opened_at = incident.opened_at;
-    let shown = serde_json::to_value(Incident::from(view));
+    let shown = serde_json::to_value(Incident::from(view).counted(rules, now));
     Ok((
         id,
         Briefing {
