@@ -23,6 +23,7 @@ mod deadline;
 pub mod decide;
 pub mod decision;
 mod draft;
+mod due;
 mod episode;
 pub mod expr;
 pub mod fingerprint;

@@ -21,6 +21,7 @@ use crate::core::correlate::node::Node;
 pub use crate::core::counts::Counts;
 use crate::core::counts::count;
 use crate::core::decision::{Change, Decision};
+pub use crate::core::due::{DeadlineKey, Due};
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
@@ -61,36 +62,6 @@ pub struct State {
 
 /// The pages to look through, earliest first; each at most once.
 type Deadlines = BTreeSet<(Timestamp, DeadlineKey)>;
-
-/// Which page of records is to be looked through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeadlineKey {
-    /// Alerts: one expires, its parked firing is discarded, or it is forgotten.
-    Alerts(i64),
-    /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
-    Incidents(i64),
-    /// Silences: one begins or ends.
-    Silences,
-    /// A lower priority holds, or a service level clock is warned of or missed.
-    Practice,
-    /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
-    Heartbeats,
-    /// Conditions: one is looked at again.
-    Conditions,
-    /// Records: one begins, is late, or is no longer held.
-    Records,
-}
-
-/// What is due, in order of number within a page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Due {
-    /// How many pages were looked through; for [`Change::DeadlinesTaken`].
-    pub pages: usize,
-    /// Alerts.
-    pub alerts: Vec<AlertId>,
-    /// Incidents.
-    pub incidents: Vec<IncidentId>,
-}
 
 #[derive(Clone, Debug)]
 struct IncidentSlot {

@@ -31,6 +31,7 @@ pub mod records;
 pub mod retention;
 pub mod rows;
 pub mod silences;
+mod texts;
 pub mod tickets;
 pub mod tokens;
 pub mod writer;
