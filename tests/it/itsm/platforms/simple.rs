@@ -70,7 +70,7 @@ impl Simple {
     fn at(&mut self, path: &str) -> Option<&mut Ticket> {
         let numbers = path.split(|c: char| !c.is_ascii_digit());
         let id = numbers
-            .filter_map(|part| part.parse().ok())
+            .filter_map(|part| part.parse::<usize>().ok())
             .find(|id| *id >= 100)?;
         self.tickets.iter_mut().find(|ticket| ticket.id == id)
     }
