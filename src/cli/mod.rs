@@ -25,11 +25,14 @@ pub mod incidents;
 pub mod json;
 pub mod machine;
 pub mod near;
+pub mod on_call;
 pub mod options;
 pub mod out;
 pub mod pages;
 pub mod replay;
 pub mod report;
+pub mod route;
+pub mod send_test;
 pub mod serve;
 pub mod settings;
 pub mod silence;
@@ -86,7 +89,7 @@ pub struct Cli {
 enum Command {
     /// Run the daemon
     #[command(after_help = serve::EXAMPLES)]
-    Serve,
+    Serve(serve::ServeArgs),
     /// Check the configuration: every error at once, with its place and a hint
     #[command(after_help = check::EXAMPLES)]
     Check,
@@ -120,12 +123,15 @@ enum Command {
     /// Keep people from being told of some alerts for a while
     #[command(after_help = silence::EXAMPLES)]
     Silence(silence::SilenceArgs),
+    /// Tell who is on call, now or at any time
+    #[command(after_help = on_call::ON_CALL_EXAMPLES)]
+    OnCall(on_call::OnCallArgs),
+    /// Show schedules, and let somebody stand in
+    #[command(after_help = on_call::EXAMPLES)]
+    Schedule(on_call::ScheduleArgs),
     /// List the ticket platforms, and see whether one does what its profile says
     #[command(subcommand, after_help = connector::EXAMPLES)]
     Connector(connector::ConnectorCommand),
-    /// Make a ticket and resolve it, and show what was said
-    #[command(after_help = connector::SEND_TEST_EXAMPLES)]
-    SendTest(connector::SendTestArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -138,6 +144,12 @@ enum Command {
     /// Try a message on a source, and list the sources
     #[command(subcommand, after_help = source::EXAMPLES)]
     Source(source::SourceCommand),
+    /// Send a test message to a target, or make a ticket and resolve it, and show what was said
+    #[command(after_help = send_test::EXAMPLES)]
+    SendTest(send_test::SendTestArgs),
+    /// Show who would be told of an incident, and why
+    #[command(after_help = route::EXAMPLES)]
+    Route(route::RouteArgs),
     /// Play a file of timed alerts and changes in virtual time and tell which incidents they become
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::SimulateArgs),
@@ -181,7 +193,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(cli: Cli, env: &Env, out: &Out) -> Result<Exit, Failure> {
     // Reading them changes the environment, which is only safe while there is one thread.
-    let inherited = if matches!(cli.command, Command::Serve) {
+    let inherited = if matches!(cli.command, Command::Serve(_)) {
         listen::inherited().map_err(|error| {
             Failure::unreachable(format!("a socket from systemd cannot be used: {error}"))
                 .next("give the unit stream sockets only (ListenStream=)")
@@ -202,7 +214,7 @@ fn execute(cli: Cli, env: &Env, out: &Out) -> Result<Exit, Failure> {
 fn runtime(command: &Command) -> std::io::Result<Runtime> {
     match command {
         Command::Bench(_) => Builder::new_multi_thread(),
-        Command::Serve => {
+        Command::Serve(_) => {
             let mut builder = Builder::new_multi_thread();
             // Writer and engine have threads of their own; one core less of requests makes a quarter more of them
             // per second on two cores, since nobody waits for a turn.
@@ -221,12 +233,15 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Alerts(_)
         | Command::Cmdb(_)
         | Command::Connector(_)
-        | Command::SendTest(_)
         | Command::Silence(_)
+        | Command::OnCall(_)
+        | Command::Schedule(_)
         | Command::Explain(_)
         | Command::Report(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
+        | Command::SendTest(_)
+        | Command::Route(_)
         | Command::Simulate(_)
         | Command::Completions(_)
         | Command::Man(_) => Builder::new_current_thread(),
@@ -244,7 +259,7 @@ async fn dispatch(
     let config = cli.config.as_deref();
     let client = |args: &DaemonArgs| Client::new(args, config, env);
     match cli.command {
-        Command::Serve => serve::run(config, env, inherited).await,
+        Command::Serve(args) => serve::run(config, &args, env, inherited).await,
         Command::Check => check::run(config, env, out),
         Command::Migrate => store::migrate(config, env, out).await,
         Command::Backup(args) => store::backup(config, &args, env, out).await,
@@ -256,12 +271,15 @@ async fn dispatch(
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
         Command::Connector(command) => connector::run(config, &command, env, out).await,
-        Command::SendTest(args) => connector::send_test(config, &args, env, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
+        Command::OnCall(args) => on_call::run(&client(&args.daemon)?, &args, out).await,
+        Command::Schedule(args) => on_call::schedule(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
+        Command::SendTest(args) => send_test::run(config, &args, env, out).await,
+        Command::Route(args) => route::run(&client(&args.daemon)?, &args, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),
         Command::Bench(command) => bench::run(&command, out).await,
         Command::Completions(args) => generate::completions(&args, Cli::command(), out),

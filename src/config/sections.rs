@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use smol_str::SmolStr;
 
 use crate::config::Env;
+use crate::config::answers;
 use crate::config::error::Complaint;
 use crate::config::heartbeats;
+use crate::config::ladders;
+use crate::config::people;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
@@ -17,14 +20,14 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{calendars, cmdb, connectors, records, routes, sla, sources, targets};
+use crate::config::{calendars, cmdb, connectors, records, routes, sla, sources, targets, watcher};
 use crate::core::practice::PracticeRules;
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: &[&str] = &["escalation", "maintenance", "schedule", "team"];
+const LATER: &[&str] = &["maintenance"];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("text", LogFormat::Text),
@@ -61,6 +64,14 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
     let targets = targets::read(root.tables("target"));
     let routes = routes::read(root.tables("route"), &targets);
+    let watcher = watcher::read(&mut root, &targets);
+    let on_call = people::read(&mut root, &targets);
+    let names = ladders::Names {
+        on_call: &on_call,
+        targets: targets.iter().map(|target| target.name.as_str()).collect(),
+        calendars: calendar_names.iter().map(String::as_str).collect(),
+    };
+    let ladders = ladders::read(root.tables("escalation"), &names);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -70,6 +81,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         heartbeats,
         targets,
         routes,
+        watcher,
         incident: incident(&mut root),
         settle: settle(&mut root),
         practice: PracticeRules {
@@ -81,6 +93,9 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         connectors: connectors::read(root.tables("connector")),
         cmdb,
         imports,
+        on_call,
+        ladders,
+        answers: answers::read(&mut root),
         records: records::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),

@@ -16,6 +16,7 @@ fn defaults(env: Env) -> Settings {
         file: None,
         search: Vec::new(),
         env,
+        is_demo: false,
     };
     load(&request).expect("the shipped file is valid")
 }
@@ -139,7 +140,7 @@ fn every_example_in_the_shipped_file_is_valid() {
         .filter(|m| !m.contains("cannot read"))
         .collect();
     assert!(other.is_empty(), "{other:#?}");
-    assert_eq!(messages.len(), 18, "{messages:#?}");
+    assert_eq!(messages.len(), 21, "{messages:#?}");
 }
 
 #[test]

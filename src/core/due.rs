@@ -1,6 +1,6 @@
-//! What is to be looked at because its time has come.
+//! What is due: which page of records, or which part of the state, is to be looked at.
 //!
-//! Must not decide anything about it.
+//! Must not know when.
 
 use crate::core::ids::{AlertId, IncidentId};
 
@@ -19,6 +19,8 @@ pub enum DeadlineKey {
     Heartbeats,
     /// Conditions: one is looked at again.
     Conditions,
+    /// Ladders: a step is due.
+    Escalations,
     /// Records: one begins, is late, or is no longer held.
     Records,
 }
@@ -26,7 +28,7 @@ pub enum DeadlineKey {
 /// What is due, in order of number within a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
-    /// How many pages were looked through; for [`Change::DeadlinesTaken`].
+    /// How many pages were looked through; for `Change::DeadlinesTaken`.
     pub pages: usize,
     /// Alerts.
     pub alerts: Vec<AlertId>,

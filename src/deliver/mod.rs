@@ -11,6 +11,7 @@ mod plan;
 mod queue;
 mod retry;
 mod rows;
+pub mod text;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -52,12 +53,18 @@ pub struct Briefing {
 
 /// Incidents as they are now, by number.
 pub type Briefings = BTreeMap<IncidentId, Briefing>;
-/// Reads incidents as they are now.
+/// Reads incidents as they are now, with their first alerts if so wanted.
 pub type Brief = Arc<
-    dyn Fn(Vec<IncidentId>) -> Pin<Box<dyn Future<Output = Result<Briefings, StoreError>> + Send>>
+    dyn Fn(
+            Vec<IncidentId>,
+            bool,
+        ) -> Pin<Box<dyn Future<Output = Result<Briefings, StoreError>> + Send>>
         + Send
         + Sync,
 >;
+
+/// Makes the link by which somebody answers: of which incident, who, and when it is sent.
+pub type AnswerLink = Arc<dyn Fn(IncidentId, &str, Timestamp) -> String + Send + Sync>;
 
 /// A message on its way.
 #[derive(Clone, Debug)]
@@ -80,6 +87,8 @@ pub struct Parcel {
     pub incident: Option<IncidentId>,
     /// How that stands now.
     pub briefing: Option<Arc<Briefing>>,
+    /// Where whoever is told can answer, while the incident needs people.
+    pub answer_url: Option<String>,
 }
 
 /// What an attempt came to.
@@ -154,6 +163,8 @@ pub struct DeliverSetup {
     pub writer: WriterHandle,
     /// Reads incidents.
     pub brief: Brief,
+    /// Makes links to answer by.
+    pub answer: AnswerLink,
     /// The clock.
     pub clock: Clock,
     /// Figures.

@@ -288,7 +288,8 @@ impl Worker {
             return Ok(ready);
         }
         let incidents: Vec<IncidentId> = lanes.iter().filter_map(|(key, _)| key.incident).collect();
-        let mut briefings = (self.setup.brief)(incidents).await?;
+        let mut briefings =
+            (self.setup.brief)(incidents, self.target.channel.names_alerts()).await?;
         let now = self.setup.clock.now();
         for (key, rows) in lanes {
             let plan = self.plan(key, rows, &briefings).await?;
@@ -399,6 +400,7 @@ impl Worker {
             recipient: key.recipient.clone(),
             is_repeat: row.may_have_arrived,
             incident: key.incident,
+            answer_url: self.answer_url(&key, briefing.as_deref(), now),
             briefing: briefing.clone(),
         };
         let channel = self.target.channel.clone();
@@ -411,6 +413,24 @@ impl Worker {
                 opened_at: briefing.map(|it| it.opened_at),
             }
         });
+    }
+
+    /// Where whoever is told can answer; what is over needs no answer.
+    fn answer_url(
+        &self,
+        key: &LaneKey,
+        briefing: Option<&Briefing>,
+        now: Timestamp,
+    ) -> Option<String> {
+        let incident = key
+            .incident
+            .filter(|_| briefing.is_some_and(|it| it.is_open))?;
+        let who = if key.recipient.is_empty() {
+            &self.target.name
+        } else {
+            &key.recipient
+        };
+        Some((self.setup.answer)(incident, who, now))
     }
 
     /// Takes in what has come back without waiting.

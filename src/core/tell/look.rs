@@ -15,7 +15,10 @@ use super::route::Routed;
 use super::{Listener, Telling, Told};
 
 /// Entries of the timeline that targets may ask to be told of, besides what follows from the states.
-const BY_REASON: [(Reason, Event); 0] = [];
+const BY_REASON: [(Reason, Event); 2] = [
+    (Reason::SlaWarned, Event::SlaWarning),
+    (Reason::SlaBreached, Event::SlaBreached),
+];
 
 /// What the timeline says that targets may ask for, by incident.
 type Said = BTreeMap<IncidentId, Vec<(Event, Option<Arc<str>>)>>;
@@ -145,7 +148,10 @@ impl Draft<'_> {
             let audience = told.audience.clone();
             self.put_told(told.clone());
             let note = "the acknowledgement has ended and nobody has the incident";
-            self.tell_each(after.id, &audience, event, Some(note));
+            // A ladder begins anew with its first step; those further up are told when it is their turn.
+            if self.world.state.escalations().of(after.id).next().is_none() {
+                self.tell_each(after.id, &audience, event, Some(note));
+            }
         }
         if after.priority < told.priority {
             self.tell_raised(told, after);

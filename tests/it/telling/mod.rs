@@ -2,4 +2,5 @@
 
 pub(crate) mod core;
 mod daemon;
-mod hook;
+pub(crate) mod hook;
+mod targets;

@@ -1,18 +1,18 @@
-//! Texts of alerts, as rows.
+//! Texts and bindings of alerts as rows; written with a batch.
 //!
-//! Must not decide which are written.
+//! Must not decide which text an alert has.
 
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
+use crate::core::bind::Binding;
 use crate::core::ids::AlertId;
 use crate::core::observation::AlertText;
 
 use super::{Conn, StoreError, on};
 
-/// An alert's text as a row.
 pub(super) struct TextRow<'a> {
     id: i64,
     text: &'a AlertText,
@@ -42,7 +42,6 @@ fn as_json(pairs: &[(SmolStr, SmolStr)]) -> String {
     serde_json::to_string(&Object(pairs)).unwrap_or_else(|_| "{}".to_owned())
 }
 
-/// Writes texts of alerts.
 pub(super) async fn upsert_texts(
     conn: Conn<'_>,
     partition: i64,
@@ -66,6 +65,36 @@ pub(super) async fn upsert_texts(
             " ON CONFLICT (id) DO UPDATE SET summary = excluded.summary, labels = excluded.labels, \
              annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut, \
              ci_hint = excluded.ci_hint",
+        );
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+pub(super) async fn upsert_bindings(
+    conn: Conn<'_>,
+    partition: i64,
+    rows: &[(&AlertId, &Arc<Binding>)],
+) -> Result<(), StoreError> {
+    let candidates: Vec<String> = rows
+        .iter()
+        .map(|(_, binding)| serde_json::to_string(&binding.candidates).unwrap_or_default())
+        .collect();
+    on!(conn, c => {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO alert_binding (alert, partition, ci, outcome, reason, candidates) ",
+        );
+        query.push_values(rows.iter().zip(&candidates), |mut row, ((alert, binding), candidates)| {
+            row.push_bind(alert.get())
+                .push_bind(partition)
+                .push_bind(binding.ci.map(|ci| i64::from(ci.get())))
+                .push_bind(binding.outcome.word())
+                .push_bind(&*binding.reason)
+                .push_bind(candidates.as_str());
+        });
+        query.push(
+            " ON CONFLICT (alert) DO UPDATE SET ci = excluded.ci, outcome = excluded.outcome, \
+             reason = excluded.reason, candidates = excluded.candidates",
         );
         query.build().execute(c).await?;
     });
