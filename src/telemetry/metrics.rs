@@ -4,8 +4,7 @@
 //! closed sets of our own words, except `source`, which comes from the configuration and is capped. Identities of
 //! alerts, CIs or people never become labels.
 //!
-//! Look series up once and keep the handle: a lookup takes a lock, a handle is an atomic. Must not be scraped as
-//! anything but OpenMetrics; send [`CONTENT_TYPE`], or Prometheus 3 refuses the page.
+//! Look series up once and keep the handle, which is an atomic. Must not be sent but as [`CONTENT_TYPE`].
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
