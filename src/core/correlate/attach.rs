@@ -7,9 +7,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::core::alert::Alert;
 use crate::core::cmdb::ci::CiNumber;
+use crate::core::cmdb::normal;
 use crate::core::correlate::family::{Family, family_of, name_of};
 use crate::core::correlate::judge::recent_change;
 use crate::core::correlate::node::{ALERTS_MAX, FLAP_WINDOW, LOOKS, Node, NodeId};
+use crate::core::correlate::ways::home;
 use crate::core::correlate::weight::of_evidence;
 use crate::core::draft::Draft;
 use crate::core::ids::{AlertId, IncidentId};
@@ -47,6 +49,21 @@ const WATCHER_LABELS: [&str; 6] = [
     "proxy",
     "monitoring_server",
 ];
+/// Labels that name what something belongs to.
+const OWNER_LABELS: [&str; 12] = [
+    "app",
+    "application",
+    "app_kubernetes_io_name",
+    "service",
+    "service_name",
+    "component",
+    "database",
+    "cluster",
+    "deployment",
+    "job",
+    "namespace",
+    "host",
+];
 /// Labels that say where something stands when no CI does.
 const PLACE_LABELS: [&str; 8] = [
     "site",
@@ -69,16 +86,20 @@ impl Draft<'_> {
     /// incident that is still open for other reasons, it is judged anew.
     pub(crate) fn goes_on(&self, alert: AlertId, last: IncidentId) -> bool {
         let is_alone = self.peek(last).is_some_and(|incident| incident.total <= 1);
-        if is_alone || !self.is_open(last) || self.grove.count_in(last) == 0 {
-            return true;
-        }
         let before = self.world.state.alert(alert);
-        let Some(before) = before.filter(|alert| !alert.is_firing()) else {
+        let Some(before) = before.filter(|alert| !is_alone && !alert.is_firing()) else {
             return true;
         };
+        // Not by its lease: that moves on as long as the incident is open.
+        let pause = self.now.since(before.last_seen_at);
+        if !self.is_open(last) || self.grove.count_in(last) == 0 {
+            // Others may have held it open until just now.
+            let rules = &self.world.rules.incident;
+            let until = before.last_seen_at.plus(rules.recover_after);
+            return self.now <= until.plus(rules.reopen_window);
+        }
         let mut changes = before.ci.into_iter().flat_map(|ci| self.grove.changes(ci));
-        let is_fresh = self.now.since(before.lease_at) <= FLAP_WINDOW;
-        is_fresh && !changes.any(|change| change.at >= before.lease_at)
+        pause <= FLAP_WINDOW && !changes.any(|change| change.at >= before.last_seen_at)
     }
 
     /// Finds or makes the node of an alert that fires (again) and links it; returns the incident it belongs to.
@@ -166,7 +187,7 @@ impl Draft<'_> {
     }
 
     /// Takes an alert out of a node whose incident is over.
-    fn leave_node(&mut self, alert: &Alert, id: NodeId) {
+    pub(crate) fn leave_node(&mut self, alert: &Alert, id: NodeId) {
         let is_empty = self.grove.edit(id).is_some_and(|node| {
             node.alerts.retain(|&other| other != alert.id);
             node.alerts.is_empty()
@@ -234,7 +255,7 @@ impl Draft<'_> {
         held.unwrap_or_else(|| self.provide())
     }
 
-    fn fresh_node(&self, alert: &Alert, text: Option<&AlertText>, incident: IncidentId) -> Node {
+    pub(crate) fn fresh_node(&self, alert: &Alert, text: Option<&AlertText>, incident: IncidentId) -> Node {
         let family = family(alert, text);
         let onset = self.onset(alert);
         let mut node = self.blank(NodeId::of_alert(alert.id), family, onset, incident);
@@ -247,6 +268,9 @@ impl Draft<'_> {
             let named = WATCHER_LABELS.iter().find_map(|label| text?.label(label));
             let watcher = named.and_then(|name| self.world.state.graph().find(name));
             node.watcher = watcher.filter(|&ci| Some(ci) != alert.ci);
+        }
+        if alert.ci.is_none() && family != Family::Config {
+            node.about = self.about(text);
         }
         node.voices = 1;
         node.alerts = vec![alert.id];
@@ -262,6 +286,22 @@ impl Draft<'_> {
             node.evidence = node.evidence.saturating_add(CHANGED_BEFORE).min(10_000);
         }
         node
+    }
+
+    /// What the labels say that an alert belongs to, if they name exactly one CI.
+    fn about(&self, text: Option<&AlertText>) -> Option<CiNumber> {
+        let graph = self.world.state.graph();
+        let named = |label: &&str| {
+            let value = text?.label(label)?;
+            graph.find(value).or_else(|| {
+                let name = normal::name(value)?;
+                match graph.meanings(&name) {
+                    [only] => Some(only.ci),
+                    _ => None,
+                }
+            })
+        };
+        OWNER_LABELS.iter().find_map(|label| named(&label))
     }
 
     /// Whether a CI is infrastructure that fails by getting slow.
@@ -287,6 +327,7 @@ impl Draft<'_> {
             scope: 0,
             source: None,
             watcher: None,
+            about: None,
             onset,
             heard_at: self.now,
             evidence: 0,
@@ -311,9 +352,7 @@ impl Draft<'_> {
 
     fn place_hash(&self, ci: Option<CiNumber>, text: Option<&AlertText>) -> u64 {
         let graph = self.world.state.graph();
-        let site = ci
-            .and_then(|ci| graph.ci(ci))
-            .and_then(|ci| ci.site.as_deref());
+        let site = ci.and_then(|ci| home(graph, ci));
         let said = PLACE_LABELS.iter().find_map(|label| text?.label(label));
         site.or(said).map_or(0, hash)
     }

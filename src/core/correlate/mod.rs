@@ -23,6 +23,7 @@ pub(crate) mod people;
 mod reached;
 mod settle;
 mod silent;
+mod unseen;
 pub mod upstream;
 pub(crate) mod ways;
 pub mod weight;

@@ -95,6 +95,9 @@ pub struct Node {
     /// The monitoring server that misses it, for a condition of missing data.
     #[serde(default)]
     pub watcher: Option<CiNumber>,
+    /// A CI that the labels name besides one that the CMDB does not know: the service that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<CiNumber>,
     /// When it began, in the monitor's time where that is plausible.
     pub onset: Timestamp,
     /// When it was first heard of.
