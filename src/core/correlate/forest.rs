@@ -54,6 +54,8 @@ pub struct Forest {
     watchers: Map<CiNumber, BTreeMap<NodeId, u16>>,
     unexplained: Map<CiNumber, u32>,
     bursts: BTreeMap<BurstKey, BTreeSet<(Timestamp, NodeId)>>,
+    /// Every condition but those of upkeep, by when it began.
+    by_onset: BTreeSet<(Timestamp, NodeId)>,
     upstream: Map<CiNumber, Arc<Upstream>>,
     changes: BTreeMap<CiNumber, Vec<RecentChange>>,
     due: BTreeSet<(Timestamp, NodeId)>,
@@ -133,6 +135,13 @@ impl Forest {
     ) -> impl DoubleEndedIterator<Item = (Timestamp, NodeId)> {
         let crowd = self.bursts.get(key).into_iter();
         crowd.flat_map(move |crowd| crowd.range((since, NodeId::MIN)..).copied())
+    }
+
+    /// The nodes that began within a time, earliest first.
+    pub fn begun(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = NodeId> {
+        let nodes = self.by_onset.range((from, NodeId::MIN)..);
+        let nodes = nodes.take_while(move |&&(at, _)| at <= until);
+        nodes.map(|&(_, id)| id)
     }
 
     /// What a CI with nodes depends on.
@@ -231,6 +240,9 @@ impl Forest {
         if let Some(key) = burst_key(node) {
             self.bursts.entry(key).or_default().insert((node.onset, id));
         }
+        if is_company(node) {
+            self.by_onset.insert((node.onset, id));
+        }
         let Some(ci) = node.ci else {
             return;
         };
@@ -272,6 +284,7 @@ impl Forest {
         if let Some(key) = burst_key(node) {
             take(&mut self.bursts, &key, &(node.onset, id));
         }
+        self.by_onset.remove(&(node.onset, id));
         let Some(ci) = node.ci else {
             return;
         };
@@ -312,6 +325,11 @@ impl Forest {
 /// Whether nothing with an alert of its own explains the node, and something may.
 pub fn is_unexplained(node: &Node) -> bool {
     node.link.is_none() && !node.has_ended() && node.family != Family::Config
+}
+
+/// Whether a node may be company for another one.
+pub fn is_company(node: &Node) -> bool {
+    node.family != Family::Config && !node.is_silent()
 }
 
 /// Where a node is counted for bursts.

@@ -216,6 +216,13 @@ impl<'a> Grove<'a> {
         ids
     }
 
+    /// The conditions that began within a time, earliest first, at most so many; those that this decision brought
+    /// are left out.
+    pub(crate) fn begun(&self, from: Timestamp, until: Timestamp, at_most: usize) -> Vec<&Node> {
+        let begun = self.base().begun(from, until).take(at_most);
+        begun.filter_map(|id| self.node(id)).collect()
+    }
+
     /// What a CI depends on.
     pub(crate) fn upstream(&mut self, ci: CiNumber) -> Arc<Upstream> {
         if let Some(held) = self.base().upstream(ci).or_else(|| self.upstream.get(&ci)) {

@@ -19,6 +19,8 @@ use crate::core::time::Span;
 pub(crate) const LOOKS_PER_DECISION: usize = 200;
 /// Explanations judged in one decision before further looks wait for the next one, which follows at once.
 const WORK_PER_DECISION: usize = 2_500;
+/// From this look on the outage that is going on may be taken for the cause of what has none.
+const LATE_LOOK: u8 = 1;
 /// What is explained better than this needs no second look.
 const SURE: u32 = 6_000;
 /// How often a silent cause is looked at.
@@ -51,8 +53,13 @@ impl Draft<'_> {
     }
 
     fn look_again(&mut self, id: NodeId) {
-        if !self.relink(id) && !self.infer_silent(id) && !self.join_crowd(id) {
-            self.bridge(id);
+        let is_joined = self.relink(id)
+            || self.infer_silent(id)
+            || self.join_crowd(id)
+            || self.bridge(id);
+        let is_late = self.grove.node(id).is_some_and(|node| node.looks >= LATE_LOOK);
+        if !is_joined && is_late {
+            self.join_company(id);
         }
         if let Some(node) = self.grove.edit(id) {
             node.looks = node.looks.saturating_add(1);

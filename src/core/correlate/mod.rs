@@ -11,6 +11,7 @@
 mod assess;
 mod attach;
 pub mod cause;
+mod company;
 pub mod family;
 pub mod forest;
 pub(crate) mod grove;
