@@ -13,15 +13,14 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, cis, cmdb, cmdb_imports, commands, dead_letters, heartbeats,
-    incidents, layers, quality, silences, sources, status, tokens,
+    ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands,
+    dead_letters, heartbeats, incidents, layers, quality, silences, sources, status, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 13] = [
+const LATER: [&str; 11] = [
     "maintenance",
-    "changes",
     "problems",
     "known-errors",
     "requests",
@@ -31,7 +30,6 @@ const LATER: [&str; 13] = [
     "schedules",
     "on-call",
     "reports",
-    "audit",
     "stream",
 ];
 /// Commands of the contract that are not built yet.
@@ -67,6 +65,10 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(incidents::timeline))
         .routes(routes!(incidents::alerts))
         .routes(routes!(incidents::explain))
+        .routes(routes!(changes::list))
+        .routes(routes!(changes::figures))
+        .routes(routes!(changes::get))
+        .routes(routes!(changes::of_incident))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::get))
         .routes(routes!(alerts::timeline))
@@ -101,6 +103,9 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
+        .routes(routes!(changes::create))
+        .routes(routes!(changes::change, changes::edit))
+        .routes(routes!(changes::judge))
         .routes(routes!(sources::try_message))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(cmdb::bind_check))
@@ -110,6 +115,8 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
     let admin = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
         .routes(routes!(cmdb::import));
     let is_metrics_open = state.auth().setup().is_metrics_open;
     OpenApiRouter::with_openapi(openapi::start())

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::change_shapes::IncidentChange;
 use super::time::Time;
 use crate::core::alert::{AlertStatus, Late};
 use crate::core::cmdb::ci::Ci;
@@ -228,6 +229,8 @@ pub struct Incident {
     recovers_at: Option<Time>,
     /// When it closes by itself, while resolved.
     closes_at: Option<Time>,
+    /// Changes that may have caused it, the best founded first.
+    changes: Vec<IncidentChange>,
 }
 
 /// What most probably explains an incident.
@@ -474,6 +477,7 @@ impl From<IncidentView> for Incident {
             acknowledged_until: parts.acknowledged_until.map(Time),
             recovers_at: incident.recovers_at.map(Time),
             closes_at: parts.closes_at.map(Time),
+            changes: view.records.iter().filter_map(IncidentChange::of).collect(),
         }
     }
 }

@@ -124,7 +124,8 @@ pub async fn create(
         revoked_at: None,
     };
     let stored = row.clone();
-    api.read(async move |db| tokens::insert(db.connect().await?.lend(), &stored).await)
+    let actor = caller.actor.clone();
+    api.read(async move |db| tokens::create(&mut db.connect().await?, &stored, &actor).await)
         .await?;
     log::info!(
         "token.id" = row.id.as_str(), actor = caller.actor.as_str();
@@ -152,13 +153,14 @@ pub async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let now = api.now();
     let wanted = id.clone();
+    let actor = caller.actor.clone();
     let (was_revoked, is_known) = api
         .read(async move |db| {
             if id.contains('\0') {
                 return Ok((false, false));
             }
             let mut conn = db.connect().await?;
-            let was_revoked = tokens::revoke(conn.lend(), &id, now).await?;
+            let was_revoked = tokens::withdraw(&mut conn, &id, now, &actor).await?;
             let is_known = tokens::list(conn.lend())
                 .await?
                 .iter()

@@ -287,6 +287,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         instance: side.instance,
         settings: settings_in,
         ingest: core.ingest,
+        writer: core.engine.writer().clone(),
         tls: side.tls,
         addresses: side.addresses,
     };

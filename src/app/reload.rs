@@ -5,10 +5,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use smol_str::{SmolStr, format_smolstr};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, LoadRequest, Settings};
+use crate::core::audit::{AuditEntry, Values};
 use crate::core::rules::Rules;
 use crate::ingest::Ingest;
 use crate::ingest::mqtt::BrokerSetup;
@@ -16,9 +18,13 @@ use crate::ingest::reconcile::PollSetup;
 use crate::runtime::notify::Notifier;
 use crate::runtime::signals::ReloadRequest;
 use crate::runtime::tls::TlsHolder;
+use crate::store::writer::WriterHandle;
 use crate::telemetry::LogHandle;
 
 use super::wiring;
+
+/// Lines of a changed configuration that the audit tells.
+const LINES_TOLD: usize = 50;
 
 /// Everything that takes a new configuration.
 pub(super) struct Reloader {
@@ -32,6 +38,8 @@ pub(super) struct Reloader {
     pub(super) instance: String,
     pub(super) settings: watch::Sender<Arc<Settings>>,
     pub(super) ingest: Ingest,
+    /// Where it is noted what was changed.
+    pub(super) writer: WriterHandle,
     pub(super) tls: Option<TlsHolder>,
     /// Where the daemon really listens; no reload changes that.
     pub(super) addresses: Vec<SocketAddr>,
@@ -43,7 +51,12 @@ impl Reloader {
         while stop.run_until_cancelled(asked.wait()).await.is_some() {
             self.notifier.reloading();
             match tokio::task::block_in_place(|| config::load(&self.request)) {
-                Ok(settings) => self.apply(settings),
+                Ok(settings) => {
+                    let before = Arc::clone(&self.settings.borrow());
+                    self.apply(settings);
+                    let after = Arc::clone(&self.settings.borrow());
+                    self.note(&before, &after).await;
+                }
                 Err(errors) => {
                     log::error!(
                         "the new configuration is not valid, the old one stays in force:\n{errors}"
@@ -51,6 +64,21 @@ impl Reloader {
                 }
             }
             self.notifier.ready();
+        }
+    }
+
+    /// Writes what the reload changed into the audit.
+    async fn note(&self, before: &Settings, after: &Settings) {
+        let entry = AuditEntry {
+            actor: "watchbell".into(),
+            action: "configuration.reload".into(),
+            subject: "configuration".into(),
+            before: lines_missing(before, after),
+            after: lines_missing(after, before),
+            why: None,
+        };
+        if let Err(error) = self.writer.audit(entry).await {
+            log::error!(error:% = error; "the reload could not be written into the audit: {error}");
         }
     }
 
@@ -81,4 +109,20 @@ impl Reloader {
         self.settings.send_replace(Arc::new(settings));
         log::info!("the configuration was reloaded");
     }
+}
+
+/// Lines of the one that the other has not, numbered; secrets print as such.
+fn lines_missing(of: &Settings, in_other: &Settings) -> Values {
+    let other = format!("{in_other:#?}");
+    let other: std::collections::BTreeSet<&str> = other.lines().map(str::trim).collect();
+    let of = format!("{of:#?}");
+    let missing = of
+        .lines()
+        .map(str::trim)
+        .filter(|line| !other.contains(line));
+    let missing = missing.filter(|line| line.chars().any(char::is_alphanumeric));
+    (1..)
+        .zip(missing.take(LINES_TOLD))
+        .map(|(number, line)| (format_smolstr!("{number}"), SmolStr::new(line)))
+        .collect()
 }

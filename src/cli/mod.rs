@@ -7,6 +7,7 @@
 //! Must not decide anything about alerts or incidents, and must not log: errors are printed once, here.
 
 pub mod alerts;
+pub mod audit;
 pub mod bench;
 pub mod check;
 pub mod client;
@@ -99,6 +100,9 @@ enum Command {
     /// Make, list and revoke API tokens
     #[command(subcommand, after_help = token::EXAMPLES)]
     Token(token::TokenCommand),
+    /// Show who did what, and whether nobody has changed that since
+    #[command(subcommand, after_help = audit::EXAMPLES)]
+    Audit(audit::AuditCommand),
     /// List incidents
     #[command(after_help = incidents::EXAMPLES)]
     Incidents(incidents::IncidentsArgs),
@@ -200,6 +204,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Backup(_)
         | Command::Doctor(_)
         | Command::Token(_)
+        | Command::Audit(_)
         | Command::Incidents(_)
         | Command::Incident(_)
         | Command::Alerts(_)
@@ -231,6 +236,7 @@ async fn dispatch(
         Command::Backup(args) => store::backup(config, &args, env, out).await,
         Command::Doctor(args) => doctor::run(config, &args, env, out).await,
         Command::Token(command) => token::run(config, &command, env, out).await,
+        Command::Audit(command) => audit::run(config, &command, env, out).await,
         Command::Incidents(args) => incidents::run(&client(&args.daemon)?, &args, out).await,
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,

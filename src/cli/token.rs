@@ -70,6 +70,9 @@ pub struct CreateArgs {
     expires: Option<Span>,
 }
 
+/// Who does what is done here, for the audit.
+const COMMAND_LINE: &str = "command line";
+
 /// A token as `list --output json` shows it.
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -119,7 +122,7 @@ async fn create(settings: &Settings, args: &CreateArgs, out: &Out) -> Result<Exi
         revoked_at: None,
     };
     let mut conn = db.connect().await?;
-    tokens::insert(conn.lend(), &row).await?;
+    tokens::create(&mut conn, &row, COMMAND_LINE).await?;
     conn.close().await?;
     db.close().await;
     let until = expires_at.map_or_else(
@@ -182,7 +185,7 @@ async fn list(settings: &Settings, output: Output, out: &Out) -> Result<Exit, Fa
 
 async fn revoke(settings: &Settings, id: &str, out: &Out) -> Result<Exit, Failure> {
     let mut conn = connect(&attach(settings)?).await?;
-    let is_revoked = tokens::revoke(conn.lend(), id, now()).await?;
+    let is_revoked = tokens::withdraw(&mut conn, id, now(), COMMAND_LINE).await?;
     conn.close().await?;
     if is_revoked {
         out.print(&format!("{} is void", text::clean(id)))?;

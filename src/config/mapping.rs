@@ -156,6 +156,7 @@ pub(super) fn fields(table: &mut TableReader<'_>) -> MappingText {
         labels: table.optional("labels", pairs),
         annotations: table.optional("annotations", pairs),
         ci: table.optional("ci", hints),
+        change: table.optional("change", change),
     }
 }
 
@@ -212,6 +213,19 @@ fn hints(spot: &Spot<'_>) -> Result<HintsText, Complaint> {
                 "write one, a list with the best first, or a table, like { name = \"item.host\" }";
             Err(expected("an expression, or a list or table of them", other).hint(hint))
         }
+    }
+}
+
+fn change(spot: &Spot<'_>) -> Result<Vec<(String, String)>, Complaint> {
+    let hint = "write a table of expressions, like { state = \"payload.status\", type = \"'deployment'\" }";
+    match &spot.node.value {
+        Value::Table(table) => entries(table),
+        other @ (Value::Text(_)
+        | Value::Integer(_)
+        | Value::Float
+        | Value::Flag(_)
+        | Value::Date
+        | Value::List(_)) => Err(expected("a table of expressions", other).hint(hint)),
     }
 }
 

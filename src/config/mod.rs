@@ -8,6 +8,7 @@
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
 mod cmdb;
+mod conditions;
 pub mod env;
 pub mod error;
 mod files;
@@ -18,6 +19,7 @@ mod mapping;
 pub mod mqtt;
 pub mod presets;
 mod reader;
+mod records;
 pub mod rules;
 pub mod secret;
 mod sections;

@@ -19,7 +19,8 @@ use crate::sources::mapping::{Mapping, MappingText};
 use crate::sources::{Source, decoder};
 
 /// Every preset: name and file.
-const PRESETS: [(&str, &str); 20] = [
+const PRESETS: [(&str, &str); 23] = [
+    ("argocd", include_str!("../../config/sources/argocd.toml")),
     (
         "azure-monitor",
         include_str!("../../config/sources/azure-monitor.toml"),
@@ -39,6 +40,8 @@ const PRESETS: [(&str, &str); 20] = [
         include_str!("../../config/sources/dynatrace.toml"),
     ),
     ("elastic", include_str!("../../config/sources/elastic.toml")),
+    ("github", include_str!("../../config/sources/github.toml")),
+    ("gitlab", include_str!("../../config/sources/gitlab.toml")),
     (
         "google-cloud-monitoring",
         include_str!("../../config/sources/google-cloud-monitoring.toml"),
@@ -69,7 +72,7 @@ const PRESETS: [(&str, &str); 20] = [
     ("zabbix", include_str!("../../config/sources/zabbix.toml")),
 ];
 /// Other names under which a preset is found.
-const ALSO: [(&str, &str); 1] = [("nagios", "icinga2")];
+const ALSO: [(&str, &str); 2] = [("nagios", "icinga2"), ("argo-cd", "argocd")];
 /// Bytes of a preset file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Kinds that a preset can be for.
@@ -99,10 +102,11 @@ pub struct Preset {
 }
 
 impl Preset {
-    /// The first of its messages that fires; empty when it has none.
+    /// The first of its messages that fires, or that tells of a change; empty when it has none.
     pub fn example(&self) -> &str {
-        let firing = self.examples.iter().find(|(name, _)| name == "firing");
-        firing.map_or("", |(_, body)| body)
+        let named = |word: &str| self.examples.iter().find(|(name, _)| name == word);
+        let found = named("firing").or_else(|| named("change"));
+        found.map_or("", |(_, body)| body)
     }
 
     /// The compiled mapping.

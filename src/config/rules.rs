@@ -27,6 +27,7 @@ pub fn rules(settings: &Settings) -> Rules {
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
         cmdb: settings.cmdb.clone(),
+        records: settings.records.clone(),
     }
 }
 

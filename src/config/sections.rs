@@ -16,7 +16,7 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, sources};
+use crate::config::{cmdb, records, sources};
 use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -76,6 +76,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         correlation: correlation(&mut root),
         cmdb,
         imports,
+        records: records::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

@@ -14,7 +14,7 @@ use url::Url;
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
-use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, SettleRules};
+use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
 use crate::core::severity::Severity;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
@@ -41,6 +41,8 @@ pub struct Settings {
     pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Records beside incidents: `[change]` and the like.
+    pub records: RecordRules,
     /// `[[cmdb.import]]`: inventories that are read again and again.
     pub imports: Vec<ImportSettings>,
     /// `[retention]`: how long things are kept.
@@ -108,31 +110,26 @@ impl Settings {
 
     /// The keys that differ in `new` and that only a restart applies; a reload keeps their old values.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let (was, is) = (&self.server, &new.server);
         let differs = [
-            ("server.listen", self.server.listen != new.server.listen),
+            ("server.listen", was.listen != is.listen),
             (
                 "server.header_timeout",
-                self.server.header_timeout != new.server.header_timeout,
+                was.header_timeout != is.header_timeout,
             ),
-            (
-                "server.body_timeout",
-                self.server.body_timeout != new.server.body_timeout,
-            ),
+            ("server.body_timeout", was.body_timeout != is.body_timeout),
             (
                 "server.drain_timeout",
-                self.server.drain_timeout != new.server.drain_timeout,
+                was.drain_timeout != is.drain_timeout,
             ),
             (
                 "auth.required",
                 self.auth.is_required != new.auth.is_required,
             ),
-            (
-                "server.tls",
-                self.server.tls.is_some() != new.server.tls.is_some(),
-            ),
+            ("server.tls", was.tls.is_some() != is.tls.is_some()),
             (
                 "server.connections_max",
-                self.server.connections_max != new.server.connections_max,
+                was.connections_max != is.connections_max,
             ),
             ("store.url", self.store.url != new.store.url),
             ("store.password", self.store.password != new.store.password),

@@ -2,7 +2,7 @@
 //!
 //! The wait is by priority and is over at once for one that needs people now. While alerts keep joining it goes on, so
 //! that people read of the whole storm and its cause once, but only for so long. What recovers while it settles is
-//! never announced. Announcing tells nobody by itself; it says that from now on people may be told.
+//! never announced, nor what is held ([`crate::core::mute`]) until the last hold ends. Announcing tells nobody by itself; it says that from now on people may be told.
 //!
 //! Must not hold back the record: an incident that settles is shown everywhere.
 
@@ -16,12 +16,19 @@ use crate::core::time::Timestamp;
 pub(super) enum Outcome {
     /// Nothing new.
     Same,
+    /// It would be announced now, but is held.
+    Held,
     /// It is announced from now on.
     Announced,
 }
 
 /// Looks whether the wait of an incident begins, ends, or goes on.
-pub(super) fn look(incident: &mut Incident, rules: &SettleRules, now: Timestamp) -> Outcome {
+pub(super) fn look(
+    incident: &mut Incident,
+    rules: &SettleRules,
+    is_held: bool,
+    now: Timestamp,
+) -> Outcome {
     if incident.announced_at.is_some() || !incident.state.is_open() {
         incident.announce_at = None;
         return Outcome::Same;
@@ -39,6 +46,17 @@ pub(super) fn look(incident: &mut Incident, rules: &SettleRules, now: Timestamp)
     } else {
         settled_at.max(quiet_at).min(latest)
     };
+    let is_recovering = incident.firing == 0 && incident.recovers_at.is_some();
+    if due <= now && (is_held || is_recovering) {
+        let is_known = incident.is_waiting();
+        incident.settles_since = Some(begun);
+        incident.announce_at = None;
+        return if is_held && !is_known {
+            Outcome::Held
+        } else {
+            Outcome::Same
+        };
+    }
     if due <= now {
         incident.announced_at = Some(now);
         incident.announce_at = None;
@@ -74,53 +92,65 @@ mod tests {
     fn lone_alert_is_announced_after_the_wait_of_its_priority() {
         let rules = SettleRules::default();
         let mut incident = incident(Severity::High);
-        assert_eq!(look(&mut incident, &rules, START), Outcome::Same);
+        assert_eq!(look(&mut incident, &rules, false, START), Outcome::Same);
         assert_eq!(incident.announce_at, Some(at(30)));
-        assert_eq!(look(&mut incident, &rules, at(29)), Outcome::Same);
-        assert_eq!(look(&mut incident, &rules, at(30)), Outcome::Announced);
+        assert_eq!(look(&mut incident, &rules, false, at(29)), Outcome::Same);
+        assert_eq!(
+            look(&mut incident, &rules, false, at(30)),
+            Outcome::Announced
+        );
         assert_eq!(
             (incident.announced_at, incident.announce_at),
             (Some(at(30)), None)
         );
-        assert_eq!(look(&mut incident, &rules, at(31)), Outcome::Same);
+        assert_eq!(look(&mut incident, &rules, false, at(31)), Outcome::Same);
     }
 
     #[test]
     fn rise_to_the_top_is_announced_at_once_and_a_rise_sooner() {
         let rules = SettleRules::default();
         let mut incident = incident(Severity::Warning);
-        look(&mut incident, &rules, START);
+        look(&mut incident, &rules, false, START);
         assert_eq!(incident.announce_at, Some(at(120)));
         incident.priority = Priority::P2;
-        look(&mut incident, &rules, at(5));
+        look(&mut incident, &rules, false, at(5));
         assert_eq!(incident.announce_at, Some(at(10)));
         incident.priority = Priority::P1;
-        assert_eq!(look(&mut incident, &rules, at(6)), Outcome::Announced);
+        assert_eq!(
+            look(&mut incident, &rules, false, at(6)),
+            Outcome::Announced
+        );
     }
 
     #[test]
     fn storm_is_waited_for_but_not_for_ever() {
         let rules = SettleRules::default();
         let mut incident = incident(Severity::High);
-        look(&mut incident, &rules, START);
+        look(&mut incident, &rules, false, START);
         for second in 1..120 {
             incident.total += 1;
             incident.joined_at = Some(at(second));
-            assert_eq!(look(&mut incident, &rules, at(second)), Outcome::Same);
+            assert_eq!(
+                look(&mut incident, &rules, false, at(second)),
+                Outcome::Same
+            );
         }
-        assert_eq!(look(&mut incident, &rules, at(120)), Outcome::Announced);
+        assert_eq!(
+            look(&mut incident, &rules, false, at(120)),
+            Outcome::Announced
+        );
     }
 
     #[test]
     fn what_recovers_while_it_settles_is_not_announced() {
         let rules = SettleRules::default();
         let mut incident = incident(Severity::High);
-        look(&mut incident, &rules, START);
+        look(&mut incident, &rules, false, START);
         incident.enter(IncidentState::Resolved { close_at: at(99) }, at(10));
-        assert_eq!(look(&mut incident, &rules, at(40)), Outcome::Same);
+        assert_eq!(look(&mut incident, &rules, false, at(40)), Outcome::Same);
         assert_eq!((incident.announced_at, incident.announce_at), (None, None));
         incident.enter(IncidentState::New, at(50));
-        look(&mut incident, &rules, at(50));
+        look(&mut incident, &rules, false, at(50));
         assert_eq!(incident.announce_at, Some(at(80)), "it settles anew");
     }
 }

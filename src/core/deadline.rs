@@ -22,6 +22,7 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
     }
     let mut draft = Draft::new(world, now, ids, Reason::DeadlinesChecked);
     silence::decide_due(&mut draft);
+    draft.records_are_due();
     if !draft.decision.changes.is_empty() {
         // What is due besides is looked at with what was decided here in place.
         return draft.finish();

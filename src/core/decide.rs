@@ -9,7 +9,9 @@ use crate::core::reason::Reason;
 use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
-use crate::core::{command, correlate, deadline, episode, heartbeat, rebind, reconcile, silence};
+use crate::core::{
+    audit, command, correlate, deadline, episode, heartbeat, rebind, reconcile, records, silence,
+};
 
 /// What a decision may look at.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,12 @@ pub struct World<'a> {
 /// `now` is the recorded time of the input and never decreases from call to call. The caller applies the decision
 /// before the next call. Calling with [`Input::DeadlineReached`] too early or again changes nothing.
 pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed) -> Decision {
+    let mut decision = decide_input(world, input, now, ids);
+    audit::note(world, input, &mut decision);
+    decision
+}
+
+fn decide_input(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed) -> Decision {
     match input {
         Input::ObservationReceived {
             source,
@@ -37,6 +45,7 @@ pub fn decide(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFeed)
         }
         Input::CommandGiven(given) => command::decide_command(world, given, now, ids),
         Input::SilenceGiven(given) => silence::decide_given(world, given, now, ids),
+        Input::RecordGiven(given) => records::decide_given(world, given, now, ids),
         Input::SilencesSwept(sweep) => silence::decide_sweep(world, sweep, now, ids),
         Input::ChangeRecorded(record) => correlate::record_change(world, record, now),
         Input::CmdbImported(imported) => rebind::import(world, imported),

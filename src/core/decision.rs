@@ -8,9 +8,11 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Difference;
+use crate::core::condition::{Fault, Labels};
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
@@ -21,6 +23,7 @@ use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
+use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
 use crate::core::time::Timestamp;
 
@@ -35,10 +38,14 @@ pub struct Decision {
     pub incident: Option<IncidentId>,
     /// The silence that an order came to, for the answer.
     pub silence: Option<SilenceId>,
+    /// The record that an order came to, for the answer.
+    pub record: Option<RecordId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
     pub entries: Vec<Entry>,
+    /// Conditions that could not be evaluated and counted as false.
+    pub faults: Vec<Fault>,
 }
 
 /// What is told to whoever gave a command.
@@ -52,6 +59,8 @@ pub struct CommandAnswer {
     pub incident: Option<IncidentId>,
     /// The silence of the answer.
     pub silence: Option<SilenceId>,
+    /// The record of the answer.
+    pub record: Option<RecordId>,
 }
 
 /// One change of state.
@@ -148,6 +157,13 @@ pub enum Change {
         /// The judgement.
         cause: Arc<Cause>,
     },
+    /// Some condition looks at the labels of the alert that an incident was opened for.
+    LabelsKept {
+        /// The incident.
+        incident: IncidentId,
+        /// The labels.
+        labels: Labels,
+    },
     /// A closed incident is no longer held in memory.
     IncidentForgotten(IncidentId),
     /// So many of the pages with the earliest deadlines were looked through.
@@ -167,6 +183,10 @@ pub enum Change {
     },
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something changed about records.
+    Record(RecordChange),
+    /// Somebody did something; written into the audit.
+    Audited(Box<AuditEntry>),
     /// A heartbeat was heard of, or is missing.
     HeartbeatChanged(Heartbeat),
     /// A heartbeat is no longer waited for.
@@ -202,8 +222,10 @@ impl Decision {
             is_refused: false,
             incident: None,
             silence: None,
+            record: None,
             changes: Vec::new(),
             entries: Vec::new(),
+            faults: Vec::new(),
         }
     }
 

@@ -4,17 +4,21 @@
 //! that the decision carries it once. Must not apply anything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
 use crate::core::announce;
+use crate::core::condition::Opener;
+use crate::core::correlate::cause::Cause;
 use crate::core::correlate::grove::Grove;
 use crate::core::correlate::priority_of;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
+use crate::core::mute;
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
@@ -35,6 +39,10 @@ pub(super) struct Draft<'a> {
     pub(super) begins_anew: bool,
     /// The alerts that this decision has changed, as far as conditions are followed.
     pub(super) alerts: BTreeMap<AlertId, Alert>,
+    /// What the incidents opened here are opened for.
+    pub(super) openers: BTreeMap<IncidentId, Opener>,
+    /// What incidents are about, as far as it was judged anew.
+    causes: BTreeMap<IncidentId, Arc<Cause>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
 }
@@ -55,6 +63,8 @@ impl<'a> Draft<'a> {
             provisional: None,
             begins_anew: false,
             alerts: BTreeMap::new(),
+            openers: BTreeMap::new(),
+            causes: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
         }
@@ -71,6 +81,7 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        self.suspect_changes();
         self.announce();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
@@ -81,13 +92,23 @@ impl<'a> Draft<'a> {
         self.decision
     }
 
-    /// Looks at the announcement of every incident that this decision touches.
+    /// Looks at the announcement of every incident that this decision touches; one that is held has to wait.
     fn announce(&mut self) {
         let rules = &self.world.rules.settle;
+        let state = self.world.state;
+        let view = mute::View::of(state, &self.decision.changes);
         for incident in self.touched.values_mut() {
-            if announce::look(incident, rules, self.now) == announce::Outcome::Announced {
-                let reason = Reason::IncidentAnnounced;
-                self.decision.entry(self.ids, Some(incident), None, reason);
+            let was_held = incident.is_waiting();
+            let is_held = view.is_held(state, incident);
+            let reason = match announce::look(incident, rules, is_held, self.now) {
+                announce::Outcome::Same => continue,
+                announce::Outcome::Held => Reason::AnnouncementHeld,
+                announce::Outcome::Announced => Reason::IncidentAnnounced,
+            };
+            let released = view.released(incident.id);
+            let entry = self.decision.entry(self.ids, Some(incident), None, reason);
+            if reason == Reason::IncidentAnnounced && was_held {
+                entry.note = Some(mute::was_held_by(state, &released).into());
             }
         }
     }
@@ -97,6 +118,20 @@ impl<'a> Draft<'a> {
         self.touched
             .get(&id)
             .or_else(|| self.world.state.incident(id))
+    }
+
+    /// What an incident is about, as this decision leaves it.
+    pub(super) fn cause_of(&self, id: IncidentId) -> Option<&Cause> {
+        let judged = self.causes.get(&id).map(|cause| &**cause);
+        judged.or_else(|| self.world.state.cause(id))
+    }
+
+    /// Says what an incident is about.
+    pub(super) fn put_cause(&mut self, incident: IncidentId, cause: Cause) {
+        let cause = Arc::new(cause);
+        self.causes.insert(incident, Arc::clone(&cause));
+        self.decision
+            .change(Change::CauseChanged { incident, cause });
     }
 
     /// The incident, to change.
@@ -142,14 +177,14 @@ impl<'a> Draft<'a> {
         if !self.correlates() {
             match last {
                 Some(last) => self.enter(alert, last, title),
-                None => self.open(alert, title),
+                None => self.open(alert, text),
             }
             return;
         }
         let last = last.filter(|id| !self.begins_anew && self.goes_on(alert.id, *id));
         let id = self.place(alert, text, last);
         if self.provisional.take() == Some(id) {
-            self.open(alert, title);
+            self.open(alert, text);
         } else {
             self.enter(alert, id, title);
         }
@@ -231,14 +266,15 @@ impl<'a> Draft<'a> {
     }
 
     /// Opens a new incident for an alert.
-    fn open(&mut self, alert: &mut Alert, title: Option<&SmolStr>) {
+    fn open(&mut self, alert: &mut Alert, text: Option<&AlertText>) {
         let previous = alert.incident;
         let id = self.ids.incident();
+        self.note_opener(id, alert, text);
         let mut incident = Incident::open(id, alert.severity, self.now);
         incident.previous = previous;
         incident.firing = 1;
         self.insert(incident);
-        self.title(id, title);
+        self.title(id, text.map(|text| &text.summary));
         let reason = match previous {
             Some(_) => Reason::LinkedIncidentOpened,
             None => Reason::IncidentOpened,
@@ -353,8 +389,7 @@ impl<'a> Draft<'a> {
 
     /// Sets the priority by severity and by what the incident is known to reach.
     fn reset_priority(&mut self, id: IncidentId) -> Priority {
-        let cause = self.world.state.cause(id);
-        let is_vital = cause.is_some_and(|cause| cause.is_vital);
+        let is_vital = self.cause_of(id).is_some_and(|cause| cause.is_vital);
         let Some(incident) = self.touch(id) else {
             return Priority::P5;
         };

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use minijinja::{Environment, Expression, UndefinedBehavior, Value};
+use minijinja::{Environment, ErrorKind, Expression, UndefinedBehavior, Value};
 
 /// Bytes of one expression.
 const SOURCE_BYTES_MAX: usize = 4 * 1024;
@@ -25,6 +25,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 /// A compiled expression; two are equal when their texts are.
 pub struct Expr {
     source: Box<str>,
+    variables: Box<[String]>,
     inner: Expression<'static, 'static>,
 }
 
@@ -40,7 +41,9 @@ impl Expr {
         let inner = ENVIRONMENT
             .compile_expression_owned(source.to_owned())
             .map_err(|error| format!("is not a Jinja expression: {error}"))?;
-        let unknown = inner.undeclared_variables(false).into_iter();
+        let mut used: Vec<String> = inner.undeclared_variables(false).into_iter().collect();
+        used.sort_unstable();
+        let unknown = used.iter();
         let unknown = unknown.filter(|name| !variables.contains(&name.as_str()));
         if let Some(name) = unknown.min() {
             let known = variables.join(", ");
@@ -50,8 +53,35 @@ impl Expr {
         }
         Ok(Self {
             source: source.into(),
+            variables: used.into(),
             inner,
         })
+    }
+
+    /// The variables that it looks at, sorted.
+    pub fn variables(&self) -> &[String] {
+        &self.variables
+    }
+
+    /// Tries it with these values.
+    ///
+    /// # Errors
+    /// It uses a filter, test, function or method that does not exist, whatever the values are.
+    pub fn probe(&self, values: &Value) -> Result<(), String> {
+        let Err(error) = self.inner.eval(values) else {
+            return Ok(());
+        };
+        let is_unknown = matches!(
+            error.kind(),
+            ErrorKind::UnknownFilter
+                | ErrorKind::UnknownTest
+                | ErrorKind::UnknownFunction
+                | ErrorKind::UnknownMethod
+        );
+        if is_unknown {
+            return Err(format!("cannot be evaluated: {error}"));
+        }
+        Ok(())
     }
 
     /// The expression as written.

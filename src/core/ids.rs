@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::records::{Kind, RecordFeed, RecordId};
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -85,7 +87,7 @@ id!(
 /// A text that is not an id of the wanted kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: expected `{0}` and a positive number, like `{0}42`")]
-pub struct NotAnId(&'static str);
+pub struct NotAnId(pub(in crate::core) &'static str);
 
 /// A position in the input log; every input has one and they never repeat.
 #[derive(
@@ -124,6 +126,7 @@ pub struct IdFeed {
     last_incident: i64,
     last_entry: i64,
     last_silence: i64,
+    records: RecordFeed,
 }
 
 impl IdFeed {
@@ -134,6 +137,7 @@ impl IdFeed {
             last_incident,
             last_entry,
             last_silence: 0,
+            records: RecordFeed::NONE,
         }
     }
 
@@ -144,6 +148,18 @@ impl IdFeed {
             last_silence,
             ..self
         }
+    }
+
+    /// The same, with the records of a kind going on after the highest number used so far.
+    #[must_use]
+    pub fn records_after(mut self, kind: Kind, last: i64) -> Self {
+        self.records.continue_after(kind, last);
+        self
+    }
+
+    /// The next id of a record.
+    pub fn record(&mut self, kind: Kind) -> RecordId {
+        self.records.next(kind)
     }
 
     /// The next alert id.

@@ -200,6 +200,11 @@ impl Incident {
         dues.into_iter().flatten().min()
     }
 
+    /// Whether it has settled and still is not announced: it is held, or recovers.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.announced_at.is_none() && self.settles_since.is_some() && self.announce_at.is_none()
+    }
+
     /// When time alone has something to do here besides announcing it.
     pub(super) fn due_but_for_announcing(&self) -> Option<Timestamp> {
         let by_state = match self.state {

@@ -12,6 +12,7 @@ use crate::core::cmdb::graph::Difference;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
 use crate::core::past::PastIncident;
+use crate::core::records::RecordGiven;
 use crate::core::silence::Sweep;
 use crate::core::silence::given::SilenceGiven;
 use crate::core::time::Timestamp;
@@ -37,6 +38,8 @@ pub enum Input {
     CommandGiven(CommandGiven),
     /// A person or program with a token orders something about silences.
     SilenceGiven(SilenceGiven),
+    /// A person or program orders something about records: changes, requests, problems, known errors, actions.
+    RecordGiven(RecordGiven),
     /// A reader of the store compared firing alerts with silences.
     SilencesSwept(Sweep),
     /// Somebody or something changed a CI; evidence for what happens there soon after.
@@ -110,6 +113,12 @@ pub struct CmdbImported {
     pub base: u64,
     /// The difference; its version is the import's.
     pub difference: Arc<Difference>,
+    /// The import's name.
+    #[serde(default)]
+    pub name: SmolStr,
+    /// Who wants it.
+    #[serde(default)]
+    pub actor: SmolStr,
 }
 
 /// An alert with what binding reads of it, as the store holds it.

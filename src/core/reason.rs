@@ -72,6 +72,7 @@ reasons! {
     HeartbeatUnknown = "heartbeat_unknown", "No such heartbeat is configured; the ping came to nothing.";
     WatchdogEnded = "watchdog_ended", "The source ended the alert that feeds a heartbeat; that is no ping, the deadline stays.";
     ChangeRecorded = "change_recorded", "A change of a CI was recorded; it is evidence for what happens there soon after.";
+    ChangeSuspected = "change_suspected", "A change to the same item, or to one that it depends on, was made shortly before; it may be the cause, which only a person confirms.";
     CmdbImported = "cmdb_imported", "An import changed the CMDB.";
     AlertsRebound = "alerts_rebound", "Firing alerts were compared with the changed CMDB.";
     BindingChanged = "binding_changed", "The CMDB changed, and with it the CI that the alert is about.";
@@ -84,6 +85,7 @@ reasons! {
     RecoverySustained = "recovery_sustained", "All alerts stayed ended for the recovery time; the incident was resolved.";
     ClosedAfterResolve = "closed_after_resolve", "The incident stayed resolved for the closing time; it was closed.";
     IncidentAnnounced = "incident_announced", "The incident has settled; from now on people are told.";
+    AnnouncementHeld = "announcement_held", "The incident has settled, but everything that fires of it is suppressed; people are told when that ends and it still fires.";
     AcknowledgeExpired = "acknowledge_expired", "The acknowledgement was given until now; the incident is new again.";
     HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";
     IncidentForgotten = "incident_forgotten", "The incident is closed for good.";
@@ -113,6 +115,7 @@ reasons! {
     UnlinkedByPerson = "unlinked_by_person", "A person took alerts out of the incident, each into one of its own.";
     PinnedByPerson = "pinned_by_person", "A person pinned alerts to the incident; no rule moves them.";
     RootNamedByPerson = "root_named_by_person", "A person named the root cause.";
+    ChangeJudged = "change_judged", "A person said whether a change caused the incident.";
     // Why something was refused.
     UnknownIncident = "unknown_incident", "There is no such incident, or it was closed for good.";
     StaleVersion = "stale_version", "The incident has changed since the expected version; read it again.";
@@ -136,6 +139,8 @@ reasons! {
     AlreadyMerged = "already_merged", "The incident was merged into another one; use that one.";
     NotAMember = "not_a_member", "At least one of the alerts does not belong to the incident, or none was named.";
     NothingLeft = "nothing_left", "No alert would be left in the incident.";
+    UnknownRecord = "unknown_record", "There is no such record.";
+    ChangeEndsTooEarly = "change_ends_too_early", "The end of a change must not lie before its begin.";
     UnknownCi = "unknown_ci", "The CMDB holds no configuration item of that id.";
 }
 

@@ -137,6 +137,9 @@ pub(super) fn decide_difference(
                 Reason::UnmutedUpstream
             };
             draft.say(alert.incident, Some(alert.id), reason);
+            if let Some(incident) = alert.incident {
+                draft.touch(incident);
+            }
             draft.put_alert(alert);
         }
     }

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
+use crate::core::condition::Condition;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::severity::Priority;
 use crate::core::time::Span;
@@ -28,12 +29,39 @@ pub struct Rules {
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Records beside incidents.
+    pub records: RecordRules,
+}
+
+/// Policy of the records beside incidents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRules {
+    /// A change that began this long before an incident is suspected.
+    pub suspect_within: Span,
+}
+
+impl Default for RecordRules {
+    fn default() -> Self {
+        Self {
+            suspect_within: Span::from_hours(6),
+        }
+    }
 }
 
 impl Rules {
     /// The policy of one source.
     pub fn source(&self, name: &str) -> SourceRules {
         self.sources.get(name).copied().unwrap_or_default()
+    }
+
+    /// Every condition of every rule; a new kind of rule adds its own here.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        std::iter::empty()
+    }
+
+    /// Whether some condition looks at labels, so that those of open incidents are held.
+    pub fn read_labels(&self) -> bool {
+        self.conditions().any(|condition| condition.reads("labels"))
     }
 }
 

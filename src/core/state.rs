@@ -15,6 +15,7 @@ use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
+use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
@@ -25,9 +26,11 @@ use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
+use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
+use crate::core::records::Records;
 use crate::core::severity::{Priority, Severity};
-use crate::core::silence::Silences;
+use crate::core::silence::{SilenceChange, Silences};
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -40,8 +43,11 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    records: Records,
+    tally: Tally,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
+    labels: BTreeMap<IncidentId, Labels>,
     forest: Forest,
     started_at: Option<Timestamp>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
@@ -64,6 +70,8 @@ pub enum DeadlineKey {
     Heartbeats,
     /// Conditions: one is looked at again.
     Conditions,
+    /// Records: one begins, is late, or is no longer held.
+    Records,
 }
 
 /// What is due, in order of number within a page.
@@ -168,9 +176,35 @@ impl State {
         &self.silences
     }
 
+    /// How many firing alerts of each incident are suppressed.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Changes what is silenced, as [`State::apply`] does; also used to load.
+    pub fn put_silence(&mut self, change: &SilenceChange) {
+        self.silences.apply(change);
+        if let Some((alert, ..)) = change.pair() {
+            self.note(alert);
+        }
+    }
+
+    /// Counts an alert as suppressed in its incident, or no longer.
+    fn note(&mut self, id: AlertId) {
+        let alert = self.alert(id);
+        let place =
+            alert.and_then(|alert| mute::place_of(alert, self.silences.is_silenced(alert.id)));
+        self.tally.note(id, place);
+    }
+
+    /// The records beside incidents.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// The same, to load.
-    pub fn silences_mut(&mut self) -> &mut Silences {
-        &mut self.silences
+    pub fn records_mut(&mut self) -> &mut Records {
+        &mut self.records
     }
 
     /// The CMDB.
@@ -186,6 +220,11 @@ impl State {
     /// What an incident is about; `None` when only its own alert is known about it.
     pub fn cause(&self, incident: IncidentId) -> Option<&Cause> {
         self.causes.get(&incident).map(|cause| &**cause)
+    }
+
+    /// The labels of the alert that an incident was opened for, if some condition looks at them.
+    pub fn labels_of(&self, incident: IncidentId) -> &[(SmolStr, SmolStr)] {
+        self.labels.get(&incident).map_or(&[], |labels| labels)
     }
 
     /// Since when the daemon listens.
@@ -218,7 +257,9 @@ impl State {
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
-        [records, conditions, silences, missed]
+        let besides = self.records.next_due();
+        let besides = besides.map(|at| (at, DeadlineKey::Records));
+        [records, conditions, silences, missed, besides]
             .into_iter()
             .flatten()
             .min()
@@ -248,7 +289,7 @@ impl State {
                 }
                 // They keep their own order of time.
                 DeadlineKey::Silences => {}
-                DeadlineKey::Conditions => {}
+                DeadlineKey::Conditions | DeadlineKey::Records => {}
             }
         }
         due
@@ -265,7 +306,8 @@ impl State {
                 | Change::AlertRepeated(alert) => {
                     self.put_alert(alert.clone());
                 }
-                Change::AlertTextChanged { .. }
+                Change::Audited(_)
+                | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
                 | Change::AlertLeft { .. } => {}
@@ -281,6 +323,9 @@ impl State {
                 Change::ChangeNoted { ci, change, .. } => self.put_change(*ci, change.clone()),
                 Change::CauseChanged { incident, cause } => {
                     self.put_cause(*incident, Arc::clone(cause));
+                }
+                Change::LabelsKept { incident, labels } => {
+                    self.keep_labels(*incident, Arc::clone(labels));
                 }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
@@ -300,7 +345,8 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
-                Change::Silence(change) => self.silences.apply(change),
+                Change::Record(change) => self.records.apply(change),
+                Change::Silence(change) => self.put_silence(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -334,6 +380,7 @@ impl State {
         };
         let key = DeadlineKey::Alerts(page_of(id.get()));
         bring_forward(&mut self.deadlines, reminder, (due, key));
+        self.note(id);
     }
 
     /// Puts an incident in place, as [`State::apply`] does; also used to load.
@@ -375,6 +422,11 @@ impl State {
     /// Puts in place what an incident is about, as [`State::apply`] does; also used to load.
     pub fn put_cause(&mut self, incident: IncidentId, cause: Arc<Cause>) {
         self.causes.insert(incident, cause);
+    }
+
+    /// Keeps the labels of the alert that an incident was opened for; also used to load.
+    pub fn keep_labels(&mut self, incident: IncidentId, labels: Labels) {
+        self.labels.insert(incident, labels);
     }
 
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
@@ -423,10 +475,13 @@ impl State {
             let key = DeadlineKey::Alerts(page_of(id.get()));
             self.drop_reminder(reminder, key);
         }
+        self.note(id);
     }
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.records.forget_incident(id);
+        self.labels.remove(&id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -449,7 +504,7 @@ impl State {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
                 DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions => None,
+                DeadlineKey::Conditions | DeadlineKey::Records => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -474,7 +529,7 @@ impl State {
                 (due, self.incidents.reminder(page))
             }
             DeadlineKey::Silences => return,
-            DeadlineKey::Conditions => return,
+            DeadlineKey::Conditions | DeadlineKey::Records => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -510,6 +565,8 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.records == other.records
+            && self.tally == other.tally
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

@@ -350,8 +350,14 @@ impl EngineHandle {
         }
         let difference = self.stage_rows(version, compared).await?;
         let difference = Arc::new(difference);
+        let (name, actor) = (SmolStr::new(&request.name), SmolStr::new(&request.actor));
         let body = blocking(move || {
-            let imported = CmdbImported { base, difference };
+            let imported = CmdbImported {
+                base,
+                difference,
+                name,
+                actor,
+            };
             serde_json::to_vec(&imported).map(|json| StoredBody::new(Bytes::from(json)))
         })
         .await?;

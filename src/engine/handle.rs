@@ -14,6 +14,7 @@ use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
 use crate::core::reconcile::Poll;
+use crate::core::records::RecordGiven;
 use crate::core::rules::Rules;
 use crate::core::silence::given::SilenceGiven;
 use crate::core::state::State;
@@ -28,6 +29,8 @@ use super::sweep::Sweeps;
 
 /// What the body of an order about silences is, to tell it from a command to an incident.
 pub(super) const SILENCE: &str = "application/x-watchbell-silence+json";
+/// The same of an order about records.
+pub(super) const RECORD: &str = "application/x-watchbell-record+json";
 /// How long a reader or an order waits for what follows from the inputs before.
 const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether everything so far is decided.
@@ -202,6 +205,14 @@ impl EngineHandle {
     /// As [`EngineHandle::command`].
     pub async fn silence(&self, given: SilenceGiven) -> Result<CommandAnswer, SubmitError> {
         self.give(&given, Some(SILENCE)).await
+    }
+
+    /// Gives an order about records and waits until its decision is committed.
+    ///
+    /// # Errors
+    /// As [`EngineHandle::command`].
+    pub async fn record(&self, given: RecordGiven) -> Result<CommandAnswer, SubmitError> {
+        self.give(&given, Some(RECORD)).await
     }
 
     async fn give(

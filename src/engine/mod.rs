@@ -5,6 +5,7 @@
 //! Must not know HTTP or any source's format; raw inputs are read again through the decode function it is given.
 
 pub mod cmdb;
+mod faults;
 mod figures;
 pub mod handle;
 pub mod heard;
@@ -43,6 +44,7 @@ use crate::store::{Db, inbox};
 use crate::telemetry::metrics::Metrics;
 
 use cmdb::Imports;
+use faults::Faults;
 use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request, Undecodable};
 use own::own_input;
@@ -80,6 +82,7 @@ pub struct Engine {
     clock: Clock,
     pulses: watch::Sender<Arc<Pulses>>,
     figures: Figures,
+    faults: Faults,
     batch_rows: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
@@ -185,6 +188,7 @@ impl Engine {
             decode: setup.decode,
             clock: setup.clock,
             pulses,
+            faults: Faults::new(Arc::clone(&setup.metrics)),
             figures: Figures::new(setup.metrics),
             batch_rows: setup.batch_rows,
             status,
@@ -210,6 +214,9 @@ impl Engine {
         let mut is_sound = self.recover(&stop).await?;
         while !stop.is_cancelled() {
             (self.on_turn)();
+            if self.heed_labels().await.is_err() {
+                is_sound = self.recover(&stop).await?;
+            }
             let wait = self.until_deadline();
             let is_committing = self.pending.is_some();
             // Only waiting is cancelled here: what a branch got is worked through before the next look.
@@ -441,14 +448,17 @@ impl Engine {
 
     /// Adds a decision to the batch, with whoever waits for it.
     fn note(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, decision: Decision) {
-        let is_answer =
-            decision.incident.is_some() || decision.silence.is_some() || decision.is_refused;
+        let is_answer = decision.incident.is_some()
+            || decision.silence.is_some()
+            || decision.record.is_some()
+            || decision.is_refused;
         if is_answer && let Some(waiter) = self.writer.waiter(seq) {
             let answer = CommandAnswer {
                 reason: decision.reason,
                 is_refused: decision.is_refused,
                 incident: decision.incident,
                 silence: decision.silence,
+                record: decision.record,
             };
             turn.answers.push((waiter, answer));
         }
@@ -456,7 +466,8 @@ impl Engine {
         turn.batch.add(seq, at, decision);
     }
 
-    fn count(&self, turn: &mut Turn, at: Timestamp, decision: &Decision) {
+    fn count(&mut self, turn: &mut Turn, at: Timestamp, decision: &Decision) {
+        self.faults.note(&decision.faults);
         for change in &decision.changes {
             if let Change::AlertBound { binding, .. } = change {
                 self.figures.bound(binding.outcome);

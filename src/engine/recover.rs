@@ -45,6 +45,8 @@ impl Engine {
         let (state, ids) = load(conn.lend(), self.partition).await?;
         drop(conn);
         self.state = state;
+        self.drop_labels();
+        self.heed_labels().await?;
         self.ids = ids;
         self.decided = lease.decided;
         let left_over = self.writer.progress.depth();

@@ -36,6 +36,8 @@ use crate::core::heartbeat::SOURCE;
 use crate::core::identity::AlertKey;
 use crate::core::input::{Command, CommandGiven};
 use crate::core::observation::Observation;
+use crate::core::records::change::ChangeWanted;
+use crate::core::records::{RecordGiven, RecordOrder};
 use crate::core::time::Timestamp;
 use crate::engine::handle::{EngineHandle, SubmitError, Undecodable};
 use crate::runtime::clock::Clock;
@@ -469,6 +471,7 @@ impl Ingest {
             reject_count,
             test_count,
             acknowledged,
+            changes,
             ..
         } = decoded;
         let rejects = Rejects {
@@ -505,6 +508,7 @@ impl Ingest {
             self.put_aside(door, "bad_items", rejects.detail(), message)
                 .await?;
         }
+        self.record_changes(door, changes).await?;
         for key in acknowledged {
             let command = Command::Acknowledge { until: None };
             let given = self.command_alert(door, &key, command).await;
@@ -515,6 +519,29 @@ impl Ingest {
             })?;
         }
         Ok(Accepted::new(receipt, count, &rejects, is_duplicate))
+    }
+
+    /// Hands changes on that a message tells of. A sender who gets no answer sends again, which changes nothing.
+    async fn record_changes(&self, door: &Door, changes: Vec<ChangeWanted>) -> Result<(), Refusal> {
+        for wanted in changes {
+            let given = RecordGiven {
+                order: RecordOrder::PutChange {
+                    wanted: Box::new(wanted),
+                },
+                actor: format_smolstr!("{}:{}", door.kind(), door.name),
+                past: None,
+                is_past_incident: false,
+            };
+            let answer = self.0.engine.record(given).await.map_err(|error| {
+                Refusal::Overloaded(format!(
+                    "the message is stored, but the change that it tells of could not be passed on, send it again later: {error}"
+                ))
+            })?;
+            if answer.is_refused {
+                log::info!(source = door.name.as_str(), reason = answer.reason.code(); "a change that {} tells of came to nothing: {}", door.name, answer.reason.sentence());
+            }
+        }
+        Ok(())
     }
 
     fn read(

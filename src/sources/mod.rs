@@ -31,6 +31,7 @@ use thiserror::Error;
 
 use crate::core::identity::AlertKey;
 use crate::core::observation::Observation;
+use crate::core::records::change::ChangeWanted;
 use crate::core::time::Timestamp;
 pub use crate::sources::envelope::Envelope;
 use crate::sources::mapped::{Mapped, Shape};
@@ -88,6 +89,8 @@ pub struct Decoded {
     /// The alerts of which somebody took notice, the first [`DETAILS_MAX`]; each also counts as one that says nothing
     /// about its alert.
     pub acknowledged: Vec<AlertKey>,
+    /// Changes that it tells of, in its order; each also counts as one that says nothing about an alert.
+    pub changes: Vec<ChangeWanted>,
     /// Items by which a person tested the connection: answered with success, shown, never an alert.
     pub test_count: usize,
 }

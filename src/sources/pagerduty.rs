@@ -3,22 +3,25 @@
 //! The key of an alert is the sender's `dedup_key`. A resolve names an alert and says nothing else, so it has no text.
 //! Senders put the time of the event, not of the episode, into `timestamp`: it is shown and decides nothing, and a
 //! trigger after a resolve is a new episode, as it is at PagerDuty. An acknowledgement and a change event make no
-//! observation. What is stored is the event without its routing key, in an object that says how it came ([`receive`]).
+//! observation; the latter is a change. What is stored is the event without its routing key, in an object that says how it came ([`receive`]).
 //! Must not keep a routing key.
 //! Source: PagerDuty/api-schema `reference/events-v2`, "Events API v1"; prometheus/alertmanager `notify/pagerduty`.
 
 use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::identity::AlertKey;
-use crate::core::observation::{AlertText, Claim, Observation};
+use crate::core::limits;
+use crate::core::observation::{AlertText, Claim, Observation, clean};
+use crate::core::records::change::{ChangeState, ChangeWanted};
 use crate::core::severity::Severity;
 use crate::sources::flat::{TextDraft, scalar_or_json};
 use crate::sources::json::{self, Fields};
 use crate::sources::test_messages::is_test;
 use crate::sources::tried::Tried;
-use crate::sources::{DecodeError, Decoded, Message, Note, Source, severity_words};
+use crate::sources::{DecodeError, Decoded, Message, Note, Source, severity_words, time_text};
 
 /// The source kind `pagerduty`.
 #[derive(Clone, Copy, Debug)]
@@ -228,13 +231,9 @@ fn decode_event(
 ) -> Result<Decoded, DecodeError> {
     let mut decoded = Decoded::default();
     if call == Call::Change {
-        let payload = object_field(event, "payload")?;
-        required(&payload, "summary", "payload.summary")?;
-        skip(
-            &mut decoded,
-            "payload",
-            "is a change event; changes are kept and not used yet",
-        );
+        let change = change_of(message, event)?;
+        decoded.skip_count = 1;
+        decoded.changes.push(change);
         return Ok(decoded);
     }
     let action = action_of(call, event)?;
@@ -273,6 +272,50 @@ fn decode_event(
         }
     }
     Ok(decoded)
+}
+
+/// What a change event says: something was done, at a time, to what is named in `payload.source`.
+fn change_of(message: &Message<'_>, event: &Fields<'_>) -> Result<ChangeWanted, DecodeError> {
+    let payload = object_field(event, "payload")?;
+    required(&payload, "summary", "payload.summary")?;
+    let named = |fields: &Fields<'_>, name: &str| {
+        let mut text = SmolStr::from(text_of(fields, name));
+        clean(&mut text, limits::LABEL_BYTES_MAX);
+        Some(text).filter(|text| !text.trim().is_empty())
+    };
+    let details = payload.get("custom_details").map(object);
+    let details = details.and_then(Result::ok).unwrap_or_default();
+    let cis = ["ci", "service", "host", "component", "application"];
+    let mut cis: Vec<SmolStr> = cis
+        .into_iter()
+        .filter_map(|name| named(&details, name))
+        .collect();
+    cis.extend(named(&payload, "source"));
+    cis.dedup();
+    let links = event.get("links");
+    let links: Vec<Fields<'_>> = links
+        .and_then(|links| serde_json::from_str(links).ok())
+        .unwrap_or_default();
+    let id = named(event, "dedup_key").or_else(|| named(&details, "id"));
+    let at = named(&payload, "timestamp");
+    let at = at.and_then(|at| time_text::read(&at).ok().flatten());
+    Ok(ChangeWanted {
+        key: id
+            .as_ref()
+            .map(|id| format_smolstr!("{}:{id}", message.source)),
+        external_id: id,
+        source: SmolStr::new(message.source),
+        summary: named(&payload, "summary"),
+        kind: named(&details, "type").or_else(|| Some(SmolStr::new_static("deployment"))),
+        state: named(&details, "state")
+            .or_else(|| named(&details, "status"))
+            .and_then(|word| ChangeState::from_any_word(&word)),
+        by: named(&details, "user").or_else(|| named(&details, "author")),
+        cis: (!cis.is_empty()).then_some(cis),
+        url: links.iter().find_map(|link| named(link, "href")),
+        starts_at: at,
+        ..ChangeWanted::default()
+    })
 }
 
 /// A claim that only names its alert.

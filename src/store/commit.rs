@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
 use crate::core::alert::Alert;
+use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::decision::{Change, Decision, Entry};
 use crate::core::heartbeat::Heartbeat;
@@ -18,9 +19,11 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
+use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
@@ -47,6 +50,8 @@ pub struct Batch {
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     silences: SilenceRows,
+    records: RecordRows,
+    audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
     letters: Vec<(Timestamp, NewDeadLetter)>,
     entries: Vec<(Seq, Timestamp, Entry)>,
@@ -112,6 +117,8 @@ impl Batch {
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
+                Change::Record(change) => self.records.add(change),
+                Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
                 Change::HeartbeatChanged(heartbeat) => {
                     let name = heartbeat.name.clone();
                     self.heartbeats.insert(name, Some(heartbeat));
@@ -121,8 +128,8 @@ impl Batch {
                 Change::NodeForgotten(id) => self.forest.forget(id),
                 Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
                 noted @ Change::ChangeNoted { .. } => self.forest.change(noted),
-                // Both are found again at the next start.
-                Change::DeadlinesTaken(_) | Change::Started(_) => {}
+                // All are found again at the next start.
+                Change::DeadlinesTaken(_) | Change::Started(_) | Change::LabelsKept { .. } => {}
             }
         }
         self.entries
@@ -161,6 +168,8 @@ impl Batch {
             + self.moved.len()
             + self.forest.row_count()
             + self.silences.row_count()
+            + self.records.row_count()
+            + self.audit.len()
             + self.heartbeats.len()
             + self.letters.len()
     }
@@ -227,6 +236,13 @@ impl Batch {
             .await?;
         }
         self.silences.write(tx, partition).await?;
+        self.records.write(tx, partition).await?;
+        let audited: Vec<_> = self
+            .audit
+            .iter()
+            .map(|(seq, at, entry)| (*seq, *at, &**entry))
+            .collect();
+        audit::append(tx, partition, &audited).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
             insert_answer(tx.lend(), partition, answer).await?;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::core::audit::AuditEntry;
 use crate::core::decision::CommandAnswer;
 use crate::core::ids::Seq;
 use crate::core::observation::Observation;
@@ -96,6 +97,7 @@ pub(super) enum Job {
     Amend(i64, String, oneshot::Sender<Result<(), StoreError>>),
     Retain(retention::Limits, oneshot::Sender<Result<u64, StoreError>>),
     Stage(Box<Stage>, oneshot::Sender<Result<(), StoreError>>),
+    Audit(Box<AuditEntry>, oneshot::Sender<Result<(), StoreError>>),
     Position(oneshot::Sender<Result<Lease, StoreError>>),
 }
 
@@ -154,6 +156,7 @@ impl std::fmt::Debug for Job {
             Self::Amend(..) => "Amend",
             Self::Retain(..) => "Retain",
             Self::Stage(..) => "Stage",
+            Self::Audit(..) => "Audit",
             Self::Position(..) => "Position",
         })
     }
@@ -298,6 +301,14 @@ impl WriterHandle {
     /// What the store says.
     pub async fn stage(&self, stage: Stage) -> Result<(), WriteError> {
         self.ask(|reply| Job::Stage(Box::new(stage), reply)).await
+    }
+
+    /// Writes an entry of the audit that no decision makes, like a changed configuration.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn audit(&self, entry: AuditEntry) -> Result<(), WriteError> {
+        self.ask(|reply| Job::Audit(Box::new(entry), reply)).await
     }
 
     /// The lease as the store holds it, read again; for start and after a failed commit.

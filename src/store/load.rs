@@ -2,6 +2,8 @@
 //!
 //! Must read everything from one snapshot, and must fail rather than guess when a row cannot be understood.
 
+use std::collections::BTreeMap;
+
 use futures_util::TryStreamExt as _;
 use smol_str::SmolStr;
 
@@ -14,7 +16,7 @@ use super::heartbeats;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
-use super::{Conn, StoreError, cmdb, forest, on, silences};
+use super::{Conn, StoreError, cmdb, forest, on, records, silences};
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
 ///
@@ -29,6 +31,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     load_members(conn.lend(), partition, &mut state).await?;
     load_answers(conn.lend(), partition, &mut state).await?;
     silences::load(conn.lend(), partition, &mut state).await?;
+    records::load(conn.lend(), partition, &mut state).await?;
     heartbeats::load(conn.lend(), partition, &mut state).await?;
     forest::load(conn.lend(), partition, &mut state).await?;
     let alert = find_max(conn.lend(), "SELECT MAX(id) FROM alert_key").await?;
@@ -36,7 +39,31 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     let entry = find_max(conn.lend(), "SELECT MAX(id) FROM timeline").await?;
     let silence = find_max(conn.lend(), "SELECT MAX(id) FROM silence").await?;
     let ids = IdFeed::after(alert, incident, entry).silences_after(silence);
+    let ids = records::continue_ids(conn, ids).await?;
     Ok((state, ids))
+}
+
+/// Loads the labels of the alerts that open incidents were opened for; only needed while some condition looks at them.
+///
+/// # Errors
+/// The database cannot be read, or holds a row that cannot be understood.
+pub async fn load_labels(
+    conn: Conn<'_>,
+    partition: i64,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    let sql = "SELECT i.id, t.labels FROM incident i JOIN alert_text t ON t.id = \
+               (SELECT m.alert FROM incident_alert m WHERE m.incident = i.id ORDER BY m.joined_at, m.alert LIMIT 1) \
+               WHERE NOT i.is_forgotten AND i.partition = $1";
+    on!(conn, c => {
+        let mut rows = sqlx::query_as::<_, (i64, String)>(sql).bind(partition).fetch(c);
+        while let Some((incident, labels)) = rows.try_next().await? {
+            let labels: BTreeMap<SmolStr, SmolStr> = serde_json::from_str(&labels)
+                .map_err(|error| StoreError::corrupt("alert_text", "labels", error))?;
+            state.keep_labels(incident_id(incident)?, labels.into_iter().collect());
+        }
+    });
+    Ok(())
 }
 
 async fn load_sources(conn: Conn<'_>, partition: i64, state: &mut State) -> Result<(), StoreError> {

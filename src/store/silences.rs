@@ -193,14 +193,14 @@ pub(super) async fn load(
 ) -> Result<(), StoreError> {
     for silence in list_held(conn.lend(), partition).await? {
         let change = SilenceChange::Changed(Arc::new(silence));
-        state.silences_mut().apply(&change);
+        state.put_silence(&change);
     }
     let pairs: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as(
         "SELECT alert, silence FROM silence_alert WHERE partition = $1 ORDER BY alert, silence"
     ).bind(partition).fetch_all(c).await?);
     for (alert, silence) in pairs {
         let change = SilenceChange::Silenced(alert_id(alert)?, silence_id(silence)?);
-        state.silences_mut().apply(&change);
+        state.put_silence(&change);
     }
     Ok(())
 }

@@ -2,10 +2,11 @@
 //!
 //! Must not see a token or the key of the hash; both stay with the caller.
 
+use crate::core::audit::AuditEntry;
 use crate::core::time::Timestamp;
 
 use super::rows::row;
-use super::{Conn, StoreError, on};
+use super::{Conn, OwnedConn, StoreError, audit, dialect, on};
 
 row! {
     /// A token's record.
@@ -24,6 +25,54 @@ row! {
         expires_at: Option<i64>,
         /// When it was revoked.
         revoked_at: Option<i64>,
+    }
+}
+
+/// Stores a new token and who made it.
+///
+/// # Errors
+/// The database cannot be written.
+pub async fn create(conn: &mut OwnedConn, token: &TokenRow, actor: &str) -> Result<(), StoreError> {
+    let mut entry = entry(actor, "token.create", &token.id);
+    entry.after = vec![
+        ("name".into(), token.name.as_str().into()),
+        ("role".into(), token.role.as_str().into()),
+    ];
+    let at = Timestamp::from_millis(token.created_at);
+    let mut tx = dialect::begin(conn).await?;
+    insert(tx.lend(), token).await?;
+    audit::append(&mut tx, 0, &[(None, at, &entry)]).await?;
+    dialect::commit(tx).await
+}
+
+/// Revokes a token by its id and notes who did; returns whether there was one that was not revoked yet.
+///
+/// # Errors
+/// The database cannot be written.
+pub async fn withdraw(
+    conn: &mut OwnedConn,
+    id: &str,
+    now: Timestamp,
+    actor: &str,
+) -> Result<bool, StoreError> {
+    let mut entry = entry(actor, "token.revoke", id);
+    entry.before = vec![("state".into(), "valid".into())];
+    entry.after = vec![("state".into(), "revoked".into())];
+    let mut tx = dialect::begin(conn).await?;
+    let was_valid = revoke(tx.lend(), id, now).await?;
+    if was_valid {
+        audit::append(&mut tx, 0, &[(None, now, &entry)]).await?;
+    }
+    dialect::commit(tx).await?;
+    Ok(was_valid)
+}
+
+fn entry(actor: &str, action: &'static str, id: &str) -> AuditEntry {
+    AuditEntry {
+        actor: actor.into(),
+        action: action.into(),
+        subject: id.into(),
+        ..AuditEntry::default()
     }
 }
 

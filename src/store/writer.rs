@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
+use super::audit;
 use super::dead_letters;
 use super::inbox::{self, InputKind, NewInput, StoredBody};
 use super::jobs::{Append, Job};
@@ -267,6 +268,9 @@ impl Writer {
                 Job::Amend(letter, detail, _) => {
                     dead_letters::amend(tx.lend(), *letter, detail).await?;
                 }
+                Job::Audit(entry, _) => {
+                    audit::append(&mut tx, partition, &[(None, at, entry)]).await?;
+                }
                 Job::Stage(stage, _) => cmdb::stage::write(&mut tx, partition, at, stage).await?,
                 Job::Retain(limits, _) => {
                     done.retained
@@ -314,7 +318,9 @@ impl Writer {
                     });
                     seq = seq.next();
                 }
-                Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Ok(())),
+                Job::Commit(_, reply) | Job::Stage(_, reply) | Job::Audit(_, reply) => {
+                    answer(reply, Ok(()))
+                }
                 Job::DeadLetter(_, reply) => {
                     answer(reply, Ok(letters.next().unwrap_or(0)));
                 }
@@ -498,6 +504,7 @@ fn inputs<'a>(jobs: &'a [Job], replayed: &[bool]) -> Vec<&'a NewInput> {
         Job::Replay(replay) => replayed.next().copied()?.then_some(&replay.input),
         Job::Commit(..)
         | Job::Stage(..)
+        | Job::Audit(..)
         | Job::DeadLetter(..)
         | Job::Amend(..)
         | Job::Retain(..)
@@ -510,7 +517,9 @@ fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
         match job {
             Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
-            Job::Commit(_, reply) | Job::Stage(_, reply) => answer(reply, Err(error.clone())),
+            Job::Commit(_, reply) | Job::Stage(_, reply) | Job::Audit(_, reply) => {
+                answer(reply, Err(error.clone()));
+            }
             Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
             Job::Amend(_, _, reply) => answer(reply, Err(error.clone())),
             Job::Replay(replay) => answer(replay.reply, Err(error.clone())),

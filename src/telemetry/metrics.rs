@@ -32,7 +32,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 27] = [
+pub const NAMES: [&str; 28] = [
     "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
@@ -45,6 +45,7 @@ pub const NAMES: [&str; 27] = [
     "watchbell_cmdb_cis",
     "watchbell_cmdb_relations",
     "watchbell_compression_ratio",
+    "watchbell_condition_errors_total",
     "watchbell_dead_letters_total",
     "watchbell_engine_batch_seconds",
     "watchbell_heartbeat_up",
@@ -87,6 +88,11 @@ struct BindingLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SectionLabels {
+    section: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SeverityLabels {
     severity: &'static str,
 }
@@ -118,6 +124,7 @@ pub struct Metrics {
     /// Whether a heartbeat that was heard of is not missing; a series per name.
     pub heartbeat_up: Family<NameLabels, Gauge>,
     bindings: Family<BindingLabels, Counter>,
+    condition_errors: Family<SectionLabels, Counter>,
     /// CIs of the CMDB.
     pub cmdb_cis: Gauge,
     /// Relations of the CMDB.
@@ -193,6 +200,10 @@ impl Metrics {
             bindings: ours.counters(
                 "bindings",
                 "Searches for the CI of an alert by what they came to",
+            ),
+            condition_errors: ours.counters(
+                "condition_errors",
+                "Conditions of rules that could not be evaluated and counted as false",
             ),
             cmdb_cis: ours.gauge("cmdb_cis", "Configuration items of the CMDB"),
             cmdb_relations: ours.gauge("cmdb_relations", "Relations of the CMDB"),
@@ -303,6 +314,12 @@ impl Metrics {
     pub fn bindings(&self, outcome: &'static str) -> Counter {
         self.bindings
             .get_or_create_owned(&BindingLabels { outcome })
+    }
+
+    /// Conditions in that section of the configuration that could not be evaluated.
+    pub fn condition_errors(&self, section: &'static str) -> Counter {
+        self.condition_errors
+            .get_or_create_owned(&SectionLabels { section })
     }
 
     /// The page for `/metrics`; send it with [`CONTENT_TYPE`].
@@ -427,6 +444,7 @@ impl Labels for NameLabels {}
 impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for BindingLabels {}
+impl Labels for SectionLabels {}
 impl Labels for SeverityLabels {}
 impl Labels for PriorityLabels {}
 impl Labels for PriorityStateLabels {}
@@ -448,6 +466,7 @@ mod tests {
         metrics.incidents_opened("P2").inc();
         metrics.heartbeat_up("backup").set(1);
         metrics.bindings("bound").inc();
+        metrics.condition_errors("sla").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.leader.set(1);

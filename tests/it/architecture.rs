@@ -49,6 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "api",
         &[
             "core",
+            "store::audit",
             "store::dead_letters",
             "store::query",
             "store::silences",
@@ -111,7 +112,11 @@ const FORMAT_CRATES: [&str; 11] = [
     "url",
 ];
 /// Where the core evaluates what an operator wrote; values in, truth or a text out.
-const EXPRESSIONS: [&str; 2] = ["src/core/expr.rs", "src/core/bind/rule.rs"];
+const EXPRESSIONS: [&str; 3] = [
+    "src/core/expr.rs",
+    "src/core/condition.rs",
+    "src/core/bind/rule.rs",
+];
 /// More lines than this are two files.
 const LINES_MAX: usize = 600;
 

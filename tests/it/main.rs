@@ -58,6 +58,8 @@ mod reasons;
 #[cfg(test)]
 mod receivers;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod scenarios;

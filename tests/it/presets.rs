@@ -105,6 +105,12 @@ fn every_example_means_what_its_name_says() {
                 "resolved" => (vec![Claim::Resolved], (0, 0, 0)),
                 "test" => (vec![], (0, 0, 1)),
                 "acknowledged" | "skipped" => (vec![], (0, 1, 0)),
+                change if change.starts_with("change") => {
+                    assert_eq!(got.changes.len(), 1, "{name} {shows}");
+                    assert_eq!(got.notes, [], "{name} {shows}");
+                    assert!(got.changes[0].state.is_some() && got.changes[0].cis.is_some());
+                    (vec![], (0, 1, 0))
+                }
                 other => panic!("{name}: an example cannot be called {other}"),
             };
             assert_eq!(
@@ -119,11 +125,15 @@ fn every_example_means_what_its_name_says() {
                 keys.extend(got.observations.iter().map(|it| it.key.clone()));
             }
         }
+        assert_eq!(source.example(), preset.example());
+        if preset.examples.iter().any(|(shows, _)| shows == "change") {
+            assert_eq!(keys, [], "{name}: what sends changes sends no alerts");
+            continue;
+        }
         assert!(
             preset.examples.iter().any(|(shows, _)| shows == "firing"),
             "{name}"
         );
-        assert_eq!(source.example(), preset.example());
         keys.dedup();
         assert_eq!(
             keys.len(),
@@ -159,6 +169,9 @@ fn shown(got: Result<Decoded, DecodeError>) -> Value {
             let mut value = decoded(&got);
             value["skipped"] = got.skip_count.into();
             value["tests"] = got.test_count.into();
+            if !got.changes.is_empty() {
+                value["changes"] = serde_json::to_value(&got.changes).unwrap();
+            }
             if !got.acknowledged.is_empty() {
                 let keys = got.acknowledged.iter().map(|key| key.text().as_str());
                 value["acknowledged"] = keys.collect();

@@ -14,6 +14,8 @@ use watchbell::core::input::{
     ChangeRecord, CmdbImported, Command, CommandGiven, IdempotencyKey, Input, Rebound,
 };
 use watchbell::core::reason::Reason;
+use watchbell::core::records::change::ChangeWanted;
+use watchbell::core::records::{Kind, RecordId, RecordOrder, Role};
 use watchbell::core::severity::Severity;
 use watchbell::core::silence::SILENCES_MAX;
 use watchbell::core::time::Span;
@@ -30,6 +32,7 @@ fn every_reason_is_met() {
         episodes,
         late_messages,
         correlation,
+        changes,
         cmdb,
         stragglers,
         time_alone,
@@ -83,7 +86,12 @@ fn cmdb() -> Bench {
     let difference = Arc::new(difference);
     let import = |base| {
         let difference = Arc::clone(&difference);
-        Input::CmdbImported(CmdbImported { base, difference })
+        Input::CmdbImported(CmdbImported {
+            base,
+            difference,
+            name: "manual".into(),
+            actor: "ana".into(),
+        })
     };
     bench.happen(&import(0));
     bench.happen(&import(0));
@@ -271,10 +279,56 @@ fn people_and_sources() -> Bench {
     bench
 }
 
+/// A change is suspected, judged, and refused.
+fn changes() -> Bench {
+    let estate = Estate::new()
+        .ci("sw1", "switch")
+        .ci("vm1", "vm")
+        .on("vm1", "sw1");
+    let mut bench = Bench::new();
+    bench.state.change_graph(&estate.difference);
+    bench.ledger.start_with(&estate.difference);
+    bench.at("10:00");
+    let change = |wanted: ChangeWanted| RecordOrder::PutChange {
+        wanted: Box::new(wanted),
+    };
+    let made = bench.record(change(ChangeWanted {
+        key: Some("CR-1".into()),
+        cis: Some(vec!["sw1".into()]),
+        ..ChangeWanted::default()
+    }));
+    bench.hear(
+        firing("vm1")
+            .labelled(&[("alertname", "InstanceDown"), ("ci", "vm1")])
+            .severity(Severity::Critical),
+    );
+    let judge = |number: i64, incident: i64| RecordOrder::JudgeChange {
+        incident: IncidentId::new(incident).unwrap(),
+        change: RecordId {
+            kind: Kind::Change,
+            number,
+        },
+        role: Role::Confirmed,
+        reason: "rolled back".into(),
+    };
+    let incident = bench.alert("vm1").incident.unwrap().get();
+    assert_eq!(made.record.map(|id| id.number), Some(1));
+    bench.record(judge(1, incident));
+    bench.record(judge(7, incident));
+    let now = bench.now;
+    bench.record(change(ChangeWanted {
+        starts_at: Some(now),
+        ends_at: Some(now.minus(Span::from_secs(1))),
+        ..ChangeWanted::default()
+    }));
+    bench
+}
+
 fn silences() -> Bench {
     let mut bench = Bench::new();
     bench.at("10:00").silence("alertname=F", "10:00", "11:00");
     bench.hear(firing("F").labelled(&[("alertname", "F")]));
+    bench.at("10:20");
     let longer = wanted("alertname=F", "10:00", "12:00");
     bench.put_silence(longer, SilenceId::new(1));
     bench.expire_silence(1);

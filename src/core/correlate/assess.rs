@@ -82,10 +82,7 @@ impl Draft<'_> {
             self.touch(id);
         }
         let is_vital = cause.is_vital;
-        self.decision.change(Change::CauseChanged {
-            incident: id,
-            cause: Arc::new(cause),
-        });
+        self.put_cause(id, cause);
         self.reprioritise(id, is_vital);
     }
 

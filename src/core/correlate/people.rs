@@ -13,7 +13,6 @@ use crate::core::correlate::cause::{Cause, RootCandidate};
 use crate::core::correlate::node::NodeId;
 use crate::core::correlate::words;
 use crate::core::decide::World;
-use crate::core::decision::Change;
 use crate::core::draft::Draft;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::Incident;
@@ -220,10 +219,7 @@ impl Draft<'_> {
             format!("A person named {name} as the root cause.").into(),
         );
         self.touch(id);
-        self.decision.change(Change::CauseChanged {
-            incident: id,
-            cause: Arc::new(cause),
-        });
+        self.put_cause(id, cause);
     }
 }
 

@@ -48,6 +48,25 @@ pub enum SilenceOrder {
     },
 }
 
+impl SilenceOrder {
+    /// What it is called in the audit.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Put { replaces: None, .. } => "silence.make",
+            Self::Put { .. } => "silence.change",
+            Self::Expire { .. } => "silence.expire",
+        }
+    }
+
+    /// Why, in the words of whoever orders it.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Put { wanted, .. } => Some(&wanted.comment),
+            Self::Expire { .. } => None,
+        }
+    }
+}
+
 /// What a silence shall be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SilenceWanted {

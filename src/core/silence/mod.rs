@@ -30,7 +30,6 @@ pub use self::parse::{parse_matcher, parse_matchers, parse_word};
 pub use self::sweep::{Sweep, SweepMatch};
 
 pub(super) use self::given::decide_given;
-pub use self::rules::is_suppressed;
 pub(super) use self::rules::{alert_ended, alert_heard, alert_without_labels, decide_due};
 pub(super) use self::sweep::decide_sweep;
 
@@ -121,6 +120,11 @@ impl Silence {
     /// Whether an alert with these labels is silenced by it while it is active.
     pub fn is_match<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         all_match(&self.matchers, label)
+    }
+
+    /// How people speak of it.
+    pub fn name(&self) -> String {
+        format!("silence {} of {}", self.uuid, self.created_by)
     }
 
     /// When time alone has something to do here.
@@ -227,6 +231,17 @@ pub enum SilenceChange {
     Unchecked(AlertId),
     /// That was done.
     Checked(AlertId),
+}
+
+impl SilenceChange {
+    /// The alert and the silence between which something begins (`true`) or ends.
+    pub(in crate::core) fn pair(&self) -> Option<(AlertId, SilenceId, bool)> {
+        match self {
+            Self::Silenced(alert, silence) => Some((*alert, *silence, true)),
+            Self::Unsilenced(alert, silence) => Some((*alert, *silence, false)),
+            Self::Changed(_) | Self::Over(_) | Self::Unchecked(_) | Self::Checked(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,11 +8,10 @@ use super::{Silence, SilenceChange, SilenceState};
 use crate::core::alert::Alert;
 use crate::core::decision::Change;
 use crate::core::draft::Draft;
-use crate::core::ids::{AlertId, IncidentId, SilenceId};
+use crate::core::ids::{AlertId, SilenceId};
 use crate::core::limits;
 use crate::core::observation::Observation;
 use crate::core::reason::Reason;
-use crate::core::state::State;
 
 /// A message told of an alert: compares it with the silences when it has just begun to fire or has other labels.
 pub(in crate::core) fn alert_heard(
@@ -64,22 +63,6 @@ pub(in crate::core) fn alert_ended(draft: &mut Draft<'_>, alert: AlertId) {
         let change = SilenceChange::Unsilenced(alert, silence.id);
         draft.decision.change(Change::Silence(change));
     }
-}
-
-/// Whether people are not to be told of an incident: every alert of it that fires is silenced or muted by its source.
-/// Whoever tells asks when it is about to, so every edge counts at once; nothing that is announced is hidden by it.
-pub fn is_suppressed(state: &State, incident: IncidentId) -> bool {
-    let members = state.alerts_of(incident).iter();
-    let alerts = members.filter_map(|&id| state.alert(id));
-    let firing = alerts.filter(|alert| alert.is_firing() && alert.incident == Some(incident));
-    let mut is_any = false;
-    for alert in firing {
-        is_any = true;
-        if !alert.is_muted_upstream && !state.silences().is_silenced(alert.id) {
-            return false;
-        }
-    }
-    is_any
 }
 
 /// Begins and ends what is due; at most so many alerts in one decision, the rest stays due.
@@ -136,6 +119,7 @@ fn release_all(draft: &mut Draft<'_>, silence: &Silence, at_most: usize) -> usiz
 pub(super) fn silence_alert(draft: &mut Draft<'_>, alert: &Alert, silence: &Silence) {
     let change = SilenceChange::Silenced(alert.id, silence.id);
     draft.decision.change(Change::Silence(change));
+    touch(draft, alert);
     let entry = draft.say(alert.incident, Some(alert.id), Reason::Silenced);
     let Silence {
         uuid,
@@ -150,6 +134,7 @@ pub(super) fn silence_alert(draft: &mut Draft<'_>, alert: &Alert, silence: &Sile
 fn release(draft: &mut Draft<'_>, alert: &Alert, silence: &Silence, rest: Option<&Arc<Silence>>) {
     let change = SilenceChange::Unsilenced(alert.id, silence.id);
     draft.decision.change(Change::Silence(change));
+    touch(draft, alert);
     let (reason, note) = match rest {
         Some(rest) => (
             Reason::Silenced,
@@ -164,4 +149,11 @@ fn release(draft: &mut Draft<'_>, alert: &Alert, silence: &Silence, rest: Option
         ),
     };
     draft.say(alert.incident, Some(alert.id), reason).note = Some(note.into());
+}
+
+/// Has the alert's incident looked at: it may be held from now on, or no longer.
+fn touch(draft: &mut Draft<'_>, alert: &Alert) {
+    if let Some(incident) = alert.incident {
+        draft.touch(incident);
+    }
 }

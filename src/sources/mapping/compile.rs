@@ -5,6 +5,7 @@
 use smol_str::SmolStr;
 
 use crate::core::severity::Severity;
+use crate::sources::mapping::change::{self, ChangeMap};
 use crate::sources::mapping::engine::{Expr, ExprError, Missing};
 use crate::sources::mapping::text::{HintsText, MappingText, PairsText, SeverityText};
 use crate::sources::mapping::{Fields, Hint, Pairs, SeverityMap};
@@ -63,6 +64,7 @@ pub(super) fn compile(text: &MappingText) -> Result<Fields, Vec<MappingError>> {
     let labels = compiler.pairs("labels", text.labels.as_ref());
     let annotations = compiler.pairs("annotations", text.annotations.as_ref());
     let ci = compiler.hints(text.ci.as_ref());
+    let change = text.change.as_ref().map(|text| compiler.change(text));
     match key {
         Some(key) if compiler.errors.is_empty() => Ok(Fields {
             alerts,
@@ -79,6 +81,7 @@ pub(super) fn compile(text: &MappingText) -> Result<Fields, Vec<MappingError>> {
             url,
             when,
             test,
+            change,
         }),
         Some(_) | None => Err(compiler.errors),
     }
@@ -163,6 +166,19 @@ impl Compiler {
             }
         }
         pairs
+    }
+
+    fn change(&mut self, text: &[(String, String)]) -> ChangeMap {
+        let mut map = Vec::with_capacity(text.len());
+        for (name, source) in text {
+            if !change::NAMES.contains(&name.as_str()) {
+                let hint = format!("write one of {}", change::NAMES.join(", "));
+                self.refuse::<()>(&["change", name], "is nothing that a change has", &hint);
+            } else if let Some(expr) = self.expr(&["change", name], source, Missing::Empty) {
+                map.push((name.clone(), expr));
+            }
+        }
+        ChangeMap(map)
     }
 
     fn hints(&mut self, text: Option<&HintsText>) -> Vec<Hint> {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::engine::{Expr, Scope};
 use super::observe::{Observer, Outcome, Place};
 use super::texts::hash_of;
@@ -36,6 +38,10 @@ impl Observer<'_> {
     pub(super) fn outcome(&mut self, scope: &Scope, place: &Place<'_>) -> Result<Outcome, Problem> {
         if let Some(outcome) = self.entrance(scope, place)? {
             return Ok(outcome);
+        }
+        let key = |this: &Self| Ok(own_id(&this.key(scope, place)?));
+        if let Some(change) = self.change(scope, place, key)? {
+            return Ok(Outcome::Changed(Box::new(change)));
         }
         let fields = &self.mapping.fields;
         let acknowledge = fields.acknowledge.as_ref();
@@ -157,6 +163,12 @@ impl Observer<'_> {
             None
         })
     }
+}
+
+/// The sender's part of a key.
+fn own_id(key: &AlertKey) -> SmolStr {
+    let text = key.text();
+    SmolStr::new(text.splitn(3, ':').last().unwrap_or(text))
 }
 
 fn flag(

@@ -7,6 +7,7 @@
 //! Everything that a message or an expression can make large is bounded: see `value`, `scan` and `engine`.
 //! Must not do I/O, read a clock, or know a product; products are presets.
 
+mod change;
 mod compile;
 mod engine;
 mod filters;
@@ -104,6 +105,7 @@ struct Fields {
     url: Option<Expr>,
     when: Option<Expr>,
     test: Option<Expr>,
+    change: Option<change::ChangeMap>,
 }
 
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use super::value::{self, Budget, Form, shown};
 use super::{ITEMS_MAX, Mapping};
 use crate::core::identity::AlertKey;
 use crate::core::observation::Observation;
+use crate::core::records::change::ChangeWanted;
 use crate::sources::tried::TriedItem;
 use crate::sources::{DETAILS_MAX, DecodeError, Decoded, Message, Note, Problem, RAW_BYTES_MAX};
 
@@ -56,6 +57,8 @@ pub(in crate::sources) enum Outcome {
     Acknowledged(AlertKey),
     /// A test of the connection.
     Test,
+    /// It tells of a change, not of an alert.
+    Changed(Box<ChangeWanted>),
 }
 
 /// Turns the payloads of one message into observations.
@@ -251,6 +254,10 @@ impl<'m> Observer<'m> {
                 }
             }
             Ok(Outcome::Test) => self.test(),
+            Ok(Outcome::Changed(change)) => {
+                self.skip();
+                self.decoded.changes.push(*change);
+            }
             Err(problem) => self.put_aside(problem, item),
         }
     }

@@ -33,6 +33,8 @@ pub struct MappingText {
     pub when: Option<String>,
     /// Whether the item is a test message of the product.
     pub test: Option<String>,
+    /// What only a change has; an item of such a mapping is a change, not an alert, where its `when` says so.
+    pub change: Option<Vec<(String, String)>>,
 }
 
 /// `severity`
@@ -85,6 +87,7 @@ impl MappingText {
             url: over.url.or(self.url),
             when: over.when.or(self.when),
             test: over.test.or(self.test),
+            change: over.change.or(self.change),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::engine::{Expr, Scope};
 use super::observe::Outcome;
 use super::value::{is_missing, shown};
 use super::{Fields, Mapping};
+use crate::core::records::change::ChangeState;
 use crate::sources::Problem;
 use crate::sources::tried::{Tried, TriedHint, TriedInput, TriedItem, TriedMissing};
 
@@ -29,6 +30,12 @@ impl Mapping {
                 ..bare(index, "acknowledged")
             },
             Ok(Outcome::Test) => bare(index, "test"),
+            Ok(Outcome::Changed(change)) => TriedItem {
+                key: change.key.as_ref().map(ToString::to_string),
+                status: change.state.map(ChangeState::word),
+                summary: change.summary.as_ref().map(ToString::to_string),
+                ..bare(index, "change")
+            },
             Err(problem) => TriedItem::rejected(index, problem),
         };
         let input = |path: String| TriedInput {
@@ -61,6 +68,9 @@ impl Mapping {
     /// Adds what would make more of the message.
     pub(in crate::sources) fn advise(&self, tried: &mut Tried) {
         let fields = &self.fields;
+        if fields.change.is_some() {
+            return;
+        }
         let gaps = [
             (
                 fields.status.is_none(),
@@ -126,6 +136,8 @@ impl Fields {
             all.extend(each.map(|(name, expr)| (format!("{field}.{name}"), expr)));
         }
         all.extend(self.ci.iter().map(|hint| ("ci".to_owned(), &hint.expr)));
+        let change = self.change.iter().flat_map(|map| &map.0);
+        all.extend(change.map(|(name, expr)| (format!("change.{name}"), expr)));
         all
     }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::causes::{self, CauseView};
+use super::records::{self, LinkView};
 use super::select::{Select, pattern};
 use super::{Listed, Page, Position, silences};
 use crate::core::ids::{AlertId, IncidentId};
@@ -56,6 +57,8 @@ pub struct IncidentView {
     pub suppressed_by: Vec<String>,
     /// What it is about, if more is known than its alert.
     pub cause: Option<CauseView>,
+    /// The records beside it, the best founded first.
+    pub records: Vec<LinkView>,
 }
 
 row! {
@@ -153,7 +156,8 @@ async fn into_views(
     if !suppressed.is_empty() {
         silences::add_to_incidents(conn.lend(), &suppressed, &mut views).await?;
     }
-    add_causes(conn, &mut views).await?;
+    add_causes(conn.lend(), &mut views).await?;
+    add_records(conn, &mut views).await?;
     Ok(views)
 }
 
@@ -162,6 +166,15 @@ async fn add_causes(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), St
     let mut found = causes::of(conn, &ids).await?;
     for view in views {
         view.cause = found.remove(&view.incident.id);
+    }
+    Ok(())
+}
+
+async fn add_records(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
+    let ids: Vec<_> = views.iter().map(|view| view.incident.id).collect();
+    let mut found = records::beside(conn, &ids).await?;
+    for view in views {
+        view.records = found.remove(&view.incident.id).unwrap_or_default();
     }
     Ok(())
 }
@@ -258,6 +271,7 @@ impl ViewRow {
             incident: self.incident.into_core()?,
             suppressed_by: Vec::new(),
             cause: None,
+            records: Vec::new(),
             title: self.title,
             first_alert: self.first_alert.map(alert_id).transpose()?,
             events: self.events,

@@ -92,7 +92,9 @@ fn check_parameters(path: &str, operation: &Value) {
         );
     }
     if path.contains("/incidents/") && !operation["requestBody"].is_null() {
-        let with_fields = ["hold", "notes", "merge", "split", "unlink", "pin", "root"];
+        let with_fields = [
+            "hold", "notes", "merge", "split", "unlink", "pin", "root", "changes",
+        ];
         let needs_fields = with_fields.iter().any(|word| path.ends_with(word));
         assert_eq!(operation["requestBody"]["required"], needs_fields, "{path}");
     }

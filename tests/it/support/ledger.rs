@@ -106,6 +106,8 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            // Compared with what the store loads in the suite of the store.
+            Change::Record(_) | Change::Audited(_) => {}
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
@@ -126,7 +128,7 @@ impl Ledger {
             }
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
-            Change::DeadlinesTaken(_) | Change::Started(_) => {}
+            Change::DeadlinesTaken(_) | Change::Started(_) | Change::LabelsKept { .. } => {}
         }
     }
 
@@ -226,7 +228,7 @@ impl Ledger {
         let silenced = self.silenced.iter();
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
-            state.silences_mut().apply(&change);
+            state.put_silence(&change);
         }
         state
     }

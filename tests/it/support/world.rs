@@ -14,6 +14,7 @@ use watchbell::core::input::{Command, CommandGiven, Input};
 use watchbell::core::limits::DEADLINES_PER_DECISION;
 use watchbell::core::reason::Reason;
 use watchbell::core::reconcile::{Poll, compare};
+use watchbell::core::records::{RecordGiven, RecordOrder};
 use watchbell::core::rules::{Rules, SourceRules};
 use watchbell::core::state::State;
 use watchbell::core::time::{Span, Timestamp};
@@ -143,6 +144,16 @@ impl Bench {
     }
 
     /// A person does something, spelled out.
+    /// Orders something about records.
+    pub(crate) fn record(&mut self, order: RecordOrder) -> Decision {
+        self.happen(&Input::RecordGiven(RecordGiven {
+            order,
+            actor: "ana".into(),
+            past: None,
+            is_past_incident: false,
+        }))
+    }
+
     pub(crate) fn give(&mut self, given: CommandGiven) -> Decision {
         self.happen(&Input::CommandGiven(given))
     }
@@ -254,7 +265,12 @@ impl Bench {
         assert_eq!(first, second, "the same arguments give the same decision");
         assert_eq!(ids, self.ids, "and draw the same ids");
         if first.is_refused {
-            let remembers = |change: &Change| matches!(change, Change::CommandRemembered { .. });
+            let remembers = |change: &Change| {
+                matches!(
+                    change,
+                    Change::CommandRemembered { .. } | Change::Audited(_)
+                )
+            };
             assert!(first.entries.is_empty() && first.changes.iter().all(remembers));
         }
         first

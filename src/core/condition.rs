@@ -1,0 +1,592 @@
+//! The `when` conditions of rules: what they are, and the values that they see of an incident.
+//!
+//! `incident` has the shape of the incident in the API, as far as memory knows it: a condition that was written while
+//! looking at that JSON means what it says. A field that is not known is undefined, not an error. What cannot be
+//! evaluated counts as false and is a [`Fault`], which is counted and logged. Must not hold anything but values: a
+//! condition cannot look around.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use minijinja::Value;
+use smol_str::SmolStr;
+
+use crate::core::alert::Alert;
+use crate::core::cmdb::ci::{Ci, CiNumber};
+use crate::core::cmdb::graph::Graph;
+use crate::core::correlate::cause::{Cause, RootCandidate};
+use crate::core::decision::Change;
+use crate::core::draft::Draft;
+use crate::core::expr::Expr;
+use crate::core::ids::{AlertId, IncidentId, SourceId};
+use crate::core::incident::{Incident, IncidentState};
+use crate::core::observation::AlertText;
+use crate::core::severity::{Grade, Priority, Severity};
+use crate::core::time::Timestamp;
+
+/// The variables of a condition.
+pub const VARIABLES: [&str; 12] = [
+    "incident", "ci", "service", "services", "team", "tier", "priority", "severity", "kind",
+    "labels", "source", "now",
+];
+
+/// Which kind of rule a condition belongs to; a label of the metric that counts faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// `[[sla]]`
+    Sla,
+    /// `[[route]]`
+    Route,
+    /// `[[connector]]`
+    Connector,
+    /// `[[escalation]]`
+    Escalation,
+    /// Everything else that has a condition.
+    Other,
+}
+
+impl Section {
+    /// The word used in metrics and messages.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sla => "sla",
+            Self::Route => "route",
+            Self::Connector => "connector",
+            Self::Escalation => "escalation",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// When a rule applies; without an expression it always does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    section: Section,
+    rule: SmolStr,
+    expr: Option<Arc<Expr>>,
+}
+
+/// A condition that could not be evaluated and counted as false.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The kind of rule.
+    pub section: Section,
+    /// Which rule, for people: `sla[2]`.
+    pub rule: SmolStr,
+    /// What is wrong.
+    pub message: Arc<str>,
+}
+
+impl Condition {
+    /// Compiles the condition of a rule, which people know as `rule`.
+    ///
+    /// # Errors
+    /// It is no expression, or uses a variable, filter or test that does not exist; in words.
+    pub fn compile(section: Section, rule: &str, source: &str) -> Result<Self, String> {
+        let expr = Expr::compile(source, &VARIABLES)?;
+        expr.probe(&sample())?;
+        Ok(Self {
+            expr: Some(Arc::new(expr)),
+            ..Self::always(section, rule)
+        })
+    }
+
+    /// The condition of a rule without `when`.
+    pub fn always(section: Section, rule: &str) -> Self {
+        Self {
+            section,
+            rule: SmolStr::new(rule),
+            expr: None,
+        }
+    }
+
+    /// The name of its rule.
+    pub fn rule(&self) -> &SmolStr {
+        &self.rule
+    }
+
+    /// The expression as written; `None` when it is always true.
+    pub fn source(&self) -> Option<&str> {
+        self.expr.as_deref().map(Expr::source)
+    }
+
+    /// Whether it looks at this variable.
+    pub fn reads(&self, variable: &str) -> bool {
+        let expr = self.expr.as_deref();
+        expr.is_some_and(|expr| expr.variables().iter().any(|name| name == variable))
+    }
+
+    /// Whether it is true of these values.
+    ///
+    /// # Errors
+    /// It cannot be evaluated; it then counts as false.
+    pub fn holds(&self, facts: &Facts) -> Result<bool, Fault> {
+        let Some(expr) = &self.expr else {
+            return Ok(true);
+        };
+        expr.is_true(&facts.0).map_err(|message| Fault {
+            section: self.section,
+            rule: self.rule.clone(),
+            message: message.into(),
+        })
+    }
+}
+
+/// The values that conditions see of one incident at one time.
+#[derive(Clone, Debug)]
+pub struct Facts(Value);
+
+/// What the values are made of.
+#[derive(Clone, Debug)]
+pub struct Seen<'a> {
+    /// The incident.
+    pub incident: &'a Incident,
+    /// What kind of record it is.
+    pub kind: &'a str,
+    /// Impact and urgency.
+    pub grade: Grade,
+    /// What it is about, if more than its alert is known.
+    pub cause: Option<&'a Cause>,
+    /// The CMDB.
+    pub graph: &'a Graph,
+    /// The alert that came first.
+    pub first: Option<AlertId>,
+    /// The source of that alert.
+    pub source: &'a str,
+    /// The labels of that alert; only there when some condition looks at them.
+    pub labels: &'a [(SmolStr, SmolStr)],
+    /// Whether it changes too often.
+    pub is_flapping: bool,
+    /// What keeps people from being told about it.
+    pub suppressed_by: Vec<SmolStr>,
+    /// The time at which the condition is asked.
+    pub now: Timestamp,
+}
+
+impl Seen<'_> {
+    /// The values; the parts of `now` are those of the clocks in this zone.
+    pub fn facts(&self, zone: &TimeZone) -> Facts {
+        let root = self.cause.and_then(Cause::root);
+        let ci = root.and_then(|root| root.ci);
+        let ci = ci.and_then(|ci| self.graph.ci(ci));
+        let services = self.services();
+        let foremost = self.foremost();
+        let owner = self.incident.owner.as_deref();
+        let labels = self.labels.iter();
+        let labels = labels.map(|(name, value)| (name.as_str(), Value::from(value.as_str())));
+        let (priority, severity) = (self.incident.priority, self.incident.severity);
+        Facts(object([
+            ("incident", self.incident(&services)),
+            ("ci", ci.map_or_else(null, item)),
+            ("service", text(foremost.map(|ci| &ci.id))),
+            ("services", services),
+            ("team", text(owner.and_then(|it| it.team.as_ref()))),
+            ("tier", Value::from(foremost.and_then(|ci| ci.criticality))),
+            ("priority", Value::from(priority.word())),
+            ("severity", Value::from(severity.word())),
+            ("kind", Value::from(self.kind)),
+            ("labels", object(labels)),
+            ("source", Value::from(self.source)),
+            ("now", moment(self.now, zone)),
+        ]))
+    }
+
+    fn incident(&self, services: &Value) -> Value {
+        let incident = self.incident;
+        let owner = incident.owner.as_deref();
+        let hold_reason = match &incident.state {
+            IncidentState::OnHold { reason, .. } => Value::from(&**reason),
+            IncidentState::New
+            | IncidentState::Acknowledged { .. }
+            | IncidentState::InProgress
+            | IncidentState::Resolved { .. }
+            | IncidentState::Closed { .. } => null(),
+        };
+        let title = self.cause.map(|cause| &cause.title);
+        let title = title.filter(|title| !title.is_empty());
+        let ended = incident.total.saturating_sub(incident.firing);
+        let suppressed_by = self.suppressed_by.iter().map(SmolStr::as_str);
+        object([
+            ("number", shown(Some(incident.id))),
+            ("state", Value::from(incident.state.word().word())),
+            ("kind", Value::from(self.kind)),
+            ("priority", Value::from(incident.priority.word())),
+            ("impact", Value::from(self.grade.impact)),
+            ("urgency", Value::from(self.grade.urgency)),
+            ("severity", Value::from(incident.severity.word())),
+            (
+                "title",
+                title.map_or(Value::UNDEFINED, |it| Value::from(it.as_str())),
+            ),
+            ("root_cause", self.root_cause()),
+            ("services", services.clone()),
+            ("cis", Value::from(self.cause.map_or(0, |it| it.cis))),
+            (
+                "alerts",
+                object([
+                    ("firing", Value::from(incident.firing)),
+                    ("resolved", Value::from(ended)),
+                    ("total", Value::from(incident.total)),
+                ]),
+            ),
+            ("team", text(owner.and_then(|it| it.team.as_ref()))),
+            ("assignee", text(owner.and_then(|it| it.assignee.as_ref()))),
+            ("opened_at", time(Some(incident.opened_at))),
+            ("announced_at", time(incident.announced_at)),
+            ("acknowledged_at", time(incident.acknowledged_at)),
+            ("resolved_at", time(incident.resolved_at)),
+            ("closed_at", time(incident.closed_at)),
+            ("flapping", Value::from(self.is_flapping)),
+            ("suppressed_by", suppressed_by.map(Value::from).collect()),
+            ("merged_into", shown(incident.merged_into)),
+            ("previous", shown(incident.previous)),
+            ("reopen_count", Value::from(incident.reopen_count)),
+            ("hold_reason", hold_reason),
+            ("version", Value::from(incident.version)),
+            (
+                "age_s",
+                Value::from(self.now.since(incident.opened_at).as_millis() / 1_000),
+            ),
+        ])
+    }
+
+    fn root_cause(&self) -> Value {
+        let Some((cause, root)) = self.cause.and_then(|it| Some((it, it.root()?))) else {
+            return object([
+                ("ci", null()),
+                ("alert", shown(self.first)),
+                ("score", Value::from(1.0)),
+                ("inferred", Value::from(false)),
+            ]);
+        };
+        let RootCandidate {
+            ci,
+            alert,
+            score,
+            is_inferred,
+        } = root;
+        let ci = ci.and_then(|ci| self.graph.ci(ci));
+        let why = cause.why.iter().map(|why| Value::from(&**why));
+        object([
+            ("ci", ci.map_or_else(null, item)),
+            ("alert", shown(*alert)),
+            // The only float: it is compared by people's expressions, and is exact in four digits.
+            ("score", Value::from(f64::from(*score) / 10_000.0)),
+            ("inferred", Value::from(*is_inferred)),
+            ("why", why.collect()),
+        ])
+    }
+
+    /// The ids of the services reached, as in the API.
+    fn services(&self) -> Value {
+        let ids = self.reached().map(|ci| Value::from(ci.id.as_str()));
+        ids.collect()
+    }
+
+    /// The most critical of the services reached.
+    fn foremost(&self) -> Option<&Ci> {
+        self.reached()
+            .min_by_key(|ci| (ci.criticality.unwrap_or(u8::MAX), ci.number))
+    }
+
+    fn reached(&self) -> impl Iterator<Item = &Ci> {
+        let numbers: &[CiNumber] = self.cause.map_or(&[], |cause| &cause.services);
+        numbers.iter().filter_map(|ci| self.graph.ci(*ci))
+    }
+}
+
+/// What the API shows as null.
+fn null() -> Value {
+    Value::from(())
+}
+
+fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    let fields = fields.into_iter();
+    let fields = fields.map(|(name, value)| (Arc::<str>::from(name), value));
+    Value::from(fields.collect::<BTreeMap<Arc<str>, Value>>())
+}
+
+fn text(text: Option<&SmolStr>) -> Value {
+    text.map_or_else(null, |text| Value::from(text.as_str()))
+}
+
+fn shown(thing: Option<impl fmt::Display>) -> Value {
+    thing.map_or_else(null, |thing| Value::from(thing.to_string()))
+}
+
+/// A CI as in the API, and what else people tell CIs apart by.
+fn item(ci: &Ci) -> Value {
+    object([
+        ("id", Value::from(ci.id.as_str())),
+        ("name", Value::from(ci.name.as_str())),
+        ("class", Value::from(ci.class.as_str())),
+        ("site", text(ci.site.as_ref())),
+        ("rack", text(ci.rack.as_ref())),
+        ("environment", text(ci.environment.as_ref())),
+        ("criticality", Value::from(ci.criticality)),
+        ("owner", text(ci.owner.as_ref())),
+    ])
+}
+
+fn time(at: Option<Timestamp>) -> Value {
+    let at = at.map(|at| jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default());
+    at.map_or_else(null, |at| Value::from(format!("{at:.3}")))
+}
+
+/// The time on the clocks of a zone, in parts.
+fn moment(now: Timestamp, zone: &TimeZone) -> Value {
+    let local = jiff::Timestamp::from_millisecond(now.as_millis()).unwrap_or_default();
+    let local = zone.to_datetime(local);
+    let weekday = match local.weekday() {
+        jiff::civil::Weekday::Monday => "mon",
+        jiff::civil::Weekday::Tuesday => "tue",
+        jiff::civil::Weekday::Wednesday => "wed",
+        jiff::civil::Weekday::Thursday => "thu",
+        jiff::civil::Weekday::Friday => "fri",
+        jiff::civil::Weekday::Saturday => "sat",
+        jiff::civil::Weekday::Sunday => "sun",
+    };
+    object([
+        ("date", Value::from(local.date().to_string())),
+        (
+            "time",
+            Value::from(format!("{:02}:{:02}", local.hour(), local.minute())),
+        ),
+        ("hour", Value::from(local.hour())),
+        ("minute", Value::from(local.minute())),
+        ("day", Value::from(local.day())),
+        ("month", Value::from(local.month())),
+        ("year", Value::from(local.year())),
+        ("weekday", Value::from(weekday)),
+        ("weekend", Value::from(matches!(weekday, "sat" | "sun"))),
+    ])
+}
+
+/// Values to try a condition with at load: what is no filter or test is found before the first incident.
+fn sample() -> Value {
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    let Some(id) = IncidentId::new(1) else {
+        return Value::UNDEFINED;
+    };
+    let incident = Incident::open(id, Severity::Critical, now);
+    let seen = Seen {
+        incident: &incident,
+        kind: "incident",
+        grade: Grade::of_severity(Severity::Critical),
+        cause: None,
+        graph: &Graph::default(),
+        first: None,
+        source: "source",
+        labels: &[],
+        is_flapping: false,
+        suppressed_by: Vec::new(),
+        now,
+    };
+    seen.facts(&TimeZone::UTC).0
+}
+
+/// Impact and urgency of a priority that severity and reach alone have given.
+pub(super) fn grade_of(incident: &Incident) -> Grade {
+    let grade = Grade::of_severity(incident.severity);
+    if incident.priority == Priority::P1 {
+        return Grade { impact: 1, ..grade };
+    }
+    grade
+}
+
+/// The alert that an incident of this decision was opened for.
+#[derive(Clone, Debug)]
+pub(crate) struct Opener {
+    pub(crate) alert: AlertId,
+    pub(crate) source: SourceId,
+    pub(crate) labels: Labels,
+}
+
+/// Labels by name.
+pub type Labels = Arc<[(SmolStr, SmolStr)]>;
+
+impl Draft<'_> {
+    /// Notes which alert an incident is opened for, and its labels if some condition looks at them.
+    pub(crate) fn note_opener(&mut self, id: IncidentId, alert: &Alert, text: Option<&AlertText>) {
+        let text = text.filter(|_| self.world.rules.read_labels());
+        let labels: Labels =
+            text.map_or_else(Labels::default, |text| text.labels.as_slice().into());
+        if !labels.is_empty() {
+            self.decision.change(Change::LabelsKept {
+                incident: id,
+                labels: Arc::clone(&labels),
+            });
+        }
+        let opener = Opener {
+            alert: alert.id,
+            source: alert.source,
+            labels,
+        };
+        self.openers.insert(id, opener);
+    }
+
+    /// What conditions see of an incident as this decision leaves it; `None` when there is no such incident.
+    pub(crate) fn facts(&self, id: IncidentId, zone: &TimeZone) -> Option<Facts> {
+        let state = self.world.state;
+        let incident = self.peek(id)?;
+        let opener = self.openers.get(&id);
+        let first = opener.map(|opener| opener.alert);
+        let first = first.or_else(|| state.alerts_of(id).first().copied());
+        let held = first.and_then(|alert| state.alert(alert));
+        let source = opener.map_or_else(|| held.map(|alert| alert.source), |it| Some(it.source));
+        let labels = match opener {
+            Some(opener) => &opener.labels,
+            None => state.labels_of(id),
+        };
+        let seen = Seen {
+            incident,
+            kind: "incident",
+            grade: grade_of(incident),
+            cause: self.cause_of(id),
+            graph: state.graph(),
+            first,
+            source: source.map_or("", |source| state.source_name(source)),
+            labels,
+            is_flapping: false,
+            suppressed_by: Vec::new(),
+            now: self.now,
+        };
+        Some(seen.facts(zone))
+    }
+
+    /// Whether a condition is true; one that cannot be evaluated is not, and is noted.
+    pub(crate) fn holds(&mut self, condition: &Condition, facts: &Facts) -> bool {
+        condition.holds(facts).unwrap_or_else(|fault| {
+            self.decision.faults.push(fault);
+            false
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::cmdb::graph::{Difference, Graph};
+    use crate::core::incident::Owner;
+    use crate::core::time::Span;
+
+    fn ci(number: u32, id: &str, class: &str, criticality: Option<u8>) -> Ci {
+        Ci {
+            number: CiNumber::new(number).unwrap(),
+            id: id.into(),
+            name: id.into(),
+            class: class.into(),
+            site: Some("ber".into()),
+            rack: None,
+            environment: None,
+            criticality,
+            owner: None,
+            is_retired: false,
+            identifiers: Vec::new(),
+        }
+    }
+
+    fn graph() -> Graph {
+        let mut graph = Graph::default();
+        graph.apply(&Difference {
+            version: 1,
+            put: vec![
+                ci(1, "sw1", "switch", None),
+                ci(2, "shop", "service", Some(3)),
+                ci(3, "checkout", "service", Some(1)),
+            ],
+            ..Difference::default()
+        });
+        graph
+    }
+
+    /// Whether the condition holds of a P2 whose root is a switch and that reaches two services.
+    fn holds(source: &str) -> Result<bool, Fault> {
+        let now = Timestamp::from_millis(1_796_037_000_000);
+        let mut incident = Incident::open(IncidentId::new(42).unwrap(), Severity::Critical, now);
+        incident.firing = 2;
+        incident.total = 3;
+        incident.owner = Some(Arc::new(Owner {
+            assignee: None,
+            team: Some("network".into()),
+        }));
+        let cause = Cause {
+            roots: vec![RootCandidate {
+                ci: CiNumber::new(1),
+                alert: AlertId::new(7),
+                score: 9_400,
+                is_inferred: false,
+            }],
+            services: vec![CiNumber::new(2).unwrap(), CiNumber::new(3).unwrap()],
+            cis: 43,
+            ..Cause::default()
+        };
+        let seen = Seen {
+            incident: &incident,
+            kind: "incident",
+            grade: grade_of(&incident),
+            cause: Some(&cause),
+            graph: &graph(),
+            first: AlertId::new(7),
+            source: "am",
+            labels: &[("env".into(), "prod".into())],
+            is_flapping: false,
+            suppressed_by: Vec::new(),
+            now: now.plus(Span::from_secs(90)),
+        };
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        let condition = Condition::compile(Section::Sla, "sla[0]", source).unwrap();
+        condition.holds(&seen.facts(&zone))
+    }
+
+    #[test]
+    fn incident_has_the_shape_of_the_api() {
+        for source in [
+            "incident.priority <= 'P2' and incident.priority == 'P2' and priority == 'P2'",
+            "incident.number == 'INC-42' and incident.state == 'new' and incident.kind == 'incident'",
+            "incident.root_cause.ci.class in ['switch', 'router'] and incident.priority <= 'P2'",
+            "incident.root_cause.ci.id == 'sw1' and incident.root_cause.score > 0.9",
+            "ci.class == 'switch' and ci.site == 'ber' and not incident.root_cause.inferred",
+            "'checkout' in incident.services and 'checkout' in services and service == 'checkout'",
+            "tier == 1 and services | length == 2 and incident.cis == 43",
+            "incident.alerts.firing == 2 and incident.alerts.resolved == 1 and incident.alerts.total == 3",
+            "incident.team == 'network' and team == 'network' and not incident.assignee",
+            "incident.severity == 'critical' and severity == 'critical' and incident.impact == 2",
+            "labels.env == 'prod' and labels.region is undefined and source == 'am'",
+            "now.weekday == 'mon' and now.time == '12:11' and now.hour == 12 and not now.weekend",
+            "incident.opened_at == '2026-11-30T11:10:00.000Z' and incident.age_s == 90",
+            "incident.acknowledged_at is none and not incident.suppressed_by and not incident.flapping",
+            "not incident.no.such.field and incident.resolved_at.x is undefined",
+        ] {
+            assert_eq!(holds(source), Ok(true), "{source}");
+        }
+        assert_eq!(holds("incident.priority < 'P2'"), Ok(false));
+    }
+
+    #[test]
+    fn what_cannot_be_evaluated_is_a_fault_of_its_rule() {
+        let fault = holds("incident.priority | int > 2").unwrap_err();
+        assert_eq!(
+            (fault.section, fault.rule.as_str()),
+            (Section::Sla, "sla[0]")
+        );
+        assert!(!fault.message.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_exist_is_refused_at_load() {
+        for (source, said) in [
+            ("incdent.priority", "incdent"),
+            ("incident.priority | lowr", "lowr"),
+            ("incident.priority is vital", "vital"),
+            ("incident.priority <=", "Jinja"),
+        ] {
+            let error = Condition::compile(Section::Route, "route[0]", source).unwrap_err();
+            assert!(error.contains(said), "{source}: {error}");
+        }
+        let condition = Condition::compile(Section::Route, "route[0]", "labels.a == 'b'").unwrap();
+        assert!(condition.reads("labels") && !condition.reads("incident"));
+    }
+}

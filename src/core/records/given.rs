@@ -1,0 +1,375 @@
+//! What people and programs order about records.
+//!
+//! An order that changes nothing is carried out all the same and writes nothing, so that a sender may repeat itself.
+//! Must not know who may do what; that is checked at the door.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::change::ChangeWanted;
+use super::{CIS_MAX, ChangeState, ItChange, Kind, Link, Record, RecordChange, RecordId, Role};
+use crate::core::bind::{Subject, bind};
+use crate::core::decide::World;
+use crate::core::decision::{Change, Decision, Entry};
+use crate::core::draft::Draft;
+use crate::core::ids::{IdFeed, IncidentId};
+use crate::core::reason::Reason;
+use crate::core::time::Timestamp;
+
+/// An order with everything that is known about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordGiven {
+    /// What is wanted.
+    pub order: RecordOrder,
+    /// Who wants it: the token's name, or the source.
+    pub actor: SmolStr,
+    /// What the store holds of the record when it is no longer held in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Box<Record>>,
+    /// Whether the store knows the incident that the order names, should it be closed for good.
+    #[serde(default)]
+    pub is_past_incident: bool,
+}
+
+/// What can be ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum RecordOrder {
+    /// Make a change, or change the one that is there.
+    PutChange {
+        /// What it shall be.
+        wanted: Box<ChangeWanted>,
+    },
+    /// Say what a change has to do with an incident.
+    JudgeChange {
+        /// The incident.
+        incident: IncidentId,
+        /// The change.
+        change: RecordId,
+        /// What it has to do with it.
+        role: Role,
+        /// Why.
+        reason: Box<str>,
+    },
+}
+
+impl RecordOrder {
+    /// What it is called in the audit.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::PutChange { .. } => "change.put",
+            Self::JudgeChange { .. } => "change.judge",
+        }
+    }
+
+    /// Why, in the words of whoever orders it.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::PutChange { .. } => None,
+            Self::JudgeChange { reason, .. } => Some(reason),
+        }
+    }
+
+    /// The record or incident that it names.
+    pub fn subject(&self) -> Option<SmolStr> {
+        match self {
+            Self::PutChange { .. } => None,
+            Self::JudgeChange { incident, .. } => Some(SmolStr::new(incident.to_string())),
+        }
+    }
+}
+
+/// Decides an order.
+pub(in crate::core) fn decide_given(
+    world: World<'_>,
+    given: &RecordGiven,
+    now: Timestamp,
+    ids: &mut IdFeed,
+) -> Decision {
+    match &given.order {
+        RecordOrder::PutChange { wanted } => put_change(world, given, wanted, now, ids),
+        RecordOrder::JudgeChange {
+            incident,
+            change,
+            role,
+            reason,
+        } => {
+            let Some(record) = held(world, *change, given) else {
+                return Decision::refused(Reason::UnknownRecord);
+            };
+            if world.state.incident(*incident).is_none() && !given.is_past_incident {
+                return Decision::refused(Reason::UnknownIncident);
+            }
+            let mut draft = Draft::new(world, now, ids, Reason::ChangeJudged);
+            draft.judge_change(*incident, &record, *role, (reason, &given.actor));
+            draft.decision.record = Some(*change);
+            draft.decision.incident = Some(*incident);
+            draft.finish()
+        }
+    }
+}
+
+/// A record as it is in memory, else as the store holds it.
+fn held(world: World<'_>, id: RecordId, given: &RecordGiven) -> Option<Arc<Record>> {
+    let records = world.state.records();
+    let past = || {
+        let past = given.past.as_deref().filter(|past| past.id() == id)?;
+        Some(Arc::new(past.clone()))
+    };
+    records.get(id).cloned().or_else(past)
+}
+
+fn put_change(
+    world: World<'_>,
+    given: &RecordGiven,
+    wanted: &ChangeWanted,
+    now: Timestamp,
+    ids: &mut IdFeed,
+) -> Decision {
+    let records = world.state.records();
+    let before = match (wanted.id, &wanted.key) {
+        (Some(id), _) => match held(world, id, given) {
+            Some(record) => Some(record),
+            None => return Decision::refused(Reason::UnknownRecord),
+        },
+        (None, Some(key)) => records.find(Kind::Change, key).cloned(),
+        (None, None) => None,
+    };
+    if let (Some(start), Some(end)) = (wanted.starts_at, wanted.ends_at)
+        && end < start
+    {
+        return Decision::refused(Reason::ChangeEndsTooEarly);
+    }
+    let before = before.as_deref().and_then(Record::as_change);
+    let mut after = match before {
+        Some(before) => before.clone(),
+        None => new_change(ids, wanted, now),
+    };
+    merge(&mut after, wanted, world, now);
+    let mut draft = Draft::new(world, now, ids, Reason::ChangeRecorded);
+    draft.decision.record = Some(after.id);
+    if Some(&after) == before {
+        return draft.finish();
+    }
+    after.updated_at = now;
+    if before.is_none()
+        && let Some(oldest) = records.surplus(Kind::Change)
+    {
+        draft.record(RecordChange::Forgotten(oldest));
+    }
+    draft.begin_change(&mut after);
+    draft.suspect_change(&after);
+    draft.record(RecordChange::Put(Arc::new(Record::Change(after))));
+    draft.finish()
+}
+
+fn new_change(ids: &mut IdFeed, wanted: &ChangeWanted, now: Timestamp) -> ItChange {
+    let begins_later = wanted.starts_at.is_some_and(|at| at > now);
+    let ends_later = wanted.ends_at.is_some_and(|at| at > now);
+    let state = match (begins_later, ends_later) {
+        (true, _) => ChangeState::Planned,
+        (false, true) => ChangeState::InProgress,
+        (false, false) => ChangeState::Successful,
+    };
+    let name = wanted.external_id.clone();
+    ItChange {
+        id: ids.record(Kind::Change),
+        key: wanted.key.clone(),
+        external_id: wanted.external_id.clone(),
+        source: wanted.source.clone(),
+        summary: name.unwrap_or_else(|| SmolStr::new_static("change")),
+        description: SmolStr::default(),
+        kind: SmolStr::new_static("normal"),
+        state,
+        risk: None,
+        approval: None,
+        cis: Vec::new(),
+        by: None,
+        url: SmolStr::default(),
+        starts_at: None,
+        ends_at: None,
+        recorded_at: now,
+        updated_at: now,
+        noted_at: None,
+        opens_maintenance: false,
+        caused: Vec::new(),
+    }
+}
+
+/// Takes over what is said; what is not said stays.
+fn merge(change: &mut ItChange, wanted: &ChangeWanted, world: World<'_>, now: Timestamp) {
+    let set = |to: &mut SmolStr, from: &Option<SmolStr>| {
+        if let Some(from) = from.as_ref().filter(|text| !text.is_empty()) {
+            *to = from.clone();
+        }
+    };
+    set(&mut change.summary, &wanted.summary);
+    set(&mut change.description, &wanted.description);
+    set(&mut change.kind, &wanted.kind);
+    set(&mut change.url, &wanted.url);
+    for (to, from) in [
+        (&mut change.risk, &wanted.risk),
+        (&mut change.approval, &wanted.approval),
+        (&mut change.by, &wanted.by),
+        (&mut change.external_id, &wanted.external_id),
+    ] {
+        if from.is_some() {
+            to.clone_from(from);
+        }
+    }
+    if let Some(cis) = &wanted.cis {
+        change.cis = resolve(world, cis);
+    }
+    change.starts_at = wanted.starts_at.or(change.starts_at);
+    change.ends_at = wanted.ends_at.or(change.ends_at);
+    change.opens_maintenance = wanted.opens_maintenance.unwrap_or(change.opens_maintenance);
+    let Some(state) = wanted.state else {
+        return;
+    };
+    let was_over = change.state.is_over();
+    change.state = state;
+    if state == ChangeState::InProgress && change.starts_at.is_none_or(|at| at > now) {
+        change.starts_at = Some(now);
+    }
+    if state.is_over() && !was_over && wanted.ends_at.is_none() {
+        // What was planned as its end is not when it ended.
+        change.ends_at = Some(now);
+    }
+}
+
+/// The CIs by their ids in the CMDB; a name that it does not know stays as it is.
+fn resolve(world: World<'_>, names: &[SmolStr]) -> Vec<SmolStr> {
+    let graph = world.state.graph();
+    let mut cis: Vec<SmolStr> = Vec::new();
+    for name in names.iter().take(CIS_MAX) {
+        let by_name = || {
+            let subject = Subject {
+                source: "",
+                labels: &[],
+                annotations: &[],
+                hint: Some(name.as_str()),
+                rules: &[],
+            };
+            bind(graph, &subject).ci
+        };
+        let number = graph.find(name).or_else(by_name);
+        let id = number.and_then(|number| graph.ci(number));
+        let id = id.map_or_else(|| name.clone(), |ci| ci.id.clone());
+        if !cis.contains(&id) {
+            cis.push(id);
+        }
+    }
+    cis
+}
+
+impl Draft<'_> {
+    /// Adds a change of records.
+    pub(in crate::core) fn record(&mut self, change: RecordChange) {
+        self.decision.change(Change::Record(change));
+    }
+
+    /// Takes a change as evidence once it touches the estate.
+    pub(super) fn begin_change(&mut self, change: &mut ItChange) {
+        let is_due = change.state == ChangeState::Planned
+            && change.starts_at.is_some_and(|at| at <= self.now);
+        if !change.state.has_begun() && !is_due {
+            return;
+        }
+        let began = change.starts_at.filter(|at| *at <= self.now);
+        let began = began.or(change.ends_at.filter(|at| *at <= self.now));
+        change.noted_at = Some(change.noted_at.or(began).unwrap_or(self.now));
+        if let Some(began) = began {
+            change.noted_at = Some(began);
+        }
+        let at = change.noted_at.unwrap_or(self.now);
+        let graph = self.world.state.graph();
+        for ci in change.cis.iter().filter_map(|ci| graph.find(ci)) {
+            self.decision.change(Change::ChangeNoted {
+                ci,
+                change: crate::core::correlate::forest::RecentChange {
+                    at,
+                    id: SmolStr::new(change.id.to_string()),
+                },
+                summary: change.summary.clone(),
+            });
+        }
+    }
+
+    fn judge_change(
+        &mut self,
+        incident: IncidentId,
+        record: &Arc<Record>,
+        role: Role,
+        (reason, actor): (&str, &SmolStr),
+    ) {
+        let id = record.id();
+        let before = self.world.state.records().link(incident, id);
+        let link = Link {
+            role,
+            score: before.map_or(0, |link| link.score),
+            why: Arc::from(reason),
+            by: Some(actor.clone()),
+            at: self.now,
+        };
+        self.touch(incident);
+        self.record(RecordChange::Linked(incident, id, link));
+        let note = format!("{id} ({}): {}: {reason}", record.title(), role.word());
+        self.tell(incident, Reason::ChangeJudged, actor, &note);
+        let Some(change) = record.as_change() else {
+            return;
+        };
+        let mut after = change.clone();
+        after.caused.retain(|it| *it != incident);
+        if role == Role::Confirmed {
+            after.caused.push(incident);
+        }
+        if after != *change {
+            after.updated_at = self.now;
+            self.record(RecordChange::Put(Arc::new(Record::Change(after))));
+        }
+    }
+
+    /// Writes what a person did into the timeline of an incident, also of one that is closed for good.
+    pub(super) fn tell(
+        &mut self,
+        incident: IncidentId,
+        reason: Reason,
+        actor: &SmolStr,
+        note: &str,
+    ) {
+        let state = self.peek(incident).map(|it| it.state.word());
+        let id = self.ids.entry();
+        self.decision.entries.push(Entry {
+            id,
+            incident: Some(incident),
+            alert: None,
+            reason,
+            state,
+            actor: Some(actor.clone()),
+            note: Some(Arc::from(note)),
+        });
+    }
+
+    /// Looks at the records whose time has come; returns whether there was one.
+    pub(in crate::core) fn records_are_due(&mut self) {
+        let records = self.world.state.records();
+        let due = records.due(self.now, crate::core::limits::DEADLINES_PER_DECISION);
+        for record in due.into_iter().filter_map(|id| records.get(id)) {
+            match &**record {
+                Record::Change(change) if change.forgotten_at() <= self.now => {
+                    self.record(RecordChange::Forgotten(change.id));
+                }
+                Record::Change(change) => {
+                    let mut after = change.clone();
+                    self.begin_change(&mut after);
+                    if after != *change {
+                        self.suspect_change(&after);
+                        self.record(RecordChange::Put(Arc::new(Record::Change(after))));
+                    }
+                }
+            }
+        }
+    }
+}
