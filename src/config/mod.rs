@@ -9,6 +9,7 @@
 
 mod cmdb;
 mod conditions;
+mod correlation;
 pub mod env;
 pub mod error;
 mod files;

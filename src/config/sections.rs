@@ -16,8 +16,8 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, records, sources};
-use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
+use crate::config::{cmdb, correlation, records, sources};
+use crate::core::rules::{IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
@@ -73,7 +73,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         heartbeats,
         incident: incident(&mut root),
         settle: settle(&mut root),
-        correlation: correlation(&mut root),
+        correlation: correlation::read(&mut root),
         cmdb,
         imports,
         records: records::read(&mut root),
@@ -281,26 +281,6 @@ fn settle(root: &mut TableReader<'_>) -> SettleRules {
     });
     table.finish();
     SettleRules(waits)
-}
-
-fn correlation(root: &mut TableReader<'_>) -> CorrelationRules {
-    let Some(mut table) = root.table("correlation") else {
-        return CorrelationRules::default();
-    };
-    let percent = table.required("threshold_percent", values::count(1..=100));
-    let rules = CorrelationRules {
-        threshold: percent.unwrap_or_default().saturating_mul(100),
-        keeps_environments_apart: table
-            .required("environments_apart", values::flag)
-            .unwrap_or_default(),
-        separate_by: table
-            .list("separate_by", values::text)
-            .into_iter()
-            .map(SmolStr::from)
-            .collect(),
-    };
-    table.finish();
-    rules
 }
 
 fn retention(root: &mut TableReader<'_>) -> RetentionSettings {

@@ -11,6 +11,7 @@ use crate::core::cmdb::normal;
 use crate::core::correlate::family::{Family, family_of, name_of};
 use crate::core::correlate::judge::recent_change;
 use crate::core::correlate::node::{ALERTS_MAX, FLAP_WINDOW, LOOKS, Node, NodeId};
+use crate::core::correlate::rule::Bond;
 use crate::core::correlate::ways::home;
 use crate::core::correlate::weight::of_evidence;
 use crate::core::draft::Draft;
@@ -138,7 +139,7 @@ impl Draft<'_> {
 
     /// Links a node that is new or says more than before, and what it explains.
     fn settle_in(&mut self, id: NodeId) {
-        let is_linked = self.relink(id);
+        let is_linked = self.join_bonded(id) || self.relink(id);
         self.adopt(id);
         if !is_linked && !self.infer_silent(id) {
             self.join_crowd(id);
@@ -215,11 +216,16 @@ impl Draft<'_> {
             return None;
         }
         let scope = self.scope(Some(ci), text);
+        let marks = self.marks(alert, text);
+        if marks.iter().any(|mark| mark.bond == Bond::Alone) {
+            return None;
+        }
         let nodes = self.grove.nodes_at(ci).into_iter();
         let mut fitting = nodes.filter(|&id| {
             self.grove.node(id).is_some_and(|node| {
                 node.family == family
                     && node.scope == scope
+                    && node.marks == marks
                     && self.now.since(node.onset) <= JOIN_WINDOW
                     && node.alerts.len() < ALERTS_MAX
                     && self.is_open(node.incident)
@@ -255,7 +261,12 @@ impl Draft<'_> {
         held.unwrap_or_else(|| self.provide())
     }
 
-    pub(crate) fn fresh_node(&self, alert: &Alert, text: Option<&AlertText>, incident: IncidentId) -> Node {
+    pub(crate) fn fresh_node(
+        &self,
+        alert: &Alert,
+        text: Option<&AlertText>,
+        incident: IncidentId,
+    ) -> Node {
         let family = family(alert, text);
         let onset = self.onset(alert);
         let mut node = self.blank(NodeId::of_alert(alert.id), family, onset, incident);
@@ -263,6 +274,7 @@ impl Draft<'_> {
         node.name = text.map(name_of).unwrap_or_default();
         node.place = self.place_hash(alert.ci, text);
         node.scope = self.scope(alert.ci, text);
+        node.marks = self.marks(alert, text);
         node.source = Some(alert.source);
         if family == Family::NoData {
             let named = WATCHER_LABELS.iter().find_map(|label| text?.label(label));
@@ -325,6 +337,7 @@ impl Draft<'_> {
             name: SmolStr::default(),
             place: 0,
             scope: 0,
+            marks: Vec::new(),
             source: None,
             watcher: None,
             about: None,

@@ -57,17 +57,25 @@ impl Draft<'_> {
         let all: usize = by_incident.values().map(|&(count, _)| count).sum();
         let most = by_incident.into_iter();
         let most = most.filter(|&(incident, _)| self.is_open(incident));
-        let Some((_, (count, some))) = most.max_by_key(|&(id, (count, _))| (count, std::cmp::Reverse(id)))
+        let Some((_, (count, some))) =
+            most.max_by_key(|&(id, (count, _))| (count, std::cmp::Reverse(id)))
         else {
             return false;
         };
-        let least = if node.ci.is_none() { COMPANY_UNKNOWN } else { COMPANY_KNOWN };
+        let least = if node.ci.is_none() {
+            COMPANY_UNKNOWN
+        } else {
+            COMPANY_KNOWN
+        };
         if count < least || count * 4 < all * 3 {
             return false;
         }
         let parent = self.grove.root_of(some);
         let graph = self.grove.graph();
-        let above = self.grove.node(parent).map(|above| words::of_node(graph, above));
+        let above = self
+            .grove
+            .node(parent)
+            .map(|above| words::of_node(graph, above));
         let why = format!(
             "{} has no cause of its own, and {count} of {all} explained conditions of that time belong to the outage of \
              {}. Weak evidence: score {}.",
@@ -76,7 +84,14 @@ impl Draft<'_> {
             words::share(u32::from(SCORE)),
         );
         let why = Arc::from(why);
-        self.hang_by(id, Link { parent, score: SCORE, why });
+        self.hang_by(
+            id,
+            Link {
+                parent,
+                score: SCORE,
+                why,
+            },
+        );
         self.grove.node(id).is_some_and(|node| node.link.is_some())
     }
 
@@ -91,7 +106,11 @@ impl Draft<'_> {
     /// Whether a condition counts as company: anything for what nobody knows, else the same class at the same place.
     fn is_alike(&self, node: &Node, other: &Node) -> bool {
         let graph = self.grove.graph();
-        let class = |node: &Node| node.ci.and_then(|ci| graph.ci(ci)).map(|ci| ci.class.clone());
+        let class = |node: &Node| {
+            node.ci
+                .and_then(|ci| graph.ci(ci))
+                .map(|ci| ci.class.clone())
+        };
         node.ci.is_none() || (class(node) == class(other) && node.place == other.place)
     }
 }

@@ -50,6 +50,9 @@ pub struct Forest {
     by_alert: Map<AlertId, NodeId>,
     by_ci: Map<CiNumber, Vec<NodeId>>,
     by_incident: BTreeMap<IncidentId, BTreeSet<NodeId>>,
+    /// What must not be mixed with another text of the same rule, by incident, and how many nodes say so.
+    bars: BTreeMap<(IncidentId, u64), BTreeMap<u64, u32>>,
+    bonds: Map<u64, BTreeSet<NodeId>>,
     children: Map<NodeId, BTreeSet<NodeId>>,
     watchers: Map<CiNumber, BTreeMap<NodeId, u16>>,
     unexplained: Map<CiNumber, u32>,
@@ -104,6 +107,16 @@ impl Forest {
     /// How many nodes an incident has.
     pub fn count_in(&self, incident: IncidentId) -> usize {
         self.by_incident.get(&incident).map_or(0, BTreeSet::len)
+    }
+
+    /// The texts of a rule that are in an incident, with how many nodes have each.
+    pub fn bars(&self, incident: IncidentId, rule: u64) -> Option<&BTreeMap<u64, u32>> {
+        self.bars.get(&(incident, rule))
+    }
+
+    /// The nodes that a rule brings together by this text, latest first.
+    pub fn bonded(&self, text: u64) -> impl Iterator<Item = NodeId> {
+        self.bonds.get(&text).into_iter().flatten().rev().copied()
     }
 
     /// The nodes that a node explains, by id.
@@ -231,6 +244,14 @@ impl Forest {
             .entry(node.incident)
             .or_default()
             .insert(id);
+        for (rule, text) in node.bars() {
+            let texts = self.bars.entry((node.incident, rule)).or_default();
+            let count = texts.entry(text).or_default();
+            *count = count.saturating_add(1);
+        }
+        for mark in &node.marks {
+            self.bonds.entry(mark.text).or_default().insert(id);
+        }
         if let Some(parent) = node.parent() {
             self.children.entry(parent).or_default().insert(id);
         }
@@ -270,6 +291,29 @@ impl Forest {
             }
         }
         take(&mut self.by_incident, &node.incident, &id);
+        for (rule, text) in node.bars() {
+            let key = (node.incident, rule);
+            let Some(texts) = self.bars.get_mut(&key) else {
+                continue;
+            };
+            if let Some(count) = texts.get_mut(&text) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    texts.remove(&text);
+                }
+            }
+            if texts.is_empty() {
+                self.bars.remove(&key);
+            }
+        }
+        for mark in &node.marks {
+            if let Some(bonded) = self.bonds.get_mut(&mark.text) {
+                bonded.remove(&id);
+                if bonded.is_empty() {
+                    self.bonds.remove(&mark.text);
+                }
+            }
+        }
         if let Some(parent) = node.parent()
             && let Some(children) = self.children.get_mut(&parent)
         {

@@ -167,6 +167,10 @@ impl Draft<'_> {
         let watchers = self.grove.watchers(ci, ADOPTED_MAX).into_iter();
         children.extend(watchers.map(|(other, weight)| (other, u32::from(weight))));
         for (other, weight) in children {
+            // The rest finds it at its own next look.
+            if self.grove.is_tired() {
+                break;
+            }
             let Some(child) = self.grove.node(other) else {
                 continue;
             };
@@ -214,6 +218,9 @@ impl Draft<'_> {
         let (Some(child), Some(above)) = (self.grove.node(id), self.grove.node(parent)) else {
             return;
         };
+        if child.is_alone() || above.is_alone() {
+            return;
+        }
         let (from, to, before) = (child.incident, above.incident, child.parent());
         if depth_of(&self.grove, parent) >= DEPTH_MAX / 2 || self.grove.is_at_or_above(id, parent) {
             return;
@@ -221,7 +228,7 @@ impl Draft<'_> {
         if from != to {
             let tree = self.grove.subtree(id, MOVED_MAX);
             let is_held = |node: NodeId| self.grove.node(node).is_some_and(|it| it.is_pinned);
-            if tree.iter().any(|&node| is_held(node)) {
+            if tree.iter().any(|&node| is_held(node)) || self.is_barred(&tree, to) {
                 return;
             }
             if let Some(node) = self.grove.edit(id) {

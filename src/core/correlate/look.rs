@@ -18,7 +18,7 @@ use crate::core::time::Span;
 /// Nodes looked at in one decision.
 pub(crate) const LOOKS_PER_DECISION: usize = 200;
 /// Explanations judged in one decision before further looks wait for the next one, which follows at once.
-const WORK_PER_DECISION: usize = 2_500;
+const WORK_PER_DECISION: usize = 10_000;
 /// From this look on the outage that is going on may be taken for the cause of what has none.
 const LATE_LOOK: u8 = 1;
 /// What is explained better than this needs no second look.
@@ -53,11 +53,12 @@ impl Draft<'_> {
     }
 
     fn look_again(&mut self, id: NodeId) {
-        let is_joined = self.relink(id)
-            || self.infer_silent(id)
-            || self.join_crowd(id)
-            || self.bridge(id);
-        let is_late = self.grove.node(id).is_some_and(|node| node.looks >= LATE_LOOK);
+        let is_joined =
+            self.relink(id) || self.infer_silent(id) || self.join_crowd(id) || self.bridge(id);
+        let is_late = self
+            .grove
+            .node(id)
+            .is_some_and(|node| node.looks >= LATE_LOOK);
         if !is_joined && is_late {
             self.join_company(id);
         }

@@ -22,6 +22,8 @@ mod look;
 pub mod node;
 pub(crate) mod people;
 mod reached;
+pub mod rule;
+mod ruled;
 mod settle;
 mod silent;
 mod unseen;

@@ -49,7 +49,10 @@ impl<'a> Ways<'a> {
         let Some(own) = home(self.graph, ci).filter(|_| !called.is_empty()) else {
             return links;
         };
-        let others: BTreeSet<&str> = called.iter().filter_map(|&ci| home(self.graph, ci)).collect();
+        let others: BTreeSet<&str> = called
+            .iter()
+            .filter_map(|&ci| home(self.graph, ci))
+            .collect();
         for site in others.into_iter().filter(|&site| site != own) {
             let came_by = self.routes(own);
             let mut at = site;
