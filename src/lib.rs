@@ -25,13 +25,16 @@
 //! | [`api_token`], [`token_key`] | token texts, and the key of their hashes | nothing of ours |
 //! | [`bench`](mod@bench) | the load generator, which stands on the other side of the wire | nothing of ours |
 //! | [`runtime`] | clock, entropy, tasks, signals, sockets, TLS | telemetry, `core::time` |
-//! | [`config`] | files in, checked settings out | core |
+//! | [`config`] | files in, checked settings out | core, connectors |
+//! | [`connectors`] | what to say to a ticket platform and what its answer means | core |
 //! | [`sources`] | bytes of a sender in, observations out | core |
 //! | [`importers`] | bytes of a CMDB export in, one neutral picture out | core |
 //! | [`store`] | durable state: one SQL text for SQLite and PostgreSQL | core, telemetry |
 //! | [`engine`] | the only one who decides; recovery is start-up | core, store, runtime, telemetry |
 //! | [`ingest`] | who may send, how much, and the answer after commit | core, sources, store (inbox), engine handle, runtime, telemetry |
-//! | [`wire`] | the way out to other systems: secrets in, sizes, times and addresses bounded | core, importers |
+//! | [`wire`] | the way out to other systems: secrets in, sizes, times and addresses bounded | core, connectors, importers |
+//! | [`tickets`] | keeps tickets in step: what waits is done, what came of it is reported | core, connectors, engine handle, wire, store (tickets), runtime, telemetry |
+//! | [`deliver`] | works the outbox off: looks again, sends, writes what became of it | core, store, wire, runtime, telemetry |
 //! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |
 //! | [`simulate`] | histories from files through the core on virtual time | core, lab, sources (words) |
 //! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry |
@@ -65,7 +68,9 @@ pub mod app;
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod connectors;
 pub mod core;
+pub mod deliver;
 pub mod engine;
 pub mod importers;
 pub mod ingest;
@@ -75,5 +80,6 @@ pub mod simulate;
 pub mod sources;
 pub mod store;
 pub mod telemetry;
+pub mod tickets;
 pub mod token_key;
 pub mod wire;

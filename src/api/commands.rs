@@ -14,13 +14,14 @@ use utoipa::IntoParams;
 
 use super::ApiState;
 use super::order::{
-    Acknowledge, Alerts, Assign, Hold, Merge, Note, Ordered, Plain, Reopen, Resolve, Root, name,
-    optional, required,
+    Acknowledge, Alerts, Assign, Hold, Merge, Note, Ordered, Plain, Reopen, Resolve, Root,
+    SetPriority, name, optional, required,
 };
 use super::problem::Problem;
 use super::shapes::Incident;
 use crate::core::ids::AlertId;
 use crate::core::input::Command;
+use crate::core::severity::Priority;
 
 /// Which incident, for the document.
 #[derive(Debug, IntoParams)]
@@ -236,6 +237,34 @@ pub async fn root(
     let version = order.body.expected_version;
     order
         .give(&api, Command::Root { ci, reason }, version)
+        .await
+}
+
+/// Sets the priority of an incident whatever the rules say, or hands it back to them.
+#[utoipa::path(post, path = "/api/v1/incidents/{number}/priority", tag = "commands",
+    params(NumberPath, OnceHeader), request_body = SetPriority,
+    responses((status = 200, description = "The incident afterwards", body = Incident)))]
+pub async fn set_priority(
+    State(api): State<ApiState>,
+    order: Ordered<SetPriority>,
+) -> Result<Json<Incident>, Problem> {
+    let word = order.body.priority.as_deref();
+    let read = |word: &str| {
+        Priority::from_word(word.trim()).ok_or_else(|| {
+            Problem::bad_request(format!(
+                "{word:?} is not a priority: expected P1 to P5 or null"
+            ))
+        })
+    };
+    let priority = word.map(read).transpose()?;
+    let text = order.body.reason.as_deref();
+    let reason = match priority {
+        Some(_) => required("reason", text.unwrap_or_default())?,
+        None => optional("reason", text)?.unwrap_or_default(),
+    };
+    let version = order.body.expected_version;
+    order
+        .give(&api, Command::Priority { priority, reason }, version)
         .await
 }
 

@@ -9,7 +9,7 @@ use super::shapes::InputRef;
 use super::time::Time;
 use crate::core::alert::{AlertStatus, EndedBy, Late};
 use crate::core::incident::IncidentState;
-use crate::core::severity::{Grade, Priority};
+use crate::core::severity::Grade;
 use crate::core::time::Timestamp;
 use crate::store::query::Page;
 use crate::store::query::alerts::AlertView;
@@ -264,26 +264,37 @@ fn explanation(
 
 fn priority_sentence(view: &IncidentView) -> String {
     let incident = &view.incident;
-    let grade = Grade::of_severity(incident.severity);
-    if incident.priority == Priority::P1 {
-        format!(
-            "Its priority is P1: the worst severity is {}, and a service of criticality 1 is reached.",
-            incident.severity.word()
-        )
-    } else {
-        let known = if view.cause.is_some() {
-            "since no service of criticality 1 is reached with critical severity"
-        } else {
-            "as long as no CMDB tells what is reached"
-        };
-        format!(
-            "Its priority is {}: the worst severity is {}, which gives impact {} and urgency {} {known}.",
-            incident.priority.word(),
-            incident.severity.word(),
-            grade.impact,
-            grade.urgency
-        )
+    let standing = view.standing.as_ref();
+    let priority = incident.priority.word();
+    if let Some(given) = standing.and_then(|standing| standing.given.as_ref()) {
+        let (by, at) = (&given.by, Time(given.at));
+        return format!(
+            "Its priority is {priority}: {by} set it at {at}: {}.",
+            trimmed(&given.reason)
+        );
     }
+    let grade = standing.map(|standing| standing.grade);
+    let grade = grade.unwrap_or_else(|| Grade::of_severity(incident.severity));
+    let services = view.cause.as_ref().map(|view| view.cause.services.len());
+    let reached = match services {
+        None => "as long as no CMDB tells what is reached".to_owned(),
+        Some(0) => "and no service is known to be reached".to_owned(),
+        Some(1) => "and one service is reached".to_owned(),
+        Some(count) => format!("and {count} services are reached"),
+    };
+    let lower = standing.and_then(|standing| standing.lower_at);
+    let lower = lower.map_or_else(String::new, |at| {
+        format!(
+            " It falls at {} unless the incident grows before.",
+            Time(at)
+        )
+    });
+    format!(
+        "Its priority is {priority}, by impact {} and urgency {}: the worst severity is {} {reached}.{lower}",
+        grade.impact,
+        grade.urgency,
+        incident.severity.word(),
+    )
 }
 
 fn state_sentence(view: &IncidentView) -> String {

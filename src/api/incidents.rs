@@ -78,7 +78,9 @@ pub async fn list(
     let listed = api
         .read(async move |db| incidents::list(db.reader().await?.lend(), &filter, page).await)
         .await?;
-    Ok(Json(wanted.list(listed, Incident::from)))
+    let (rules, now) = (api.setup().engine.rules(), api.now());
+    let shown = |view| Incident::from(view).counted(&rules, now);
+    Ok(Json(wanted.list(listed, shown)))
 }
 
 /// One incident.
@@ -91,7 +93,10 @@ pub async fn get(
     Path(number): Path<String>,
 ) -> Result<Json<Incident>, Problem> {
     let id = id(&number)?;
-    Ok(Json(find(&api, id).await?.into()))
+    let incident = Incident::from(find(&api, id).await?);
+    Ok(Json(
+        incident.counted(&api.setup().engine.rules(), api.now()),
+    ))
 }
 
 /// What happened to an incident and why, newest first.

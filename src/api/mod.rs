@@ -15,9 +15,11 @@ mod browser;
 pub mod change_shapes;
 pub mod changes;
 pub mod cis;
+pub mod clocks;
 pub mod cmdb;
 pub mod cmdb_imports;
 pub mod commands;
+pub mod connectors;
 pub mod dead_letters;
 pub mod docs;
 pub mod explain;
@@ -26,16 +28,19 @@ pub mod incidents;
 mod layers;
 pub mod openapi;
 pub mod order;
+pub mod outbox;
 pub mod page;
 pub mod problem;
 pub mod quality;
 mod record_order;
+pub mod reports;
 pub mod routes;
 pub mod shapes;
 mod silence_order;
 pub mod silences;
 pub mod sources;
 pub mod status;
+pub mod targets;
 pub mod time;
 pub mod tokens;
 pub mod words;
@@ -55,10 +60,12 @@ use crate::store::{Db, StoreError};
 use alertmanager::Hooks;
 use auth::{Auth, AuthSetup, Entropy};
 use cmdb_imports::ImportStatus;
+use connectors::ConnectorStatus;
 use dead_letters::Replayed;
 use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
 use sources::{SourceStatus, Trial, Tried};
+use targets::TellHooks;
 
 /// What the engine will answer to a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
@@ -84,12 +91,16 @@ pub struct ApiSetup {
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
     /// The configured imports and how they do.
     pub imports: Arc<dyn Fn() -> Vec<ImportStatus> + Send + Sync>,
+    /// The configured connectors and where they stand.
+    pub connectors: Arc<dyn Fn() -> Vec<ConnectorStatus> + Send + Sync>,
     /// The configured heartbeats and how they do.
     pub heartbeats: Arc<dyn Fn() -> Vec<HeartbeatStatus> + Send + Sync>,
     /// What a source would make of a message; nothing when there is no such source.
     pub try_source: Arc<dyn Fn(Trial) -> Option<Tried> + Send + Sync>,
     /// Makes a message of a dead letter.
     pub replay: Arc<dyn Fn(DeadLetter) -> ReplayFuture + Send + Sync>,
+    /// Those who tell people.
+    pub tell: TellHooks,
     /// The metrics as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The clock.

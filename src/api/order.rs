@@ -146,6 +146,21 @@ pub struct Root {
     pub(super) expected_version: Option<i64>,
 }
 
+/// Sets the priority, or hands it back to the rules with null.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetPriority {
+    /// P1 to P5; null hands it back to the rules.
+    #[schema(value_type = Option<super::words::Priority>)]
+    pub(super) priority: Option<String>,
+    /// Why; needed when a priority is set.
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+    /// Refuse when the incident has another version.
+    #[serde(default)]
+    pub(super) expected_version: Option<i64>,
+}
+
 /// A command as it came: where to, from whom, and what.
 #[derive(Debug)]
 pub struct Ordered<B> {
@@ -193,6 +208,8 @@ impl<B> Ordered<B> {
         if let Some(key) = self.idempotency_key {
             given.idempotency = Some(digest(&given, &key)?);
         }
+        let (engine, clock) = (api.setup().engine.clone(), api.setup().clock.clone());
+        let rules = move || engine.rules();
         let (submit, db) = (api.setup().submit.clone(), api.setup().db.clone());
         let outcome = async move {
             given.past = past_of(&db, incident).await;
@@ -202,7 +219,7 @@ impl<B> Ordered<B> {
             let incident = answer.incident.unwrap_or(incident);
             let view = async { incidents::find(db.reader().await?.lend(), incident).await };
             match (view.await, answer.is_refused) {
-                (Ok(Some(view)), false) => Ok(Incident::from(view)),
+                (Ok(Some(view)), false) => Ok(Incident::from(view).counted(&rules(), clock.now())),
                 (Ok(view), true) => Err(refusal(answer, incident, view.as_ref())),
                 (Ok(None), false) => Err(Problem::internal()),
                 (Err(_), true) => Err(refusal(answer, incident, None)),

@@ -13,29 +13,22 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands,
-    dead_letters, heartbeats, incidents, layers, quality, silences, sources, status, tokens,
+    ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands, connectors,
+    dead_letters, heartbeats, incidents, layers, outbox, quality, reports, silences, sources,
+    status, targets, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 11] = [
+const LATER: [&str; 7] = [
     "maintenance",
     "problems",
     "known-errors",
     "requests",
-    "targets",
-    "connectors",
-    "outbox",
     "schedules",
     "on-call",
-    "reports",
     "stream",
 ];
-/// Commands of the contract that are not built yet.
-const LATER_COMMANDS: [&str; 1] = ["priority"];
-/// The same outside of `/api/v1`: the beginnings of paths.
-const LATER_PATHS: [&str; 1] = ["/hooks"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -59,7 +52,29 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(status::openapi))
         .routes(routes!(status::docs));
     let metrics = OpenApiRouter::new().routes(routes!(status::metrics));
-    let viewer = OpenApiRouter::new()
+    let admin = OpenApiRouter::new()
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(cmdb::import));
+    let is_metrics_open = state.auth().setup().is_metrics_open;
+    OpenApiRouter::with_openapi(openapi::start())
+        .merge(everybody)
+        .merge(if is_metrics_open {
+            metrics
+        } else {
+            guard(metrics, state, Role::Viewer)
+        })
+        .merge(guard(viewers(), state, Role::Viewer))
+        .merge(telling(state))
+        .merge(guard(layers::unpack(responders()), state, Role::Responder))
+        .merge(guard(layers::unpack(admin), state, Role::Admin))
+}
+
+/// What everybody with a token may look at.
+fn viewers() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
         .routes(routes!(incidents::timeline))
@@ -86,9 +101,18 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
         .routes(routes!(heartbeats::list))
+        .routes(routes!(connectors::list))
+        .routes(routes!(connectors::get))
+        .routes(routes!(connectors::of_incident))
+        .routes(routes!(reports::list))
+        .routes(routes!(reports::get))
         .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::get));
-    let responder = OpenApiRouter::new()
+        .routes(routes!(dead_letters::get))
+}
+
+/// What people who handle incidents may do.
+fn responders() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
         .routes(routes!(commands::acknowledge))
         .routes(routes!(commands::assign))
         .routes(routes!(commands::start))
@@ -103,6 +127,10 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
+        .routes(routes!(connectors::pause))
+        .routes(routes!(connectors::resume))
+        .routes(routes!(connectors::resync))
+        .routes(routes!(commands::set_priority))
         .routes(routes!(changes::create))
         .routes(routes!(changes::change, changes::edit))
         .routes(routes!(changes::judge))
@@ -111,24 +139,28 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(cmdb::bind_check))
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
-        .routes(routes!(silences::change, silences::edit, silences::expire));
-    let admin = OpenApiRouter::new()
-        .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke))
-        .routes(routes!(audit::list))
-        .routes(routes!(audit::verify))
-        .routes(routes!(cmdb::import));
-    let is_metrics_open = state.auth().setup().is_metrics_open;
-    OpenApiRouter::with_openapi(openapi::start())
-        .merge(everybody)
-        .merge(if is_metrics_open {
-            metrics
-        } else {
-            guard(metrics, state, Role::Viewer)
-        })
-        .merge(guard(viewer, state, Role::Viewer))
-        .merge(guard(layers::unpack(responder), state, Role::Responder))
-        .merge(guard(layers::unpack(admin), state, Role::Admin))
+        .routes(routes!(silences::change, silences::edit, silences::expire))
+}
+
+/// Telling people: what everybody may see, and what those may do who respond.
+fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(outbox::list))
+        .routes(routes!(outbox::get))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::get));
+    let responder = OpenApiRouter::new()
+        .routes(routes!(outbox::retry))
+        .routes(routes!(outbox::discard))
+        .routes(routes!(outbox::retry_all))
+        .routes(routes!(targets::pause))
+        .routes(routes!(targets::resume))
+        .routes(routes!(targets::test));
+    guard(viewer, state, Role::Viewer).merge(guard(
+        layers::unpack(responder),
+        state,
+        Role::Responder,
+    ))
 }
 
 /// Asks for a role, in the router and in its document.
@@ -156,8 +188,7 @@ async fn not_found(request: Request) -> Problem {
     }
     let mut segments = path.strip_prefix("/api/v1/").unwrap_or_default().split('/');
     let first = segments.next().unwrap_or_default();
-    let last = segments.nth(1).unwrap_or_default();
-    if LATER.contains(&first) || (first == "incidents" && LATER_COMMANDS.contains(&last)) {
+    if LATER.contains(&first) {
         let detail = "this part of the API is not available in this version of Watchbell";
         return Problem::new(Kind::NotAvailable, detail);
     }
@@ -175,9 +206,8 @@ fn outside(path: &str) -> Option<Problem> {
             "alerts are sent to /ingest/ and the name of a source; /api/v1/sources lists them";
         return Some(Problem::not_found(detail));
     }
-    LATER_PATHS.into_iter().any(is_under).then(|| {
-        let detail = "this path is not available in this version of Watchbell; \
-                      an Alertmanager sends its webhooks to /ingest/ and the name of a source";
-        Problem::new(Kind::NotAvailable, detail)
+    is_under("/hooks").then(|| {
+        let detail = "ticket platforms send to /hooks/ and the name of a connector, an Alertmanager to /ingest/ and the name of a source";
+        Problem::not_found(detail)
     })
 }

@@ -9,19 +9,23 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::change_shapes::IncidentChange;
+use super::clocks::{self, PriorityOverride, SlaClock};
 use super::time::Time;
 use crate::core::alert::{AlertStatus, Late};
 use crate::core::cmdb::ci::Ci;
 use crate::core::correlate::cause;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::IncidentState;
-use crate::core::severity::{Grade, Priority};
+use crate::core::rules::Rules;
+use crate::core::severity::Grade;
+use crate::core::sla::Clocks;
 use crate::core::time::Timestamp;
 use crate::store::query::alerts::{AlertView, BindingView};
 use crate::store::query::causes::CauseView;
 use crate::store::query::cmdb::CiName;
 use crate::store::query::incidents::IncidentView;
 use crate::store::query::timeline::{InputView, TimelineView};
+use crate::store::tickets::TicketView;
 
 /// Why an alert is bound to no configuration item while there is no CMDB.
 const NO_CMDB: &str = "no CMDB is loaded";
@@ -202,6 +206,10 @@ pub struct Incident {
     closed_at: Option<Time>,
     /// Its clocks.
     sla: Vec<SlaClock>,
+    #[serde(skip)]
+    clocks: Clocks,
+    /// The priority that a person has set; null while the rules say.
+    priority_override: Option<PriorityOverride>,
     /// Its tickets elsewhere.
     tickets: Vec<TicketLink>,
     /// Whether it changes too often.
@@ -278,32 +286,32 @@ pub struct AlertCounts {
     undelivered: i64,
 }
 
-/// A clock of a service level agreement.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SlaClock {
-    /// `response` or `resolution`.
-    clock: &'static str,
-    /// The agreed time.
-    target_s: i64,
-    /// The time that counts so far.
-    elapsed_s: i64,
-    /// When it is over; null while paused.
-    due_at: Option<Time>,
-    /// `running`, `paused`, `met` or `breached`.
-    state: &'static str,
-}
-
 /// A ticket in another system.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TicketLink {
     /// The connector.
     connector: String,
-    /// The ticket's number there.
-    id: String,
-    /// Link to it.
-    url: String,
-    /// Whether both sides agree.
-    state: &'static str,
+    /// The ticket's number there; null until it is made.
+    id: Option<String>,
+    /// Link to it; null until it is made.
+    url: Option<String>,
+    /// Whether both sides agree: `in_sync`, `pending` (not made yet), `behind`, `failed`, `detached` or `closed`.
+    #[schema(example = "in_sync")]
+    state: String,
+    /// Why nothing is written any more.
+    error: Option<String>,
+}
+
+impl From<TicketView> for TicketLink {
+    fn from(view: TicketView) -> Self {
+        Self {
+            connector: view.connector,
+            id: view.number,
+            url: view.url,
+            state: view.standing,
+            error: view.error,
+        }
+    }
 }
 
 /// One line of a timeline.
@@ -423,7 +431,9 @@ impl StateParts {
 impl From<IncidentView> for Incident {
     fn from(view: IncidentView) -> Self {
         let incident = view.incident;
-        let grade = Grade::of_severity(incident.severity);
+        let standing = view.standing.as_ref();
+        let grade = standing.map(|standing| standing.grade);
+        let grade = grade.unwrap_or_else(|| Grade::of_severity(incident.severity));
         let owner = incident.owner.as_deref();
         let parts = StateParts::of(&incident.state);
         Self {
@@ -431,11 +441,7 @@ impl From<IncidentView> for Incident {
             state: incident.state.word().word(),
             kind: "incident",
             priority: incident.priority.word(),
-            impact: if incident.priority == Priority::P1 {
-                1
-            } else {
-                grade.impact
-            },
+            impact: grade.impact,
             urgency: grade.urgency,
             title: view.title,
             root_cause: RootCause::of(view.cause.as_ref(), view.first_alert, incident.total),
@@ -463,8 +469,12 @@ impl From<IncidentView> for Incident {
             acknowledged_at: incident.acknowledged_at.map(Time),
             resolved_at: incident.resolved_at.map(Time),
             closed_at: incident.closed_at.map(Time),
-            sla: Vec::new(),
-            tickets: Vec::new(),
+            tickets: view.tickets.into_iter().map(TicketLink::from).collect(),
+            sla: clocks::shown(&view.clocks, &Rules::default(), incident.opened_at),
+            clocks: view.clocks,
+            priority_override: standing
+                .and_then(|standing| standing.given.as_ref())
+                .map(PriorityOverride::from),
             flapping: false,
             suppressed_by: view.suppressed_by,
             merged_into: incident.merged_into.as_ref().map(IncidentId::to_string),
@@ -479,6 +489,15 @@ impl From<IncidentView> for Incident {
             closes_at: parts.closes_at.map(Time),
             changes: view.records.iter().filter_map(IncidentChange::of).collect(),
         }
+    }
+}
+
+impl Incident {
+    /// With its clocks as they stand at that time by the calendars of these rules.
+    #[must_use]
+    pub fn counted(mut self, rules: &Rules, now: Timestamp) -> Self {
+        self.sla = clocks::shown(&self.clocks, rules, now);
+        self
     }
 }
 

@@ -6,12 +6,15 @@
 mod admission;
 mod brokers;
 mod checkpoints;
+pub(crate) mod connectors;
+mod deliveries;
 mod imports;
 mod janitor;
 mod listeners;
 mod lock;
 mod polls;
 mod reload;
+pub(crate) mod tell_hooks;
 mod wiring;
 
 use std::net::{SocketAddr, TcpListener};
@@ -27,6 +30,8 @@ use crate::api;
 use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
+use crate::deliver::DeliverSetup;
+use crate::deliver::board::Deliveries;
 use crate::engine::handle::EngineHandle;
 use crate::engine::sweep::Sweeper;
 use crate::engine::{Decode, Engine, EngineSetup, rebind};
@@ -45,8 +50,10 @@ use crate::store::writer::{Writer, WriterSetup};
 use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
+use crate::tickets::{Board, TicketsSetup};
 
 use brokers::Brokers;
+use connectors::Connectors;
 use imports::{ImportBoard, Imports};
 use janitor::Janitor;
 use lock::{FileLock, Instance};
@@ -149,18 +156,21 @@ async fn run(
         db: db.clone(),
         engine: core.engine.clone(),
         ingest: core.ingest.clone(),
+        deliveries: core.deliveries.clone(),
         metrics: Arc::clone(&metrics),
         imports: core.board.clone(),
+        connectors: core.connectors.clone(),
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let router = api::router(state).merge(doors(&core.ingest, &db));
+    let router = api::router(state).merge(doors(&core, &db));
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
     });
 
     let side = Side {
+        metrics,
         request,
         settings,
         notifier: notifier.clone(),
@@ -210,7 +220,8 @@ async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
 }
 
 /// Everything that messages come in by over HTTP.
-fn doors(ingest: &Ingest, db: &Db) -> Router {
+fn doors(core: &Core, db: &Db) -> Router {
+    let ingest = &core.ingest;
     let opsgenie = OpsgenieApi {
         ingest: ingest.clone(),
         db: db.clone(),
@@ -221,6 +232,7 @@ fn doors(ingest: &Ingest, db: &Db) -> Router {
         .merge(ingest::heartbeat::router(ingest.clone()))
         .merge(ingest::pagerduty::router(ingest.clone()))
         .merge(ingest::opsgenie::router(opsgenie))
+        .merge(crate::tickets::hook::router(core.connectors.clone()))
         .layer(limits)
 }
 
@@ -249,6 +261,7 @@ struct Side {
     clock: Clock,
     reload: ReloadRequest,
     instance: String,
+    metrics: Arc<Metrics>,
 }
 
 /// Starts polls, brokers, imports, deleting, reloading and the notice of readiness.
@@ -272,6 +285,31 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         stage: stage.clone(),
         board: core.board,
     };
+    let tickets = Connectors {
+        settings: settings_out.clone(),
+        setup: TicketsSetup {
+            engine: core.engine.clone(),
+            db: side.db.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(&side.metrics),
+            describe: connectors::describe(side.db.clone()),
+            board: core.connectors,
+            external_url: None,
+        },
+    };
+    let workers = deliveries::Workers {
+        settings: settings_out.clone(),
+        setup: DeliverSetup {
+            db: side.db.clone(),
+            partition: PARTITION,
+            writer: core.engine.writer().clone(),
+            brief: deliveries::brief(side.db.clone()),
+            clock: clock.clone(),
+            metrics: side.metrics,
+        },
+        deliveries: core.deliveries,
+    };
+    supervisor.spawn(stage, "deliver", |stop| done(workers.run(stop)));
     let db = side.db.clone();
     supervisor.spawn(stage, "checkpoints", |stop| {
         done(checkpoints::run(db, stop))
@@ -297,6 +335,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
+    supervisor.spawn(stage, "connectors", |stop| done(tickets.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
@@ -310,6 +349,8 @@ struct Core {
     ingest: Ingest,
     rules: watch::Sender<Arc<Rules>>,
     board: ImportBoard,
+    connectors: Board,
+    deliveries: Deliveries,
 }
 
 /// What the inner stages share.
@@ -340,6 +381,8 @@ fn start_core(
     });
     let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
+    let deliveries = Deliveries::default();
+    let wake = deliveries.clone();
     let beat = inside.heartbeats.register("engine");
     let (engine, engine_handle) = Engine::new(EngineSetup {
         db: inside.db,
@@ -351,6 +394,7 @@ fn start_core(
         batch_rows: usize::try_from(settings.store.batch_rows).unwrap_or(1),
         clock: inside.clock.clone(),
         metrics: Arc::clone(&inside.metrics),
+        on_told: Box::new(move |targets| wake.wake(targets)),
         on_turn: Box::new(move || beat.touch()),
     });
     let ingest = Ingest::new(
@@ -369,6 +413,8 @@ fn start_core(
         ingest,
         rules: rules_in,
         board: ImportBoard::default(),
+        connectors: Board::default(),
+        deliveries,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::config::mqtt::{MqttSettings, MqttVersion, Retained};
 use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings};
 use crate::core::limits;
 use crate::core::time::{Span, Timestamp};
+use crate::deliver::board::Deliveries;
 use crate::engine::handle::EngineHandle;
 use crate::engine::pulses::{Pulse, Word};
 use crate::ingest::churn::Volatile;
@@ -40,10 +41,13 @@ use crate::runtime::tls::{ClientTlsPaths, TlsHolder, TlsPaths};
 use crate::store::Db;
 use crate::telemetry::LogSettings;
 use crate::telemetry::metrics::Metrics;
+use crate::tickets::Board;
 use crate::token_key;
 
 use super::admission;
+use super::connectors;
 use super::imports::ImportBoard;
+use super::tell_hooks::tell_hooks;
 
 /// The folder of lock file, instance id and token key; only its owner may look inside.
 pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
@@ -228,7 +232,7 @@ pub(super) fn duration(span: Span) -> Duration {
     Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(0))
 }
 
-fn basic_header(user: &str, password: &str) -> String {
+pub(super) fn basic_header(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
@@ -239,8 +243,10 @@ pub(super) struct ApiParts<'a> {
     pub(super) db: Db,
     pub(super) engine: EngineHandle,
     pub(super) ingest: Ingest,
+    pub(super) deliveries: Deliveries,
     pub(super) metrics: Arc<Metrics>,
     pub(super) imports: ImportBoard,
+    pub(super) connectors: Board,
     pub(super) clock: Clock,
     pub(super) stage: Stage,
 }
@@ -262,16 +268,19 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         db,
         engine,
         ingest,
+        deliveries,
         metrics,
         imports,
+        connectors: board,
         clock,
         stage,
     } = parts;
-    let [submit, readiness, pulses, silences] = std::array::from_fn(|_| engine.clone());
+    let [submit, readiness, pulses, silences, way_to_writer] =
+        std::array::from_fn(|_| engine.clone());
     let hooks = alertmanager_hooks(ingest.clone(), clock.now());
     let (figures, doors, tried_at, replayed) =
         (ingest.clone(), ingest.clone(), ingest.clone(), ingest);
-    let (now, shown_at) = (clock.clone(), clock.clone());
+    let (now, shown_at, board_clock) = (clock.clone(), clock.clone(), clock.clone());
     ApiState::new(ApiSetup {
         db,
         engine,
@@ -291,6 +300,13 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
                 .collect()
         }),
         imports: Arc::new(move || imports.list()),
+        connectors: Arc::new(move || {
+            let now = board_clock.now();
+            let posts = board.list().into_iter();
+            posts
+                .map(|post| connectors::connector_status(post, now))
+                .collect()
+        }),
         heartbeats: Arc::new(move || {
             pulses
                 .pulses()
@@ -301,6 +317,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         }),
         replay: Arc::new(move |letter| Box::pin(admission::replay(replayed.clone(), letter))),
         try_source: Arc::new(move |trial| try_source(&tried_at, &now, trial)),
+        tell: tell_hooks(&deliveries, way_to_writer.writer(), &clock),
         metrics: Arc::new(move || {
             figures.refresh_figures();
             metrics.encode()

@@ -141,6 +141,18 @@ enum Action {
         #[arg(value_name = "REASON")]
         reason: String,
     },
+    /// Set the priority whatever the rules say, or hand it back to them
+    #[command(
+        after_help = "Examples:\n  watchbell incident 42 priority P1 \"board meeting depends on it\"\n  watchbell incident 42 priority auto"
+    )]
+    Priority {
+        /// P1 to P5; auto hands it back to the rules
+        #[arg(value_name = "PRIORITY")]
+        priority: String,
+        /// Why; needed when a priority is set
+        #[arg(value_name = "REASON")]
+        reason: Option<String>,
+    },
     /// Write something down
     #[command(after_help = "Example:\n  watchbell incident 42 note \"vendor case 4711\"")]
     Note {
@@ -172,6 +184,14 @@ impl Action {
             Self::Unlink { alerts } => ("unlink", json!({ "alerts": alerts })),
             Self::Pin { alerts } => ("pin", json!({ "alerts": alerts })),
             Self::Root { ci, reason } => ("root", json!({ "ci": ci, "reason": reason })),
+            Self::Priority { priority, reason } => {
+                let priority = Some(priority.to_ascii_uppercase());
+                let priority = priority.filter(|it| it != "AUTO" && it != "NULL");
+                (
+                    "priority",
+                    json!({ "priority": priority, "reason": reason }),
+                )
+            }
             Self::Note { text } => ("notes", json!({ "text": text })),
         };
         let mut fields = match body {

@@ -12,6 +12,7 @@ pub mod bench;
 pub mod check;
 pub mod client;
 pub mod cmdb;
+pub mod connector;
 pub mod correlate;
 pub mod dead_letters;
 pub mod doctor;
@@ -28,6 +29,7 @@ pub mod options;
 pub mod out;
 pub mod pages;
 pub mod replay;
+pub mod report;
 pub mod serve;
 pub mod settings;
 pub mod silence;
@@ -118,9 +120,18 @@ enum Command {
     /// Keep people from being told of some alerts for a while
     #[command(after_help = silence::EXAMPLES)]
     Silence(silence::SilenceArgs),
+    /// List the ticket platforms, and see whether one does what its profile says
+    #[command(subcommand, after_help = connector::EXAMPLES)]
+    Connector(connector::ConnectorCommand),
+    /// Make a ticket and resolve it, and show what was said
+    #[command(after_help = connector::SEND_TEST_EXAMPLES)]
+    SendTest(connector::SendTestArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
+    /// Show how people and services do: times, service levels, backlog, noise, cost
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::ReportArgs),
     /// Show messages that could not be understood
     #[command(after_help = dead_letters::EXAMPLES)]
     DeadLetters(dead_letters::DeadLettersArgs),
@@ -209,8 +220,11 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Incident(_)
         | Command::Alerts(_)
         | Command::Cmdb(_)
+        | Command::Connector(_)
+        | Command::SendTest(_)
         | Command::Silence(_)
         | Command::Explain(_)
+        | Command::Report(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
         | Command::Simulate(_)
@@ -241,8 +255,11 @@ async fn dispatch(
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
+        Command::Connector(command) => connector::run(config, &command, env, out).await,
+        Command::SendTest(args) => connector::send_test(config, &args, env, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
+        Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),

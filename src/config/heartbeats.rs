@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 
 use crate::config::error::Complaint;
 use crate::config::reader::{Spot, TableReader, expected};
-use crate::config::settings::{HeartbeatSettings, SourceSettings, WatchdogSettings};
+use crate::config::secret::Secret;
+use crate::config::settings::SourceSettings;
 use crate::config::tree::Value;
 use crate::config::values;
 use crate::core::limits;
@@ -27,6 +28,52 @@ const SEVERITIES: &[(&str, Severity)] = &[
     ("low", Severity::Low),
     ("info", Severity::Info),
 ];
+
+/// `[[heartbeat]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeartbeatSettings {
+    /// Unique; part of the path `/heartbeat/{name}` and of the key of its alert.
+    pub name: String,
+    /// Time between two pings.
+    pub every: Span,
+    /// How much later than that a ping may come.
+    pub grace: Span,
+    /// How bad it is when none comes.
+    pub severity: Severity,
+    /// One line for people; made of the name when there is none.
+    pub summary: Option<String>,
+    /// Labels of the alert, by name.
+    pub labels: Vec<(String, String)>,
+    /// What tells which configuration item it is about, the best first.
+    pub ci: Vec<String>,
+    /// What a ping carries as `Authorization: Bearer`.
+    pub token: Option<Secret>,
+    /// Whether everybody may ping, written down by the operator.
+    pub is_open: bool,
+    /// The alert that feeds it.
+    pub watchdog: Option<WatchdogSettings>,
+}
+
+impl HeartbeatSettings {
+    /// Whether pings are taken over HTTP.
+    pub fn is_pinged(&self) -> bool {
+        self.watchdog.is_none() || self.token.is_some() || self.is_open
+    }
+
+    /// Whether not everybody who reaches the listener can feed it.
+    pub fn is_guarded(&self) -> bool {
+        self.token.is_some() || self.is_open || self.watchdog.is_some()
+    }
+}
+
+/// `heartbeat.watchdog`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchdogSettings {
+    /// The source of the alert.
+    pub source: String,
+    /// Labels that the alert has, by name.
+    pub labels: Vec<(String, String)>,
+}
 
 /// Reads all heartbeats; `exposed` is a listener that other machines reach, if there is one.
 pub(super) fn read(

@@ -7,13 +7,16 @@
 //!
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
+mod calendars;
 mod cmdb;
 mod conditions;
+pub mod connectors;
 mod correlation;
 pub mod env;
 pub mod error;
 mod files;
 mod heartbeats;
+mod holidays;
 pub mod imports;
 mod keys;
 mod mapping;
@@ -21,12 +24,15 @@ pub mod mqtt;
 pub mod presets;
 mod reader;
 mod records;
+mod routes;
 pub mod rules;
 pub mod secret;
 mod sections;
 pub mod settings;
 mod signature;
+mod sla;
 mod sources;
+pub mod targets;
 mod tree;
 mod units;
 mod values;

@@ -238,6 +238,32 @@ impl<'a> TableReader<'a> {
         self.table.contains_key(key)
     }
 
+    /// The names of a list of tables, whether or not the rest of each is well written.
+    pub(super) fn names(&self, key: &str) -> BTreeSet<String> {
+        let node = self.table.get(key).map(|(_, node)| &node.value);
+        let Some(Value::List(items)) = node else {
+            return BTreeSet::new();
+        };
+        let names = items.iter().filter_map(|item| match &item.value {
+            Value::Table(table) => match &table.get("name")?.1.value {
+                Value::Text(name) => Some(name.to_string()),
+                Value::Integer(_)
+                | Value::Float
+                | Value::Flag(_)
+                | Value::Date
+                | Value::List(_)
+                | Value::Table(_) => None,
+            },
+            Value::Text(_)
+            | Value::Integer(_)
+            | Value::Float
+            | Value::Flag(_)
+            | Value::Date
+            | Value::List(_) => None,
+        });
+        names.collect()
+    }
+
     /// Whether the key is written as a list of nothing.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
         let node = self.table.get(key).map(|(_, node)| &node.value);

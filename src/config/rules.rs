@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::config::connectors::ConnectorSettings;
 use crate::config::settings::{HeartbeatSettings, Settings, SourceSettings};
 use crate::config::units::show_duration;
 use crate::core::heartbeat::{Feed, HeartbeatRule};
@@ -13,6 +14,8 @@ use crate::core::limits;
 use crate::core::observation::{AlertText, clean_pairs};
 use crate::core::rules::{Rules, SourceRules};
 use crate::core::severity::Severity;
+use crate::core::tell::TellRules;
+use crate::core::ticket::rules::ConnectorRule;
 use crate::core::time::Span;
 
 /// The policy that these settings ask for.
@@ -26,8 +29,33 @@ pub fn rules(settings: &Settings) -> Rules {
         incident: settings.incident,
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
+        priority: settings.practice.priority.clone(),
+        cost: settings.practice.cost.clone(),
+        sla: settings.practice.sla.clone(),
         cmdb: settings.cmdb.clone(),
+        connectors: settings.connectors.iter().map(connector_rule).collect(),
+        tell: tell(settings),
         records: settings.records.clone(),
+    }
+}
+
+fn connector_rule(connector: &ConnectorSettings) -> ConnectorRule {
+    ConnectorRule {
+        name: SmolStr::new(&connector.name),
+        when: connector.when.clone(),
+        owners: connector.owners,
+        reopen: connector.reopen,
+        reopenable: connector.profile.profile.caps.reopenable(),
+    }
+}
+
+fn tell(settings: &Settings) -> TellRules {
+    let targets = settings.targets.iter();
+    TellRules {
+        targets: targets
+            .map(|target| (SmolStr::new(&target.name), target.events))
+            .collect(),
+        routes: settings.routes.clone(),
     }
 }
 

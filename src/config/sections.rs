@@ -2,6 +2,7 @@
 //!
 //! One function per section, in the order of the shipped file. Must not default anything that the shipped file writes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use smol_str::SmolStr;
@@ -16,24 +17,16 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{cmdb, correlation, records, sources};
+use crate::config::{
+    calendars, cmdb, connectors, correlation, records, routes, sla, sources, targets,
+};
+use crate::core::practice::PracticeRules;
 use crate::core::rules::{IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: &[&str] = &[
-    "calendar",
-    "connector",
-    "escalation",
-    "maintenance",
-    "priority",
-    "route",
-    "schedule",
-    "sla",
-    "target",
-    "team",
-];
+const LATER: &[&str] = &["escalation", "maintenance", "schedule", "team"];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("text", LogFormat::Text),
@@ -64,6 +57,12 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let sources = sources::read(root.tables("source"), exposed);
     let (cmdb, imports) = cmdb::read(&mut root);
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
+    let calendar_names: BTreeSet<String> = root.names("calendar");
+    let calendars = calendars::read(root.tables("calendar"));
+    let is_calendar = |name: &str| calendar_names.contains(name);
+    let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
+    let targets = targets::read(root.tables("target"));
+    let routes = routes::read(root.tables("route"), &targets);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -71,9 +70,17 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         auth,
         sources,
         heartbeats,
+        targets,
+        routes,
         incident: incident(&mut root),
         settle: settle(&mut root),
+        practice: PracticeRules {
+            priority: sla::priority(&mut root),
+            sla,
+            cost: sla::cost(&mut root),
+        },
         correlation: correlation::read(&mut root),
+        connectors: connectors::read(root.tables("connector")),
         cmdb,
         imports,
         records: records::read(&mut root),

@@ -11,17 +11,21 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::config::connectors::ConnectorSettings;
+pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
+use crate::config::targets::TargetSettings;
+use crate::core::practice::PracticeRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
-use crate::core::severity::Severity;
+use crate::core::tell::route::Route;
 use crate::core::time::Span;
 use crate::sources::mapping::Mapping;
 use crate::sources::{Source, decoder};
 
 /// Everything that is configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// `[server]`: the HTTP listener.
     pub server: ServerSettings,
@@ -33,10 +37,16 @@ pub struct Settings {
     pub sources: Vec<SourceSettings>,
     /// `[[heartbeat]]`: what has to be heard of again and again.
     pub heartbeats: Vec<HeartbeatSettings>,
+    /// `[[target]]`: where people are told.
+    pub targets: Vec<TargetSettings>,
+    /// `[[route]]`: who is told of which incident.
+    pub routes: Vec<Route>,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.
     pub settle: SettleRules,
+    /// `[priority]`, `[[sla]]` and `[[calendar]]`: how soon people must act.
+    pub practice: PracticeRules,
     /// `[correlation]`: what belongs together.
     pub correlation: CorrelationRules,
     /// `[cmdb]`: how imports are merged and alerts are bound.
@@ -45,6 +55,8 @@ pub struct Settings {
     pub records: RecordRules,
     /// `[[cmdb.import]]`: inventories that are read again and again.
     pub imports: Vec<ImportSettings>,
+    /// `[[connector]]`: ticket platforms.
+    pub connectors: Vec<ConnectorSettings>,
     /// `[retention]`: how long things are kept.
     pub retention: RetentionSettings,
     /// `[limits]`: bounds that an operator tunes.
@@ -503,52 +515,6 @@ pub enum ReconcileAuth {
     Token(Secret),
     /// HTTP basic authentication.
     Basic(Basic),
-}
-
-/// `[[heartbeat]]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeartbeatSettings {
-    /// Unique; part of the path `/heartbeat/{name}` and of the key of its alert.
-    pub name: String,
-    /// Time between two pings.
-    pub every: Span,
-    /// How much later than that a ping may come.
-    pub grace: Span,
-    /// How bad it is when none comes.
-    pub severity: Severity,
-    /// One line for people; made of the name when there is none.
-    pub summary: Option<String>,
-    /// Labels of the alert, by name.
-    pub labels: Vec<(String, String)>,
-    /// What tells which configuration item it is about, the best first.
-    pub ci: Vec<String>,
-    /// What a ping carries as `Authorization: Bearer`.
-    pub token: Option<Secret>,
-    /// Whether everybody may ping, written down by the operator.
-    pub is_open: bool,
-    /// The alert that feeds it.
-    pub watchdog: Option<WatchdogSettings>,
-}
-
-impl HeartbeatSettings {
-    /// Whether pings are taken over HTTP.
-    pub fn is_pinged(&self) -> bool {
-        self.watchdog.is_none() || self.token.is_some() || self.is_open
-    }
-
-    /// Whether not everybody who reaches the listener can feed it.
-    pub fn is_guarded(&self) -> bool {
-        self.token.is_some() || self.is_open || self.watchdog.is_some()
-    }
-}
-
-/// `heartbeat.watchdog`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchdogSettings {
-    /// The source of the alert.
-    pub source: String,
-    /// Labels that the alert has, by name.
-    pub labels: Vec<(String, String)>,
 }
 
 /// `[retention]`

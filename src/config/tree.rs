@@ -23,6 +23,8 @@ pub(super) struct At {
 pub(super) struct Node {
     pub(super) at: At,
     pub(super) value: Value,
+    /// What is written, for the values that few keys take: dates and numbers with a fraction.
+    pub(super) raw: Option<String>,
 }
 
 /// A value of a key.
@@ -32,10 +34,10 @@ pub(super) enum Value {
     Text(Zeroizing<String>),
     /// A whole number; `None` when it does not fit.
     Integer(Option<i64>),
-    /// A number with a fraction; no key of ours takes one.
+    /// A number with a fraction, as it is written in [`Node::raw`].
     Float,
     Flag(bool),
-    /// A date or time; no key of ours takes one.
+    /// A date or time, as it is written in [`Node::raw`].
     Date,
     List(Vec<Node>),
     Table(Table),
@@ -101,7 +103,11 @@ fn merge_node(under: &mut Node, over: Node, lists: Lists) {
             base.extend(list);
         }
         (_, value) => {
-            *under = Node { at: over.at, value };
+            *under = Node {
+                at: over.at,
+                value,
+                raw: over.raw,
+            };
         }
     }
 }
@@ -159,17 +165,24 @@ impl<'a> Places<'a> {
 
     fn node(&self, value: Spanned<DeValue<'_>>) -> Node {
         let at = self.at(value.span().start);
+        let mut raw = None;
         let value = match value.into_inner() {
             DeValue::String(text) => Value::Text(Zeroizing::new(text.into_owned())),
             DeValue::Integer(n) => Value::Integer(i64::from_str_radix(n.as_str(), n.radix()).ok()),
-            DeValue::Float(_) => Value::Float,
+            DeValue::Float(number) => {
+                raw = Some(number.as_str().to_owned());
+                Value::Float
+            }
             DeValue::Boolean(flag) => Value::Flag(flag),
-            DeValue::Datetime(_) => Value::Date,
+            DeValue::Datetime(date) => {
+                raw = Some(date.to_string());
+                Value::Date
+            }
             DeValue::Array(list) => {
                 Value::List(list.into_iter().map(|item| self.node(item)).collect())
             }
             DeValue::Table(table) => Value::Table(self.table(table)),
         };
-        Node { at, value }
+        Node { at, value, raw }
     }
 }

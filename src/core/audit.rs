@@ -109,7 +109,9 @@ fn order(input: &Input) -> Option<(&SmolStr, &'static str, Option<&str>)> {
         Input::SilenceGiven(given) => Some((&given.actor, given.order.word(), given.order.why())),
         Input::RecordGiven(given) => Some((&given.actor, given.order.word(), given.order.why())),
         Input::CmdbImported(imported) => Some((&imported.actor, "cmdb.import", None)),
-        Input::ObservationReceived { .. }
+        Input::TicketOrdered(order) => Some((&order.actor, order.wanted.word(), None)),
+        Input::TicketReported(_)
+        | Input::ObservationReceived { .. }
         | Input::SourceHeard { .. }
         | Input::SourcePolled(_)
         | Input::SilencesSwept(_)
@@ -135,6 +137,7 @@ fn command(command: &Command) -> (&'static str, Option<&str>) {
         Command::Unlink { .. } => ("incident.unlink", None),
         Command::Pin { .. } => ("incident.pin", None),
         Command::Root { reason, .. } => ("incident.root", Some(reason)),
+        Command::Priority { reason, .. } => ("incident.priority", Some(reason)),
         Command::Note { text } => ("incident.note", Some(text)),
     }
 }
@@ -146,6 +149,9 @@ fn subject(world: World<'_>, input: &Input, decision: &Decision) -> SmolStr {
     }
     if let Input::CmdbImported(imported) = input {
         return imported.name.clone();
+    }
+    if let Input::TicketOrdered(order) = input {
+        return order.connector.clone();
     }
     if let Input::RecordGiven(given) = input
         && let Some(named) = given.order.subject()

@@ -16,7 +16,9 @@ use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState, Owner, permit};
 use crate::core::input::{Command, CommandGiven};
 use crate::core::past::{continue_as_new, decide_past};
+use crate::core::priority::Given;
 use crate::core::reason::Reason;
+use crate::core::severity::Priority;
 use crate::core::time::Timestamp;
 
 /// Decides a command.
@@ -93,6 +95,7 @@ fn check<'a>(
         | Command::Resolve { .. }
         | Command::Close
         | Command::Reopen { .. }
+        | Command::Priority { .. }
         | Command::Note { .. } => Ok(incident),
         Command::Merge { .. }
         | Command::Split { .. }
@@ -167,6 +170,20 @@ fn carry_out(
             end_alerts(&mut draft, id);
             (Reason::ClosedByPerson, None)
         }
+        Command::Priority { priority, reason } => {
+            let given = priority.map(|priority| Given {
+                priority,
+                by: given.actor.clone(),
+                reason: Arc::from(&**reason),
+                at: now,
+            });
+            let word = priority.map_or("by the rules", Priority::word);
+            let note = match &**reason {
+                "" => format!("{} to {word}", incident.priority.word()),
+                reason => format!("{} to {word}: {reason}", incident.priority.word()),
+            };
+            (draft.prioritise_by_person(id, given), Some(Arc::from(note)))
+        }
         work @ (Command::Acknowledge { .. }
         | Command::Start
         | Command::Hold { .. }
@@ -216,6 +233,7 @@ fn regroup(draft: &mut Draft<'_>, id: IncidentId, order: &Command) -> (Reason, O
         | Command::Resolve { .. }
         | Command::Close
         | Command::Reopen { .. }
+        | Command::Priority { .. }
         | Command::Note { .. } => (Reason::NoteAdded, None),
     }
 }
@@ -251,6 +269,7 @@ fn move_forward(
         | Command::Unlink { .. }
         | Command::Pin { .. }
         | Command::Root { .. }
+        | Command::Priority { .. }
         | Command::Note { .. } => (IncidentState::InProgress, Reason::WorkStarted, None),
     };
     enter(draft, id, state);

@@ -23,7 +23,7 @@ use crate::core::expr::Expr;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::{Incident, IncidentState};
 use crate::core::observation::AlertText;
-use crate::core::severity::{Grade, Priority, Severity};
+use crate::core::severity::{Grade, Severity};
 use crate::core::time::Timestamp;
 
 /// The variables of a condition.
@@ -387,15 +387,6 @@ fn sample() -> Value {
     seen.facts(&TimeZone::UTC).0
 }
 
-/// Impact and urgency of a priority that severity and reach alone have given.
-pub(super) fn grade_of(incident: &Incident) -> Grade {
-    let grade = Grade::of_severity(incident.severity);
-    if incident.priority == Priority::P1 {
-        return Grade { impact: 1, ..grade };
-    }
-    grade
-}
-
 /// The alert that an incident of this decision was opened for.
 #[derive(Clone, Debug)]
 pub(crate) struct Opener {
@@ -438,12 +429,12 @@ impl Draft<'_> {
         let source = opener.map_or_else(|| held.map(|alert| alert.source), |it| Some(it.source));
         let labels = match opener {
             Some(opener) => &opener.labels,
-            None => state.labels_of(id),
+            None => state.practice().labels_of(id),
         };
         let seen = Seen {
             incident,
             kind: "incident",
-            grade: grade_of(incident),
+            grade: self.grade(incident),
             cause: self.cause_of(id),
             graph: state.graph(),
             first,
@@ -526,7 +517,7 @@ mod tests {
         let seen = Seen {
             incident: &incident,
             kind: "incident",
-            grade: grade_of(&incident),
+            grade: Grade::of_severity(incident.severity),
             cause: Some(&cause),
             graph: &graph(),
             first: AlertId::new(7),

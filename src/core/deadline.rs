@@ -12,8 +12,8 @@ use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::IncidentState;
 use crate::core::limits;
 use crate::core::reason::Reason;
-use crate::core::silence;
 use crate::core::time::Timestamp;
+use crate::core::{priority, silence, sla, ticket};
 
 /// Looks at the earliest deadlines that have come.
 pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> Decision {
@@ -25,6 +25,10 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
     draft.records_are_due();
     if !draft.decision.changes.is_empty() {
         // What is due besides is looked at with what was decided here in place.
+        return draft.finish();
+    }
+    let is_any_clock_due = sla::decide_due(&mut draft);
+    if priority::decide_due(&mut draft) || is_any_clock_due {
         return draft.finish();
     }
     let due = world.state.due(now, limits::DEADLINES_PER_DECISION);
@@ -80,6 +84,7 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
     if let IncidentState::Closed { .. } = incident.state {
         draft.say(Some(id), None, Reason::IncidentForgotten);
         draft.decision.change(Change::IncidentForgotten(id));
+        ticket::forget(draft.world, id, &mut draft.decision);
         return;
     }
     let is_settled = incident.announce_at.is_some_and(|at| at <= now);

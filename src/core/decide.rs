@@ -11,6 +11,7 @@ use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::core::{
     audit, command, correlate, deadline, episode, heartbeat, rebind, reconcile, records, silence,
+    ticket,
 };
 
 /// What a decision may look at.
@@ -50,6 +51,8 @@ fn decide_input(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFee
         Input::ChangeRecorded(record) => correlate::record_change(world, record, now),
         Input::CmdbImported(imported) => rebind::import(world, imported),
         Input::AlertsRebound(alerts) => rebind::compare(world, alerts, now, ids),
+        Input::TicketReported(report) => ticket::decide_report(world, report, now, ids),
+        Input::TicketOrdered(order) => ticket::decide_order(world, order, now, ids),
         Input::DeadlineReached => deadline::decide_due(world, now, ids),
         Input::Started => {
             let mut decision = Decision::because(Reason::Started);

@@ -22,9 +22,14 @@ use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
+use crate::core::outcome::OutcomeChange;
+use crate::core::priority::StandingChange;
 use crate::core::reason::Reason;
 use crate::core::records::{RecordChange, RecordId};
 use crate::core::silence::SilenceChange;
+use crate::core::sla::SlaChange;
+use crate::core::tell::TellChange;
+use crate::core::ticket::TicketChange;
 use crate::core::time::Timestamp;
 
 /// The answer of the core to one input.
@@ -181,8 +186,18 @@ pub enum Change {
         /// Whether it was a refusal.
         is_refused: bool,
     },
+    /// Something changed about where a priority comes from.
+    Standing(StandingChange),
+    /// An incident is over, or is not after all; for reports.
+    Outcome(OutcomeChange),
+    /// Something changed about service level clocks.
+    Sla(SlaChange),
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// Something changed about a ticket or a connector.
+    Ticket(TicketChange),
+    /// Something is to be told.
+    Tell(TellChange),
     /// Something changed about records.
     Record(RecordChange),
     /// Somebody did something; written into the audit.

@@ -13,16 +13,19 @@ use crate::core::announce;
 use crate::core::condition::Opener;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::grove::Grove;
-use crate::core::correlate::priority_of;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
 use crate::core::mute;
 use crate::core::observation::AlertText;
+use crate::core::priority::Standing;
 use crate::core::reason::Reason;
-use crate::core::severity::{Priority, Severity};
+use crate::core::severity::Severity;
 use crate::core::silence;
+use crate::core::sla::Clocks;
+use crate::core::tell::Told;
+use crate::core::ticket;
 use crate::core::time::Timestamp;
 
 /// A decision in the making.
@@ -43,8 +46,14 @@ pub(super) struct Draft<'a> {
     pub(super) openers: BTreeMap<IncidentId, Opener>,
     /// What incidents are about, as far as it was judged anew.
     causes: BTreeMap<IncidentId, Arc<Cause>>,
+    /// Where priorities come from, as far as this decision changes it.
+    pub(super) standings: BTreeMap<IncidentId, Option<Arc<Standing>>>,
+    /// Service level clocks, as far as this decision changes them.
+    pub(super) clocks: BTreeMap<IncidentId, Arc<Clocks>>,
     touched: BTreeMap<IncidentId, Incident>,
     pub(super) joins: Vec<Change>,
+    /// Who was told of the incidents of this decision, as far as it changes that.
+    pub(super) tolds: BTreeMap<IncidentId, Arc<Told>>,
 }
 
 impl<'a> Draft<'a> {
@@ -65,8 +74,11 @@ impl<'a> Draft<'a> {
             alerts: BTreeMap::new(),
             openers: BTreeMap::new(),
             causes: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             touched: BTreeMap::new(),
             joins: Vec::new(),
+            tolds: BTreeMap::new(),
         }
     }
 
@@ -81,8 +93,18 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        let touched: Vec<_> = self.touched.keys().copied().collect();
+        for &id in &touched {
+            self.prioritise(id, None);
+        }
         self.suspect_changes();
         self.announce();
+        for &id in &touched {
+            self.look_at_clocks(id);
+            self.note_outcome(id);
+        }
+        self.tell_people();
+        ticket::look(&mut self);
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
@@ -113,6 +135,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The incidents that this decision touches so far.
+    pub(super) fn touched_ids(&self) -> Vec<IncidentId> {
+        self.touched.keys().copied().collect()
+    }
+
     /// The incident as it is now, without touching it.
     pub(super) fn peek(&self, id: IncidentId) -> Option<&Incident> {
         self.touched
@@ -124,6 +151,11 @@ impl<'a> Draft<'a> {
     pub(super) fn cause_of(&self, id: IncidentId) -> Option<&Cause> {
         let judged = self.causes.get(&id).map(|cause| &**cause);
         judged.or_else(|| self.world.state.cause(id))
+    }
+
+    /// Whether this decision judged anew what an incident is about.
+    pub(super) fn is_judged(&self, id: IncidentId) -> bool {
+        self.causes.contains_key(&id)
     }
 
     /// Says what an incident is about.
@@ -211,7 +243,7 @@ impl<'a> Draft<'a> {
             incident.enter(IncidentState::New, now);
             incident.reopen_count = incident.reopen_count.saturating_add(1);
             incident.severity = severity;
-            self.reset_priority(id);
+            self.prioritise_anew(id);
             self.title(id, title);
             self.say(Some(id), Some(alert.id), Reason::IncidentReopened);
         }
@@ -274,6 +306,7 @@ impl<'a> Draft<'a> {
         incident.previous = previous;
         incident.firing = 1;
         self.insert(incident);
+        self.prioritise_anew(id);
         self.title(id, text.map(|text| &text.summary));
         let reason = match previous {
             Some(_) => Reason::LinkedIncidentOpened,
@@ -379,22 +412,7 @@ impl<'a> Draft<'a> {
             return;
         };
         incident.severity = severity;
-        let before = incident.priority;
-        let after = self.reset_priority(id);
-        if before != after {
-            let entry = self.say(Some(id), Some(alert), Reason::PriorityChanged);
-            entry.note = Some(format!("{} to {}", before.word(), after.word()).into());
-        }
-    }
-
-    /// Sets the priority by severity and by what the incident is known to reach.
-    fn reset_priority(&mut self, id: IncidentId) -> Priority {
-        let is_vital = self.cause_of(id).is_some_and(|cause| cause.is_vital);
-        let Some(incident) = self.touch(id) else {
-            return Priority::P5;
-        };
-        incident.priority = priority_of(incident.severity, is_vital);
-        incident.priority
+        self.prioritise(id, Some(alert));
     }
 
     pub(super) fn title(&mut self, incident: IncidentId, title: Option<&SmolStr>) {

@@ -126,6 +126,7 @@ pub struct IdFeed {
     last_incident: i64,
     last_entry: i64,
     last_silence: i64,
+    last_message: i64,
     records: RecordFeed,
 }
 
@@ -137,6 +138,7 @@ impl IdFeed {
             last_incident,
             last_entry,
             last_silence: 0,
+            last_message: 0,
             records: RecordFeed::NONE,
         }
     }
@@ -148,6 +150,20 @@ impl IdFeed {
             last_silence,
             ..self
         }
+    }
+
+    /// The same, with messages to people going on after the highest number used so far.
+    #[must_use]
+    pub const fn messages_after(self, last_message: i64) -> Self {
+        Self {
+            last_message,
+            ..self
+        }
+    }
+
+    /// The next message's number, in order of deciding.
+    pub fn message(&mut self) -> i64 {
+        bump(&mut self.last_message).get()
     }
 
     /// The same, with the records of a kind going on after the highest number used so far.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::core::ids::IncidentId;
@@ -46,7 +47,8 @@ pub enum IncidentState {
 }
 
 /// The name of a state without its data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StateWord {
     /// `new`
     New,
@@ -295,7 +297,8 @@ pub fn permit(state: &IncidentState, command: &Command) -> Result<(), Reason> {
             | Command::Split { .. }
             | Command::Unlink { .. }
             | Command::Pin { .. }
-            | Command::Root { .. },
+            | Command::Root { .. }
+            | Command::Priority { .. },
             New | Acknowledged { .. } | InProgress | OnHold { .. },
         ) => Ok(()),
     }

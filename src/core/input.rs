@@ -13,8 +13,11 @@ use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
 use crate::core::past::PastIncident;
 use crate::core::records::RecordGiven;
+use crate::core::severity::Priority;
 use crate::core::silence::Sweep;
 use crate::core::silence::given::SilenceGiven;
+use crate::core::ticket::order::TicketOrder;
+use crate::core::ticket::report::TicketReport;
 use crate::core::time::Timestamp;
 
 /// Something that happened.
@@ -48,6 +51,10 @@ pub enum Input {
     CmdbImported(CmdbImported),
     /// The CMDB changed; these alerts are compared with it again.
     AlertsRebound(Vec<Rebound>),
+    /// Somebody looked at a ticket in another system, or brought it up to date.
+    TicketReported(Box<TicketReport>),
+    /// A person or program with a token orders something about connectors.
+    TicketOrdered(TicketOrder),
     /// The time of some deadline has come.
     DeadlineReached,
     /// The daemon started and has decided all that was left over.
@@ -238,6 +245,14 @@ pub enum Command {
     Root {
         /// The CI's id.
         ci: SmolStr,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// Set the priority, or hand it back to the rules.
+    Priority {
+        /// Which; nothing hands it back.
+        #[serde(default)]
+        priority: Option<Priority>,
         /// Why.
         reason: Box<str>,
     },

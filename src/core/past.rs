@@ -81,6 +81,7 @@ pub(super) fn decide_past(
         | Command::Unlink { .. }
         | Command::Pin { .. }
         | Command::Root { .. }
+        | Command::Priority { .. }
         | Command::Close => Decision::refused(Reason::AlreadyClosed),
     }
 }

@@ -85,11 +85,15 @@ reasons! {
     RecoverySustained = "recovery_sustained", "All alerts stayed ended for the recovery time; the incident was resolved.";
     ClosedAfterResolve = "closed_after_resolve", "The incident stayed resolved for the closing time; it was closed.";
     IncidentAnnounced = "incident_announced", "The incident has settled; from now on people are told.";
+    PeopleTold = "people_told", "Messages to people were written to the outbox.";
     AnnouncementHeld = "announcement_held", "The incident has settled, but everything that fires of it is suppressed; people are told when that ends and it still fires.";
     AcknowledgeExpired = "acknowledge_expired", "The acknowledgement was given until now; the incident is new again.";
     HoldEnded = "hold_ended", "The hold was given until now; the incident is in progress again.";
     IncidentForgotten = "incident_forgotten", "The incident is closed for good.";
     PriorityChanged = "priority_changed", "The priority follows the severity of the alerts and the services reached.";
+    SlaWarned = "sla_warned", "So much of the agreed time has gone by.";
+    SlaBreached = "sla_breached", "The agreed time has gone by; the target is missed.";
+    SlaTargetChanged = "sla_target_changed", "Another rule of service levels applies now; what was counted stays.";
     AlertCorrelated = "alert_correlated", "The alert belongs to an open incident that explains it.";
     AlertMoved = "alert_moved", "Another incident explains the alert better by now; it was moved there.";
     IncidentMerged = "incident_merged", "Another incident has the same cause; it took over all alerts, and this one was closed.";
@@ -114,9 +118,25 @@ reasons! {
     SplitByPerson = "split_by_person", "A person took alerts out of the incident into a new one.";
     UnlinkedByPerson = "unlinked_by_person", "A person took alerts out of the incident, each into one of its own.";
     PinnedByPerson = "pinned_by_person", "A person pinned alerts to the incident; no rule moves them.";
+    PrioritySetByPerson = "priority_set_by_person", "A person set the priority; no rule changes it.";
+    PriorityHandedBack = "priority_handed_back", "A person handed the priority back to the rules.";
     RootNamedByPerson = "root_named_by_person", "A person named the root cause.";
+    // What happened to tickets in other systems.
+    TicketCreated = "ticket_created", "A ticket was made in the other system.";
+    TicketFound = "ticket_found", "The ticket was there already and was found by its key; no second one was made.";
+    TicketBrought = "ticket_brought", "The ticket was brought to what the incident is.";
+    TicketRefused = "ticket_refused", "The other system refused; it is tried again when the incident changes or a person asks.";
+    TicketDetached = "ticket_detached", "The ticket was deleted or merged there; it is no longer followed, and no other one is made by itself.";
+    TicketLeftClosed = "ticket_left_closed", "The incident goes on, and its ticket stays closed as it was decided there.";
+    TicketInStep = "ticket_in_step", "The ticket was read; nothing in it changes the incident.";
+    TicketNoteAdded = "ticket_note_added", "A person added a note in the ticket.";
+    ConnectorPaused = "connector_paused", "A person paused the connector; nothing is sent or read until it goes on.";
+    ConnectorResumed = "connector_resumed", "A person let the connector go on.";
+    ConnectorResynced = "connector_resynced", "A person had tickets read and compared anew.";
     ChangeJudged = "change_judged", "A person said whether a change caused the incident.";
     // Why something was refused.
+    TicketUnknown = "ticket_unknown", "No incident has that ticket any more; the report came to nothing.";
+    UnknownConnector = "unknown_connector", "There is no such connector.";
     UnknownIncident = "unknown_incident", "There is no such incident, or it was closed for good.";
     StaleVersion = "stale_version", "The incident has changed since the expected version; read it again.";
     IdempotencyKeyReused = "idempotency_key_reused", "This Idempotency-Key was used for another command; use a fresh one.";

@@ -12,7 +12,12 @@ use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
 use crate::core::correlate::rule::BondRule;
 use crate::core::heartbeat::Heartbeats;
+use crate::core::outcome::CostRules;
+use crate::core::priority::PriorityRules;
 use crate::core::severity::Priority;
+use crate::core::sla::SlaRules;
+use crate::core::tell::TellRules;
+use crate::core::ticket::rules::ConnectorRule;
 use crate::core::time::Span;
 
 /// Everything a decision depends on besides state and input.
@@ -26,10 +31,20 @@ pub struct Rules {
     pub heartbeats: Heartbeats,
     /// How long incidents settle before people are told.
     pub settle: SettleRules,
+    /// How soon people must act.
+    pub priority: PriorityRules,
+    /// What incidents cost.
+    pub cost: CostRules,
+    /// How long it may take.
+    pub sla: SlaRules,
     /// What belongs together.
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Which incidents get a ticket where.
+    pub connectors: Vec<ConnectorRule>,
+    /// Who is told of what.
+    pub tell: TellRules,
     /// Records beside incidents.
     pub records: RecordRules,
 }
@@ -57,7 +72,10 @@ impl Rules {
 
     /// Every condition of every rule; a new kind of rule adds its own here.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        std::iter::empty()
+        let sla = self.sla.rules.iter().map(|rule| &rule.when);
+        let tell = self.tell.routes.iter().map(|route| &route.when);
+        let connectors = self.connectors.iter().map(|rule| &rule.when);
+        sla.chain(tell).chain(connectors)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

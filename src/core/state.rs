@@ -15,22 +15,25 @@ use crate::core::answers::Answers;
 pub use crate::core::answers::Remembered;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
-use crate::core::condition::Labels;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
 use crate::core::correlate::node::Node;
+pub use crate::core::counts::Counts;
+use crate::core::counts::count;
 use crate::core::decision::{Change, Decision};
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
-use crate::core::incident::{Incident, StateWord};
+use crate::core::incident::Incident;
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::mute::{self, Tally};
 use crate::core::pages::{Pages, page_of};
+use crate::core::practice::Practice;
 use crate::core::records::Records;
-use crate::core::severity::{Priority, Severity};
 use crate::core::silence::{SilenceChange, Silences};
+use crate::core::tell::Tells;
+use crate::core::ticket::Tickets;
 use crate::core::time::Timestamp;
 
 /// Everything that decisions depend on besides rules and input.
@@ -43,11 +46,13 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    tickets: Tickets,
+    practice: Practice,
+    tells: Tells,
     records: Records,
     tally: Tally,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
-    labels: BTreeMap<IncidentId, Labels>,
     forest: Forest,
     started_at: Option<Timestamp>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
@@ -66,6 +71,8 @@ pub enum DeadlineKey {
     Incidents(i64),
     /// Silences: one begins or ends.
     Silences,
+    /// A lower priority holds, or a service level clock is warned of or missed.
+    Practice,
     /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
     Heartbeats,
     /// Conditions: one is looked at again.
@@ -83,24 +90,6 @@ pub struct Due {
     pub alerts: Vec<AlertId>,
     /// Incidents.
     pub incidents: Vec<IncidentId>,
-}
-
-/// How many of each there are, kept while changes are applied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Firing alerts by severity.
-    pub firing: BTreeMap<Severity, i64>,
-    /// Incidents that are not closed, by priority and state.
-    pub incidents: BTreeMap<(Priority, StateWord), i64>,
-}
-
-impl Counts {
-    fn count_incident(&mut self, incident: &Incident, by: i64) {
-        let word = incident.state.word();
-        if word != StateWord::Closed {
-            count(&mut self.incidents, (incident.priority, word), by);
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -197,6 +186,36 @@ impl State {
         self.tally.note(id, place);
     }
 
+    /// The tickets in other systems.
+    pub fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
+    /// The same, to load.
+    pub fn tickets_mut(&mut self) -> &mut Tickets {
+        &mut self.tickets
+    }
+
+    /// Where priorities come from, service level clocks, and what conditions look at.
+    pub fn practice(&self) -> &Practice {
+        &self.practice
+    }
+
+    /// The same, to load.
+    pub fn practice_mut(&mut self) -> &mut Practice {
+        &mut self.practice
+    }
+
+    /// Who was told of what.
+    pub fn tells(&self) -> &Tells {
+        &self.tells
+    }
+
+    /// The same, to load.
+    pub fn tells_mut(&mut self) -> &mut Tells {
+        &mut self.tells
+    }
+
     /// The records beside incidents.
     pub fn records(&self) -> &Records {
         &self.records
@@ -220,11 +239,6 @@ impl State {
     /// What an incident is about; `None` when only its own alert is known about it.
     pub fn cause(&self, incident: IncidentId) -> Option<&Cause> {
         self.causes.get(&incident).map(|cause| &**cause)
-    }
-
-    /// The labels of the alert that an incident was opened for, if some condition looks at them.
-    pub fn labels_of(&self, incident: IncidentId) -> &[(SmolStr, SmolStr)] {
-        self.labels.get(&incident).map_or(&[], |labels| labels)
     }
 
     /// Since when the daemon listens.
@@ -259,7 +273,9 @@ impl State {
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
         let besides = self.records.next_due();
         let besides = besides.map(|at| (at, DeadlineKey::Records));
-        [records, conditions, silences, missed, besides]
+        let practice = self.practice.next_due();
+        let practice = practice.map(|at| (at, DeadlineKey::Practice));
+        [records, conditions, silences, missed, besides, practice]
             .into_iter()
             .flatten()
             .min()
@@ -288,8 +304,10 @@ impl State {
                         .extend(incidents.take(left).map(|incident| incident.id));
                 }
                 // They keep their own order of time.
-                DeadlineKey::Silences => {}
-                DeadlineKey::Conditions | DeadlineKey::Records => {}
+                DeadlineKey::Silences
+                | DeadlineKey::Conditions
+                | DeadlineKey::Records
+                | DeadlineKey::Practice => {}
             }
         }
         due
@@ -310,7 +328,8 @@ impl State {
                 | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
-                | Change::AlertLeft { .. } => {}
+                | Change::AlertLeft { .. }
+                | Change::Outcome(_) => {}
                 Change::GraphChanged(difference) => self.change_graph(difference),
                 Change::AlertForgotten(id) => self.forget_alert(*id),
                 Change::IncidentChanged(incident) => self.put_incident(incident.clone()),
@@ -325,7 +344,7 @@ impl State {
                     self.put_cause(*incident, Arc::clone(cause));
                 }
                 Change::LabelsKept { incident, labels } => {
-                    self.keep_labels(*incident, Arc::clone(labels));
+                    self.practice.keep_labels(*incident, labels);
                 }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
@@ -345,8 +364,12 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
+                Change::Tell(change) => self.tells.apply(change),
                 Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
+                Change::Ticket(change) => self.tickets.apply(change),
+                Change::Standing(change) => self.practice.standings.apply(change),
+                Change::Sla(change) => self.practice.sla.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),
@@ -424,11 +447,6 @@ impl State {
         self.causes.insert(incident, cause);
     }
 
-    /// Keeps the labels of the alert that an incident was opened for; also used to load.
-    pub fn keep_labels(&mut self, incident: IncidentId, labels: Labels) {
-        self.labels.insert(incident, labels);
-    }
-
     /// Changes the CMDB, as [`State::apply`] does; also used to load.
     pub fn change_graph(&mut self, difference: &Difference) {
         self.graph.apply(difference);
@@ -480,8 +498,9 @@ impl State {
 
     fn forget_incident(&mut self, id: IncidentId) {
         self.causes.remove(&id);
+        self.tells.forget(id);
         self.records.forget_incident(id);
-        self.labels.remove(&id);
+        self.practice.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
             let key = DeadlineKey::Incidents(page_of(id.get()));
@@ -503,8 +522,11 @@ impl State {
             let reminder = match key {
                 DeadlineKey::Alerts(page) => self.alerts.reminder(page),
                 DeadlineKey::Incidents(page) => self.incidents.reminder(page),
-                DeadlineKey::Silences | DeadlineKey::Heartbeats => None,
-                DeadlineKey::Conditions | DeadlineKey::Records => None,
+                DeadlineKey::Silences
+                | DeadlineKey::Heartbeats
+                | DeadlineKey::Conditions
+                | DeadlineKey::Records
+                | DeadlineKey::Practice => None,
             };
             if let Some(reminder) = reminder {
                 *reminder = None;
@@ -528,8 +550,10 @@ impl State {
                 let due = incidents.filter_map(|slot| slot.incident.due_at()).min();
                 (due, self.incidents.reminder(page))
             }
-            DeadlineKey::Silences => return,
-            DeadlineKey::Conditions | DeadlineKey::Records => return,
+            DeadlineKey::Silences
+            | DeadlineKey::Conditions
+            | DeadlineKey::Records
+            | DeadlineKey::Practice => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
             bring_forward(&mut self.deadlines, reminder, (due, key));
@@ -565,27 +589,15 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.tickets == other.tickets
+            && self.practice == other.practice
+            && self.tells == other.tells
             && self.records == other.records
             && self.tally == other.tally
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes
             && self.forest == other.forest
-    }
-}
-
-fn count<K: Ord>(counts: &mut BTreeMap<K, i64>, key: K, by: i64) {
-    let entry = counts.entry(key);
-    match entry {
-        std::collections::btree_map::Entry::Occupied(mut held) => {
-            *held.get_mut() = held.get().saturating_add(by);
-            if *held.get() == 0 {
-                held.remove();
-            }
-        }
-        std::collections::btree_map::Entry::Vacant(place) => {
-            place.insert(by);
-        }
     }
 }
 

@@ -113,6 +113,18 @@ impl Span {
         Self(self.0.saturating_mul(factor))
     }
 
+    /// Both lengths together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The length without another one; may be negative.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// The length without its sign.
     pub const fn abs(self) -> Self {
         Self(self.0.saturating_abs())

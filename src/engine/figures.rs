@@ -13,6 +13,7 @@ use crate::core::cmdb::graph::Graph;
 use crate::core::incident::{Incident, StateWord};
 use crate::core::reason::Reason;
 use crate::core::severity::{Priority, Severity};
+use crate::core::sla::{ClockKind, ClockState};
 use crate::core::state::Counts;
 use crate::core::time::{Span, Timestamp};
 use crate::telemetry::metrics::{Metrics, SourceMetrics};
@@ -59,6 +60,22 @@ impl Figures {
             self.metrics.incident_acknowledge_seconds.observe(age_s);
         } else if matches!(reason, Reason::RecoverySustained | Reason::ResolvedByPerson) {
             self.metrics.incident_resolve_seconds.observe(age_s);
+        }
+    }
+
+    /// Counts a missed target.
+    pub(super) fn breached(&self, kind: ClockKind, priority: Priority) {
+        self.metrics
+            .sla_breaches(kind.word(), priority.word())
+            .inc();
+    }
+
+    /// Shows how the service level clocks stand.
+    pub(super) fn clocks(&self, counts: &BTreeMap<(ClockKind, ClockState), i64>) {
+        for (&(kind, state), count) in counts {
+            self.metrics
+                .sla_clocks(kind.word(), state.word())
+                .set(*count);
         }
     }
 

@@ -164,6 +164,7 @@ pub struct EngineHandle {
     pulses: watch::Receiver<Arc<Pulses>>,
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
+    pub(super) tickets: watch::Receiver<u64>,
     pub(super) imports: Arc<Imports>,
 }
 
@@ -172,7 +173,7 @@ impl EngineHandle {
         writer: WriterHandle,
         requests: mpsc::Sender<Request>,
         (status, pulses): (watch::Receiver<EngineStatus>, watch::Receiver<Arc<Pulses>>),
-        (parked, sweeps): (Arc<Notify>, Arc<Sweeps>),
+        (parked, sweeps, tickets): (Arc<Notify>, Arc<Sweeps>, watch::Receiver<u64>),
         imports: Imports,
     ) -> Self {
         Self {
@@ -182,6 +183,7 @@ impl EngineHandle {
             pulses,
             parked,
             sweeps,
+            tickets,
             imports: Arc::new(imports),
         }
     }
@@ -215,7 +217,7 @@ impl EngineHandle {
         self.give(&given, Some(RECORD)).await
     }
 
-    async fn give(
+    pub(super) async fn give(
         &self,
         given: &impl Serialize,
         content_type: Option<&str>,

@@ -13,7 +13,9 @@ mod own;
 pub mod pulses;
 pub mod rebind;
 mod recover;
+mod setup;
 pub mod sweep;
+mod tickets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +35,7 @@ use crate::core::observation::Observation;
 use crate::core::reason::Reason;
 use crate::core::reconcile::compare;
 use crate::core::rules::Rules;
+use crate::core::sla::SlaChange;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::runtime::clock::Clock;
@@ -41,7 +44,6 @@ use crate::store::dead_letters::NewDeadLetter;
 use crate::store::inbox::{InputKind, NewInput, StoredInput};
 use crate::store::writer::{Appended, Committing, Waiter, WriteError, WriterHandle, marker};
 use crate::store::{Db, inbox};
-use crate::telemetry::metrics::Metrics;
 
 use cmdb::Imports;
 use faults::Faults;
@@ -49,11 +51,15 @@ use figures::Figures;
 use handle::{EngineHandle, EngineStatus, FindRequest, Found, Request, Undecodable};
 use own::own_input;
 use pulses::Pulses;
+pub use setup::EngineSetup;
 use sweep::Sweeps;
 
 /// Reads a stored message again: recovery and replay meet bodies, not observations.
 pub type Decode =
     Arc<dyn Fn(&NewInput, Timestamp) -> Result<Vec<Observation>, Undecodable> + Send + Sync>;
+
+/// Hears which targets have something to do.
+pub type OnTold = Box<dyn Fn(&[SmolStr]) + Send + Sync>;
 
 /// Marks an input that records a change; the body is a [`crate::core::input::ChangeRecord`] as JSON.
 pub const CHANGE: &str = "application/x-watchbell-change+json";
@@ -87,7 +93,9 @@ pub struct Engine {
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
+    tickets: watch::Sender<u64>,
     imports: Arc<Imports>,
+    on_told: OnTold,
     on_turn: Box<dyn Fn() + Send + Sync>,
     state: State,
     ids: IdFeed,
@@ -100,6 +108,8 @@ pub struct Engine {
 struct Pending {
     commit: Committing,
     wants_sweep: bool,
+    wants_tickets: bool,
+    told: Vec<SmolStr>,
     answers: Vec<(Waiter, CommandAnswer)>,
     outcomes: BTreeMap<(SmolStr, Reason), u64>,
     opened: Vec<Timestamp>,
@@ -110,39 +120,6 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
             .field("decided", &self.decided)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What the shell gives to the engine.
-pub struct EngineSetup {
-    /// The store, for loading.
-    pub db: Db,
-    /// The partition to decide.
-    pub partition: i64,
-    /// The way to the writer.
-    pub writer: WriterHandle,
-    /// Inputs handed on by the writer.
-    pub appended: mpsc::Receiver<Appended>,
-    /// The operator's policy; a new value holds from the next input on.
-    pub rules: watch::Receiver<Arc<Rules>>,
-    /// Reads stored messages again.
-    pub decode: Decode,
-    /// For deadlines; inputs carry their own time.
-    pub clock: Clock,
-    /// Rows in one commit: large enough to share the sync, small enough that acknowledgements in the same queue do
-    /// not wait for long.
-    pub batch_rows: usize,
-    /// Figures.
-    pub metrics: Arc<Metrics>,
-    /// Called at every turn of the loop, as a sign of life.
-    pub on_turn: Box<dyn Fn() + Send + Sync>,
-}
-
-impl std::fmt::Debug for EngineSetup {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineSetup")
-            .field("partition", &self.partition)
             .finish_non_exhaustive()
     }
 }
@@ -164,11 +141,12 @@ impl Engine {
         let (requests_in, requests) = mpsc::channel(16);
         let parked = Arc::new(Notify::new());
         let sweeps = Arc::new(Sweeps::default());
+        let (tickets, tickets_out) = watch::channel(0);
         let handle = EngineHandle::new(
             setup.writer.clone(),
             requests_in,
             (status_out, pulses_out),
-            (Arc::clone(&parked), Arc::clone(&sweeps)),
+            (Arc::clone(&parked), Arc::clone(&sweeps), tickets_out),
             Imports {
                 db: setup.db.clone(),
                 rules: setup.rules.clone(),
@@ -194,7 +172,9 @@ impl Engine {
             status,
             parked,
             sweeps,
+            tickets,
             imports,
+            on_told: setup.on_told,
             on_turn: setup.on_turn,
             state: State::default(),
             ids: IdFeed::default(),
@@ -472,6 +452,9 @@ impl Engine {
             if let Change::AlertBound { binding, .. } = change {
                 self.figures.bound(binding.outcome);
             }
+            if let Change::Sla(SlaChange::Breached(_, kind, priority)) = change {
+                self.figures.breached(*kind, *priority);
+            }
         }
         for entry in &decision.entries {
             if entry.reason == Reason::LateFiringParked {
@@ -500,6 +483,8 @@ impl Engine {
         self.committed_at = Instant::now();
         self.pending = Some(Pending {
             wants_sweep: batch.wants_sweep(),
+            wants_tickets: batch.wants_tickets(),
+            told: batch.told_targets(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -524,6 +509,13 @@ impl Engine {
         if pending.wants_sweep {
             self.sweeps.want();
         }
+        if pending.wants_tickets {
+            self.tickets
+                .send_modify(|turn| *turn = turn.wrapping_add(1));
+        }
+        if !pending.told.is_empty() {
+            (self.on_told)(&pending.told);
+        }
         for (waiter, answer) in pending.answers {
             if waiter.send(answer).is_err() {
                 log::debug!("whoever gave a command has gone away");
@@ -541,6 +533,7 @@ impl Engine {
         self.figures
             .show(self.state.counts(), self.writer.progress.depth());
         self.figures.graph(self.state.graph());
+        self.figures.clocks(self.state.practice().sla.counts());
         self.show_heartbeats();
     }
 

@@ -6,6 +6,7 @@ use crate::core::ids::Seq;
 use crate::core::input::Input;
 use crate::store::inbox::{InputKind, NewInput};
 
+use super::tickets::{TICKET, TICKETS};
 use super::{CHANGE, cmdb, handle, rebind, sweep};
 
 /// What a poll or command says; its declared type tells which kind it is of.
@@ -17,6 +18,8 @@ pub(super) fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
         (InputKind::Command, Some(handle::RECORD)) => Input::RecordGiven(read_json(seq, input)?),
         (InputKind::Command, Some(CHANGE)) => Input::ChangeRecorded(read_json(seq, input)?),
         (InputKind::Poll, Some(rebind::REBIND)) => Input::AlertsRebound(read_json(seq, input)?),
+        (InputKind::Poll, Some(TICKET)) => Input::TicketReported(Box::new(read_json(seq, input)?)),
+        (InputKind::Command, Some(TICKETS)) => Input::TicketOrdered(read_json(seq, input)?),
         (InputKind::Poll, Some(sweep::SWEEP)) => Input::SilencesSwept(read_json(seq, input)?),
         (InputKind::Poll, _) => Input::SourcePolled(read_json(seq, input)?),
         (InputKind::Command, _) => Input::CommandGiven(read_json(seq, input)?),

@@ -19,13 +19,18 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::answers;
 use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::forest::ForestBatch;
 use super::heartbeats;
+use super::outbox::TellRows;
+use super::outcomes::OutcomeRows;
+use super::practice::PracticeRows;
 use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
+use super::tickets::TicketRows;
 use super::{Conn, StoreError, Tx, cmdb, on};
 
 /// Decisions that are committed together.
@@ -50,6 +55,10 @@ pub struct Batch {
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     silences: SilenceRows,
+    tickets: TicketRows,
+    practice: PracticeRows,
+    outcomes: OutcomeRows,
+    tells: TellRows,
     records: RecordRows,
     audit: Vec<(Option<Seq>, Timestamp, Box<AuditEntry>)>,
     heartbeats: BTreeMap<SmolStr, Option<Heartbeat>>,
@@ -90,15 +99,7 @@ impl Batch {
                 // Its rows were written before; now they become true.
                 Change::GraphChanged(difference) => self.cmdb.push((difference.version, at)),
                 Change::AlertForgotten(id) => self.forgotten_alerts.push(id),
-                Change::IncidentChanged(incident) => {
-                    let title = self.titles.remove(&incident.id);
-                    let held = self
-                        .incidents
-                        .remove(&incident.id)
-                        .and_then(|(_, title)| title);
-                    self.incidents
-                        .insert(incident.id, (incident, title.or(held)));
-                }
+                Change::IncidentChanged(incident) => self.put_incident(incident),
                 // A title comes before the change of its incident, in the same decision.
                 Change::TitleChanged { incident, title } => {
                     self.titles.insert(incident, title);
@@ -117,6 +118,11 @@ impl Batch {
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
+                Change::Ticket(change) => self.tickets.add(seq, change),
+                Change::Standing(change) => self.practice.stand(change),
+                Change::Sla(change) => self.practice.count(change),
+                Change::Outcome(change) => self.outcomes.add(change),
+                Change::Tell(change) => self.tells.add(change),
                 Change::Record(change) => self.records.add(change),
                 Change::Audited(entry) => self.audit.push((Some(seq), at, entry)),
                 Change::HeartbeatChanged(heartbeat) => {
@@ -134,6 +140,14 @@ impl Batch {
         }
         self.entries
             .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
+    }
+
+    fn put_incident(&mut self, incident: Incident) {
+        let title = self.titles.remove(&incident.id);
+        let held = self.incidents.remove(&incident.id);
+        let held = held.and_then(|(_, title)| title);
+        self.incidents
+            .insert(incident.id, (incident, title.or(held)));
     }
 
     /// Adds a message that was received at that time and says nothing any more.
@@ -168,15 +182,29 @@ impl Batch {
             + self.moved.len()
             + self.forest.row_count()
             + self.silences.row_count()
+            + self.tickets.row_count()
+            + self.practice.row_count()
+            + self.outcomes.row_count()
+            + self.tells.row_count()
             + self.records.row_count()
             + self.audit.len()
             + self.heartbeats.len()
             + self.letters.len()
     }
 
+    /// The targets that have something to do once this is committed, each once.
+    pub fn told_targets(&self) -> Vec<SmolStr> {
+        self.tells.targets()
+    }
+
     /// Whether a reader has to compare alerts with silences once this is committed.
     pub fn wants_sweep(&self) -> bool {
         self.silences.wants_sweep()
+    }
+
+    /// Whether something waits to be done in another system once this is committed.
+    pub fn wants_tickets(&self) -> bool {
+        self.tickets.wants_work()
     }
 
     /// Writes everything but the cursor.
@@ -236,6 +264,10 @@ impl Batch {
             .await?;
         }
         self.silences.write(tx, partition).await?;
+        self.tickets.write(tx, partition).await?;
+        self.practice.write(tx, partition).await?;
+        self.outcomes.write(tx, partition).await?;
+        self.tells.write(tx, partition).await?;
         self.records.write(tx, partition).await?;
         let audited: Vec<_> = self
             .audit
@@ -245,7 +277,7 @@ impl Batch {
         audit::append(tx, partition, &audited).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
         for answer in &self.answers {
-            insert_answer(tx.lend(), partition, answer).await?;
+            answers::insert(tx.lend(), partition, answer).await?;
         }
         Ok(())
     }
@@ -561,36 +593,6 @@ async fn insert_entries(
         });
         query.build().execute(c).await?;
     });
-    Ok(())
-}
-
-async fn insert_answer(conn: Conn<'_>, partition: i64, answer: &Change) -> Result<(), StoreError> {
-    let Change::CommandRemembered {
-        key,
-        at,
-        incident,
-        reason,
-        is_refused,
-    } = answer
-    else {
-        return Ok(());
-    };
-    on!(conn, c => sqlx::query(
-        "INSERT INTO command_answer (key, partition, at, command, incident, reason, is_refused) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO UPDATE SET at = excluded.at, \
-         command = excluded.command, incident = excluded.incident, reason = excluded.reason, \
-         is_refused = excluded.is_refused"
-    )
-    .bind(key.key.cast_signed())
-    .bind(partition)
-    .bind(at.as_millis())
-    .bind(key.command.cast_signed())
-    .bind(incident.get())
-    .bind(reason.code())
-    .bind(*is_refused)
-    .execute(c)
-    .await
-    .map(drop))?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use super::commit::Batch;
 use super::dead_letters::NewDeadLetter;
 use super::inbox::NewInput;
 use super::lease::Lease;
+use super::outbox::work::OutboxStep;
 use super::{StoreError, retention};
 
 /// An input whose row is committed, on its way to the engine.
@@ -96,6 +97,7 @@ pub(super) enum Job {
     Replay(Replay),
     Amend(i64, String, oneshot::Sender<Result<(), StoreError>>),
     Retain(retention::Limits, oneshot::Sender<Result<u64, StoreError>>),
+    Outbox(Box<OutboxStep>, oneshot::Sender<Result<u64, StoreError>>),
     Stage(Box<Stage>, oneshot::Sender<Result<(), StoreError>>),
     Audit(Box<AuditEntry>, oneshot::Sender<Result<(), StoreError>>),
     Position(oneshot::Sender<Result<Lease, StoreError>>),
@@ -155,6 +157,7 @@ impl std::fmt::Debug for Job {
             Self::Replay(..) => "Replay",
             Self::Amend(..) => "Amend",
             Self::Retain(..) => "Retain",
+            Self::Outbox(..) => "Outbox",
             Self::Stage(..) => "Stage",
             Self::Audit(..) => "Audit",
             Self::Position(..) => "Position",
@@ -293,6 +296,14 @@ impl WriterHandle {
     /// What the store says.
     pub async fn retain(&self, limits: retention::Limits) -> Result<u64, WriteError> {
         self.ask(|reply| Job::Retain(limits, reply)).await
+    }
+
+    /// Writes what became of messages to people; returns how many dead ones were revived or given up.
+    ///
+    /// # Errors
+    /// What the store says; then nothing of the step may be believed.
+    pub async fn outbox(&self, step: OutboxStep) -> Result<u64, WriteError> {
+        self.ask(|reply| Job::Outbox(Box::new(step), reply)).await
     }
 
     /// Writes one step of a CMDB version that is not true yet.

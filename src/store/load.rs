@@ -16,7 +16,7 @@ use super::heartbeats;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
-use super::{Conn, StoreError, cmdb, forest, on, records, silences};
+use super::{Conn, StoreError, cmdb, forest, on, outbox, practice, records, silences, tickets};
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
 ///
@@ -31,14 +31,20 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     load_members(conn.lend(), partition, &mut state).await?;
     load_answers(conn.lend(), partition, &mut state).await?;
     silences::load(conn.lend(), partition, &mut state).await?;
+    practice::load(conn.lend(), partition, &mut state).await?;
+    outbox::load(conn.lend(), partition, &mut state).await?;
     records::load(conn.lend(), partition, &mut state).await?;
     heartbeats::load(conn.lend(), partition, &mut state).await?;
+    tickets::load(conn.lend(), partition, &mut state).await?;
     forest::load(conn.lend(), partition, &mut state).await?;
     let alert = find_max(conn.lend(), "SELECT MAX(id) FROM alert_key").await?;
     let incident = find_max(conn.lend(), "SELECT MAX(id) FROM incident").await?;
     let entry = find_max(conn.lend(), "SELECT MAX(id) FROM timeline").await?;
     let silence = find_max(conn.lend(), "SELECT MAX(id) FROM silence").await?;
-    let ids = IdFeed::after(alert, incident, entry).silences_after(silence);
+    let message = find_max(conn.lend(), "SELECT MAX(id) FROM outbox").await?;
+    let ids = IdFeed::after(alert, incident, entry)
+        .silences_after(silence)
+        .messages_after(message);
     let ids = records::continue_ids(conn, ids).await?;
     Ok((state, ids))
 }
@@ -60,7 +66,7 @@ pub async fn load_labels(
         while let Some((incident, labels)) = rows.try_next().await? {
             let labels: BTreeMap<SmolStr, SmolStr> = serde_json::from_str(&labels)
                 .map_err(|error| StoreError::corrupt("alert_text", "labels", error))?;
-            state.keep_labels(incident_id(incident)?, labels.into_iter().collect());
+            state.practice_mut().keep_labels(incident_id(incident)?, &labels.into_iter().collect());
         }
     });
     Ok(())

@@ -7,6 +7,7 @@
 //!
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
+mod answers;
 pub mod audit;
 pub mod backup;
 pub mod cmdb;
@@ -22,11 +23,15 @@ mod jobs;
 pub mod lease;
 pub mod load;
 
+pub mod outbox;
+pub(crate) mod outcomes;
+pub(crate) mod practice;
 pub mod query;
 pub mod records;
 pub mod retention;
 pub mod rows;
 pub mod silences;
+pub mod tickets;
 pub mod tokens;
 pub mod writer;
 
@@ -254,6 +259,8 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
+    (26, "tickets", include_str!("schema/0026_tickets.sql")),
+    (23, "outbox", include_str!("schema/0023_outbox.sql")),
     (32, "records", include_str!("schema/0032_records.sql")),
     (33, "audit", include_str!("schema/0033_audit.sql")),
 ];

@@ -110,6 +110,9 @@ async fn delete_incidents(
             "DELETE FROM node WHERE incident = $1 AND is_forgotten",
             "DELETE FROM incident_cause WHERE incident = $1",
             "DELETE FROM incident_service WHERE incident = $1",
+            "DELETE FROM incident_standing WHERE incident = $1",
+            "DELETE FROM sla_clock WHERE incident = $1",
+            "DELETE FROM incident_outcome WHERE incident = $1",
             "DELETE FROM incident WHERE id = $1",
         ] {
             on!(tx.lend(), c => sqlx::query(sql).bind(incident).execute(c).await.map(drop))?;

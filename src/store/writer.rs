@@ -25,6 +25,7 @@ use super::inbox::{self, InputKind, NewInput, StoredBody};
 use super::jobs::{Append, Job};
 pub use super::jobs::{Appended, Committing, Progress, Receipt, Waiter, WriteError, WriterHandle};
 use super::lease::{self, Lease};
+use super::outbox;
 use super::retention;
 use super::{Db, OwnedConn, StoreError, Tx, cmdb, dialect};
 
@@ -241,6 +242,7 @@ impl Writer {
             replayed: Vec::new(),
             decided: self.lease.decided,
             retained: Vec::new(),
+            revived: Vec::new(),
         };
         let Some(conn) = self.conn.as_mut() else {
             return Err(StoreError::Unavailable("no connection".into()));
@@ -267,6 +269,10 @@ impl Writer {
                 }
                 Job::Amend(letter, detail, _) => {
                     dead_letters::amend(tx.lend(), *letter, detail).await?;
+                }
+                Job::Outbox(step, _) => {
+                    let revived = outbox::work::write(&mut tx, partition, step).await?;
+                    done.revived.push(revived);
                 }
                 Job::Audit(entry, _) => {
                     audit::append(&mut tx, partition, &[(None, at, entry)]).await?;
@@ -298,6 +304,7 @@ impl Writer {
         let mut letters = done.letter_ids.into_iter();
         let mut replayed = done.replayed.into_iter();
         let mut retained = done.retained.into_iter();
+        let mut revived = done.revived.into_iter();
         for job in jobs {
             match job {
                 Job::Append(append) => {
@@ -343,6 +350,7 @@ impl Writer {
                     }
                 }
                 Job::Retain(_, reply) => answer(reply, Ok(retained.next().unwrap_or(0))),
+                Job::Outbox(_, reply) => answer(reply, Ok(revived.next().unwrap_or(0))),
                 Job::Position(reply) => answer(reply, self.read_lease().await),
             }
         }
@@ -461,6 +469,7 @@ struct Done {
     replayed: Vec<bool>,
     decided: Seq,
     retained: Vec<u64>,
+    revived: Vec<u64>,
 }
 
 impl Done {
@@ -504,6 +513,7 @@ fn inputs<'a>(jobs: &'a [Job], replayed: &[bool]) -> Vec<&'a NewInput> {
         Job::Replay(replay) => replayed.next().copied()?.then_some(&replay.input),
         Job::Commit(..)
         | Job::Stage(..)
+        | Job::Outbox(..)
         | Job::Audit(..)
         | Job::DeadLetter(..)
         | Job::Amend(..)
@@ -523,7 +533,9 @@ fn refuse(jobs: Vec<Job>, error: &StoreError) {
             Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
             Job::Amend(_, _, reply) => answer(reply, Err(error.clone())),
             Job::Replay(replay) => answer(replay.reply, Err(error.clone())),
-            Job::Retain(_, reply) => answer(reply, Err(error.clone())),
+            Job::Retain(_, reply) | Job::Outbox(_, reply) => {
+                answer(reply, Err(error.clone()));
+            }
             Job::Position(reply) => answer(reply, Err(error.clone())),
         }
     }

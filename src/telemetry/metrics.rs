@@ -21,6 +21,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::process::ProcessCollector;
+use super::telling::Telling;
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,13 +33,14 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 36] = [
     "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
     "process_resident_memory_bytes",
     "process_start_time_seconds",
     "watchbell_alert_to_incident_seconds",
+    "watchbell_alert_to_notification_seconds",
     "watchbell_alerts_firing",
     "watchbell_bindings_total",
     "watchbell_build_info",
@@ -47,6 +49,7 @@ pub const NAMES: [&str; 28] = [
     "watchbell_compression_ratio",
     "watchbell_condition_errors_total",
     "watchbell_dead_letters_total",
+    "watchbell_deliveries_total",
     "watchbell_engine_batch_seconds",
     "watchbell_heartbeat_up",
     "watchbell_inbox_commit_seconds",
@@ -58,12 +61,18 @@ pub const NAMES: [&str; 28] = [
     "watchbell_leader",
     "watchbell_messages_total",
     "watchbell_observations_total",
+    "watchbell_outbox_depth",
+    "watchbell_outbox_first_attempt_seconds",
+    "watchbell_outbox_oldest_seconds",
     "watchbell_peer_limited_total",
+    "watchbell_sla_breaches_total",
+    "watchbell_sla_clocks",
     "watchbell_source_silent_seconds",
     "watchbell_source_skew_seconds",
+    "watchbell_tickets",
 ];
 
-type FloatGauge = Gauge<f64, AtomicU64>;
+pub(super) type FloatGauge = Gauge<f64, AtomicU64>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabels {
@@ -74,6 +83,13 @@ struct SourceLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct NameLabels {
     name: Arc<str>,
+}
+
+/// A connector's name from the configuration, and a standing of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TicketLabels {
+    connector: Arc<str>,
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,6 +106,18 @@ struct BindingLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SectionLabels {
     section: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClockLabels {
+    clock: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreachLabels {
+    clock: &'static str,
+    priority: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -123,7 +151,11 @@ pub struct Metrics {
     incidents_opened: Family<PriorityLabels, Counter>,
     /// Whether a heartbeat that was heard of is not missing; a series per name.
     pub heartbeat_up: Family<NameLabels, Gauge>,
+    /// Tickets by connector and standing.
+    pub tickets: Family<TicketLabels, Gauge>,
     bindings: Family<BindingLabels, Counter>,
+    sla_clocks: Family<ClockLabels, Gauge>,
+    sla_breaches: Family<BreachLabels, Counter>,
     condition_errors: Family<SectionLabels, Counter>,
     /// CIs of the CMDB.
     pub cmdb_cis: Gauge,
@@ -147,6 +179,7 @@ pub struct Metrics {
     pub peer_limited: Counter,
     /// 1 while this replica decides, else 0.
     pub leader: Gauge,
+    pub(super) telling: Telling,
 }
 
 /// The release of Alertmanager whose API is spoken. karma reads it here and wants 0.22 or later; amtool warns when it is
@@ -169,6 +202,11 @@ fn register_alertmanager(registry: &mut Registry) {
     );
 }
 
+fn register_build(ours: &mut Registrar<'_>, version: &str) {
+    let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
+    ours.add("build", "The running program", build);
+}
+
 impl Metrics {
     /// Registers everything; `version` is the version of the program.
     pub fn new(version: &str) -> Self {
@@ -176,8 +214,7 @@ impl Metrics {
         registry.register_collector(Box::new(ProcessCollector::new()));
         register_alertmanager(&mut registry);
         let mut ours = Registrar(registry.sub_registry_with_prefix(PREFIX));
-        let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
-        ours.add("build", "The running program", build);
+        register_build(&mut ours, version);
         Self {
             messages: ours.counters("messages", "Messages by what became of them"),
             observations: ours.counters("observations", "Observations by what became of them"),
@@ -197,10 +234,14 @@ impl Metrics {
             incidents_open: ours.gauges("incidents_open", "Incidents that are not closed"),
             incidents_opened: ours.counters("incidents_opened", "Incidents opened"),
             heartbeat_up: ours.gauges("heartbeat_up", "Whether a heartbeat is heard in time"),
+            tickets: ours.gauges("tickets", "Tickets in other systems by where they stand"),
             bindings: ours.counters(
                 "bindings",
                 "Searches for the CI of an alert by what they came to",
             ),
+            sla_clocks: ours.gauges("sla_clocks", "Service level clocks by how they stand"),
+            sla_breaches: ours
+                .counters("sla_breaches", "Targets of service levels that were missed"),
             condition_errors: ours.counters(
                 "condition_errors",
                 "Conditions of rules that could not be evaluated and counted as false",
@@ -239,6 +280,7 @@ impl Metrics {
                 "Requests refused because their address sends too much",
             ),
             leader: ours.gauge("leader", "1 while this replica decides"),
+            telling: Telling::new(&mut ours),
             sources: Mutex::new(BTreeSet::new()),
             registry,
         }
@@ -292,6 +334,13 @@ impl Metrics {
         self.heartbeat_up.get_or_create_owned(&NameLabels { name })
     }
 
+    /// Tickets with a connector that stand so.
+    pub fn tickets(&self, connector: &str, state: &'static str) -> Gauge {
+        let connector = Arc::from(connector);
+        let labels = TicketLabels { connector, state };
+        self.tickets.get_or_create_owned(&labels)
+    }
+
     /// Alerts firing now with this severity; `severity` is a word of the ladder.
     pub fn alerts_firing(&self, severity: &'static str) -> Gauge {
         self.alerts_firing
@@ -320,6 +369,18 @@ impl Metrics {
     pub fn condition_errors(&self, section: &'static str) -> Counter {
         self.condition_errors
             .get_or_create_owned(&SectionLabels { section })
+    }
+
+    /// Clocks of that kind in that state.
+    pub fn sla_clocks(&self, clock: &'static str, state: &'static str) -> Gauge {
+        self.sla_clocks
+            .get_or_create_owned(&ClockLabels { clock, state })
+    }
+
+    /// Targets missed by clocks of that kind.
+    pub fn sla_breaches(&self, clock: &'static str, priority: &'static str) -> Counter {
+        self.sla_breaches
+            .get_or_create_owned(&BreachLabels { clock, priority })
     }
 
     /// The page for `/metrics`; send it with [`CONTENT_TYPE`].
@@ -385,31 +446,36 @@ const PEOPLE_BUCKETS_S: [f64; 12] = [
     604_800.0,
 ];
 /// Bucket bounds for what machines do, in seconds: half a millisecond to a minute.
-const MACHINE_BUCKETS_S: [f64; 14] = [
+pub(super) const MACHINE_BUCKETS_S: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
 ];
 
+/// Bucket bounds for telling people, in seconds: from at once to a day; an incident settles for up to ten minutes.
+pub(super) const TELLING_BUCKETS_S: [f64; 14] = [
+    0.1, 0.5, 1.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 14_400.0, 86_400.0,
+];
+
 /// Registers a metric and hands it back. The crate puts `_total` behind counters itself.
-struct Registrar<'a>(&'a mut Registry);
+pub(super) struct Registrar<'a>(&'a mut Registry);
 
 impl Registrar<'_> {
-    fn add(&mut self, name: &str, help: &str, metric: impl Metric) {
+    pub(super) fn add(&mut self, name: &str, help: &str, metric: impl Metric) {
         self.0.register(name, help, metric);
     }
 
-    fn counters<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Counter> {
+    pub(super) fn counters<L: Labels>(&mut self, name: &str, help: &str) -> Family<L, Counter> {
         let family = Family::default();
         self.add(name, help, Family::clone(&family));
         family
     }
 
-    fn counter(&mut self, name: &str, help: &str) -> Counter {
+    pub(super) fn counter(&mut self, name: &str, help: &str) -> Counter {
         let counter = Counter::default();
         self.add(name, help, counter.clone());
         counter
     }
 
-    fn gauges<L: Labels, G: Metric + Clone + Default>(
+    pub(super) fn gauges<L: Labels, G: Metric + Clone + Default>(
         &mut self,
         name: &str,
         help: &str,
@@ -422,13 +488,13 @@ impl Registrar<'_> {
         family
     }
 
-    fn gauge<G: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> G {
+    pub(super) fn gauge<G: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> G {
         let gauge = G::default();
         self.add(name, help, gauge.clone());
         gauge
     }
 
-    fn histogram(&mut self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+    pub(super) fn histogram(&mut self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
         let histogram = Histogram::new(bounds.iter().copied());
         self.add(name, help, histogram.clone());
         histogram
@@ -436,15 +502,18 @@ impl Registrar<'_> {
 }
 
 /// What the label sets above have in common.
-trait Labels:
+pub(super) trait Labels:
     Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static
 {
 }
 impl Labels for NameLabels {}
+impl Labels for TicketLabels {}
 impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for BindingLabels {}
 impl Labels for SectionLabels {}
+impl Labels for ClockLabels {}
+impl Labels for BreachLabels {}
 impl Labels for SeverityLabels {}
 impl Labels for PriorityLabels {}
 impl Labels for PriorityStateLabels {}
@@ -467,9 +536,13 @@ mod tests {
         metrics.heartbeat_up("backup").set(1);
         metrics.bindings("bound").inc();
         metrics.condition_errors("sla").inc();
+        metrics.sla_clocks("response", "running").set(2);
+        metrics.sla_breaches("resolution", "P2").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
         metrics.leader.set(1);
+        metrics.outbox("chat", 3, 1_500);
+        metrics.deliveries("chat", "sent").inc();
         metrics
     }
 

@@ -14,6 +14,7 @@ pub mod process;
 pub mod record;
 pub mod router;
 pub mod sink;
+pub mod telling;
 
 use std::io;
 use std::sync::Arc;

@@ -4,6 +4,8 @@
 //! not decide what an answer means, and must not show a secret.
 
 mod guard;
+pub mod itsm;
+pub mod post;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -22,10 +22,24 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("bench", &[]),
     ("runtime", &["telemetry", "core::time"]),
     // A mapping is compiled where it is read, so that its errors have a file and a line.
-    ("config", &["core", "sources"]),
+    ("config", &["core", "sources", "connectors"]),
+    ("connectors", &["core"]),
     ("sources", &["core"]),
     ("importers", &["core"]),
-    ("wire", &["core", "importers"]),
+    ("wire", &["core", "importers", "connectors"]),
+    (
+        "deliver",
+        &[
+            "core",
+            "store::outbox",
+            "store::writer",
+            "store::Db",
+            "store::StoreError",
+            "wire",
+            "runtime",
+            "telemetry",
+        ],
+    ),
     ("store", &["core", "telemetry"]),
     ("engine", &["core", "store", "runtime", "telemetry"]),
     (
@@ -53,6 +67,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "store::dead_letters",
             "store::query",
             "store::silences",
+            "store::tickets",
             "store::tokens",
             "store::Db",
             "store::StoreError",
@@ -63,6 +78,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "api_token",
             // An uploaded export is read where it arrives.
             "importers",
+        ],
+    ),
+    (
+        "tickets",
+        &[
+            "core",
+            "connectors",
+            "wire",
+            "store::tickets",
+            "store::Db",
+            "engine::handle",
+            "runtime",
+            "telemetry",
         ],
     ),
     ("lab", &["core"]),
@@ -81,7 +109,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &[]),
 ];
 /// The layers that only compute.
-const PURE: [&str; 3] = ["core", "sources", "importers"];
+const PURE: [&str; 4] = ["core", "sources", "importers", "connectors"];
 /// What the pure layers may take from outside besides `std`.
 const PURE_CRATES: [&str; 12] = [
     "fnv",
@@ -98,7 +126,7 @@ const PURE_CRATES: [&str; 12] = [
     "xxhash_rust",
 ];
 /// What only decoders may take besides: formats and the expressions of mappings, none of which does I/O.
-const FORMAT_CRATES: [&str; 11] = [
+const FORMAT_CRATES: [&str; 12] = [
     "base64",
     "bytes",
     "csv",
@@ -109,6 +137,7 @@ const FORMAT_CRATES: [&str; 11] = [
     "prost",
     "serde_json",
     "serde_saphyr",
+    "toml",
     "url",
 ];
 /// Where the core evaluates what an operator wrote; values in, truth or a text out.

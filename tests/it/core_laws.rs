@@ -14,7 +14,7 @@ use watchbell::core::ids::SilenceId;
 use watchbell::core::input::Command;
 use watchbell::core::reason::Reason;
 use watchbell::core::rules::{IncidentRules, Rules, SourceRules};
-use watchbell::core::severity::Severity;
+use watchbell::core::severity::{Priority, Severity};
 use watchbell::core::silence::given::SilenceWanted;
 use watchbell::core::silence::{SilenceState, parse_matchers};
 use watchbell::core::time::{Span, Timestamp};
@@ -148,6 +148,14 @@ fn commands() -> impl Strategy<Value = Command> {
             Command::Close,
             Command::Reopen { reason: None },
             Command::Note { text: "x".into() },
+            Command::Priority {
+                priority: Some(Priority::P1),
+                reason: "x".into(),
+            },
+            Command::Priority {
+                priority: None,
+                reason: "".into(),
+            },
             Command::Assign {
                 assignee: None,
                 team: None
@@ -214,7 +222,18 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
         incident,
         ..Rules::default()
     });
-    prop_oneof![Just(Rules::default()), odd]
+    // Clocks run in every second life; the store and the laws must not mind.
+    let with_clocks = any::<bool>();
+    (prop_oneof![Just(Rules::default()), odd], with_clocks).prop_map(|(rules, with_clocks)| {
+        if with_clocks {
+            Rules {
+                sla: crate::sla::both_kinds(),
+                ..rules
+            }
+        } else {
+            rules
+        }
+    })
 }
 
 /// What there is: alerts with their status, and incidents in their states, without numbers.

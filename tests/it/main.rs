@@ -44,6 +44,8 @@ mod hostile;
 #[cfg(test)]
 mod importers;
 #[cfg(test)]
+mod itsm;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod lifecycle;
@@ -68,6 +70,7 @@ mod silences;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]
+mod sla;
 mod sources;
 #[cfg(test)]
 mod storage_faults;
@@ -79,5 +82,7 @@ mod support;
 mod systemd;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod telling;
 #[cfg(test)]
 mod tls;

@@ -41,7 +41,10 @@ fn every_reason_is_met() {
         people_and_sources,
         silences,
         refusals,
+        crate::sla::tour,
         crate::heartbeats::tour,
+        crate::itsm::core::tour,
+        crate::telling::core::tour,
     ] {
         met.append(&mut tour().ledger.reasons);
     }

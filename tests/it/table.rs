@@ -129,6 +129,13 @@ fn commands(bench: &Bench) -> Vec<(&'static str, Command)> {
                 reason: "seen".into(),
             },
         ),
+        (
+            "priority",
+            Command::Priority {
+                priority: Some(watchbell::core::severity::Priority::P1),
+                reason: "seen".into(),
+            },
+        ),
     ];
     for (_, command) in &all {
         // A new command does not compile until it is named here, and then it belongs into the list above.
@@ -146,7 +153,8 @@ fn commands(bench: &Bench) -> Vec<(&'static str, Command)> {
             | Command::Split { .. }
             | Command::Unlink { .. }
             | Command::Pin { .. }
-            | Command::Root { .. } => {}
+            | Command::Root { .. }
+            | Command::Priority { .. } => {}
         }
     }
     all

@@ -19,7 +19,6 @@ use crate::core::decision::Change;
 use crate::core::draft::Draft;
 use crate::core::ids::IncidentId;
 use crate::core::reason::Reason;
-use crate::core::severity::{Grade, Priority, Severity};
 use crate::core::time::Span;
 
 /// Up to so many nodes an incident is judged at every change.
@@ -81,9 +80,8 @@ impl Draft<'_> {
             // A title is written with its incident.
             self.touch(id);
         }
-        let is_vital = cause.is_vital;
         self.put_cause(id, cause);
-        self.reprioritise(id, is_vital);
+        self.prioritise(id, None);
     }
 
     fn is_worth(&self, id: IncidentId, before: &Cause) -> bool {
@@ -235,6 +233,8 @@ impl Draft<'_> {
         services.sort_by_key(|ci| (criticality(ci).unwrap_or(u8::MAX), *ci));
         let is_vital = services.first().and_then(criticality) == Some(1);
         let reached = services.len();
+        let confirmed = services.iter().filter(|ci| picture.cis.contains(ci));
+        let confirmed = u32::try_from(confirmed.count()).unwrap_or(u32::MAX);
         services.truncate(SERVICES_MAX);
         services.sort_unstable();
         let is_lone = picture.nodes.len() <= 1 || picture.cis.len() <= 1;
@@ -258,6 +258,7 @@ impl Draft<'_> {
             nodes: u32::try_from(picture.nodes.len()).unwrap_or(u32::MAX),
             root_node: Some(top.id),
             is_vital,
+            confirmed,
             forced: before.and_then(|before| before.forced),
         };
         force(&mut cause);
@@ -334,31 +335,5 @@ impl Draft<'_> {
         let links = links.filter_map(|child| child.link.as_ref());
         why.extend(links.take(3).map(|link| Arc::clone(&link.why)));
         why
-    }
-
-    /// Lets the priority follow what the incident reaches.
-    fn reprioritise(&mut self, id: IncidentId, is_vital: bool) {
-        let Some(incident) = self.peek(id) else {
-            return;
-        };
-        let (before, severity) = (incident.priority, incident.severity);
-        let after = priority_of(severity, is_vital);
-        if before == after {
-            return;
-        }
-        if let Some(incident) = self.touch(id) {
-            incident.priority = after;
-        }
-        let entry = self.say(Some(id), None, Reason::PriorityChanged);
-        entry.note = Some(format!("{} to {}", before.word(), after.word()).into());
-    }
-}
-
-/// The priority of a severity, raised when a service of criticality 1 is reached.
-pub(crate) fn priority_of(severity: Severity, is_vital: bool) -> Priority {
-    if is_vital && severity == Severity::Critical {
-        Priority::P1
-    } else {
-        Priority::of(Grade::of_severity(severity))
     }
 }

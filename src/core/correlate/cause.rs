@@ -53,6 +53,9 @@ pub struct Cause {
     /// Whether a service of criticality 1 is reached.
     #[serde(default)]
     pub is_vital: bool,
+    /// How many of the services reached have an alert of their own.
+    #[serde(default)]
+    pub confirmed: u32,
     /// The CI that a person has named as the root.
     #[serde(default)]
     pub forced: Option<CiNumber>,

@@ -32,8 +32,6 @@ pub(crate) mod ways;
 pub mod weight;
 mod words;
 
-pub(crate) use assess::priority_of;
-
 use crate::core::correlate::forest::RecentChange;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};

@@ -60,6 +60,7 @@ pub(crate) fn check(world: World<'_>, id: IncidentId, command: &Command) -> Resu
         | Command::Resolve { .. }
         | Command::Close
         | Command::Reopen { .. }
+        | Command::Priority { .. }
         | Command::Note { .. } => Ok(()),
     }
 }

@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use super::causes::{self, CauseView};
 use super::records::{self, LinkView};
 use super::select::{Select, pattern};
-use super::{Listed, Page, Position, silences};
+use super::{Listed, Page, Position, practice, silences};
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::past::PastIncident;
+use crate::core::priority::Standing;
 use crate::core::severity::{Priority, Severity};
+use crate::core::sla::Clocks;
 use crate::store::rows::{INCIDENT_COLUMNS, IncidentRow, alert_id, row, severity};
+use crate::store::tickets::{self, TicketView};
 use crate::store::{Conn, StoreError, on};
 
 /// Which incidents are wanted; an empty list means any.
@@ -57,6 +60,12 @@ pub struct IncidentView {
     pub suppressed_by: Vec<String>,
     /// What it is about, if more is known than its alert.
     pub cause: Option<CauseView>,
+    /// Its tickets in other systems.
+    pub tickets: Vec<TicketView>,
+    /// Where its priority comes from, if not from its severity alone.
+    pub standing: Option<Standing>,
+    /// Its service level clocks.
+    pub clocks: Clocks,
     /// The records beside it, the best founded first.
     pub records: Vec<LinkView>,
 }
@@ -138,6 +147,25 @@ pub async fn find(mut conn: Conn<'_>, id: IncidentId) -> Result<Option<IncidentV
     Ok(into_views(conn, rows).await?.pop())
 }
 
+/// Incidents by their numbers, as many as there are.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn find_all(
+    mut conn: Conn<'_>,
+    ids: &[IncidentId],
+) -> Result<Vec<IncidentView>, StoreError> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let mut views = Vec::new();
+    for ids in ids.chunks(500) {
+        let mut select = start();
+        select.any_number(" WHERE incident.id IN", ids, "");
+        let rows: Vec<ViewRow> = select.fetch(conn.lend()).await?;
+        views.extend(into_views(conn.lend(), rows).await?);
+    }
+    Ok(views)
+}
+
 async fn into_views(
     mut conn: Conn<'_>,
     rows: Vec<ViewRow>,
@@ -156,9 +184,31 @@ async fn into_views(
     if !suppressed.is_empty() {
         silences::add_to_incidents(conn.lend(), &suppressed, &mut views).await?;
     }
+    add_practice(conn.lend(), &mut views).await?;
     add_causes(conn.lend(), &mut views).await?;
+    add_tickets(conn.lend(), &mut views).await?;
     add_records(conn, &mut views).await?;
     Ok(views)
+}
+
+async fn add_tickets(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
+    let ids: Vec<_> = views.iter().map(|view| view.incident.id).collect();
+    let mut found = tickets::of_incidents(conn, &ids).await?;
+    for view in views {
+        view.tickets = found.remove(&view.incident.id).unwrap_or_default();
+    }
+    Ok(())
+}
+
+async fn add_practice(mut conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
+    let ids: Vec<_> = views.iter().map(|view| view.incident.id.get()).collect();
+    let mut standings = practice::standings(conn.lend(), &ids).await?;
+    let mut clocks = practice::clocks(conn, &ids).await?;
+    for view in views {
+        view.standing = standings.remove(&view.incident.id);
+        view.clocks = clocks.remove(&view.incident.id).unwrap_or_default();
+    }
+    Ok(())
 }
 
 async fn add_causes(conn: Conn<'_>, views: &mut [IncidentView]) -> Result<(), StoreError> {
@@ -271,6 +321,9 @@ impl ViewRow {
             incident: self.incident.into_core()?,
             suppressed_by: Vec::new(),
             cause: None,
+            tickets: Vec::new(),
+            standing: None,
+            clocks: Clocks::default(),
             records: Vec::new(),
             title: self.title,
             first_alert: self.first_alert.map(alert_id).transpose()?,

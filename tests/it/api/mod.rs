@@ -179,6 +179,7 @@ impl World {
             decode: Arc::new(|_, _| Ok(Vec::new())),
             clock: clock.clone(),
             metrics,
+            on_told: Box::new(|_| {}),
             on_turn: Box::new(|| {}),
         });
         supervisor.spawn(&stage, "engine", |stop| async move {
@@ -341,8 +342,10 @@ fn api_setup(
         sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
         imports: Arc::new(Vec::new),
         heartbeats: Arc::new(Vec::new),
+        connectors: Arc::new(Vec::new),
         replay: Arc::new(|_| Box::pin(async { Replayed::Gone })),
         try_source: Arc::new(tried),
+        tell: watchbell::api::targets::TellHooks::none(),
         metrics: Arc::new(|| "# EOF\n".to_owned()),
         clock: clock.clone(),
         stage,

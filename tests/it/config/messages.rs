@@ -59,15 +59,11 @@ w.toml:10:1: source[0].expire_afer: unknown key
 #[test]
 fn what_comes_later_is_refused_and_not_ignored() {
     bad(
-        "[priority]\nP1 = \"0s\"\n[[escalation]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
+        "# of the\n# contract\n[[escalation]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
          [[source]]\nname = \"grid\"\nkind = \"heartbeat\"\n\
          [[source]]\nname = \"x\"\nkind = \"alertmanger\"\n[[source]]\nname = \"y\"\nkind = \"foo\"\n",
         r#"
-w.toml:1:2: priority: not available in this version
-    hint: remove this section
 w.toml:3:1: escalation: not available in this version
-    hint: remove this section
-w.toml:5:1: route: not available in this version
     hint: remove this section
 w.toml:9:8: source[0].kind: a heartbeat has a section of its own, since it needs a time
     hint: write [[heartbeat]] with name = "grid" and every = "5m" instead of this [[source]]; it is pinged at /heartbeat/grid, or fed by an alert of a source with watchdog = { source = "...", match = { ... } }
@@ -480,6 +476,42 @@ w.toml:21:12: source[4].api_keys: kind "alertmanager" has no api_keys
         r#"
 w.toml:8:16: source[0].routing_keys: a key is shorter than 8 bytes, which other machines can guess
     hint: make a long random one, for example with `openssl rand -hex 16`
+"#,
+    );
+}
+
+#[test]
+fn service_levels_that_could_never_be_met_are_refused_with_their_line() {
+    bad(
+        "[[calendar]]\nname = \"office\"\nzone = \"Europe/Berlinn\"\n\
+         [[calendar]]\nname = \"never\"\nhours = { mon = [] }\n\
+         [[calendar]]\nname = \"night\"\n[calendar.hours]\nmon-fri = [\n  \"08:00-12:00\",\n  \"22:00-06:00\",\n]\n\
+         [[calendar]]\nname = \"odd\"\nhours = { weekdays = \"08:00-17:00\" }\nholidays = [\"2026-02-30\"]\n\
+         [[sla]]\nwhen = \"incident.priority =< 'P2'\"\nresponse = \"30m\"\n\
+         [[sla]]\nwhen = \"incdent.priority == 'P2'\"\nresponse = \"30m\"\ncalendar = \"ofice\"\n\
+         [[sla]]\nwarn_at = [0.5, 1.5]\n\
+         [priority]\nmatrix = [[\"P1\", \"P2\"]]\n",
+        r#"
+w.toml:3:8: calendar[0].zone: there is no time zone "Europe/Berlinn"
+    hint: write a name of the IANA database, like Europe/Berlin or UTC
+w.toml:6:1: calendar[1].hours: no minute ever counts in this calendar
+    hint: write it like { mon-fri = ["08:00-12:00", "13:00-17:00"], sat = "09:00-12:00" }
+w.toml:12:3: calendar[2].hours.mon-fri.1: the window "22:00-06:00" ends before it starts
+    hint: write it like "08:00-12:00"; a night is two windows: "22:00-24:00" and, a day later, "00:00-06:00"
+w.toml:16:22: calendar[3].hours.weekdays: "weekdays" is not a weekday
+    hint: write it like { mon-fri = ["08:00-12:00", "13:00-17:00"], sat = "09:00-12:00" }
+w.toml:17:12: calendar[3].holidays: "2026-02-30" is not a date
+    hint: write { file = "holidays.ics" } or a list of dates like ["2026-12-25"]
+w.toml:19:8: sla[0].when: is not a Jinja expression: syntax error: unexpected input after expression (in <expression>:1)
+    hint: write a Jinja expression, like "incident.priority <= 'P2'"
+w.toml:22:8: sla[1].when: `incdent` is not a variable; known here: incident, ci, service, services, team, tier, priority, severity, kind, labels, source, now; a text needs quotes inside, like 'incdent'
+    hint: write a Jinja expression, like "incident.priority <= 'P2'"
+w.toml:25:1: sla[2]: a service level needs `response`, `resolution` or both
+    hint: write response = "30m"
+w.toml:26:17: sla[2].warn_at[1]: "1.5" is not a share of a target
+    hint: write shares of the target between 0 and 1, like [0.5, 0.8]
+w.toml:28:10: priority.matrix: expected three, found 1
+    hint: write three rows of three, like [["P1", "P2", "P3"], ["P2", "P3", "P4"], ["P3", "P4", "P5"]]
 "#,
     );
 }

@@ -17,9 +17,13 @@ use watchbell::core::heartbeat::Heartbeat;
 use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId};
 use watchbell::core::incident::Incident;
 use watchbell::core::observation::AlertText;
+use watchbell::core::priority::StandingChange;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
+use watchbell::core::sla::{Clocks, SlaChange};
 use watchbell::core::state::{Remembered, State};
+use watchbell::core::tell::Tells;
+use watchbell::core::ticket::TicketChange;
 
 /// Everything that was ever written.
 #[derive(Clone, Debug, Default)]
@@ -46,10 +50,14 @@ pub(crate) struct Ledger {
     silences: BTreeMap<SilenceId, Arc<Silence>>,
     silenced: BTreeSet<(AlertId, SilenceId)>,
     graph: Vec<Arc<Difference>>,
+    standings: BTreeMap<IncidentId, StandingChange>,
+    clocks: BTreeMap<IncidentId, SlaChange>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
+    tickets: Vec<TicketChange>,
+    tells: Tells,
 }
 
 impl Ledger {
@@ -97,8 +105,24 @@ impl Ledger {
                 assert!(events >= 0, "an alert cannot have heard less than nothing");
                 *self.left.entry(incident).or_default() += events;
             }
+            Change::Outcome(_) => {}
+            Change::Standing(change) => {
+                self.standings.insert(change.incident, change);
+            }
+            Change::Sla(change) => match &change {
+                SlaChange::Clocks(incident, clocks) => {
+                    let before = self.clocks.insert(*incident, change.clone());
+                    if let Some(SlaChange::Clocks(_, before)) = before {
+                        check_clocks(&before, clocks);
+                    }
+                }
+                SlaChange::Breached(..) => {}
+            },
             Change::IncidentForgotten(id) => {
                 self.causes.remove(&id);
+                self.standings.remove(&id);
+                self.clocks.remove(&id);
+                self.tells.forget(id);
                 self.incidents.remove(&id);
             }
             answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
@@ -106,6 +130,8 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            Change::Ticket(change) => self.tickets.push(change),
+            Change::Tell(change) => self.tells.apply(&change),
             // Compared with what the store loads in the suite of the store.
             Change::Record(_) | Change::Audited(_) => {}
             Change::HeartbeatChanged(heartbeat) => {
@@ -194,6 +220,7 @@ impl Ledger {
     /// The state that a restart would load.
     pub(crate) fn load(&self) -> State {
         let mut state = State::default();
+        *state.tells_mut() = self.tells.clone();
         for difference in &self.graph {
             state.change_graph(difference);
         }
@@ -221,6 +248,12 @@ impl Ledger {
         for (&incident, cause) in &self.causes {
             state.put_cause(incident, Arc::clone(cause));
         }
+        for change in self.standings.values() {
+            state.practice_mut().standings.apply(change);
+        }
+        for change in self.clocks.values() {
+            state.practice_mut().sla.apply(change);
+        }
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);
         }
@@ -230,6 +263,19 @@ impl Ledger {
         for change in silences.chain(silenced) {
             state.put_silence(&change);
         }
+        for change in &self.tickets {
+            state.tickets_mut().apply(change);
+        }
         state
+    }
+}
+
+/// What has been counted never shrinks, and what was missed stays missed.
+fn check_clocks(before: &Clocks, after: &Clocks) {
+    for (kind, held) in before.iter() {
+        let now = after.get(kind).expect("a clock stays");
+        assert!(held.counted <= now.counted, "{kind:?} has shrunk");
+        assert!(held.breached_at.is_none() || held.breached_at == now.breached_at);
+        assert!(held.started_at == now.started_at);
     }
 }

@@ -1,0 +1,549 @@
+//! The worker of one target: reads what is due, looks again, commits the intent, sends, and writes what became of it.
+//!
+//! Must not send without a committed intent, and must not mark what it has not heard of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::ids::IncidentId;
+use crate::core::tell::event::Event;
+use crate::core::tell::webhook_id;
+use crate::core::time::Timestamp;
+use crate::store::StoreError;
+use crate::store::outbox::work::{Mark, OutboxStep, Standing, list_due, list_heard};
+
+use super::board::Post;
+use super::plan::{Now, Plan, Skip, believes_open, plan};
+use super::queue::{LaneKey, Queue, Row};
+use super::retry::{self, Breaker};
+use super::rows::{as_duration, claim, into_row, skipped};
+use super::{
+    Attempt, Briefing, Briefings, DeliverSetup, Failure, LAST_WAIT, Outcome, Parcel, TargetSetup,
+};
+
+/// Rows read at once.
+const ROWS_PER_READ: usize = 1_000;
+/// How often the store is looked at although nobody has said that something is due.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a failed store is left alone.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The worker of one target.
+pub(super) struct Worker {
+    setup: DeliverSetup,
+    target: TargetSetup,
+    post: Arc<Post>,
+    queue: Queue,
+    breaker: Breaker,
+    limiter: Option<DefaultDirectRateLimiter>,
+    /// When the rate allows the next one.
+    limited_until: Option<tokio::time::Instant>,
+    flights: JoinSet<Flight>,
+    /// What became of messages, until it is committed.
+    marks: Vec<Mark>,
+    may_have_more: bool,
+}
+
+/// A message that came back from its attempt.
+struct Flight {
+    key: LaneKey,
+    row: Row,
+    attempt: Attempt,
+    opened_at: Option<Timestamp>,
+}
+
+/// What was prepared for a lane: the message to send, those that are done with, and how the incident stands.
+type Prepared = (Option<Row>, Vec<i64>, Option<Arc<Briefing>>);
+
+/// A lane whose message is to be sent.
+struct Ready {
+    key: LaneKey,
+    row: Row,
+    briefing: Option<Arc<Briefing>>,
+}
+
+impl Worker {
+    pub(super) fn new(setup: DeliverSetup, target: TargetSetup, post: Arc<Post>) -> Self {
+        let limiter = target.rate.map(|(per_second, burst)| {
+            RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst))
+        });
+        Self {
+            setup,
+            target,
+            post,
+            queue: Queue::default(),
+            breaker: Breaker::default(),
+            limiter,
+            limited_until: None,
+            flights: JoinSet::new(),
+            marks: Vec::new(),
+            may_have_more: true,
+        }
+    }
+
+    /// Works until it is told to stop.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.turn().await {
+                let target = self.target.name.as_str();
+                log::warn!(target_name = target, error:% = error; "messages to {target} wait for the store: {error}");
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = sleep(STORE_PAUSE) => {}
+                }
+                continue;
+            }
+            let wait = self.wait();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.post.notify.notified() => self.may_have_more = true,
+                Some(flight) = self.flights.join_next(), if !self.flights.is_empty() => self.land(flight),
+                () = sleep(wait) => self.may_have_more = true,
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Ends what is on its way; what does not end in time may have arrived, and is sent again at the next start.
+    async fn finish(mut self) {
+        let until = tokio::time::Instant::now() + LAST_WAIT;
+        while let Ok(Some(flight)) = tokio::time::timeout_at(until, self.flights.join_next()).await
+        {
+            self.land(flight);
+        }
+        let marks = std::mem::take(&mut self.marks);
+        if let Err(error) = self.commit(marks).await {
+            log::warn!(error:% = error; "what became of the last messages could not be stored: {error}");
+        }
+    }
+
+    /// How long nothing happens unless somebody says so.
+    fn wait(&self) -> Duration {
+        if self.has_room() && self.is_allowed() && self.queue.is_ready() {
+            // Only the rate holds it up.
+            let until = self
+                .limited_until
+                .map(|at| at.duration_since(tokio::time::Instant::now()));
+            return until.unwrap_or(Duration::from_millis(1)).min(LOOK_EVERY);
+        }
+        let now = self.setup.clock.now();
+        let due = match self.breaker.closed_until() {
+            Some(until) if until > now => Some(until),
+            _ => self.queue.next_due(),
+        };
+        let wait = due.map_or(LOOK_EVERY, |at| as_duration(at.since(now)));
+        wait.clamp(Duration::from_millis(1), LOOK_EVERY)
+    }
+
+    fn has_room(&self) -> bool {
+        let width = if self.breaker.is_open() {
+            1
+        } else {
+            self.target.width
+        };
+        self.flights.len() < width
+    }
+
+    /// Whether the target may be spoken to now.
+    fn is_allowed(&self) -> bool {
+        let now = self.setup.clock.now();
+        let is_closed = self.breaker.closed_until().is_some_and(|until| until > now);
+        !is_closed && self.post.health().paused.is_none()
+    }
+
+    /// Reads what is due and sends what there is room for.
+    async fn turn(&mut self) -> Result<(), StoreError> {
+        self.land_more();
+        if self.post.take_stale() {
+            self.queue.last = 0;
+            self.may_have_more = true;
+        }
+        if self.may_have_more {
+            self.read().await?;
+        }
+        let lanes = self.take();
+        let mut marks = std::mem::take(&mut self.marks);
+        let outcome = self.prepare(&lanes, &mut marks).await;
+        let ready = match outcome {
+            Ok(ready) => ready,
+            Err(error) => {
+                self.marks = marks;
+                self.put_back(lanes);
+                return Err(error);
+            }
+        };
+        let marks_kept = marks.clone();
+        if let Err(error) = self.commit(marks).await {
+            // The claims among them are not true; the lanes are read from the store again.
+            let own: Vec<i64> = lanes
+                .iter()
+                .flat_map(|(_, rows)| rows.iter().map(|row| row.id))
+                .collect();
+            self.marks = marks_kept
+                .into_iter()
+                .filter(|mark| !own.contains(&mark.id))
+                .collect();
+            self.put_back(lanes);
+            return Err(error);
+        }
+        self.send(lanes, ready);
+        Ok(())
+    }
+
+    fn put_back(&mut self, lanes: Vec<(LaneKey, Vec<Row>)>) {
+        let now = self.setup.clock.now();
+        for (key, _) in lanes {
+            self.queue.give_back(&key, &[], None, now);
+        }
+    }
+
+    /// Reads rows until there are none or no room.
+    async fn read(&mut self) -> Result<(), StoreError> {
+        let now = self.setup.clock.now();
+        loop {
+            let at_most = self.queue.room().min(ROWS_PER_READ);
+            if at_most == 0 {
+                return Ok(());
+            }
+            let mut reader = self.setup.db.reader().await?;
+            let rows = list_due(
+                reader.lend(),
+                self.setup.partition,
+                &self.target.name,
+                self.queue.last,
+                i64::try_from(at_most).unwrap_or(i64::MAX),
+            )
+            .await?;
+            drop(reader);
+            let is_last = rows.len() < at_most;
+            for row in rows {
+                let id = row.id;
+                match into_row(row)? {
+                    Some((key, row)) => self.queue.add(&key, row, now),
+                    None => self.queue.last = self.queue.last.max(id),
+                }
+            }
+            if is_last {
+                self.may_have_more = false;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the lanes that there is room for.
+    fn take(&mut self) -> Vec<(LaneKey, Vec<Row>)> {
+        let mut lanes = Vec::new();
+        if !self.is_allowed() {
+            return lanes;
+        }
+        let now = self.setup.clock.now();
+        self.limited_until = None;
+        while self.has_room_for(lanes.len()) && self.queue_is_ready(now) {
+            if let Some(wait) = self.rate_wait() {
+                self.limited_until = Some(tokio::time::Instant::now() + wait);
+                break;
+            }
+            let Some(lane) = self.queue.take(now) else {
+                break;
+            };
+            lanes.push(lane);
+        }
+        lanes
+    }
+
+    fn has_room_for(&self, more: usize) -> bool {
+        let width = if self.breaker.is_open() {
+            1
+        } else {
+            self.target.width
+        };
+        self.flights.len().saturating_add(more) < width
+    }
+
+    fn queue_is_ready(&self, now: Timestamp) -> bool {
+        self.queue.is_ready() || self.queue.next_due().is_some_and(|at| at <= now)
+    }
+
+    /// How long the rate makes the next message wait.
+    fn rate_wait(&self) -> Option<Duration> {
+        let limiter = self.limiter.as_ref()?;
+        let refused = limiter.check().err()?;
+        Some(refused.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Looks at the incidents again, plans each lane, and writes down what is skipped and what is about to be sent.
+    async fn prepare(
+        &mut self,
+        lanes: &[(LaneKey, Vec<Row>)],
+        marks: &mut Vec<Mark>,
+    ) -> Result<Vec<Prepared>, StoreError> {
+        let mut ready = Vec::with_capacity(lanes.len());
+        if lanes.is_empty() {
+            return Ok(ready);
+        }
+        let incidents: Vec<IncidentId> = lanes.iter().filter_map(|(key, _)| key.incident).collect();
+        let mut briefings = (self.setup.brief)(incidents).await?;
+        let now = self.setup.clock.now();
+        for (key, rows) in lanes {
+            let plan = self.plan(key, rows, &briefings).await?;
+            let mut done = Vec::new();
+            for row in rows {
+                if let Some((_, skip)) = plan.skips.iter().find(|(id, _)| *id == row.id) {
+                    marks.push(skipped(row, *skip, now));
+                    self.count("skipped");
+                    done.push(row.id);
+                }
+            }
+            let sent = rows.iter().find(|row| Some(row.id) == plan.send);
+            let claimed = sent.map(|row| {
+                let claimed = Row {
+                    attempts: row.attempts.saturating_add(1),
+                    tried_at: row.tried_at.or(Some(now)),
+                    ..row.clone()
+                };
+                marks.push(claim(&claimed));
+                claimed
+            });
+            let briefing = key
+                .incident
+                .and_then(|id| briefings.remove(&id))
+                .map(Arc::new);
+            if let (Some(id), Some(briefing)) = (key.incident, &briefing) {
+                // Another lane of the same incident may come.
+                briefings.insert(id, (**briefing).clone());
+            }
+            ready.push((claimed, done, briefing));
+        }
+        Ok(ready)
+    }
+
+    async fn plan(
+        &self,
+        key: &LaneKey,
+        rows: &[Row],
+        briefings: &Briefings,
+    ) -> Result<Plan, StoreError> {
+        let Some(id) = key.incident else {
+            return Ok(Plan {
+                send: rows.first().map(|row| row.id),
+                skips: Vec::new(),
+            });
+        };
+        let Some(briefing) = briefings.get(&id) else {
+            return Ok(Plan {
+                send: None,
+                skips: rows.iter().map(|row| (row.id, Skip::Gone)).collect(),
+            });
+        };
+        let first = rows.first().map_or(0, |row| row.id);
+        let mut reader = self.setup.db.reader().await?;
+        let heard = list_heard(reader.lend(), id, &self.target.name, &key.recipient, first).await?;
+        let heard: Vec<Event> = heard
+            .iter()
+            .filter_map(|word| Event::from_word(word))
+            .collect();
+        let waiting: Vec<_> = rows.iter().map(Row::waiting).collect();
+        let now = Now {
+            is_open: briefing.is_open,
+            is_new: briefing.is_new,
+        };
+        Ok(plan(&waiting, now, believes_open(&heard)))
+    }
+
+    async fn commit(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let step = OutboxStep {
+            marks,
+            ..OutboxStep::default()
+        };
+        match self.setup.writer.outbox(step).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(StoreError::Unavailable(error.to_string().into())),
+        }
+    }
+
+    /// Sends what was prepared and committed.
+    fn send(&mut self, lanes: Vec<(LaneKey, Vec<Row>)>, ready: Vec<Prepared>) {
+        let now = self.setup.clock.now();
+        for ((key, _), (row, done, briefing)) in lanes.into_iter().zip(ready) {
+            let Some(row) = row else {
+                self.queue.give_back(&key, &done, None, now);
+                continue;
+            };
+            // The lane stays busy; what was skipped goes now.
+            self.queue.drop_rows(&key, &done);
+            if row.attempts == 1 {
+                let waited = now.since(row.created_at);
+                self.setup.metrics.first_attempt(waited.as_millis());
+            }
+            self.fly(Ready { key, row, briefing }, now);
+        }
+    }
+
+    fn fly(&mut self, ready: Ready, now: Timestamp) {
+        let Ready { key, row, briefing } = ready;
+        let parcel = Parcel {
+            id: webhook_id(row.id, row.created_at),
+            event: row.event,
+            at: row.created_at,
+            now,
+            note: row.note.clone(),
+            recipient: key.recipient.clone(),
+            is_repeat: row.may_have_arrived,
+            incident: key.incident,
+            briefing: briefing.clone(),
+        };
+        let channel = self.target.channel.clone();
+        self.flights.spawn(async move {
+            let attempt = channel.send(&parcel).await;
+            Flight {
+                key,
+                row,
+                attempt,
+                opened_at: briefing.map(|it| it.opened_at),
+            }
+        });
+    }
+
+    /// Takes in what has come back without waiting.
+    fn land_more(&mut self) {
+        while let Some(flight) = self.flights.try_join_next() {
+            self.land(flight);
+        }
+    }
+
+    /// Notes what became of a message.
+    fn land(&mut self, flight: Result<Flight, tokio::task::JoinError>) {
+        let flight = match flight {
+            Ok(flight) => flight,
+            Err(error) => {
+                // Its lane stays busy until the next start, when it counts as one that may have arrived.
+                log::error!(error:% = error; "a message failed by a defect: {error}");
+                return;
+            }
+        };
+        let Flight {
+            key,
+            row,
+            attempt,
+            opened_at,
+        } = flight;
+        let now = self.setup.clock.now();
+        match attempt.outcome {
+            Outcome::Arrived => {
+                if row.event == Event::Opened
+                    && let Some(opened_at) = opened_at
+                {
+                    let waited = now.since(opened_at).as_millis();
+                    self.setup.metrics.notified(waited);
+                }
+                self.arrived(now);
+                self.marks.push(Mark {
+                    standing: Standing::Sent,
+                    may_have_arrived: true,
+                    ended_at: Some(now),
+                    status: attempt.status,
+                    ..claim(&row)
+                });
+                self.queue.give_back(&key, &[row.id], None, now);
+            }
+            Outcome::Failed(failure) => self.failed(&key, row, (failure, attempt.status), now),
+        }
+    }
+
+    fn arrived(&mut self, now: Timestamp) {
+        self.count("sent");
+        let was_open = self.breaker.failures() > 0;
+        self.breaker.succeeded();
+        if was_open {
+            self.queue.hurry(now);
+        }
+        self.post.change(|health| {
+            health.sent = health.sent.saturating_add(1);
+            health.failures = 0;
+            health.last_sent_at = Some(now);
+            health.closed_until = None;
+        });
+    }
+
+    fn failed(
+        &mut self,
+        key: &LaneKey,
+        row: Row,
+        (failure, status): (Failure, Option<i64>),
+        now: Timestamp,
+    ) {
+        let Failure {
+            error,
+            may_have_arrived,
+            is_final,
+            is_own_fault,
+            asked,
+        } = failure;
+        if !is_own_fault {
+            self.breaker.failed(now, asked);
+        }
+        let pause = retry::pause(row.id, row.attempts).max(asked.unwrap_or_default());
+        let due_at = now.plus(pause);
+        let is_late = due_at > row.created_at.plus(self.target.retry_for);
+        let is_dead = is_final || is_late;
+        let row = Row {
+            may_have_arrived: row.may_have_arrived || may_have_arrived,
+            due_at,
+            ..row
+        };
+        self.marks.push(Mark {
+            standing: if is_dead {
+                Standing::Dead
+            } else {
+                Standing::Pending
+            },
+            may_have_arrived: row.may_have_arrived,
+            ended_at: is_dead.then_some(now),
+            status,
+            reason: is_dead.then_some(if is_final { "rejected" } else { "gave_up" }),
+            error: Some(error.clone()),
+            ..claim(&row)
+        });
+        self.count(if is_dead { "dead" } else { "failed" });
+        self.told_of_failure(&error, is_dead, now);
+        if is_dead {
+            self.queue.give_back(key, &[row.id], None, now);
+        } else {
+            self.queue.give_back(key, &[], Some(row), now);
+        }
+    }
+
+    fn told_of_failure(&self, error: &str, is_dead: bool, now: Timestamp) {
+        let target = self.target.name.as_str();
+        let failures = self.breaker.failures();
+        if is_dead {
+            log::error!(target_name = target, error = error; "a message to {target} is given up: {error}");
+        } else if failures <= 1 {
+            log::warn!(target_name = target, error = error; "a message to {target} failed and is tried again: {error}");
+        }
+        let closed_until = self.breaker.closed_until();
+        self.post.change(|health| {
+            health.failed = health.failed.saturating_add(1);
+            health.failures = failures;
+            health.last_failed_at = Some(now);
+            health.last_error = Some(error.to_owned());
+            health.closed_until = closed_until;
+        });
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.setup
+            .metrics
+            .deliveries(&self.target.name, outcome)
+            .inc();
+    }
+}

@@ -1,0 +1,255 @@
+//! What the core decides about tickets, without any platform.
+
+use smol_str::SmolStr;
+use watchbell::core::condition::{Condition, Section};
+use watchbell::core::ids::IncidentId;
+use watchbell::core::incident::StateWord;
+use watchbell::core::input::{Command, Input};
+use watchbell::core::reason::Reason;
+use watchbell::core::rules::{Rules, SettleRules};
+use watchbell::core::ticket::order::{TicketOrder, Wanted};
+use watchbell::core::ticket::report::{Outcome, RemoteNote, TicketReport};
+use watchbell::core::ticket::rules::{ConnectorRule, Owners, ReopenPolicy, Reopenable};
+use watchbell::core::ticket::{Face, Link, Record, Standing};
+use watchbell::core::time::Span;
+
+use crate::support::world::Bench;
+
+pub(crate) fn rules(reopen: ReopenPolicy, reopenable: Reopenable) -> Rules {
+    Rules {
+        settle: SettleRules([Span::ZERO; 5]),
+        connectors: vec![ConnectorRule {
+            name: "snow".into(),
+            when: Condition::always(Section::Connector, "connector[0]"),
+            owners: Owners::default(),
+            reopen,
+            reopenable,
+        }],
+        ..Rules::default()
+    }
+}
+
+fn first() -> IncidentId {
+    IncidentId::new(1).unwrap()
+}
+
+fn link(bench: &Bench) -> Link {
+    (**bench.state.tickets().get(first(), "snow").unwrap()).clone()
+}
+
+fn report(bench: &mut Bench, outcome: Outcome) -> Reason {
+    let generation = link(bench).generation;
+    let report = TicketReport {
+        incident: first(),
+        connector: "snow".into(),
+        generation,
+        outcome,
+        exchanges: Vec::new(),
+    };
+    bench
+        .happen(&Input::TicketReported(Box::new(report)))
+        .reason
+}
+
+fn record(status: &str, state: StateWord) -> Record {
+    Record {
+        id: "r1".into(),
+        number: "INC1".into(),
+        status: status.into(),
+        state: Some(state),
+        author: Some("lee".into()),
+        ..Record::default()
+    }
+}
+
+fn made(bench: &mut Bench, is_found: bool) -> Reason {
+    let link = link(bench);
+    let face = Face {
+        state: Some(StateWord::New),
+        ..link.wanted.clone()
+    };
+    let outcome = Outcome::Made {
+        record: record("1", StateWord::New),
+        face,
+        note: 0,
+        is_found,
+        warning: None,
+    };
+    report(bench, outcome)
+}
+
+fn brought(bench: &mut Bench, record: Record, stuck: Option<&str>) -> Reason {
+    let link = link(bench);
+    let outcome = Outcome::Brought {
+        record,
+        face: link.wanted,
+        note: link.notes_wanted,
+        stuck: stuck.map(SmolStr::new),
+    };
+    report(bench, outcome)
+}
+
+fn seen(bench: &mut Bench, record: Record, notes: Vec<RemoteNote>) -> Vec<Reason> {
+    let known = link(bench).record.unwrap_or_default();
+    let outcome = Outcome::Seen {
+        known,
+        record,
+        notes,
+    };
+    let mut reasons = Vec::new();
+    loop {
+        let reason = report(bench, outcome.clone());
+        reasons.push(reason);
+        assert!(reasons.len() < 10, "{reasons:?}");
+        if reason == Reason::TicketInStep || reason == Reason::TicketUnknown {
+            return reasons;
+        }
+    }
+}
+
+fn order(bench: &mut Bench, wanted: Wanted) -> Reason {
+    let order = TicketOrder {
+        connector: "snow".into(),
+        wanted,
+        actor: "ana".into(),
+    };
+    bench.happen(&Input::TicketOrdered(order)).reason
+}
+
+/// Everything that can happen to a ticket.
+pub(crate) fn tour() -> Bench {
+    let mut bench = Bench::with(rules(ReopenPolicy::Reopen, Reopenable::Resolved));
+    bench.at("10:00").firing("F", "10:00");
+    assert_eq!(link(&bench).standing(), Standing::Pending);
+    made(&mut bench, true);
+    made(&mut bench, false);
+    assert_eq!(link(&bench).standing(), Standing::InSync);
+    let note = RemoteNote {
+        id: "n1".into(),
+        text: "seen".into(),
+        author: None,
+    };
+    let reasons = seen(
+        &mut bench,
+        record("3", StateWord::OnHold),
+        vec![note.clone()],
+    );
+    assert_eq!(
+        reasons,
+        [
+            Reason::TicketNoteAdded,
+            Reason::PutOnHold,
+            Reason::TicketInStep
+        ]
+    );
+    assert_eq!(link(&bench).standing(), Standing::InSync, "no echo");
+    let again = seen(&mut bench, record("3", StateWord::OnHold), vec![note]);
+    assert_eq!(again, [Reason::TicketInStep]);
+    bench.command(1, Command::Resume);
+    assert_eq!(link(&bench).standing(), Standing::Behind);
+    brought(&mut bench, record("2", StateWord::InProgress), None);
+    bench.command(1, Command::Resume);
+    report(&mut bench, Outcome::Refused { why: "no".into() });
+    assert_eq!(link(&bench).standing(), Standing::Failed);
+    for wanted in [
+        Wanted::Pause,
+        Wanted::Resume,
+        Wanted::Resync { incident: None },
+    ] {
+        order(&mut bench, wanted);
+    }
+    let mut refused = record("8", StateWord::Closed);
+    refused.is_refused = true;
+    let reasons = seen(&mut bench, refused, Vec::new());
+    assert_eq!(reasons, [Reason::ResolvedByPerson, Reason::TicketInStep]);
+    bench.command(1, Command::Reopen { reason: None });
+    assert_eq!(link(&bench).standing(), Standing::Closed);
+    report(&mut bench, Outcome::Gone { why: "gone".into() });
+    assert_eq!(link(&bench).standing(), Standing::Detached);
+    let stranger = TicketOrder {
+        connector: "nobody".into(),
+        wanted: Wanted::Pause,
+        actor: "ana".into(),
+    };
+    bench.happen(&Input::TicketOrdered(stranger));
+    let mut unknown = TicketReport {
+        incident: first(),
+        connector: "snow".into(),
+        generation: 99,
+        outcome: Outcome::Gone { why: "gone".into() },
+        exchanges: Vec::new(),
+    };
+    bench.happen(&Input::TicketReported(Box::new(unknown.clone())));
+    unknown.generation = 1;
+    bench
+}
+
+#[test]
+fn detached_ticket_gets_another_one_only_when_a_person_asks() {
+    let mut bench = Bench::with(rules(ReopenPolicy::Reopen, Reopenable::Resolved));
+    bench.at("10:00").firing("F", "10:00");
+    made(&mut bench, false);
+    report(&mut bench, Outcome::Gone { why: "gone".into() });
+    bench.command(1, Command::Start);
+    assert_eq!(link(&bench).standing(), Standing::Detached);
+    order(&mut bench, Wanted::Resync { incident: None });
+    assert_eq!(link(&bench).standing(), Standing::Detached);
+    let key = link(&bench).key;
+    order(
+        &mut bench,
+        Wanted::Resync {
+            incident: Some(first()),
+        },
+    );
+    let link = link(&bench);
+    assert_eq!(
+        (link.standing(), link.generation),
+        (Standing::Pending, 2),
+        "{link:?}"
+    );
+    assert_ne!(link.key, key);
+    assert_eq!(link.former, ["INC1"]);
+}
+
+#[test]
+fn an_open_again_incident_reopens_its_ticket_or_gets_another_one() {
+    for (reopenable, generation) in [(Reopenable::Resolved, 1), (Reopenable::No, 2)] {
+        let mut bench = Bench::with(rules(ReopenPolicy::Reopen, reopenable));
+        bench.at("10:00").firing("F", "10:00");
+        made(&mut bench, false);
+        bench.command(1, Command::Resolve { note: None });
+        brought(&mut bench, record("6", StateWord::Resolved), None);
+        assert_eq!(link(&bench).standing(), Standing::InSync);
+        bench.command(1, Command::Reopen { reason: None });
+        assert_eq!(link(&bench).generation, generation);
+        assert!(link(&bench).has_work());
+    }
+}
+
+#[test]
+fn what_was_read_before_our_own_write_is_not_a_change_of_theirs() {
+    let mut bench = Bench::with(rules(ReopenPolicy::Reopen, Reopenable::Resolved));
+    bench.at("10:00").firing("F", "10:00");
+    made(&mut bench, false);
+    let known = link(&bench).record.unwrap();
+    bench.command(1, Command::Resolve { note: None });
+    brought(&mut bench, record("6", StateWord::Resolved), None);
+    let late = Outcome::Seen {
+        record: known.clone(),
+        known,
+        notes: Vec::new(),
+    };
+    assert_eq!(report(&mut bench, late), Reason::TicketInStep);
+    assert_eq!(bench.state_of(1), Some(StateWord::Resolved));
+}
+
+#[test]
+fn status_in_no_table_changes_nothing() {
+    let mut bench = Bench::with(rules(ReopenPolicy::Reopen, Reopenable::Resolved));
+    bench.at("10:00").firing("F", "10:00");
+    made(&mut bench, false);
+    let mut odd = record("77", StateWord::New);
+    odd.state = None;
+    assert_eq!(seen(&mut bench, odd, Vec::new()), [Reason::TicketInStep]);
+    assert_eq!(bench.state_of(1), Some(StateWord::New));
+}

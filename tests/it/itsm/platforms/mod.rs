@@ -1,0 +1,3 @@
+//! Platforms as their documentation and their users describe them, with their unpleasant habits.
+
+pub(crate) mod servicenow;

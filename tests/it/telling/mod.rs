@@ -1,0 +1,5 @@
+//! Who is told of what, and whether it arrives: the core on virtual time, and real daemons with targets that behave badly.
+
+pub(crate) mod core;
+mod daemon;
+mod hook;
