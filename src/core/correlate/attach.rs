@@ -303,7 +303,7 @@ impl Draft<'_> {
     /// What the labels say that an alert belongs to, if they name exactly one CI.
     fn about(&self, text: Option<&AlertText>) -> Option<CiNumber> {
         let graph = self.world.state.graph();
-        let named = |label: &&str| {
+        let named = |label: &&'static str| {
             let value = text?.label(label)?;
             graph.find(value).or_else(|| {
                 let name = normal::name(value)?;
@@ -313,7 +313,7 @@ impl Draft<'_> {
                 }
             })
         };
-        OWNER_LABELS.iter().find_map(|label| named(&label))
+        OWNER_LABELS.iter().find_map(named)
     }
 
     /// Whether a CI is infrastructure that fails by getting slow.
