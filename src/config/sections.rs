@@ -5,8 +5,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use smol_str::SmolStr;
-
 use crate::config::Env;
 use crate::config::error::Complaint;
 use crate::config::heartbeats;

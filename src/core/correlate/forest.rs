@@ -51,7 +51,7 @@ pub struct Forest {
     by_ci: Map<CiNumber, Vec<NodeId>>,
     by_incident: BTreeMap<IncidentId, BTreeSet<NodeId>>,
     /// What must not be mixed with another text of the same rule, by incident, and how many nodes say so.
-    bars: BTreeMap<(IncidentId, u64), BTreeMap<u64, u32>>,
+    bars: Bars,
     bonds: Map<u64, BTreeSet<NodeId>>,
     children: Map<NodeId, BTreeSet<NodeId>>,
     watchers: Map<CiNumber, BTreeMap<NodeId, u16>>,
@@ -291,29 +291,7 @@ impl Forest {
             }
         }
         take(&mut self.by_incident, &node.incident, &id);
-        for (rule, text) in node.bars() {
-            let key = (node.incident, rule);
-            let Some(texts) = self.bars.get_mut(&key) else {
-                continue;
-            };
-            if let Some(count) = texts.get_mut(&text) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    texts.remove(&text);
-                }
-            }
-            if texts.is_empty() {
-                self.bars.remove(&key);
-            }
-        }
-        for mark in &node.marks {
-            if let Some(bonded) = self.bonds.get_mut(&mark.text) {
-                bonded.remove(&id);
-                if bonded.is_empty() {
-                    self.bonds.remove(&mark.text);
-                }
-            }
-        }
+        unmark(&mut self.bars, &mut self.bonds, node);
         if let Some(parent) = node.parent()
             && let Some(children) = self.children.get_mut(&parent)
         {
@@ -383,6 +361,35 @@ pub fn burst_key(node: &Node) -> Option<BurstKey> {
         name: node.name.clone(),
         place: node.place,
     })
+}
+
+type Bars = BTreeMap<(IncidentId, u64), BTreeMap<u64, u32>>;
+
+/// Takes a node out of the indexes of what rules make of it.
+fn unmark(bars: &mut Bars, bonds: &mut Map<u64, BTreeSet<NodeId>>, node: &Node) {
+    for (rule, text) in node.bars() {
+        let key = (node.incident, rule);
+        let Some(texts) = bars.get_mut(&key) else {
+            continue;
+        };
+        if let Some(count) = texts.get_mut(&text) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                texts.remove(&text);
+            }
+        }
+        if texts.is_empty() {
+            bars.remove(&key);
+        }
+    }
+    for mark in &node.marks {
+        if let Some(bonded) = bonds.get_mut(&mark.text) {
+            bonded.remove(&node.id);
+            if bonded.is_empty() {
+                bonds.remove(&mark.text);
+            }
+        }
+    }
 }
 
 fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {

@@ -26,14 +26,14 @@ impl Draft<'_> {
         let Some(text) = text.filter(|_| !rules.is_empty()) else {
             return Vec::new();
         };
-        let added = self
-            .decision
-            .changes
-            .iter()
-            .find_map(|change| match change {
-                Change::SourceAdded { id, name } if *id == alert.source => Some(name.as_str()),
-                _ => None,
-            });
+        let added = self.decision.changes.iter().find_map(|change| {
+            if let Change::SourceAdded { id, name } = change
+                && *id == alert.source
+            {
+                return Some(name.as_str());
+            }
+            None
+        });
         let graph = self.grove.graph();
         let values = values(&Look {
             text,
