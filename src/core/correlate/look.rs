@@ -21,6 +21,8 @@ pub(crate) const LOOKS_PER_DECISION: usize = 200;
 const WORK_PER_DECISION: usize = 10_000;
 /// From this look on the outage that is going on may be taken for the cause of what has none.
 const LATE_LOOK: u8 = 1;
+/// Conditions that leave an incident which is over in one decision.
+const EVICTED_PER_DECISION: usize = 50;
 /// What is explained better than this needs no second look.
 const SURE: u32 = 6_000;
 /// How often a silent cause is looked at.
@@ -163,13 +165,21 @@ impl Draft<'_> {
     }
 
     /// Takes what still fires out of an incident that is nearly over: it hangs elsewhere, or is an incident of its own.
-    pub(crate) fn evict_stragglers(&mut self, id: IncidentId) {
+    /// Says whether all of it is out; of many the next decision, which follows at once, takes the next.
+    pub(crate) fn evict_stragglers(&mut self, id: IncidentId) -> bool {
+        let mut evicted = 0_usize;
         for node in self.grove.nodes_in(id) {
             let is_straggler = self.grove.node(node).is_some_and(|it| it.firing > 0);
-            if is_straggler {
-                self.evict(node, id);
+            if !is_straggler {
+                continue;
             }
+            if evicted >= EVICTED_PER_DECISION {
+                return false;
+            }
+            evicted = evicted.saturating_add(1);
+            self.evict(node, id);
         }
+        true
     }
 
     /// Moves one node out of an incident.
