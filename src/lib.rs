@@ -23,6 +23,7 @@
 //! | [`core`](mod@core) | what shall happen: values in, one decision out | nothing of ours |
 //! | [`telemetry`] | logs and metrics | nothing of ours |
 //! | [`api_token`], [`token_key`] | token texts, and the key of their hashes | nothing of ours |
+//! | [`answer_link`] | links by which people answer a message | core |
 //! | [`bench`](mod@bench) | the load generator, which stands on the other side of the wire | nothing of ours |
 //! | [`runtime`] | clock, entropy, tasks, signals, sockets, TLS | telemetry, `core::time` |
 //! | [`config`] | files in, checked settings out | core, connectors |
@@ -37,7 +38,8 @@
 //! | [`deliver`] | works the outbox off: looks again, sends, writes what became of it | core, store, wire, runtime, telemetry |
 //! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |
 //! | [`simulate`] | histories from files through the core on virtual time | core, lab, sources (words) |
-//! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry |
+//! | [`web`] | the pages for people on call, which use the API | nothing of ours |
+//! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry, web |
 //! | [`app`] | who knows whom; start and stop | all |
 //! | [`cli`] | every command of the program | all |
 //!
@@ -62,6 +64,7 @@
 //!
 //! Must not hold code: this file is the list of layers.
 
+pub mod answer_link;
 pub mod api;
 pub mod api_token;
 pub mod app;
@@ -82,4 +85,5 @@ pub mod store;
 pub mod telemetry;
 pub mod tickets;
 pub mod token_key;
+pub mod web;
 pub mod wire;

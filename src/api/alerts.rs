@@ -104,7 +104,7 @@ pub async fn explain(
     let alert = view.alert.id;
     let (steps, why) = api
         .read(async move |db| {
-            let mut reader = db.reader().await?;
+            let mut reader = db.snapshot().await?;
             let why = causes::why(reader.lend(), alert).await?;
             Ok((explain::steps(reader.lend(), subject).await?, why))
         })
@@ -136,7 +136,7 @@ pub(super) async fn read_list(
     } else {
         let page = wanted.page;
         api.read(async move |db| {
-            alerts::list(db.reader().await?.lend(), &filter, order, page).await
+            alerts::list(db.snapshot().await?.lend(), &filter, order, page).await
         })
         .await?
     };
@@ -178,7 +178,7 @@ async fn find(api: &ApiState, text: &str) -> Result<AlertView, Problem> {
         Problem::not_found(format!("{shown:?} is no alert id; it looks like A-17"))
     })?;
     let found = api
-        .read(async move |db| alerts::find(db.reader().await?.lend(), id).await)
+        .read(async move |db| alerts::find(db.snapshot().await?.lend(), id).await)
         .await?;
     found.ok_or_else(|| Problem::not_found(format!("there is no alert {id}")))
 }

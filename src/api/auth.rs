@@ -56,6 +56,11 @@ impl std::fmt::Debug for TokenKey {
 }
 
 impl TokenKey {
+    /// The secret itself, to derive other keys from.
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Takes the store's secret.
     pub const fn new(key: [u8; 32]) -> Self {
         Self(key)

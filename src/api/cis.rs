@@ -24,7 +24,7 @@ use crate::core::cmdb::graph::Graph;
 use crate::core::impact::{self as walk, Impact, Limits};
 use crate::core::state::State as CoreState;
 use crate::core::time::Timestamp;
-use crate::store::query::cmdb::{self, CiFilter, CiView};
+use crate::store::query::cmdb::{self, CiFilter, CiView, RelationFilter, RelationView};
 
 const SORTING: Sorting = Sorting {
     list: "cis",
@@ -66,6 +66,18 @@ pub struct CiQuery {
     pub environment: Option<String>,
     /// The import that names it.
     pub import: Option<String>,
+}
+
+/// Which relations; each may be repeated or hold several values between commas.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct RelationQuery {
+    /// The type, like `runs_on`.
+    pub r#type: Option<String>,
+    /// The id of the dependent.
+    pub from: Option<String>,
+    /// The id of the provider.
+    pub to: Option<String>,
 }
 
 /// As of when.
@@ -243,7 +255,7 @@ async fn read_list(
     let wanted = params.wanted(sorting)?;
     let page = wanted.page;
     let listed = api
-        .read(async move |db| cmdb::list(db.reader().await?.lend(), &filter, page).await)
+        .read(async move |db| cmdb::list(db.snapshot().await?.lend(), &filter, page).await)
         .await?;
     Ok(Json(wanted.list(listed, CiDetail::from)))
 }
@@ -263,7 +275,7 @@ pub async fn get(
     let (view, _) = find(&api, &id, at).await?;
     let number = view.number;
     let history = api
-        .read(async move |db| cmdb::history(db.reader().await?.lend(), number, HISTORY_MAX).await)
+        .read(async move |db| cmdb::history(db.snapshot().await?.lend(), number, HISTORY_MAX).await)
         .await?;
     let history = history
         .into_iter()
@@ -296,28 +308,57 @@ pub async fn relations(
     let (view, version) = find(&api, &id, at(&params)?).await?;
     let rows = api
         .read(async move |db| {
-            let mut reader = db.reader().await?;
+            let mut reader = db.snapshot().await?;
             cmdb::relations(reader.lend(), view.number, version, RELATIONS_MAX).await
         })
         .await?;
-    let relations = rows.into_iter().map(|row| Relation {
-        from: CiRef {
-            id: row.from,
-            name: row.from_name,
-            class: row.from_class,
-        },
-        to: CiRef {
-            id: row.to,
-            name: row.to_name,
-            class: row.to_class,
-        },
-        kind: row.kind,
-        role: row.role,
-        group: row.group,
-        min: row.min,
-        confidence: share(row.confidence),
-    });
-    Ok(Json(wanted.slice(relations.collect())))
+    Ok(Json(
+        wanted.slice(rows.into_iter().map(Relation::from).collect()),
+    ))
+}
+
+/// Every relation of the CMDB.
+#[utoipa::path(get, path = "/api/v1/relations", tag = "cmdb", params(RelationQuery, PageQuery),
+    responses((status = 200, description = "A page of relations", body = List<Relation>)),
+)]
+pub async fn all_relations(
+    State(api): State<ApiState>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<List<Relation>>, Problem> {
+    let params = Params::read(query.as_deref(), &["type", "from", "to"])?;
+    let wanted = params.wanted(RELATIONS)?;
+    let filter = RelationFilter {
+        kinds: params.values("type")?,
+        from: params.values("from")?,
+        to: params.values("to")?,
+    };
+    let page = wanted.page;
+    let listed = api
+        .read(async move |db| cmdb::all_relations(db.snapshot().await?.lend(), &filter, page).await)
+        .await?;
+    Ok(Json(wanted.list(listed, Relation::from)))
+}
+
+impl From<RelationView> for Relation {
+    fn from(row: RelationView) -> Self {
+        Self {
+            from: CiRef {
+                id: row.from,
+                name: row.from_name,
+                class: row.from_class,
+            },
+            to: CiRef {
+                id: row.to,
+                name: row.to_name,
+                class: row.to_class,
+            },
+            kind: row.kind,
+            role: row.role,
+            group: row.group,
+            min: row.min,
+            confidence: share(row.confidence),
+        }
+    }
 }
 
 /// What a failure of an item reaches: services and items, each with a path.
@@ -408,7 +449,7 @@ async fn find(api: &ApiState, id: &str, at: Option<i64>) -> Result<(CiView, i64)
     let wanted = id.to_owned();
     let found = api
         .read(async move |db| {
-            let mut reader = db.reader().await?;
+            let mut reader = db.snapshot().await?;
             let version = cmdb::version_at(reader.lend(), at).await?;
             let view = cmdb::find(reader.lend(), &wanted, version).await?;
             Ok(view.map(|view| (view, version)))

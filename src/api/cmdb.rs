@@ -363,7 +363,9 @@ pub async fn imports(
     let wanted = params.wanted(SORTING)?;
     let (name, page) = (params.one("name")?.map(str::to_owned), wanted.page);
     let listed = api
-        .read(async move |db| cmdb::imports(db.reader().await?.lend(), name.as_deref(), page).await)
+        .read(async move |db| {
+            cmdb::imports(db.snapshot().await?.lend(), name.as_deref(), page).await
+        })
         .await?;
     let time = |at: Option<i64>| at.map(|at| Time(Timestamp::from_millis(at)));
     Ok(Json(wanted.list(listed, |row| Import {
@@ -498,7 +500,7 @@ pub async fn export(
     Params::read(query.as_deref(), &[])?;
     let picture = api
         .read(async move |db| {
-            let mut reader = db.reader().await?;
+            let mut reader = db.snapshot().await?;
             let version = cmdb::version_at(reader.lend(), None).await?;
             cmdb::export(reader.lend(), version).await
         })

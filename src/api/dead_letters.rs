@@ -117,7 +117,7 @@ pub async fn list(
     let page = wanted.page;
     let listed = api
         .read(async move |db| {
-            dead_letters::list(db.reader().await?.lend(), &sources, &reasons, page).await
+            dead_letters::list(db.snapshot().await?.lend(), &sources, &reasons, page).await
         })
         .await?;
     Ok(Json(wanted.list(listed, DeadLetter::from)))
@@ -195,7 +195,7 @@ async fn read(api: &ApiState, id: &str) -> Result<Stored, Problem> {
         .ok_or_else(missing)?;
     let found = api
         .read(async move |db| {
-            crate::store::dead_letters::find(db.reader().await?.lend(), number).await
+            crate::store::dead_letters::find(db.snapshot().await?.lend(), number).await
         })
         .await?;
     found.ok_or_else(missing)

@@ -76,7 +76,7 @@ pub async fn list(
     let filter = filter(&params)?;
     let page = wanted.page;
     let listed = api
-        .read(async move |db| incidents::list(db.reader().await?.lend(), &filter, page).await)
+        .read(async move |db| incidents::list(db.snapshot().await?.lend(), &filter, page).await)
         .await?;
     let (rules, now) = (api.setup().engine.rules(), api.now());
     let shown = |view| Incident::from(view).counted(&rules, now);
@@ -145,7 +145,7 @@ pub async fn explain(
     let view = find(&api, id).await?;
     let (first, steps) = api
         .read(async move |db| {
-            let mut reader = db.reader().await?;
+            let mut reader = db.snapshot().await?;
             let first = match view.first_alert {
                 Some(alert) => alerts::find(reader.lend(), alert).await?,
                 None => None,
@@ -180,7 +180,7 @@ pub(super) fn id(number: &str) -> Result<IncidentId, Problem> {
 /// One incident, or the problem that there is none.
 pub(super) async fn find(api: &ApiState, id: IncidentId) -> Result<IncidentView, Problem> {
     let found = api
-        .read(async move |db| incidents::find(db.reader().await?.lend(), id).await)
+        .read(async move |db| incidents::find(db.snapshot().await?.lend(), id).await)
         .await?;
     found.ok_or_else(|| Problem::not_found(format!("there is no incident {id}")))
 }
@@ -193,7 +193,7 @@ pub(super) async fn read_timeline(
 ) -> Result<List<TimelineEntry>, Problem> {
     let page: Page = wanted.page;
     let listed = api
-        .read(async move |db| timeline::list(db.reader().await?.lend(), subject, page).await)
+        .read(async move |db| timeline::list(db.snapshot().await?.lend(), subject, page).await)
         .await?;
     Ok(wanted.list(listed, TimelineEntry::from))
 }

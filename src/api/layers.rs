@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::ApiState;
 use super::problem::{PROBLEM_JSON, Problem};
+use crate::answer_link::PATH;
 
 /// Headers of every answer that does not set them itself.
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -62,7 +63,8 @@ async fn as_problem(request: Request, next: Next) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_ours = kind.is_some_and(|kind| {
         let bytes = kind.as_bytes();
-        bytes.starts_with(PROBLEM_JSON.as_bytes()) || bytes.starts_with(b"application/json")
+        let ours: [&[u8]; 3] = [PROBLEM_JSON.as_bytes(), b"application/json", b"text/html"];
+        ours.iter().any(|kind| bytes.starts_with(kind))
     });
     if !is_error || is_ours {
         return response;
@@ -79,7 +81,11 @@ async fn as_problem(request: Request, next: Next) -> Response {
 async fn log_line(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path = match request.uri().path() {
+        // Whoever has the link may answer.
+        link if link.starts_with(PATH) => format!("{PATH}..."),
+        path => path.to_owned(),
+    };
     let response = next.run(request).await;
     let status = response.status();
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

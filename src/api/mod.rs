@@ -7,11 +7,13 @@
 
 pub mod alertmanager;
 pub mod alerts;
+pub mod answers;
 mod attempts;
 pub mod audit;
 pub mod auth;
 mod body;
 mod browser;
+mod calendar_text;
 pub mod change_shapes;
 pub mod changes;
 pub mod cis;
@@ -22,6 +24,7 @@ pub mod commands;
 pub mod connectors;
 pub mod dead_letters;
 pub mod docs;
+pub mod escalations;
 pub mod explain;
 pub mod heartbeats;
 pub mod incidents;
@@ -29,12 +32,14 @@ mod layers;
 pub mod openapi;
 pub mod order;
 pub mod outbox;
+mod override_order;
 pub mod page;
 pub mod problem;
 pub mod quality;
 mod record_order;
 pub mod reports;
 pub mod routes;
+pub mod schedules;
 pub mod shapes;
 mod silence_order;
 pub mod silences;
@@ -50,6 +55,7 @@ use std::sync::Arc;
 
 pub use routes::router;
 
+use crate::answer_link::LinkKey;
 use crate::core::input::CommandGiven;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
@@ -109,6 +115,10 @@ pub struct ApiSetup {
     pub stage: Stage,
     /// Who may do what.
     pub auth: AuthSetup,
+    /// The key of the links by which people answer.
+    pub links: LinkKey,
+    /// What Slack signs with, if its answers are taken.
+    pub slack_secret: Option<Arc<str>>,
     /// Randomness for new tokens.
     pub entropy: Entropy,
 }

@@ -217,7 +217,7 @@ impl<B> Ordered<B> {
                 .await
                 .unwrap_or(Err(SubmitError::Unknown))?;
             let incident = answer.incident.unwrap_or(incident);
-            let view = async { incidents::find(db.reader().await?.lend(), incident).await };
+            let view = async { incidents::find(db.snapshot().await?.lend(), incident).await };
             match (view.await, answer.is_refused) {
                 (Ok(Some(view)), false) => Ok(Incident::from(view).counted(&rules(), clock.now())),
                 (Ok(view), true) => Err(refusal(answer, incident, view.as_ref())),
@@ -236,8 +236,8 @@ impl<B> Ordered<B> {
 
 /// What the store knows of an incident that the core may no longer hold; a store that cannot be read now refuses the
 /// command itself a moment later.
-async fn past_of(db: &Db, incident: IncidentId) -> Option<PastIncident> {
-    let mut reader = db.reader().await.ok()?;
+pub(super) async fn past_of(db: &Db, incident: IncidentId) -> Option<PastIncident> {
+    let mut reader = db.snapshot().await.ok()?;
     incidents::find_past(reader.lend(), incident).await.ok()?
 }
 

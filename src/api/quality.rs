@@ -76,7 +76,7 @@ pub async fn doctor(
     };
     let (unbound, imports) = api
         .read(async move |db| {
-            let mut reader = db.reader().await?;
+            let mut reader = db.snapshot().await?;
             let unbound = cmdb::unbound(reader.lend(), ROWS_MAX).await?;
             Ok((
                 unbound,

@@ -13,20 +13,18 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, audit, changes, cis, cmdb, cmdb_imports, commands, connectors,
-    dead_letters, heartbeats, incidents, layers, outbox, quality, reports, silences, sources,
-    status, targets, tokens,
+    ApiState, alertmanager, alerts, answers, audit, changes, cis, cmdb, cmdb_imports, commands,
+    connectors, dead_letters, escalations, heartbeats, incidents, layers, outbox, quality, reports,
+    schedules, silences, sources, status, targets, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 7] = [
+const LATER: [&str; 5] = [
     "maintenance",
     "problems",
     "known-errors",
     "requests",
-    "schedules",
-    "on-call",
     "stream",
 ];
 
@@ -39,17 +37,19 @@ pub fn router(state: ApiState) -> Router {
         .merge(alertmanager::router(&state))
         .method_not_allowed_fallback(not_allowed)
         .fallback(not_found)
-        .with_state(state);
+        .with_state(state)
+        .merge(crate::web::router());
     layers::wrap(router)
 }
 
 /// The routes with their document.
 fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
     let everybody = OpenApiRouter::new()
-        .routes(routes!(status::index))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(status::openapi))
+        .routes(routes!(answers::slack::interact))
+        .routes(routes!(answers::ask, answers::answer))
         .routes(routes!(status::docs));
     let metrics = OpenApiRouter::new().routes(routes!(status::metrics));
     let admin = OpenApiRouter::new()
@@ -66,9 +66,13 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         } else {
             guard(metrics, state, Role::Viewer)
         })
-        .merge(guard(viewers(), state, Role::Viewer))
+        .merge(guard(viewers().merge(on_call()), state, Role::Viewer))
         .merge(telling(state))
-        .merge(guard(layers::unpack(responders()), state, Role::Responder))
+        .merge(guard(
+            layers::unpack(responders().merge(stand_in())),
+            state,
+            Role::Responder,
+        ))
         .merge(guard(layers::unpack(admin), state, Role::Admin))
 }
 
@@ -94,6 +98,7 @@ fn viewers() -> OpenApiRouter<ApiState> {
         .routes(routes!(cis::list))
         .routes(routes!(cis::get))
         .routes(routes!(cis::relations))
+        .routes(routes!(cis::all_relations))
         .routes(routes!(cis::impact))
         .routes(routes!(cis::services))
         .routes(routes!(cmdb::imports))
@@ -140,6 +145,25 @@ fn responders() -> OpenApiRouter<ApiState> {
         .routes(routes!(silences::create))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::change, silences::edit, silences::expire))
+}
+
+/// Who is on call.
+fn on_call() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::get))
+        .routes(routes!(schedules::on_call))
+        .routes(routes!(schedules::list_overrides))
+        .routes(routes!(escalations::list))
+        .routes(routes!(escalations::audit))
+        .routes(routes!(escalations::of_incident))
+}
+
+/// What people can do about who is on call.
+fn stand_in() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(schedules::create_override))
+        .routes(routes!(schedules::end_override))
 }
 
 /// Telling people: what everybody may see, and what those may do who respond.

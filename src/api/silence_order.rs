@@ -64,7 +64,7 @@ pub(super) fn check(wanted: &SilenceWanted, now: Timestamp) -> Result<(), String
 /// The silence with that public name.
 pub(super) async fn find(api: &ApiState, uuid: SilenceUuid) -> Result<SilenceView, Problem> {
     let found = api
-        .read(async move |db| silences::find(db.reader().await?.lend(), uuid).await)
+        .read(async move |db| silences::find(db.snapshot().await?.lend(), uuid).await)
         .await?;
     found.ok_or_else(|| Problem::not_found(format!("there is no silence {uuid}")))
 }
@@ -96,7 +96,7 @@ pub(super) async fn give(
             (false, None) => return Err(Problem::internal()),
         };
         engine.until_swept().await;
-        let view = async { silences::get(db.reader().await?.lend(), id.get()).await };
+        let view = async { silences::get(db.snapshot().await?.lend(), id.get()).await };
         match view.await {
             Ok(Some(view)) => {
                 let uuid = view.silence.uuid;

@@ -181,7 +181,7 @@ pub async fn list(
     let states = params.words("state", &words, SilenceState::from_word)?;
     let (now, page) = (api.now(), wanted.page);
     let listed: Listed<SilenceView> = api
-        .read(async move |db| silences::list(db.reader().await?.lend(), &states, now, page).await)
+        .read(async move |db| silences::list(db.snapshot().await?.lend(), &states, now, page).await)
         .await?;
     Ok(Json(wanted.list(listed, |view| Silence::new(&view, now))))
 }
@@ -290,7 +290,7 @@ pub async fn preview(State(api): State<ApiState>, body: Body) -> Result<Json<Pre
         .read(async move |db| {
             let (mut ids, mut total, mut after) = (Vec::new(), 0_usize, 0);
             loop {
-                let mut reader = db.reader().await?;
+                let mut reader = db.snapshot().await?;
                 let page = list_firing(reader.lend(), PARTITION, after, PAGE).await?;
                 drop(reader);
                 let Some(last) = page.last() else { break };
@@ -317,7 +317,7 @@ pub async fn preview(State(api): State<ApiState>, body: Body) -> Result<Json<Pre
                 is_newest_first: true,
                 after: None,
             };
-            let mut reader = db.reader().await?;
+            let mut reader = db.snapshot().await?;
             let listed = alerts::list(reader.lend(), &filter, AlertOrder::Id, page).await?;
             Ok((total, listed.items))
         })

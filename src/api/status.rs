@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,12 +23,6 @@ pub struct Health {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     reasons: Vec<String>,
-}
-
-/// The start page; for now the API's.
-#[utoipa::path(get, path = "/", tag = "status", responses((status = 307, description = "To the page about the API")))]
-pub async fn index() -> Redirect {
-    Redirect::temporary("/api/docs")
 }
 
 /// Whether the process is alive.

@@ -4,10 +4,12 @@
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
 mod admission;
+mod answers;
 mod brokers;
 mod checkpoints;
 pub(crate) mod connectors;
 mod deliveries;
+mod demo;
 mod imports;
 mod janitor;
 mod listeners;
@@ -26,6 +28,7 @@ use axum::Router;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer_link::LinkKey;
 use crate::api;
 use crate::config::{self, LoadRequest, Settings};
 use crate::core::rules::Rules;
@@ -127,7 +130,7 @@ async fn run(
     let _lock = FileLock::take(&settings)?;
     let instance = Instance::take(&settings)?;
     let tls = wiring::tls(&settings)?;
-    let token_key = wiring::token_key(&settings)?;
+    let (token_key, links) = wiring::keys(&settings)?;
     let db = open_store(&settings).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let Some(claimed) = claim(&db, &instance.holder, &shell, &metrics).await? else {
@@ -144,6 +147,7 @@ async fn run(
         clock: shell.clock.clone(),
         metrics: Arc::clone(&metrics),
         heartbeats: heartbeats.clone(),
+        is_demo: request.is_demo,
     };
     let core = start_core(&mut supervisor, &settings, claimed, inside);
     restore_heard(&db, &core.ingest).await;
@@ -163,7 +167,10 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let router = api::router(state).merge(doors(&core, &db));
+    let mut router = api::router(state).merge(doors(&core, &db));
+    if request.is_demo {
+        router = router.layer(demo::mark());
+    }
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -181,6 +188,7 @@ async fn run(
         clock: shell.clock,
         reload: shell.reload,
         instance: instance.name().to_owned(),
+        links,
     };
     start_side(&mut supervisor, &side_stage, side, core);
 
@@ -261,6 +269,7 @@ struct Side {
     clock: Clock,
     reload: ReloadRequest,
     instance: String,
+    links: LinkKey,
     metrics: Arc<Metrics>,
 }
 
@@ -285,6 +294,13 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         stage: stage.clone(),
         board: core.board,
     };
+    if side.request.is_demo {
+        let (engine, ingest) = (core.engine.clone(), core.ingest.clone());
+        let imported = stage.clone();
+        supervisor.spawn(stage, "demo", |stop| {
+            done(demo::run(engine, ingest, imported, stop))
+        });
+    }
     let tickets = Connectors {
         settings: settings_out.clone(),
         setup: TicketsSetup {
@@ -304,16 +320,14 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
             partition: PARTITION,
             writer: core.engine.writer().clone(),
             brief: deliveries::brief(side.db.clone()),
+            answer: answers::answer_link(side.links, settings_out.clone()),
             clock: clock.clone(),
             metrics: side.metrics,
         },
         deliveries: core.deliveries,
     };
     supervisor.spawn(stage, "deliver", |stop| done(workers.run(stop)));
-    let db = side.db.clone();
-    supervisor.spawn(stage, "checkpoints", |stop| {
-        done(checkpoints::run(db, stop))
-    });
+    start_checkpoints(supervisor, stage, side.db.clone());
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,
@@ -359,6 +373,7 @@ struct Inside {
     clock: Clock,
     metrics: Arc<Metrics>,
     heartbeats: Heartbeats,
+    is_demo: bool,
 }
 
 /// Starts the writer and the engine, and opens the doors.
@@ -401,7 +416,7 @@ fn start_core(
         engine_handle.clone(),
         Arc::clone(&inside.metrics),
         inside.clock.clone(),
-        wiring::ingest_setup(settings),
+        wiring::ingest_setup(settings, inside.is_demo),
     );
     // Set before the engine runs, so that recovery can read messages again.
     doors.get_or_init(|| ingest.clone());
@@ -416,6 +431,13 @@ fn start_core(
         connectors: Board::default(),
         deliveries,
     }
+}
+
+/// Keeps SQLite's log short beside the writer.
+fn start_checkpoints(supervisor: &mut Supervisor, stage: &Stage, db: Db) {
+    supervisor.spawn(stage, "checkpoints", |stop| {
+        done(checkpoints::run(db, stop))
+    });
 }
 
 /// How long the answers in flight may take at the end.

@@ -101,7 +101,8 @@ impl Reloader {
         if let Err(error) = self.logs.set_filter(&settings.log.level) {
             log::error!(error:% = error; "the log level was not changed: {error}");
         }
-        self.ingest.set_up(wiring::ingest_setup(&settings));
+        self.ingest
+            .set_up(wiring::ingest_setup(&settings, self.request.is_demo));
         self.rules.send_replace(Arc::new(config::rules(&settings)));
         self.polls.send_replace(wiring::poll_setups(&settings));
         let brokers = wiring::broker_setups(&settings, &self.instance);

@@ -175,6 +175,7 @@ pub(crate) fn sample(to: &str, now: Timestamp) -> Parcel {
         is_repeat: false,
         incident: id,
         briefing: Some(Arc::new(sample_briefing(now))),
+        answer_url: None,
     }
 }
 

@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tower::ServiceExt as _;
 
+use crate::answer_link::LinkKey;
 use crate::api::alertmanager::{Hooks, Pass};
 use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::{
@@ -44,10 +45,10 @@ use crate::telemetry::metrics::Metrics;
 use crate::tickets::Board;
 use crate::token_key;
 
-use super::admission;
 use super::connectors;
 use super::imports::ImportBoard;
 use super::tell_hooks::tell_hooks;
+use super::{admission, demo};
 
 /// The folder of lock file, instance id and token key; only its owner may look inside.
 pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {
@@ -100,9 +101,12 @@ pub(super) fn tls_paths(settings: &Settings) -> Option<TlsPaths> {
 }
 
 /// The doors.
-pub(super) fn ingest_setup(settings: &Settings) -> IngestSetup {
+pub(super) fn ingest_setup(settings: &Settings, is_demo: bool) -> IngestSetup {
     let mut sources: Vec<_> = settings.sources.iter().filter_map(source_setup).collect();
     sources.extend(admission::heartbeat_source(settings));
+    if is_demo {
+        sources.extend(demo::source());
+    }
     IngestSetup {
         sources,
         heartbeats: settings
@@ -255,9 +259,19 @@ pub(super) struct ApiParts<'a> {
 ///
 /// # Errors
 /// It cannot be read or made.
-pub(super) fn token_key(settings: &Settings) -> anyhow::Result<TokenKey> {
+fn token_key(settings: &Settings) -> anyhow::Result<TokenKey> {
     let key = token_key::load_or_create(settings.state_dir(), random_bytes::<32>()?)?;
     Ok(TokenKey::new(*key))
+}
+
+/// The key of the token hashes, and that of the links by which people answer.
+///
+/// # Errors
+/// It cannot be read or made.
+pub(super) fn keys(settings: &Settings) -> anyhow::Result<(TokenKey, LinkKey)> {
+    let key = token_key(settings)?;
+    let links = LinkKey::derive(key.expose());
+    Ok((key, links))
 }
 
 /// The API's state.
@@ -277,6 +291,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
     } = parts;
     let [submit, readiness, pulses, silences, way_to_writer] =
         std::array::from_fn(|_| engine.clone());
+    let links = LinkKey::derive(token_key.expose());
     let hooks = alertmanager_hooks(ingest.clone(), clock.now());
     let (figures, doors, tried_at, replayed) =
         (ingest.clone(), ingest.clone(), ingest.clone(), ingest);
@@ -329,6 +344,12 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             is_metrics_open: !settings.auth.is_required,
             key: token_key,
         },
+        links,
+        slack_secret: settings
+            .answers
+            .slack_signing_secret
+            .as_ref()
+            .map(|it| it.expose().into()),
         entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
     })
 }

@@ -5,10 +5,12 @@
 use std::path::Path;
 
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::machine::now;
 use crate::cli::out::Out;
 use crate::cli::settings::{request, shown_path, shown_store};
 use crate::cli::table::{Fit, Table};
 use crate::cli::target;
+use crate::config::people::warnings;
 use crate::config::settings::SourceSettings;
 use crate::config::{Env, Settings, load};
 
@@ -29,6 +31,9 @@ Exit code 0: valid; 1: not; 3: a file cannot be read.";
 pub fn run(config: Option<&Path>, env: &Env, out: &Out) -> Result<Exit, Failure> {
     let settings = load(&request(config, env))?;
     out.print(&summary(&settings, out))?;
+    for warning in warnings(&settings, now()) {
+        out.note(&format!("warning: {warning}"));
+    }
     Ok(Exit::Done)
 }
 
@@ -70,24 +75,35 @@ fn summary(settings: &Settings, out: &Out) -> String {
     if settings.sources.is_empty() {
         table.row(["source".into(), "none: no alerts can come in".into()]);
     }
+    for heartbeat in &settings.heartbeats {
+        let line = format!(
+            "{}: POST {base}/heartbeat/{}",
+            heartbeat.name, heartbeat.name
+        );
+        table.row(["heartbeat".into(), line.into()]);
+    }
     format!("The configuration is valid.\n{}", table.render(out))
 }
 
 fn source_line(source: &SourceSettings, base: &str) -> String {
-    let mut line = format!(
-        "{} ({}): POST {base}{}",
-        source.name,
-        source.kind.word(),
-        source.path()
-    );
+    let (name, kind) = (&source.name, source.kind.word());
+    let mut line = match &source.mqtt {
+        Some(mqtt) => {
+            let scheme = if mqtt.is_tls { "mqtts" } else { "mqtt" };
+            format!("{name} ({kind}): {scheme}://{}:{}", mqtt.host, mqtt.port)
+        }
+        None => format!("{name} ({kind}): POST {base}{}", source.path()),
+    };
     if let Some(preset) = &source.preset {
         line.push_str(&format!(", preset {preset}"));
     }
-    line.push_str(if source.is_authenticated() {
-        ", with a secret"
-    } else {
-        ", open"
-    });
+    if source.mqtt.is_none() {
+        line.push_str(if source.is_authenticated() {
+            ", with a secret"
+        } else {
+            ", open"
+        });
+    }
     if let Some(reconcile) = &source.reconcile {
         line.push_str(&format!(", reconciled with {}", reconcile.url));
     }

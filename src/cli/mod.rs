@@ -25,6 +25,7 @@ pub mod incidents;
 pub mod json;
 pub mod machine;
 pub mod near;
+pub mod on_call;
 pub mod options;
 pub mod out;
 pub mod pages;
@@ -86,7 +87,7 @@ pub struct Cli {
 enum Command {
     /// Run the daemon
     #[command(after_help = serve::EXAMPLES)]
-    Serve,
+    Serve(serve::ServeArgs),
     /// Check the configuration: every error at once, with its place and a hint
     #[command(after_help = check::EXAMPLES)]
     Check,
@@ -120,6 +121,12 @@ enum Command {
     /// Keep people from being told of some alerts for a while
     #[command(after_help = silence::EXAMPLES)]
     Silence(silence::SilenceArgs),
+    /// Tell who is on call, now or at any time
+    #[command(after_help = on_call::ON_CALL_EXAMPLES)]
+    OnCall(on_call::OnCallArgs),
+    /// Show schedules, and let somebody stand in
+    #[command(after_help = on_call::EXAMPLES)]
+    Schedule(on_call::ScheduleArgs),
     /// List the ticket platforms, and see whether one does what its profile says
     #[command(subcommand, after_help = connector::EXAMPLES)]
     Connector(connector::ConnectorCommand),
@@ -181,7 +188,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(cli: Cli, env: &Env, out: &Out) -> Result<Exit, Failure> {
     // Reading them changes the environment, which is only safe while there is one thread.
-    let inherited = if matches!(cli.command, Command::Serve) {
+    let inherited = if matches!(cli.command, Command::Serve(_)) {
         listen::inherited().map_err(|error| {
             Failure::unreachable(format!("a socket from systemd cannot be used: {error}"))
                 .next("give the unit stream sockets only (ListenStream=)")
@@ -202,7 +209,7 @@ fn execute(cli: Cli, env: &Env, out: &Out) -> Result<Exit, Failure> {
 fn runtime(command: &Command) -> std::io::Result<Runtime> {
     match command {
         Command::Bench(_) => Builder::new_multi_thread(),
-        Command::Serve => {
+        Command::Serve(_) => {
             let mut builder = Builder::new_multi_thread();
             // Writer and engine have threads of their own; one core less of requests makes a quarter more of them
             // per second on two cores, since nobody waits for a turn.
@@ -223,6 +230,8 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Connector(_)
         | Command::SendTest(_)
         | Command::Silence(_)
+        | Command::OnCall(_)
+        | Command::Schedule(_)
         | Command::Explain(_)
         | Command::Report(_)
         | Command::DeadLetters(_)
@@ -244,7 +253,7 @@ async fn dispatch(
     let config = cli.config.as_deref();
     let client = |args: &DaemonArgs| Client::new(args, config, env);
     match cli.command {
-        Command::Serve => serve::run(config, env, inherited).await,
+        Command::Serve(args) => serve::run(config, &args, env, inherited).await,
         Command::Check => check::run(config, env, out),
         Command::Migrate => store::migrate(config, env, out).await,
         Command::Backup(args) => store::backup(config, &args, env, out).await,
@@ -258,6 +267,8 @@ async fn dispatch(
         Command::Connector(command) => connector::run(config, &command, env, out).await,
         Command::SendTest(args) => connector::send_test(config, &args, env, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
+        Command::OnCall(args) => on_call::run(&client(&args.daemon)?, &args, out).await,
+        Command::Schedule(args) => on_call::schedule(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
         Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,

@@ -111,7 +111,8 @@ fn with_map(
     let mapping = compile(&table, &text);
     table.finish();
     let example = preset.map(Preset::example).unwrap_or_default();
-    mapping.map(|mapping| Arc::new(mapping.with_example(example)))
+    let wrapping = preset.map_or("", |preset| preset.kind.word());
+    mapping.map(|mapping| Arc::new(mapping.with_example(example).with_wrapping(wrapping)))
 }
 
 /// Compiles and reports at the fields of the table.
@@ -140,8 +141,10 @@ pub(super) fn compile(table: &TableReader<'_>, text: &MappingText) -> Option<Map
 
 /// Reads the fields of a map as text.
 pub(super) fn fields(table: &mut TableReader<'_>) -> MappingText {
+    let set = table.optional("set", named).unwrap_or_default();
     let mut field = |key| table.optional(key, expression);
     MappingText {
+        set,
         alerts: field("alerts"),
         key: field("key"),
         status: field("status"),
@@ -179,6 +182,14 @@ fn entries(table: &Table) -> Result<Vec<(String, String)>, Complaint> {
     entries
         .map(|(name, (_, node))| Ok((name.clone(), text_of(node, name)?)))
         .collect()
+}
+
+fn named(spot: &Spot<'_>) -> Result<Vec<(String, String)>, Complaint> {
+    if let Value::Table(table) = &spot.node.value {
+        return entries(table);
+    }
+    let hint = "write a table, like { host = \"payload.host or payload.hostname\" }";
+    Err(expected("a table of expressions", &spot.node.value).hint(hint))
 }
 
 fn pairs(spot: &Spot<'_>) -> Result<PairsText, Complaint> {

@@ -7,6 +7,7 @@
 //!
 //! Must not know the store or the network, must not log, and must not put the content of a secret into a message.
 
+pub mod answers;
 mod calendars;
 mod cmdb;
 mod conditions;
@@ -17,15 +18,20 @@ pub mod error;
 mod files;
 mod heartbeats;
 mod holidays;
+mod hours;
+mod housekeeping;
 pub mod imports;
 mod keys;
+mod ladders;
 mod mapping;
 pub mod mqtt;
+pub mod people;
 pub mod presets;
 mod reader;
 mod records;
 mod routes;
 pub mod rules;
+mod schedules;
 pub mod secret;
 mod sections;
 pub mod settings;
@@ -57,6 +63,8 @@ pub struct LoadRequest {
     pub search: Vec<PathBuf>,
     /// The environment.
     pub env: Env,
+    /// Whether the demonstration is wanted, which is no matter of the file.
+    pub is_demo: bool,
 }
 
 impl LoadRequest {
@@ -67,6 +75,7 @@ impl LoadRequest {
             file,
             search: usual.iter().map(PathBuf::from).collect(),
             env,
+            is_demo: false,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::sources::mapping::{Mapping, MappingText};
 use crate::sources::{Source, decoder};
 
 /// Every preset: name and file.
-const PRESETS: [(&str, &str); 23] = [
+const PRESETS: [(&str, &str); 24] = [
     ("argocd", include_str!("../../config/sources/argocd.toml")),
     (
         "azure-monitor",
@@ -57,6 +57,7 @@ const PRESETS: [(&str, &str); 23] = [
         include_str!("../../config/sources/librenms.toml"),
     ),
     ("mqtt", include_str!("../../config/sources/mqtt.toml")),
+    ("nagios", include_str!("../../config/sources/nagios.toml")),
     ("netdata", include_str!("../../config/sources/netdata.toml")),
     (
         "new-relic",
@@ -71,8 +72,40 @@ const PRESETS: [(&str, &str); 23] = [
     ),
     ("zabbix", include_str!("../../config/sources/zabbix.toml")),
 ];
-/// Other names under which a preset is found.
-const ALSO: [(&str, &str); 2] = [("nagios", "icinga2"), ("argo-cd", "argocd")];
+/// Other names under which a preset is found, as `plain` makes them.
+const ALSO: [(&str, &str); 31] = [
+    ("amazoncloudwatch", "cloudwatch"),
+    ("awscloudwatch", "cloudwatch"),
+    ("awssns", "cloudwatch"),
+    ("azure", "azure-monitor"),
+    ("azurecommon", "azure-monitor"),
+    ("azuremonitorcommon", "azure-monitor"),
+    ("checkmkraw", "checkmk"),
+    ("cloudevent", "cloudevents"),
+    ("cloudmonitoring", "google-cloud-monitoring"),
+    ("elasticsearch", "elastic"),
+    ("elasticwatcher", "elastic"),
+    ("gcm", "google-cloud-monitoring"),
+    ("gcp", "google-cloud-monitoring"),
+    ("gcpmonitoring", "google-cloud-monitoring"),
+    ("google", "google-cloud-monitoring"),
+    ("googlecloud", "google-cloud-monitoring"),
+    ("googlemonitoring", "google-cloud-monitoring"),
+    ("icinga", "icinga2"),
+    ("k8s", "kubernetes-events"),
+    ("k8sevents", "kubernetes-events"),
+    ("kibana", "elastic"),
+    ("kubernetes", "kubernetes-events"),
+    ("kubernetesevent", "kubernetes-events"),
+    ("kuma", "uptime-kuma"),
+    ("nagioscore", "nagios"),
+    ("naemon", "nagios"),
+    ("netdatacloud", "netdata"),
+    ("sns", "cloudwatch"),
+    ("splunkwebhook", "splunk"),
+    ("stackdriver", "google-cloud-monitoring"),
+    ("watcher", "elastic"),
+];
 /// Bytes of a preset file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Kinds that a preset can be for.
@@ -112,7 +145,11 @@ impl Preset {
     /// The compiled mapping.
     pub fn mapping(&self) -> Option<Mapping> {
         let mapping = Mapping::compile(&self.text).ok()?;
-        Some(mapping.with_example(self.example()))
+        Some(
+            mapping
+                .with_example(self.example())
+                .with_wrapping(self.kind.word()),
+        )
     }
 
     /// A decoder of this preset as it is.
@@ -126,14 +163,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
 }
 
+/// A name without what people write in different ways: `Uptime_Kuma` is `uptimekuma`.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
 /// A preset that comes with Watchbell; its text is checked by a test.
 ///
 /// # Errors
 /// Its file is wrong.
 pub fn builtin(name: &str) -> Result<Option<Preset>, ConfigErrors> {
-    let also = ALSO.iter().find(|(also, _)| *also == name);
-    let name = also.map_or(name, |(_, name)| *name);
-    let Some((_, text)) = PRESETS.iter().find(|(known, _)| *known == name) else {
+    let plain_name = plain(name);
+    let also = ALSO.iter().find(|(also, _)| *also == plain_name);
+    let plain_name = also.map_or(plain_name, |(_, name)| plain(name));
+    let Some((name, text)) = PRESETS.iter().find(|(known, _)| plain(known) == plain_name) else {
         return Ok(None);
     };
     parse(name, &format!("<built-in preset {name}>"), text).map(Some)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::config::connectors::ConnectorSettings;
+use crate::config::ladders;
 use crate::config::settings::{HeartbeatSettings, Settings, SourceSettings};
 use crate::config::units::show_duration;
 use crate::core::heartbeat::{Feed, HeartbeatRule};
@@ -33,6 +34,8 @@ pub fn rules(settings: &Settings) -> Rules {
         cost: settings.practice.cost.clone(),
         sla: settings.practice.sla.clone(),
         cmdb: settings.cmdb.clone(),
+        on_call: settings.on_call.clone(),
+        ladders: ladders::in_force(settings),
         connectors: settings.connectors.iter().map(connector_rule).collect(),
         tell: tell(settings),
         records: settings.records.clone(),

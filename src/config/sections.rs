@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::config::Env;
+use crate::config::answers;
 use crate::config::error::Complaint;
 use crate::config::heartbeats;
+use crate::config::ladders;
+use crate::config::people;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::secret::Secret;
 use crate::config::settings::{
@@ -24,7 +27,7 @@ use crate::core::severity::Priority;
 use crate::core::time::Span;
 
 /// Sections of the contract that this version does not have; a section that becomes available leaves this list.
-const LATER: &[&str] = &["escalation", "maintenance", "schedule", "team"];
+const LATER: &[&str] = &["maintenance"];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("text", LogFormat::Text),
@@ -61,6 +64,13 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
     let targets = targets::read(root.tables("target"));
     let routes = routes::read(root.tables("route"), &targets);
+    let on_call = people::read(&mut root, &targets);
+    let names = ladders::Names {
+        on_call: &on_call,
+        targets: targets.iter().map(|target| target.name.as_str()).collect(),
+        calendars: calendar_names.iter().map(String::as_str).collect(),
+    };
+    let ladders = ladders::read(root.tables("escalation"), &names);
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -81,6 +91,9 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         connectors: connectors::read(root.tables("connector")),
         cmdb,
         imports,
+        on_call,
+        ladders,
+        answers: answers::read(&mut root),
         records: records::read(&mut root),
         retention: retention(&mut root),
         limits: limits(&mut root),

@@ -4,19 +4,25 @@
 //! listener that other machines reach is without authentication, every length and size is inside its range. Must not
 //! read files, the environment or TOML.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use smol_str::SmolStr;
 use url::Url;
 
+use crate::config::answers::AnswerSettings;
 use crate::config::connectors::ConnectorSettings;
 pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
+pub use crate::config::housekeeping::{LimitSettings, LogFormat, LogSettings, RetentionSettings};
 use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::config::targets::TargetSettings;
+use crate::core::escalate::Ladder;
+use crate::core::oncall::OnCallRules;
 use crate::core::practice::PracticeRules;
 use crate::core::rules::{CmdbRules, CorrelationRules, IncidentRules, RecordRules, SettleRules};
 use crate::core::tell::route::Route;
@@ -55,6 +61,12 @@ pub struct Settings {
     pub records: RecordRules,
     /// `[[cmdb.import]]`: inventories that are read again and again.
     pub imports: Vec<ImportSettings>,
+    /// `[[person]]`, `[[team]]`, `[[schedule]]`: who can be told, and who is on call.
+    pub on_call: OnCallRules,
+    /// `[[escalation]]`: who is told next when nobody takes an incident.
+    pub ladders: BTreeMap<SmolStr, Arc<Ladder>>,
+    /// `[answers]`: how people answer messages.
+    pub answers: AnswerSettings,
     /// `[[connector]]`: ticket platforms.
     pub connectors: Vec<ConnectorSettings>,
     /// `[retention]`: how long things are kept.
@@ -515,49 +527,4 @@ pub enum ReconcileAuth {
     Token(Secret),
     /// HTTP basic authentication.
     Basic(Basic),
-}
-
-/// `[retention]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RetentionSettings {
-    /// Inputs, raw messages among them, are kept this long.
-    pub inputs: Span,
-    /// Bytes of inputs kept; the oldest go first.
-    pub input_bytes_max: u64,
-    /// Closed incidents are kept this long.
-    pub closed_incidents: Span,
-    /// Earlier states of the CMDB are kept this long.
-    pub cmdb_versions: Span,
-}
-
-/// `[limits]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LimitSettings {
-    /// Messages accepted but not decided yet; beyond, senders get 503.
-    pub inbox_rows: u32,
-    /// How much one address may send, all sources together.
-    pub peer_rate: Option<RateSettings>,
-}
-
-/// `[log]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogSettings {
-    /// Filter such as `info` or `info,sqlx=warn`.
-    pub level: String,
-    /// Where and how lines are written.
-    pub format: LogFormat,
-}
-
-/// Where and how log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// The journal under systemd, else text on stderr.
-    #[default]
-    Auto,
-    /// Lines for people on stderr.
-    Text,
-    /// JSON lines on stderr.
-    Json,
-    /// The journal, with fields.
-    Journal,
 }

@@ -16,6 +16,7 @@ fn defaults(env: Env) -> Settings {
         file: None,
         search: Vec::new(),
         env,
+        is_demo: false,
     };
     load(&request).expect("the shipped file is valid")
 }

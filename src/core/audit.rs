@@ -12,6 +12,7 @@ use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::incident::Incident;
 use crate::core::input::{Command, Input};
+use crate::core::oncall::{OnCallChange, Override, OverrideId};
 use crate::core::records::{Link, Record, RecordChange};
 use crate::core::silence::{Silence, SilenceChange};
 use crate::core::time::Timestamp;
@@ -108,6 +109,7 @@ fn order(input: &Input) -> Option<(&SmolStr, &'static str, Option<&str>)> {
         }
         Input::SilenceGiven(given) => Some((&given.actor, given.order.word(), given.order.why())),
         Input::RecordGiven(given) => Some((&given.actor, given.order.word(), given.order.why())),
+        Input::OverrideGiven(given) => Some((&given.actor, given.order.word(), given.order.why())),
         Input::CmdbImported(imported) => Some((&imported.actor, "cmdb.import", None)),
         Input::TicketOrdered(order) => Some((&order.actor, order.wanted.word(), None)),
         Input::TicketReported(_)
@@ -158,6 +160,9 @@ fn subject(world: World<'_>, input: &Input, decision: &Decision) -> SmolStr {
     {
         return named;
     }
+    if let Some(id) = decision.made {
+        return OverrideId::new(id).to_smolstr();
+    }
     if let Some(record) = decision.record {
         return record.to_smolstr();
     }
@@ -206,6 +211,12 @@ fn compare(world: World<'_>, change: &Change) -> Option<(SmolStr, Values, Values
         let before = state.silences().get(after.id).map(|it| of_silence(it));
         let name = after.uuid.to_smolstr();
         return Some((name, before.unwrap_or_default(), of_silence(after)));
+    }
+    if let Change::OnCall(OnCallChange::Override(after)) = change {
+        let before = state.on_call().overrides().get(after.id);
+        let before = before.map(|it| of_override(it));
+        let name = after.id.to_smolstr();
+        return Some((name, before.unwrap_or_default(), of_override(after)));
     }
     if let Change::Record(RecordChange::Put(after)) = change {
         let before = state.records().get(after.id()).map(|it| of_record(it));
@@ -272,6 +283,17 @@ fn of_silence(silence: &Silence) -> Values {
         pair("ends_at", time(silence.ends_at)),
         pair("comment", silence.comment.clone()),
     ]
+}
+
+fn of_override(it: &Override) -> Values {
+    let mut values = vec![
+        pair("schedule", it.schedule.clone()),
+        pair("starts_at", time(it.from)),
+        pair("ends_at", time(it.to)),
+    ];
+    values.extend(it.person.clone().map(|name| pair("person", name)));
+    values.extend(it.replaces.clone().map(|name| pair("replaces", name)));
+    values
 }
 
 fn of_record(record: &Record) -> Values {

@@ -7,6 +7,7 @@ use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
+use crate::core::escalate;
 use crate::core::heartbeat;
 use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::incident::IncidentState;
@@ -38,6 +39,7 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
     if due.pages == 0 {
         // In a decision of their own, so that no record is changed by two hands.
         draft.look_at_due();
+        escalate::touch_due(&mut draft);
     }
     for alert in due.alerts.iter().filter_map(|&id| world.state.alert(id)) {
         alert_is_due(&mut draft, alert.clone());

@@ -10,8 +10,8 @@ use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::core::{
-    audit, command, correlate, deadline, episode, heartbeat, rebind, reconcile, records, silence,
-    ticket,
+    audit, command, correlate, deadline, episode, heartbeat, oncall, rebind, reconcile, records,
+    silence, ticket,
 };
 
 /// What a decision may look at.
@@ -46,6 +46,7 @@ fn decide_input(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFee
         }
         Input::CommandGiven(given) => command::decide_command(world, given, now, ids),
         Input::SilenceGiven(given) => silence::decide_given(world, given, now, ids),
+        Input::OverrideGiven(given) => oncall::overrides::decide_given(world, given, now),
         Input::RecordGiven(given) => records::decide_given(world, given, now, ids),
         Input::SilencesSwept(sweep) => silence::decide_sweep(world, sweep, now, ids),
         Input::ChangeRecorded(record) => correlate::record_change(world, record, now),

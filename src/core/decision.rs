@@ -16,12 +16,14 @@ use crate::core::condition::{Fault, Labels};
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
+use crate::core::escalate::EscalateChange;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
 use crate::core::observation::AlertText;
+use crate::core::oncall::OnCallChange;
 use crate::core::outcome::OutcomeChange;
 use crate::core::priority::StandingChange;
 use crate::core::reason::Reason;
@@ -43,6 +45,8 @@ pub struct Decision {
     pub incident: Option<IncidentId>,
     /// The silence that an order came to, for the answer.
     pub silence: Option<SilenceId>,
+    /// The number of another record that an order came to, for the answer.
+    pub made: Option<i64>,
     /// The record that an order came to, for the answer.
     pub record: Option<RecordId>,
     /// Changes in order.
@@ -64,6 +68,8 @@ pub struct CommandAnswer {
     pub incident: Option<IncidentId>,
     /// The silence of the answer.
     pub silence: Option<SilenceId>,
+    /// The number of another record of the answer.
+    pub made: Option<i64>,
     /// The record of the answer.
     pub record: Option<RecordId>,
 }
@@ -194,6 +200,10 @@ pub enum Change {
     Sla(SlaChange),
     /// Something changed about silences.
     Silence(SilenceChange),
+    /// A ladder began, moved on or ended.
+    Escalate(EscalateChange),
+    /// Something changed about who is on call.
+    OnCall(OnCallChange),
     /// Something changed about a ticket or a connector.
     Ticket(TicketChange),
     /// Something is to be told.
@@ -237,6 +247,7 @@ impl Decision {
             is_refused: false,
             incident: None,
             silence: None,
+            made: None,
             record: None,
             changes: Vec::new(),
             entries: Vec::new(),

@@ -105,6 +105,7 @@ impl<'a> Draft<'a> {
         }
         self.tell_people();
         ticket::look(&mut self);
+        self.escalate();
         for (_, mut incident) in self.touched {
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));

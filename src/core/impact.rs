@@ -79,8 +79,14 @@ pub struct Impact {
 /// What the walk knows of a CI.
 #[derive(Clone, Copy)]
 struct Mark {
+    ci: CiNumber,
     is_down: bool,
-    from: CiNumber,
+    /// Whether its dependents were told that it is down.
+    is_told: bool,
+    /// Which of its redundancies the provider that reached it was a part of, if that was down.
+    lowered: Option<Standing>,
+    /// The mark of what reached it.
+    from: usize,
     depth: usize,
 }
 
@@ -94,26 +100,25 @@ pub fn impact(
     let mut walk = Walk {
         graph,
         limits,
-        marks: HashMap::default(),
-        order: Vec::new(),
+        places: vec![0; graph.number_bound()],
+        marks: Vec::new(),
+        left: HashMap::default(),
         is_truncated: false,
     };
-    let start = Mark {
-        is_down: true,
-        from: root,
-        depth: 0,
-    };
-    walk.marks.insert(root, start);
     walk.run(root);
-    let reached = walk.order.iter().map(|&ci| {
-        let is_down = walk.marks.get(&ci).is_some_and(|mark| mark.is_down);
-        let state = match (has_alert(ci), is_down) {
+    let reached = walk.marks.iter().enumerate().skip(1);
+    let reached = reached.map(|(place, mark)| {
+        let state = match (has_alert(mark.ci), mark.is_down) {
             (true, _) => Reach::Confirmed,
             (false, true) => Reach::Predicted,
             (false, false) => Reach::AtRisk,
         };
-        let path = walk.path(root, ci);
-        Reached { ci, state, path }
+        let path = walk.path(place);
+        Reached {
+            ci: mark.ci,
+            state,
+            path,
+        }
     });
     Impact {
         reached: reached.collect(),
@@ -124,110 +129,173 @@ pub fn impact(
 struct Walk<'a> {
     graph: &'a Graph,
     limits: Limits,
-    /// Never walked through, so that no order of hashes shows.
-    marks: HashMap<CiNumber, Mark, foldhash::fast::FixedState>,
-    order: Vec<CiNumber>,
+    /// By number: one more than the place in `marks`, or 0. Most of it is never touched.
+    places: Vec<u32>,
+    /// The root, and then what is reached, nearest first.
+    marks: Vec<Mark>,
+    /// How many of those that stand in for each other a dependent has left, and how many it needs. Counted once and
+    /// then only lowered: a dependent of thousands is not gone through for each of them. Never iterated.
+    left: HashMap<(CiNumber, Standing), (usize, usize), foldhash::fast::FixedState>,
     is_truncated: bool,
 }
 
 impl Walk<'_> {
     /// Level by level; a CI that turns from at risk to down is looked at once more.
     fn run(&mut self, root: CiNumber) {
-        let mut queue = VecDeque::from([root]);
-        while let Some(ci) = queue.pop_front() {
-            let Some(&mark) = self.marks.get(&ci) else {
+        self.mark(root, 0, 0, (true, None));
+        let mut queue = VecDeque::from([0_usize]);
+        while let Some(place) = queue.pop_front() {
+            let Some(mark) = self.marks.get_mut(place) else {
                 continue;
             };
-            let dependents = self.graph.dependents(ci);
+            let is_news = mark.is_down && !mark.is_told;
+            mark.is_told = mark.is_down;
+            let mark = *mark;
+            let dependents = self.graph.dependents(mark.ci);
             if mark.depth >= self.limits.depth && !dependents.is_empty() {
                 self.is_truncated = true;
                 continue;
             }
             self.is_truncated |= dependents.len() > self.limits.breadth;
-            for edge in dependents.iter().take(self.limits.breadth) {
-                if edge.ci == root {
+            let dependents = dependents.get(..self.limits.breadth).unwrap_or(dependents);
+            for edges in dependents.chunk_by(|left, right| left.ci == right.ci) {
+                let Some(ci) = edges.first().map(|edge| edge.ci) else {
+                    continue;
+                };
+                if ci == root {
                     continue;
                 }
-                let is_down = mark.is_down && self.is_lost(edge.ci, ci);
-                match self.marks.get_mut(&edge.ci) {
-                    Some(known) if known.is_down || !is_down => {}
+                let news = if is_news {
+                    self.is_lost(ci, edges)
+                } else {
+                    (false, None)
+                };
+                let depth = mark.depth.saturating_add(1);
+                match self.place(ci) {
                     Some(known) => {
-                        // The path must lead over what brought it down, and depth must not shrink a path to a loop.
-                        known.is_down = true;
-                        known.from = ci;
-                        known.depth = mark.depth.saturating_add(1);
-                        queue.push_back(edge.ci);
+                        if self.turn_down(known, place, depth, news) {
+                            queue.push_back(known);
+                        }
                     }
-                    None if self.order.len() >= self.limits.visited => {
+                    // The root is a mark, too.
+                    None if self.marks.len() > self.limits.visited => {
                         self.is_truncated = true;
                         return;
                     }
-                    None => {
-                        let depth = mark.depth.saturating_add(1);
-                        let from = ci;
-                        self.marks.insert(
-                            edge.ci,
-                            Mark {
-                                is_down,
-                                from,
-                                depth,
-                            },
-                        );
-                        self.order.push(edge.ci);
-                        queue.push_back(edge.ci);
-                    }
+                    None => queue.push_back(self.mark(ci, place, depth, news)),
                 }
             }
         }
     }
 
-    /// Whether a dependent is lost now that one of its providers is down.
-    fn is_lost(&self, dependent: CiNumber, provider: CiNumber) -> bool {
-        let providers = self.graph.providers(dependent);
-        let own = providers.iter().filter(|edge| edge.ci == provider);
-        own.into_iter().any(|edge| match stands_in(edge) {
-            Standing::Alone => true,
-            Standing::Group(group) => {
-                self.are_too_few(providers, |other| other.group == Some(group))
-            }
-            Standing::Alike(kind, role) => self.are_too_few(providers, |other| {
-                other.group.is_none() && other.kind == kind && other.role == role
-            }),
-            Standing::Never => false,
-        })
+    fn place(&self, ci: CiNumber) -> Option<usize> {
+        let place = *self.places.get(ci.index())?;
+        usize::try_from(place.checked_sub(1)?).ok()
     }
 
-    /// Whether fewer of those alike are left than must be: all but as many as the relations say, one by default.
-    fn are_too_few(&self, providers: &[Edge], is_alike: impl Fn(&Edge) -> bool) -> bool {
-        let (mut left, mut needed, mut last) = (0_u8, 1_u8, None);
-        for edge in providers.iter().filter(|edge| is_alike(edge)) {
-            needed = needed.max(edge.min.map_or(1, NonZeroU8::get));
-            let is_down = || self.marks.get(&edge.ci).is_some_and(|mark| mark.is_down);
-            // Edges are in the order of their CIs, and two to one CI are one member.
-            if last.replace(edge.ci) != Some(edge.ci) && !is_down() {
-                left = left.saturating_add(1);
+    /// Notes that a CI which was at risk is down now; `false` when it is not, or was before.
+    fn turn_down(
+        &mut self,
+        known: usize,
+        from: usize,
+        depth: usize,
+        (is_down, lowered): (bool, Option<Standing>),
+    ) -> bool {
+        let Some(mark) = self.marks.get_mut(known) else {
+            return false;
+        };
+        if !is_down || mark.is_down {
+            return false;
+        }
+        mark.is_down = true;
+        // The path must lead over what brought it down: the first of those that stand in for each other, or this one.
+        // Depth must not shrink a path to a loop.
+        if lowered.is_none() || mark.lowered != lowered {
+            mark.from = from;
+            mark.depth = depth;
+        }
+        true
+    }
+
+    fn mark(
+        &mut self,
+        ci: CiNumber,
+        from: usize,
+        depth: usize,
+        (is_down, lowered): (bool, Option<Standing>),
+    ) -> usize {
+        let place = self.marks.len();
+        self.marks.push(Mark {
+            ci,
+            is_down,
+            is_told: false,
+            lowered,
+            from,
+            depth,
+        });
+        if let Some(slot) = self.places.get_mut(ci.index()) {
+            *slot = u32::try_from(self.marks.len()).unwrap_or(0);
+        }
+        place
+    }
+
+    /// Whether a dependent is lost now that a provider is down, and which of its redundancies that lowers; told once for
+    /// each provider, with all edges to it.
+    fn is_lost(&mut self, dependent: CiNumber, edges: &[Edge]) -> (bool, Option<Standing>) {
+        let (mut is_lost, mut lowered) = (false, None);
+        for (index, edge) in edges.iter().enumerate() {
+            let standing = stands_in(edge);
+            let before = edges.get(..index).unwrap_or_default();
+            match standing {
+                Standing::Alone => is_lost = true,
+                Standing::Never => {}
+                // Two edges to one CI are one member.
+                Standing::Group(_) | Standing::Alike(..)
+                    if before.iter().any(|other| stands_in(other) == standing) => {}
+                Standing::Group(_) | Standing::Alike(..) => {
+                    let graph = self.graph;
+                    let counted = self
+                        .left
+                        .entry((dependent, standing))
+                        .or_insert_with(|| alike(graph.providers(dependent), standing));
+                    counted.0 = counted.0.saturating_sub(1);
+                    lowered = Some(standing);
+                    is_lost |= counted.0 < counted.1;
+                }
             }
         }
-        left < needed
+        (is_lost, lowered)
     }
 
-    fn path(&self, root: CiNumber, ci: CiNumber) -> Vec<CiNumber> {
+    fn path(&self, place: usize) -> Vec<CiNumber> {
         let mut path = Vec::with_capacity(8);
-        path.push(ci);
-        let mut at = ci;
-        while at != root
-            && let Some(mark) = self.marks.get(&at)
-            && path.len() <= self.marks.len()
-        {
+        let mut at = place;
+        while let Some(mark) = self.marks.get(at) {
+            path.push(mark.ci);
+            if at == 0 || path.len() > self.marks.len() {
+                break;
+            }
             at = mark.from;
-            path.push(at);
         }
         path.reverse();
         path
     }
 }
 
+/// How many providers stand in for each other, and how many of them must be left: one by default.
+fn alike(providers: &[Edge], standing: Standing) -> (usize, usize) {
+    let (mut count, mut needed, mut last) = (0_usize, 1_u8, None);
+    for edge in providers.iter().filter(|edge| stands_in(edge) == standing) {
+        needed = needed.max(edge.min.map_or(1, NonZeroU8::get));
+        if last.replace(edge.ci) != Some(edge.ci) {
+            count = count.saturating_add(1);
+        }
+    }
+    (count, usize::from(needed))
+}
+
 /// Which other relations of the same dependent stand in for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Standing {
     /// None.
     Alone,

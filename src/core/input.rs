@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use crate::core::cmdb::graph::Difference;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::observation::Observation;
+use crate::core::oncall::OverrideGiven;
 use crate::core::past::PastIncident;
 use crate::core::records::RecordGiven;
 use crate::core::severity::Priority;
@@ -41,6 +42,8 @@ pub enum Input {
     CommandGiven(CommandGiven),
     /// A person or program with a token orders something about silences.
     SilenceGiven(SilenceGiven),
+    /// A person or program with a token orders something about overrides of schedules.
+    OverrideGiven(OverrideGiven),
     /// A person or program orders something about records: changes, requests, problems, known errors, actions.
     RecordGiven(RecordGiven),
     /// A reader of the store compared firing alerts with silences.

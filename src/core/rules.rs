@@ -4,6 +4,7 @@
 //! not depend on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -11,7 +12,9 @@ use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
 use crate::core::correlate::rule::BondRule;
+use crate::core::escalate::Ladder;
 use crate::core::heartbeat::Heartbeats;
+use crate::core::oncall::OnCallRules;
 use crate::core::outcome::CostRules;
 use crate::core::priority::PriorityRules;
 use crate::core::severity::Priority;
@@ -41,6 +44,10 @@ pub struct Rules {
     pub correlation: CorrelationRules,
     /// How imports are merged and alerts are bound.
     pub cmdb: CmdbRules,
+    /// Who can be told, and who is on call.
+    pub on_call: OnCallRules,
+    /// Who is told next when nobody takes an incident, by name.
+    pub ladders: BTreeMap<SmolStr, Arc<Ladder>>,
     /// Which incidents get a ticket where.
     pub connectors: Vec<ConnectorRule>,
     /// Who is told of what.

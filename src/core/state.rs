@@ -21,6 +21,8 @@ use crate::core::correlate::node::Node;
 pub use crate::core::counts::Counts;
 use crate::core::counts::count;
 use crate::core::decision::{Change, Decision};
+pub use crate::core::due::{DeadlineKey, Due};
+use crate::core::escalate::Escalations;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
@@ -28,6 +30,7 @@ use crate::core::incident::Incident;
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
 use crate::core::mute::{self, Tally};
+use crate::core::oncall::OnCall;
 use crate::core::pages::{Pages, page_of};
 use crate::core::practice::Practice;
 use crate::core::records::Records;
@@ -46,11 +49,13 @@ pub struct State {
     deadlines: Deadlines,
     answers: Answers,
     silences: Silences,
+    pub(super) on_call: OnCall,
+    pub(super) escalations: Escalations,
     tickets: Tickets,
     practice: Practice,
-    tells: Tells,
     records: Records,
     tally: Tally,
+    tells: Tells,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     forest: Forest,
@@ -61,36 +66,6 @@ pub struct State {
 
 /// The pages to look through, earliest first; each at most once.
 type Deadlines = BTreeSet<(Timestamp, DeadlineKey)>;
-
-/// Which page of records is to be looked through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeadlineKey {
-    /// Alerts: one expires, its parked firing is discarded, or it is forgotten.
-    Alerts(i64),
-    /// Incidents: one recovers, closes, or its acknowledgement or hold ends.
-    Incidents(i64),
-    /// Silences: one begins or ends.
-    Silences,
-    /// A lower priority holds, or a service level clock is warned of or missed.
-    Practice,
-    /// Heartbeats: one is missing. They are few, so they are looked through, not kept in order of time.
-    Heartbeats,
-    /// Conditions: one is looked at again.
-    Conditions,
-    /// Records: one begins, is late, or is no longer held.
-    Records,
-}
-
-/// What is due, in order of number within a page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Due {
-    /// How many pages were looked through; for [`Change::DeadlinesTaken`].
-    pub pages: usize,
-    /// Alerts.
-    pub alerts: Vec<AlertId>,
-    /// Incidents.
-    pub incidents: Vec<IncidentId>,
-}
 
 #[derive(Clone, Debug)]
 struct IncidentSlot {
@@ -268,6 +243,8 @@ impl State {
         let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
         let silences = self.silences.next_due();
         let silences = silences.map(|at| (at, DeadlineKey::Silences));
+        let steps = self.escalations.next_due();
+        let steps = steps.map(|at| (at, DeadlineKey::Escalations));
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
         let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
@@ -275,10 +252,12 @@ impl State {
         let besides = besides.map(|at| (at, DeadlineKey::Records));
         let practice = self.practice.next_due();
         let practice = practice.map(|at| (at, DeadlineKey::Practice));
-        [records, conditions, silences, missed, besides, practice]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            records, conditions, silences, steps, missed, besides, practice,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// What is due by `now`, at most so many records.
@@ -307,6 +286,7 @@ impl State {
                 DeadlineKey::Silences
                 | DeadlineKey::Conditions
                 | DeadlineKey::Records
+                | DeadlineKey::Escalations
                 | DeadlineKey::Practice => {}
             }
         }
@@ -364,9 +344,11 @@ impl State {
                     };
                     self.remember(key.key, remembered);
                 }
-                Change::Tell(change) => self.tells.apply(change),
+                Change::OnCall(change) => self.on_call.apply(change),
+                Change::Escalate(change) => self.escalations.apply(change),
                 Change::Record(change) => self.records.apply(change),
                 Change::Silence(change) => self.put_silence(change),
+                Change::Tell(change) => self.tells.apply(change),
                 Change::Ticket(change) => self.tickets.apply(change),
                 Change::Standing(change) => self.practice.standings.apply(change),
                 Change::Sla(change) => self.practice.sla.apply(change),
@@ -526,6 +508,7 @@ impl State {
                 | DeadlineKey::Heartbeats
                 | DeadlineKey::Conditions
                 | DeadlineKey::Records
+                | DeadlineKey::Escalations
                 | DeadlineKey::Practice => None,
             };
             if let Some(reminder) = reminder {
@@ -553,6 +536,7 @@ impl State {
             DeadlineKey::Silences
             | DeadlineKey::Conditions
             | DeadlineKey::Records
+            | DeadlineKey::Escalations
             | DeadlineKey::Practice => return,
         };
         if let (Some(due), Some(reminder)) = (due, reminder) {
@@ -589,11 +573,13 @@ impl PartialEq for State {
             && self.counts == other.counts
             && self.answers == other.answers
             && self.silences == other.silences
+            && self.on_call == other.on_call
+            && self.escalations == other.escalations
             && self.tickets == other.tickets
             && self.practice == other.practice
-            && self.tells == other.tells
             && self.records == other.records
             && self.tally == other.tally
+            && self.tells == other.tells
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph
             && self.causes == other.causes

@@ -59,6 +59,9 @@ pub type Brief = Arc<
         + Sync,
 >;
 
+/// Makes the link by which somebody answers: of which incident, who, and when it is sent.
+pub type AnswerLink = Arc<dyn Fn(IncidentId, &str, Timestamp) -> String + Send + Sync>;
+
 /// A message on its way.
 #[derive(Clone, Debug)]
 pub struct Parcel {
@@ -80,6 +83,8 @@ pub struct Parcel {
     pub incident: Option<IncidentId>,
     /// How that stands now.
     pub briefing: Option<Arc<Briefing>>,
+    /// Where whoever is told can answer, while the incident needs people.
+    pub answer_url: Option<String>,
 }
 
 /// What an attempt came to.
@@ -154,6 +159,8 @@ pub struct DeliverSetup {
     pub writer: WriterHandle,
     /// Reads incidents.
     pub brief: Brief,
+    /// Makes links to answer by.
+    pub answer: AnswerLink,
     /// The clock.
     pub clock: Clock,
     /// Figures.

@@ -399,6 +399,7 @@ impl Worker {
             recipient: key.recipient.clone(),
             is_repeat: row.may_have_arrived,
             incident: key.incident,
+            answer_url: self.answer_url(&key, briefing.as_deref(), now),
             briefing: briefing.clone(),
         };
         let channel = self.target.channel.clone();
@@ -411,6 +412,24 @@ impl Worker {
                 opened_at: briefing.map(|it| it.opened_at),
             }
         });
+    }
+
+    /// Where whoever is told can answer; what is over needs no answer.
+    fn answer_url(
+        &self,
+        key: &LaneKey,
+        briefing: Option<&Briefing>,
+        now: Timestamp,
+    ) -> Option<String> {
+        let incident = key
+            .incident
+            .filter(|_| briefing.is_some_and(|it| it.is_open))?;
+        let who = if key.recipient.is_empty() {
+            &self.target.name
+        } else {
+            &key.recipient
+        };
+        Some((self.setup.answer)(incident, who, now))
     }
 
     /// Takes in what has come back without waiting.

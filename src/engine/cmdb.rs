@@ -207,11 +207,16 @@ impl EngineHandle {
         if cis > CIS_MAX || relations > RELATIONS_MAX {
             return Err(ImportRefused::TooLarge { cis, relations });
         }
-        if request.is_strict && !request.picture.problems.is_empty() {
-            return Err(ImportRefused::Strict(request.picture.problems));
+        let mut picture = std::mem::take(&mut request.picture);
+        let mut picture = blocking(move || {
+            picture.clean();
+            picture
+        })
+        .await?;
+        let problems = std::mem::take(&mut picture.problems);
+        if request.is_strict && !problems.is_empty() {
+            return Err(ImportRefused::Strict(problems));
         }
-        let problems = std::mem::take(&mut request.picture.problems);
-        let picture = std::mem::take(&mut request.picture);
         let (picture, packed) = blocking(move || pack(picture)).await?;
         let counts = ImportCounts {
             cis: picture.cis.len(),

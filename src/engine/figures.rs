@@ -10,15 +10,20 @@ use smol_str::SmolStr;
 
 use crate::core::bind::BindingOutcome;
 use crate::core::cmdb::graph::Graph;
+use crate::core::escalate::audit::{Care, audit};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::reason::Reason;
+use crate::core::rules::Rules;
 use crate::core::severity::{Priority, Severity};
 use crate::core::sla::{ClockKind, ClockState};
-use crate::core::state::Counts;
+use crate::core::state::{Counts, State};
 use crate::core::time::{Span, Timestamp};
 use crate::telemetry::metrics::{Metrics, SourceMetrics};
 
 use super::pulses::{Pulses, Word};
+
+/// How often it is looked who looks after open incidents: ten thousand take a few milliseconds.
+const AUDIT_EVERY: Span = Span::from_secs(15);
 
 /// What the engine shows of itself.
 pub(super) struct Figures {
@@ -26,6 +31,7 @@ pub(super) struct Figures {
     sources: BTreeMap<SmolStr, SourceMetrics>,
     observed: u64,
     opened: u64,
+    audited_at: Option<Timestamp>,
 }
 
 impl Figures {
@@ -35,6 +41,27 @@ impl Figures {
             sources: BTreeMap::new(),
             observed: 0,
             opened: 0,
+            audited_at: None,
+        }
+    }
+
+    /// Goes on from what is held after a start, so that the ratio does not begin at nothing: repeats of alerts and the
+    /// incidents that are remembered.
+    pub(super) fn resume(&mut self, state: &State) {
+        if self.observed > 0 || self.opened > 0 {
+            return;
+        }
+        let counts = state.alerts().map(|alert| alert.count);
+        let observed = counts.fold(0_i64, i64::saturating_add);
+        self.observed = u64::try_from(observed).unwrap_or(0);
+        self.opened = u64::try_from(state.incidents().count()).unwrap_or(0);
+        self.show_ratio();
+    }
+
+    fn show_ratio(&self) {
+        if self.opened > 0 {
+            let ratio = float(self.observed) / float(self.opened);
+            self.metrics.compression_ratio.set(ratio);
         }
     }
 
@@ -56,6 +83,8 @@ impl Figures {
             self.metrics
                 .incidents_opened(incident.priority.word())
                 .inc();
+        } else if reason == Reason::EscalationMissed {
+            self.metrics.escalation_missed.inc();
         } else if reason == Reason::Acknowledged {
             self.metrics.incident_acknowledge_seconds.observe(age_s);
         } else if matches!(reason, Reason::RecoverySustained | Reason::ResolvedByPerson) {
@@ -117,10 +146,7 @@ impl Figures {
         self.opened = self
             .opened
             .saturating_add(u64::try_from(opened.len()).unwrap_or(0));
-        if self.opened > 0 {
-            let ratio = float(self.observed) / float(self.opened);
-            self.metrics.compression_ratio.set(ratio);
-        }
+        self.show_ratio();
         self.metrics
             .engine_batch_seconds
             .observe(took.as_secs_f64());
@@ -143,6 +169,21 @@ impl Figures {
             }
         }
         self.metrics.inbox_depth.set(depth);
+    }
+
+    /// Counts the open incidents that nobody looks after, now and then.
+    pub(super) fn audit(&mut self, state: &State, rules: &Rules, now: Timestamp) {
+        let is_fresh = |at: Timestamp| now.since(at) < AUDIT_EVERY;
+        if self.audited_at.is_some_and(is_fresh) {
+            return;
+        }
+        self.audited_at = Some(now);
+        let found = audit(state, rules, now);
+        let left = found
+            .iter()
+            .filter(|(_, care)| matches!(care, Care::Nobody(_)));
+        let count = i64::try_from(left.count()).unwrap_or(i64::MAX);
+        self.metrics.incidents_unattended.set(count);
     }
 
     /// Shows which heartbeats are heard; those that never were are not shown.

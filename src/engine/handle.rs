@@ -13,6 +13,7 @@ pub use crate::core::decision::CommandAnswer;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::input::{CommandGiven, PollDifference};
+use crate::core::oncall::OverrideGiven;
 use crate::core::reconcile::Poll;
 use crate::core::records::RecordGiven;
 use crate::core::rules::Rules;
@@ -29,6 +30,8 @@ use super::sweep::Sweeps;
 
 /// What the body of an order about silences is, to tell it from a command to an incident.
 pub(super) const SILENCE: &str = "application/x-watchbell-silence+json";
+/// The same of an order about overrides of schedules.
+pub(super) const OVERRIDE: &str = "application/x-watchbell-override+json";
 /// The same of an order about records.
 pub(super) const RECORD: &str = "application/x-watchbell-record+json";
 /// How long a reader or an order waits for what follows from the inputs before.
@@ -207,6 +210,17 @@ impl EngineHandle {
     /// As [`EngineHandle::command`].
     pub async fn silence(&self, given: SilenceGiven) -> Result<CommandAnswer, SubmitError> {
         self.give(&given, Some(SILENCE)).await
+    }
+
+    /// Gives an order about overrides of schedules and waits until its decision is committed.
+    ///
+    /// # Errors
+    /// As [`EngineHandle::command`].
+    pub async fn override_schedule(
+        &self,
+        given: OverrideGiven,
+    ) -> Result<CommandAnswer, SubmitError> {
+        self.give(&given, Some(OVERRIDE)).await
     }
 
     /// Gives an order about records and waits until its decision is committed.

@@ -248,6 +248,7 @@ impl Engine {
             self.take_turn(None).await?;
         }
         self.show_heartbeats();
+        self.figures.audit(&self.state, &self.rules.borrow(), now);
         Ok(())
     }
 
@@ -430,6 +431,7 @@ impl Engine {
     fn note(&mut self, turn: &mut Turn, seq: Seq, at: Timestamp, decision: Decision) {
         let is_answer = decision.incident.is_some()
             || decision.silence.is_some()
+            || decision.made.is_some()
             || decision.record.is_some()
             || decision.is_refused;
         if is_answer && let Some(waiter) = self.writer.waiter(seq) {
@@ -438,6 +440,7 @@ impl Engine {
                 is_refused: decision.is_refused,
                 incident: decision.incident,
                 silence: decision.silence,
+                made: decision.made,
                 record: decision.record,
             };
             turn.answers.push((waiter, answer));

@@ -15,6 +15,9 @@ pub(super) fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
     Some(match (input.kind, mark) {
         (InputKind::Command, Some(cmdb::IMPORT)) => Input::CmdbImported(read_json(seq, input)?),
         (InputKind::Command, Some(handle::SILENCE)) => Input::SilenceGiven(read_json(seq, input)?),
+        (InputKind::Command, Some(handle::OVERRIDE)) => {
+            Input::OverrideGiven(read_json(seq, input)?)
+        }
         (InputKind::Command, Some(handle::RECORD)) => Input::RecordGiven(read_json(seq, input)?),
         (InputKind::Command, Some(CHANGE)) => Input::ChangeRecorded(read_json(seq, input)?),
         (InputKind::Poll, Some(rebind::REBIND)) => Input::AlertsRebound(read_json(seq, input)?),

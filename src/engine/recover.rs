@@ -45,6 +45,7 @@ impl Engine {
         let (state, ids) = load(conn.lend(), self.partition).await?;
         drop(conn);
         self.state = state;
+        self.figures.resume(&self.state);
         self.drop_labels();
         self.heed_labels().await?;
         self.ids = ids;

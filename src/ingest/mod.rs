@@ -13,6 +13,7 @@ pub mod limits;
 pub mod mqtt;
 pub mod opsgenie;
 mod opsgenie_answers;
+mod opsgenie_heartbeats;
 pub mod pagerduty;
 pub mod proof;
 pub mod reconcile;
@@ -454,7 +455,10 @@ impl Ingest {
     }
 
     /// Takes a message whose sender was checked: decodes, stores, and returns after the commit.
-    async fn take(&self, door: &Door, message: Incoming) -> Result<Accepted, Refusal> {
+    ///
+    /// # Errors
+    /// It cannot be used, or it could not be stored; then it may be sent again.
+    pub async fn take(&self, door: &Door, message: Incoming) -> Result<Accepted, Refusal> {
         let now = self.0.clock.now();
         let decoded = match self.read(door, &message, now) {
             Ok(decoded) => decoded,

@@ -16,6 +16,8 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::{any, get, post};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::time::Instant;
@@ -63,7 +65,8 @@ pub fn router(api: OpsgenieApi) -> Router {
         .route("/v2/alerts/{id}", get(alert).delete(delete))
         .route("/v2/alerts/{id}/{action}", post(act).put(act))
         .route("/v2/alerts/requests/{id}", get(request_state))
-        .route("/v2/heartbeats/{name}/ping", any(ping));
+        .route("/v2/heartbeats/{name}/ping", any(ping))
+        .merge(super::opsgenie_heartbeats::routes());
     Router::new()
         .nest("/opsgenie", routes.clone())
         .merge(routes)
@@ -166,13 +169,15 @@ async fn ping(
 
 impl OpsgenieApi {
     /// The source whose key the request carries.
-    fn door(&self, parts: &Parts) -> Result<Arc<Door>, Refused> {
+    pub(super) fn door(&self, parts: &Parts) -> Result<Arc<Door>, Refused> {
         let header = parts.headers.get(AUTHORIZATION);
         let header = header
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         let key = match header.split_once(' ') {
             Some((scheme, key)) if scheme.eq_ignore_ascii_case("GenieKey") => key.trim().to_owned(),
+            // Old scripts send it as the user of Basic.
+            Some((scheme, text)) if scheme.eq_ignore_ascii_case("Basic") => user_of(text),
             _ => parameter(parts, "apiKey"),
         };
         let kind = opsgenie::Opsgenie.kind();
@@ -255,21 +260,24 @@ impl OpsgenieApi {
 
     /// Carries out what is no observation.
     async fn command(&self, door: &Door, wanted: Wanted) -> Result<(), Refused> {
-        let command = match wanted.call {
-            Call::Acknowledge => Command::Acknowledge { until: None },
-            Call::AddNote => {
-                let Wanted { user, note, .. } = wanted;
-                let mut text = if user.is_empty() {
-                    note
-                } else {
-                    format!("{user}: {note}")
-                };
-                text.truncate(text.floor_char_boundary(limits::NOTE_BYTES_MAX));
-                Command::Note { text: text.into() }
-            }
-            Call::Create | Call::Close | Call::Delete | Call::Other => return Ok(()),
+        let Some(key) = &wanted.key else {
+            return Ok(());
         };
-        if let Some(key) = &wanted.key {
+        if wanted.call == Call::Acknowledge {
+            let command = Command::Acknowledge { until: None };
+            self.ingest.command_alert(door, key, command).await?;
+        }
+        let Wanted { user, note, .. } = &wanted;
+        // The service repeats a create with the same note.
+        let is_told = !note.is_empty() && wanted.call != Call::Create;
+        if is_told || wanted.call == Call::AddNote {
+            let mut text = if user.is_empty() {
+                note.clone()
+            } else {
+                format!("{user}: {note}")
+            };
+            text.truncate(text.floor_char_boundary(limits::NOTE_BYTES_MAX));
+            let command = Command::Note { text: text.into() };
             self.ingest.command_alert(door, key, command).await?;
         }
         Ok(())
@@ -359,6 +367,14 @@ impl OpsgenieApi {
             "alias": request.alias,
         }))
     }
+}
+
+/// The user of basic authentication; empty when there is none.
+fn user_of(encoded: &str) -> String {
+    let decoded = BASE64_STANDARD.decode(encoded.trim()).unwrap_or_default();
+    let text = String::from_utf8(decoded).unwrap_or_default();
+    let user = text.split_once(':').map(|(user, _)| user.to_owned());
+    user.unwrap_or(text)
 }
 
 /// A parameter of the query; empty when it is not there.

@@ -80,7 +80,7 @@ fn below(origin: &Origin, problem: Problem) -> Problem {
 }
 
 /// Tested after the structured modes, as the binding asks.
-fn is_binary(message: &Message<'_>) -> bool {
+pub(super) fn is_binary(message: &Message<'_>) -> bool {
     let label = message
         .content_type
         .unwrap_or_default()
@@ -106,6 +106,11 @@ fn binary(message: &Message<'_>, budget: &Arc<Budget>) -> Result<Value, Problem>
     let mut entries = Vec::new();
     for (name, text) in &message.envelope.headers {
         if let Some(name) = name.strip_prefix(prefix) {
+            if prefix.is_empty() {
+                // User properties are UTF-8 as they are; nothing is quoted there.
+                entries.push((Value::from(name), value::text(text)));
+                continue;
+            }
             let unquoted = text
                 .strip_prefix('"')
                 .and_then(|text| text.strip_suffix('"'))

@@ -23,6 +23,8 @@ pub enum Shape {
     Sns,
     /// A publish: JSON or text. An empty one only clears what a broker kept, and says nothing.
     Mqtt,
+    /// A publish that is a `CloudEvent`: structured, or binary with its attributes as user properties.
+    MqttEvents,
 }
 
 /// A source that is understood by a mapping.
@@ -52,13 +54,17 @@ impl Mapped {
             Shape::Json => observer.payload(&payload(message, &budget)?, &Origin::default())?,
             Shape::CloudEvents => cloudevents::observe(message, &budget, &mut observer)?,
             Shape::Sns => sns::observe(message, &budget, &mut observer)?,
-            Shape::Mqtt if message.body.is_empty() => {
+            Shape::MqttEvents if cloudevents::is_binary(message) => {
+                cloudevents::observe(message, &budget, &mut observer)?;
+            }
+            Shape::Mqtt | Shape::MqttEvents if message.body.is_empty() => {
                 observer.skip();
                 observer.note(
                     "body",
                     "an empty publish says nothing about an alert".to_owned(),
                 );
             }
+            Shape::MqttEvents => cloudevents::observe(message, &budget, &mut observer)?,
             Shape::Mqtt => observer.payload(&payload(message, &budget)?, &Origin::default())?,
         }
         Ok(observer.finish())
@@ -71,7 +77,7 @@ impl Source for Mapped {
             Shape::Json => "json",
             Shape::CloudEvents => "cloudevents",
             Shape::Sns => "sns",
-            Shape::Mqtt => "mqtt",
+            Shape::Mqtt | Shape::MqttEvents => "mqtt",
         }
     }
 
@@ -87,6 +93,8 @@ impl Source for Mapped {
         let is_of_shape = match self.shape {
             Shape::Json | Shape::Mqtt => false,
             Shape::CloudEvents => name.starts_with("ce-"),
+            // Attributes have no prefix here, and any may be an extension.
+            Shape::MqttEvents => true,
             Shape::Sns => name == sns::TOPIC_HEADER,
         };
         is_of_shape || self.mapping.reads("headers")
@@ -99,7 +107,7 @@ impl Source for Mapped {
     fn takes_query(&self) -> bool {
         match self.shape {
             Shape::Json => true,
-            Shape::CloudEvents | Shape::Sns | Shape::Mqtt => false,
+            Shape::CloudEvents | Shape::Sns | Shape::Mqtt | Shape::MqttEvents => false,
         }
     }
 

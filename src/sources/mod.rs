@@ -258,6 +258,14 @@ pub fn decoder(kind: &str, mapping: Option<&Arc<Mapping>>) -> Option<Arc<dyn Sou
         let mapped: Arc<dyn Source> = Arc::new(Mapped::new(shape, Arc::clone(mapping?)));
         Some(mapped)
     };
+    let wrapping = mapping.map_or("", |mapping| mapping.wrapping());
+    match (kind, wrapping) {
+        // A preset of a format with an envelope works under the general kinds as well.
+        ("json", "cloudevents") => return mapped(Shape::CloudEvents),
+        ("json", "sns") => return mapped(Shape::Sns),
+        ("mqtt", "cloudevents") => return mapped(Shape::MqttEvents),
+        _ => {}
+    }
     match kind {
         "alertmanager" => Some(Arc::new(alertmanager::Alertmanager)),
         "json" => mapped(Shape::Json),

@@ -19,13 +19,16 @@ use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
 use crate::core::time::Timestamp;
 
+use super::alert_texts::{TextRow, upsert_bindings, upsert_texts};
 use super::answers;
 use super::audit;
 use super::dead_letters::NewDeadLetter;
+use super::escalations::EscalationRows;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::outbox::TellRows;
 use super::outcomes::OutcomeRows;
+use super::overrides::OverrideRows;
 use super::practice::PracticeRows;
 use super::records::RecordRows;
 use super::rows::{late_columns, state_columns, status_columns};
@@ -55,6 +58,8 @@ pub struct Batch {
     leaves: Vec<(IncidentId, AlertId, i64)>,
     answers: Vec<Change>,
     silences: SilenceRows,
+    overrides: OverrideRows,
+    escalations: EscalationRows,
     tickets: TicketRows,
     practice: PracticeRows,
     outcomes: OutcomeRows,
@@ -118,6 +123,8 @@ impl Batch {
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
                 Change::Silence(change) => self.silences.add(change),
+                Change::OnCall(change) => self.overrides.add(change),
+                Change::Escalate(change) => self.escalations.add(change),
                 Change::Ticket(change) => self.tickets.add(seq, change),
                 Change::Standing(change) => self.practice.stand(change),
                 Change::Sla(change) => self.practice.count(change),
@@ -182,6 +189,8 @@ impl Batch {
             + self.moved.len()
             + self.forest.row_count()
             + self.silences.row_count()
+            + self.overrides.row_count()
+            + self.escalations.row_count()
             + self.tickets.row_count()
             + self.practice.row_count()
             + self.outcomes.row_count()
@@ -263,7 +272,14 @@ impl Batch {
             )
             .await?;
         }
+        self.write_parts(tx, partition).await
+    }
+
+    /// What the parts of the core write by themselves.
+    async fn write_parts(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         self.silences.write(tx, partition).await?;
+        self.overrides.write(tx, partition).await?;
+        self.escalations.write(tx, partition).await?;
         self.tickets.write(tx, partition).await?;
         self.practice.write(tx, partition).await?;
         self.outcomes.write(tx, partition).await?;
@@ -389,94 +405,6 @@ async fn update_repeated(conn: Conn<'_>, rows: &[&Alert]) -> Result<(), StoreErr
             ") UPDATE alert_state SET last_seen_at = seen.last_seen_at, lease_at = seen.lease_at, \
              count = seen.count, undelivered = seen.undelivered, text_hash = seen.text_hash \
              FROM seen WHERE alert_state.id = seen.id",
-        );
-        query.build().execute(c).await?;
-    });
-    Ok(())
-}
-
-struct TextRow<'a> {
-    id: i64,
-    text: &'a AlertText,
-    labels: String,
-    annotations: String,
-}
-
-impl<'a> TextRow<'a> {
-    fn new((id, text): (&'a AlertId, &'a Arc<AlertText>)) -> Self {
-        Self {
-            id: id.get(),
-            text,
-            labels: as_json(&text.labels),
-            annotations: as_json(&text.annotations),
-        }
-    }
-}
-
-/// Pairs as a JSON object, in their order.
-fn as_json(pairs: &[(SmolStr, SmolStr)]) -> String {
-    struct Object<'a>(&'a [(SmolStr, SmolStr)]);
-    impl serde::Serialize for Object<'_> {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-        }
-    }
-    serde_json::to_string(&Object(pairs)).unwrap_or_else(|_| "{}".to_owned())
-}
-
-async fn upsert_texts(
-    conn: Conn<'_>,
-    partition: i64,
-    rows: &[TextRow<'_>],
-) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut, ci_hint) ",
-        );
-        query.push_values(rows, |mut row, text| {
-            row.push_bind(text.id)
-                .push_bind(partition)
-                .push_bind(text.text.summary.as_str())
-                .push_bind(text.labels.as_str())
-                .push_bind(text.annotations.as_str())
-                .push_bind(text.text.generator_url.as_str())
-                .push_bind(text.text.is_cut)
-                .push_bind(text.text.ci_hint.as_deref());
-        });
-        query.push(
-            " ON CONFLICT (id) DO UPDATE SET summary = excluded.summary, labels = excluded.labels, \
-             annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut, \
-             ci_hint = excluded.ci_hint",
-        );
-        query.build().execute(c).await?;
-    });
-    Ok(())
-}
-
-async fn upsert_bindings(
-    conn: Conn<'_>,
-    partition: i64,
-    rows: &[(&AlertId, &Arc<Binding>)],
-) -> Result<(), StoreError> {
-    let candidates: Vec<String> = rows
-        .iter()
-        .map(|(_, binding)| serde_json::to_string(&binding.candidates).unwrap_or_default())
-        .collect();
-    on!(conn, c => {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO alert_binding (alert, partition, ci, outcome, reason, candidates) ",
-        );
-        query.push_values(rows.iter().zip(&candidates), |mut row, ((alert, binding), candidates)| {
-            row.push_bind(alert.get())
-                .push_bind(partition)
-                .push_bind(binding.ci.map(|ci| i64::from(ci.get())))
-                .push_bind(binding.outcome.word())
-                .push_bind(&*binding.reason)
-                .push_bind(candidates.as_str());
-        });
-        query.push(
-            " ON CONFLICT (alert) DO UPDATE SET ci = excluded.ci, outcome = excluded.outcome, \
-             reason = excluded.reason, candidates = excluded.candidates",
         );
         query.build().execute(c).await?;
     });

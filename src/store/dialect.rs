@@ -114,6 +114,13 @@ pub(super) fn sqlite_readers(path: &Path, readers_max: u32) -> SqlitePool {
         .max_connections(readers_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(Duration::from_secs(60))
+        .after_release(|conn, _| {
+            Box::pin(async move {
+                // Fails unless a snapshot was read, and that is fine.
+                sqlx::query("ROLLBACK").execute(conn).await.ok();
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options)
 }
 
@@ -171,6 +178,22 @@ pub(super) async fn checkpoint(conn: &mut OwnedConn) -> Result<i64, StoreError> 
         }
         OwnedConn::Postgres(_) => Ok(0),
     }
+}
+
+/// Begins a transaction in which every statement sees the same moment. May be cancelled: connections of the pools are
+/// rolled back when they are given back.
+pub(super) async fn begin_reading(conn: Conn<'_>) -> Result<(), StoreError> {
+    match conn {
+        // A reader's snapshot is taken by its first statement.
+        Conn::Sqlite(conn) => sqlx::query("BEGIN").execute(conn).await.map(drop)?,
+        Conn::Postgres(conn) => {
+            sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                .execute(conn)
+                .await
+                .map(drop)?;
+        }
+    }
+    Ok(())
 }
 
 /// Begins a writing transaction. Only for tasks that nobody cancels.

@@ -16,7 +16,10 @@ use super::heartbeats;
 use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
-use super::{Conn, StoreError, cmdb, forest, on, outbox, practice, records, silences, tickets};
+use super::{
+    Conn, StoreError, cmdb, escalations, forest, on, outbox, overrides, practice, records,
+    silences, tickets,
+};
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
 ///
@@ -31,6 +34,8 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     load_members(conn.lend(), partition, &mut state).await?;
     load_answers(conn.lend(), partition, &mut state).await?;
     silences::load(conn.lend(), partition, &mut state).await?;
+    overrides::load(conn.lend(), partition, &mut state).await?;
+    escalations::load(conn.lend(), partition, &mut state).await?;
     practice::load(conn.lend(), partition, &mut state).await?;
     outbox::load(conn.lend(), partition, &mut state).await?;
     records::load(conn.lend(), partition, &mut state).await?;

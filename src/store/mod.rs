@@ -7,6 +7,7 @@
 //!
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
+mod alert_texts;
 mod answers;
 pub mod audit;
 pub mod backup;
@@ -15,6 +16,7 @@ pub mod commit;
 pub mod dead_letters;
 pub(crate) mod dialect;
 pub mod error;
+mod escalations;
 mod forest;
 mod heartbeats;
 pub mod inbox;
@@ -25,6 +27,7 @@ pub mod load;
 
 pub mod outbox;
 pub(crate) mod outcomes;
+pub mod overrides;
 pub(crate) mod practice;
 pub mod query;
 pub mod records;
@@ -228,6 +231,18 @@ impl Db {
         })
     }
 
+    /// A connection for several reads that must agree: all of them see what was committed at one moment.
+    ///
+    /// It goes back to the pool like any other, which ends the transaction.
+    ///
+    /// # Errors
+    /// See [`Db::reader`].
+    pub async fn snapshot(&self) -> Result<PooledConn, StoreError> {
+        let mut reader = self.reader().await?;
+        dialect::begin_reading(reader.lend()).await?;
+        Ok(reader)
+    }
+
     /// Closes the readers' connections.
     pub async fn close(&self) {
         match &self.readers {
@@ -263,6 +278,12 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (23, "outbox", include_str!("schema/0023_outbox.sql")),
     (32, "records", include_str!("schema/0032_records.sql")),
     (33, "audit", include_str!("schema/0033_audit.sql")),
+    (37, "overrides", include_str!("schema/0037_overrides.sql")),
+    (
+        38,
+        "escalations",
+        include_str!("schema/0038_escalations.sql"),
+    ),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

@@ -33,7 +33,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 36] = [
+pub const NAMES: [&str; 38] = [
     "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
@@ -51,6 +51,7 @@ pub const NAMES: [&str; 36] = [
     "watchbell_dead_letters_total",
     "watchbell_deliveries_total",
     "watchbell_engine_batch_seconds",
+    "watchbell_escalation_missed_total",
     "watchbell_heartbeat_up",
     "watchbell_inbox_commit_seconds",
     "watchbell_inbox_depth",
@@ -58,6 +59,7 @@ pub const NAMES: [&str; 36] = [
     "watchbell_incident_resolve_seconds",
     "watchbell_incidents_open",
     "watchbell_incidents_opened_total",
+    "watchbell_incidents_unattended",
     "watchbell_leader",
     "watchbell_messages_total",
     "watchbell_observations_total",
@@ -177,6 +179,10 @@ pub struct Metrics {
     pub inbox_depth: Gauge,
     /// Requests refused because their address sends too much.
     pub peer_limited: Counter,
+    /// Steps of ladders that reached nobody or ran late.
+    pub escalation_missed: Counter,
+    /// Open incidents that nobody looks after.
+    pub incidents_unattended: Gauge,
     /// 1 while this replica decides, else 0.
     pub leader: Gauge,
     pub(super) telling: Telling,
@@ -278,6 +284,14 @@ impl Metrics {
             peer_limited: ours.counter(
                 "peer_limited",
                 "Requests refused because their address sends too much",
+            ),
+            escalation_missed: ours.counter(
+                "escalation_missed",
+                "Steps of ladders that reached nobody or ran late",
+            ),
+            incidents_unattended: ours.gauge(
+                "incidents_unattended",
+                "Open incidents with neither a next step nor an owner nor a reason",
             ),
             leader: ours.gauge("leader", "1 while this replica decides"),
             telling: Telling::new(&mut ours),
@@ -540,6 +554,8 @@ mod tests {
         metrics.sla_breaches("resolution", "P2").inc();
         metrics.inbox_commit_seconds.observe(0.002);
         metrics.compression_ratio.set(12.5);
+        metrics.escalation_missed.inc();
+        metrics.incidents_unattended.set(1);
         metrics.leader.set(1);
         metrics.outbox("chat", 3, 1_500);
         metrics.deliveries("chat", "sent").inc();

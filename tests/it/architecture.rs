@@ -17,6 +17,7 @@ use crate::support::tree::{File, file, files, none, top};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("telemetry", &[]),
+    ("answer_link", &["core"]),
     ("api_token", &[]),
     ("token_key", &[]),
     ("bench", &[]),
@@ -55,6 +56,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "store::Db",
             "store::StoreError",
             "engine::handle",
+            // Opsgenie's API also shows how the heartbeats do.
+            "engine::pulses",
             "runtime",
             "telemetry",
         ],
@@ -66,6 +69,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "store::audit",
             "store::dead_letters",
             "store::query",
+            "store::overrides",
             "store::silences",
             "store::tickets",
             "store::tokens",
@@ -76,10 +80,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "runtime",
             "telemetry",
             "api_token",
+            "answer_link",
             // An uploaded export is read where it arrives.
             "importers",
+            "web",
         ],
     ),
+    ("web", &[]),
     (
         "tickets",
         &[

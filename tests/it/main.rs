@@ -54,6 +54,8 @@ mod listen;
 #[cfg(test)]
 mod mqtt;
 #[cfg(test)]
+mod on_call;
+#[cfg(test)]
 mod presets;
 #[cfg(test)]
 mod reasons;

@@ -141,7 +141,13 @@ fn every_example_means_what_its_name_says() {
             "{name}: begin and end of an alert have one key"
         );
     }
-    assert_eq!(preset("nagios"), preset("icinga2"));
+    for (name, also) in [
+        ("uptime-kuma", "Uptime_Kuma"),
+        ("new-relic", "newrelic"),
+        ("google-cloud-monitoring", "gcp"),
+    ] {
+        assert_eq!(preset(name), preset(also));
+    }
 }
 
 #[test]

@@ -43,6 +43,8 @@ fn every_reason_is_met() {
         refusals,
         crate::sla::tour,
         crate::heartbeats::tour,
+        crate::on_call::tour,
+        crate::on_call::ladders::tour,
         crate::itsm::core::tour,
         crate::telling::core::tour,
     ] {

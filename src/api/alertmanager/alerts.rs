@@ -91,7 +91,7 @@ async fn read_firing(api: &ApiState, filters: Vec<Matcher>) -> Result<Vec<AlertV
             };
             let mut found = Vec::new();
             loop {
-                let mut reader = db.reader().await?;
+                let mut reader = db.snapshot().await?;
                 let listed = alerts::list(reader.lend(), &filter, AlertOrder::Id, page).await?;
                 drop(reader);
                 found.extend(listed.items.into_iter().filter(|view| {

@@ -53,7 +53,7 @@ pub async fn list(
             };
             let mut found = Vec::new();
             loop {
-                let mut reader = db.reader().await?;
+                let mut reader = db.snapshot().await?;
                 let listed = silences::list(reader.lend(), &states, now, page).await?;
                 drop(reader);
                 found.extend(listed.items.into_iter().map(|view| view.silence));

@@ -130,6 +130,11 @@ impl Graph {
         self.relation_count
     }
 
+    /// One more than the largest number of a CI.
+    pub fn number_bound(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Grows with every difference; what is derived from the graph is good for one version.
     pub fn version(&self) -> u64 {
         self.version

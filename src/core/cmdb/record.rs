@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU8;
 
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::cmdb::ci::Identifier;
+
+/// Problems that are kept in full.
+const PROBLEMS_MAX: usize = 1_000;
 
 /// One CI as one import describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +84,90 @@ pub struct Picture {
     /// What was wrong with single rows, which were left out.
     #[serde(default)]
     pub problems: Vec<Problem>,
+}
+
+impl Picture {
+    /// Takes out what no text of an inventory holds: control characters, which would disturb terminals, logs and
+    /// stores. An id with one is no id, and its record is left out.
+    pub fn clean(&mut self) {
+        let problems = &mut self.problems;
+        let mut refuse = |place: &str, what: &str| {
+            if problems.len() < PROBLEMS_MAX {
+                problems.push(Problem {
+                    place: plain(place),
+                    text: format_smolstr!("{what} holds control characters; left out"),
+                });
+            }
+        };
+        self.cis.retain_mut(|ci| {
+            if has_control(&ci.id) {
+                refuse(&ci.id, "the id");
+                return false;
+            }
+            ci.clean();
+            true
+        });
+        self.relations.retain_mut(|relation| {
+            if has_control(&relation.from) || has_control(&relation.to) {
+                refuse(&relation.from, "an end of the relation");
+                return false;
+            }
+            tidy(&mut relation.kind);
+            for text in [&mut relation.role, &mut relation.group] {
+                text.iter_mut().for_each(tidy);
+            }
+            true
+        });
+    }
+}
+
+impl CiRecord {
+    fn clean(&mut self) {
+        tidy(&mut self.name);
+        tidy(&mut self.class);
+        let places = [
+            &mut self.site,
+            &mut self.rack,
+            &mut self.environment,
+            &mut self.owner,
+        ];
+        places.into_iter().flatten().for_each(tidy);
+        for identifier in &mut self.identifiers {
+            tidy(&mut identifier.text);
+        }
+        self.identifiers
+            .retain(|identifier| !identifier.text.is_empty());
+        let is_wrong = |(name, value): (&SmolStr, &SmolStr)| {
+            has_control(name) || value.contains(|letter: char| is_wrong_in_text(letter))
+        };
+        if self.attributes.iter().any(is_wrong) {
+            let attributes = std::mem::take(&mut self.attributes).into_iter();
+            let cleaned = attributes.map(|(name, value)| {
+                let value = value.replace(is_wrong_in_text, " ");
+                (plain(&name), SmolStr::new(value))
+            });
+            self.attributes = cleaned.collect();
+        }
+    }
+}
+
+/// Texts of several lines are normal in attributes.
+fn is_wrong_in_text(letter: char) -> bool {
+    letter.is_control() && !matches!(letter, '\n' | '\r' | '\t')
+}
+
+fn has_control(text: &str) -> bool {
+    text.chars().any(char::is_control)
+}
+
+fn plain(text: &str) -> SmolStr {
+    SmolStr::new(text.replace(char::is_control, " ").trim())
+}
+
+fn tidy(text: &mut SmolStr) {
+    if has_control(text) {
+        *text = plain(text);
+    }
 }
 
 /// One thing that is wrong with an import.

@@ -130,6 +130,11 @@ impl View {
         }
     }
 
+    /// The incidents in which something is suppressed now, or no longer.
+    pub(in crate::core) fn incidents(&self) -> impl Iterator<Item = IncidentId> {
+        self.moved.keys().copied()
+    }
+
     /// Whether an incident is held as the decision leaves it.
     pub(in crate::core) fn is_held(&self, state: &State, incident: &Incident) -> bool {
         let before = i64::from(state.tally().count(incident.id));

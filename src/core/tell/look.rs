@@ -145,7 +145,10 @@ impl Draft<'_> {
             let audience = told.audience.clone();
             self.put_told(told.clone());
             let note = "the acknowledgement has ended and nobody has the incident";
-            self.tell_each(after.id, &audience, event, Some(note));
+            // A ladder begins anew with its first step; those further up are told when it is their turn.
+            if self.world.state.escalations().of(after.id).next().is_none() {
+                self.tell_each(after.id, &audience, event, Some(note));
+            }
         }
         if after.priority < told.priority {
             self.tell_raised(told, after);

@@ -157,10 +157,6 @@ pub(in crate::core) struct Telling {
 impl Draft<'_> {
     /// Queues a message to a target, or to one person by it, about an incident; for pages of an escalation and whatever
     /// else is told beside the routes. Who is paged so is told when it is over.
-    #[expect(
-        dead_code,
-        reason = "escalations and updates to stakeholders are told by it"
-    )]
     pub(in crate::core) fn enqueue(&mut self, telling: Telling) {
         let Some(incident) = self.peek(telling.incident) else {
             return;

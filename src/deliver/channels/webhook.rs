@@ -133,6 +133,9 @@ impl Webhook {
         };
         put("webhook-id", parcel.id.clone());
         put("webhook-timestamp", seconds.to_string());
+        if let Some(url) = &parcel.answer_url {
+            put("watchbell-answer-url", url.clone());
+        }
         let signature = self.setup.key.as_ref();
         if let Some(signature) = signature.and_then(|key| key.sign(&parcel.id, seconds, &body)) {
             put("webhook-signature", signature);

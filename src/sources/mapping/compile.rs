@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use crate::core::severity::Severity;
 use crate::sources::mapping::change::{self, ChangeMap};
-use crate::sources::mapping::engine::{Expr, ExprError, Missing};
+use crate::sources::mapping::engine::{Expr, ExprError, Missing, VARIABLES};
 use crate::sources::mapping::text::{HintsText, MappingText, PairsText, SeverityText};
 use crate::sources::mapping::{Fields, Hint, Pairs, SeverityMap};
 
@@ -36,6 +36,7 @@ impl MappingError {
 /// Compiles every field.
 pub(super) fn compile(text: &MappingText) -> Result<Fields, Vec<MappingError>> {
     let mut compiler = Compiler::default();
+    let set = compiler.set(&text.set);
     let key = match &text.key {
         Some(key) => compiler.expr(&["key"], key, Missing::Failure),
         None => compiler.refuse(
@@ -67,6 +68,7 @@ pub(super) fn compile(text: &MappingText) -> Result<Fields, Vec<MappingError>> {
     let change = text.change.as_ref().map(|text| compiler.change(text));
     match key {
         Some(key) if compiler.errors.is_empty() => Ok(Fields {
+            set,
             alerts,
             key,
             status,
@@ -89,6 +91,8 @@ pub(super) fn compile(text: &MappingText) -> Result<Fields, Vec<MappingError>> {
 
 #[derive(Default)]
 struct Compiler {
+    /// The variables of the mapping's own that an expression may read.
+    own: Vec<String>,
     errors: Vec<MappingError>,
 }
 
@@ -103,10 +107,29 @@ impl Compiler {
     }
 
     fn expr(&mut self, path: &[&str], source: &str, missing: Missing) -> Option<Expr> {
-        match Expr::compile(source, missing) {
+        match Expr::compile(source, missing, &self.own) {
             Ok(expr) => Some(expr),
             Err(ExprError { message, hint }) => self.refuse(path, &message, &hint),
         }
+    }
+
+    /// The mapping's own variables; while they are compiled none of them is known.
+    fn set(&mut self, text: &[(String, String)]) -> Vec<(SmolStr, Expr)> {
+        self.count("set", text.len());
+        let mut set = Vec::with_capacity(text.len());
+        for (name, source) in text {
+            if VARIABLES.contains(&name.as_str()) || !is_name(name) {
+                self.refuse::<()>(
+                    &["set", name],
+                    "cannot be the name of a variable",
+                    "use letters, digits and `_`, and none of the names that messages have themselves",
+                );
+            } else if let Some(expr) = self.expr(&["set", name], source, Missing::Empty) {
+                set.push((SmolStr::new(name), expr));
+            }
+        }
+        self.own = text.iter().map(|(name, _)| name.clone()).collect();
+        set
     }
 
     fn count(&mut self, field: &str, count: usize) {
@@ -212,6 +235,13 @@ impl Compiler {
         hints.sort_by_key(|hint| hint.name.as_deref().map_or(0, rank));
         hints
     }
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// How well a kind of hint tells which CI is meant: an id is exact, an address may have belonged to another.

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use minijinja::value::{Enumerator, Object, Value};
 use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior};
+use smol_str::SmolStr;
 
 use crate::sources::mapping::value::{Budget, shown};
 use crate::sources::mapping::{filters, scan};
@@ -63,11 +64,11 @@ impl fmt::Debug for Expr {
 }
 
 impl Expr {
-    /// Compiles and checks an expression.
+    /// Compiles and checks an expression that may read the variables, and those of the mapping's `own`.
     ///
     /// # Errors
     /// It is too long, is no expression, uses what is not there, or could grow without bound.
-    pub fn compile(source: &str, missing: Missing) -> Result<Self, ExprError> {
+    pub fn compile(source: &str, missing: Missing, own: &[String]) -> Result<Self, ExprError> {
         scan::check(source)?;
         let env = match missing {
             Missing::Empty => &*LENIENT,
@@ -83,14 +84,15 @@ impl Expr {
             source: source.into(),
             inner,
         };
-        expr.check_variables()?;
+        expr.check_variables(own)?;
         expr.check_calls()?;
         Ok(expr)
     }
 
-    fn check_variables(&self) -> Result<(), ExprError> {
+    fn check_variables(&self, own: &[String]) -> Result<(), ExprError> {
         let unknown = self.inner.undeclared_variables(false).into_iter();
-        let unknown = unknown.filter(|name| !VARIABLES.contains(&name.as_str()));
+        let unknown =
+            unknown.filter(|name| !VARIABLES.contains(&name.as_str()) && !own.contains(name));
         let Some(name) = unknown.min() else {
             return Ok(());
         };
@@ -187,6 +189,8 @@ pub struct Variables {
     pub headers: Value,
     /// Query parameters by name.
     pub query: Value,
+    /// The mapping's own variables.
+    pub own: Vec<(SmolStr, Value)>,
 }
 
 impl Object for Variables {
@@ -202,7 +206,10 @@ impl Object for Variables {
             "topic" => Some(self.topic.clone()),
             "headers" => Some(self.headers.clone()),
             "query" => Some(self.query.clone()),
-            _ => None,
+            _ => {
+                let own = self.own.iter().find(|(name, _)| name == key);
+                own.map(|(_, value)| value.clone())
+            }
         }
     }
 

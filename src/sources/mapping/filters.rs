@@ -25,6 +25,9 @@ pub(super) fn install(env: &mut Environment<'static>) {
     env.add_filter("times", times);
     env.add_filter("bool", filters::bool);
     env.add_filter("known", known);
+    env.add_filter("pick", |value: &Value, paths: Rest<String>| {
+        pick(value, &paths)
+    });
     env.add_filter("tojson", to_json);
     env.add_filter("fromjson", from_json);
     env.add_test("defined", tests::is_defined);
@@ -314,6 +317,13 @@ fn known(value: &Value) -> Value {
     } else {
         value.clone()
     }
+}
+
+/// The first of several fields that says something, for senders that name the same thing in many ways.
+fn pick(value: &Value, paths: &[String]) -> Value {
+    let found = paths.iter().map(|path| known(&at_path(value, path)));
+    let mut found = found.filter(|value| !value::is_missing(value));
+    found.next().unwrap_or_default()
 }
 
 fn to_json(value: &Value) -> Value {

@@ -37,6 +37,8 @@ pub const ITEMS_MAX: usize = 50_000;
 pub struct Mapping {
     text: MappingText,
     example: String,
+    /// The kind whose messages it was written for; empty when it does not matter.
+    wrapping: &'static str,
     fields: Fields,
     /// The variables that any of the fields reads.
     read: BTreeSet<String>,
@@ -44,7 +46,7 @@ pub struct Mapping {
 
 impl PartialEq for Mapping {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text && self.example == other.example
+        self.text == other.text && self.example == other.example && self.wrapping == other.wrapping
     }
 }
 
@@ -62,6 +64,7 @@ impl Mapping {
             fields,
             text: text.clone(),
             example: String::new(),
+            wrapping: "",
         })
     }
 
@@ -70,6 +73,18 @@ impl Mapping {
     pub fn with_example(mut self, example: &str) -> Self {
         example.clone_into(&mut self.example);
         self
+    }
+
+    /// The same for messages that come wrapped like those of a kind.
+    #[must_use]
+    pub fn with_wrapping(mut self, kind: &'static str) -> Self {
+        self.wrapping = kind;
+        self
+    }
+
+    /// The kind whose messages it was written for.
+    pub fn wrapping(&self) -> &'static str {
+        self.wrapping
     }
 
     /// Whether any field reads the variable.
@@ -91,6 +106,7 @@ impl Mapping {
 /// The compiled fields.
 #[derive(Debug)]
 struct Fields {
+    set: Vec<(SmolStr, Expr)>,
     alerts: Option<Expr>,
     key: Expr,
     status: Option<Expr>,

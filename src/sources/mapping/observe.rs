@@ -187,7 +187,7 @@ impl<'m> Observer<'m> {
                 item: item.clone(),
                 ..around.clone()
             };
-            Scope::new(variables, &budget)
+            mapping.scope(variables, &budget)
         };
         let whole = scope_of(payload);
         let mut place = Place {
@@ -260,6 +260,22 @@ impl<'m> Observer<'m> {
             }
             Err(problem) => self.put_aside(problem, item),
         }
+    }
+}
+
+impl Mapping {
+    /// What the fields see: the variables, and the mapping's own. One that cannot be computed is missing.
+    fn scope(&self, variables: Variables, budget: &Arc<Budget>) -> Scope {
+        let set = &self.fields.set;
+        if set.is_empty() {
+            return Scope::new(variables, budget);
+        }
+        let bare = Scope::new(variables.clone(), budget);
+        let named = set
+            .iter()
+            .map(|(name, expr)| (name.clone(), expr.eval(&bare).unwrap_or_default()));
+        let own = named.collect();
+        Scope::new(Variables { own, ..variables }, budget)
     }
 }
 

@@ -14,7 +14,7 @@ const DEPTH_MAX: usize = 20;
 const JOINS_MAX: usize = 32;
 
 /// Every filter that can be called.
-pub(super) const FILTERS: [&str; 29] = [
+pub(super) const FILTERS: [&str; 30] = [
     "after",
     "before",
     "bool",
@@ -33,6 +33,7 @@ pub(super) const FILTERS: [&str; 29] = [
     "lower",
     "map",
     "pairs",
+    "pick",
     "rejectattr",
     "replace",
     "selectattr",

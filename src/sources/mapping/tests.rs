@@ -57,7 +57,7 @@ fn one(text: &MappingText, body: &str) -> Observation {
 }
 
 fn compiled(source: &str) -> Expr {
-    Expr::compile(source, Missing::Empty).unwrap_or_else(|error| panic!("{source}: {error:?}"))
+    Expr::compile(source, Missing::Empty, &[]).unwrap_or_else(|error| panic!("{source}: {error:?}"))
 }
 
 fn scope_of(payload: &str) -> Scope {
@@ -457,7 +457,7 @@ fn bounded(source: &str) {
     let list = format!("[{}1]", "1,".repeat(400_000));
     let payload = format!(r#"{{"t":"{text}","l":{list},"o":{{"a":{list}}}}}"#);
     let scope = scope_of(&payload);
-    let Ok(expr) = Expr::compile(source, Missing::Empty) else {
+    let Ok(expr) = Expr::compile(source, Missing::Empty, &[]) else {
         return;
     };
     let started = tokio::time::Instant::now();

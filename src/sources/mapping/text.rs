@@ -5,6 +5,8 @@
 /// `[source.map]`, or `[map]` of a preset. Every field is an expression unless its type says more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MappingText {
+    /// Names for what several fields use; each is a variable of the fields, not of the others here.
+    pub set: Vec<(String, String)>,
     /// The list of alerts in the message; without it the message is one alert.
     pub alerts: Option<String>,
     /// What tells one alert from another. Must not be missing.
@@ -72,7 +74,11 @@ impl MappingText {
     /// This mapping with the fields of `over` in place of its own.
     #[must_use]
     pub fn with(self, over: Self) -> Self {
+        let mut set = self.set;
+        set.retain(|(name, _)| over.set.iter().all(|(other, _)| other != name));
+        set.extend(over.set);
         Self {
+            set,
             alerts: over.alerts.or(self.alerts),
             key: over.key.or(self.key),
             status: over.status.or(self.status),

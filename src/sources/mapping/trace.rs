@@ -146,7 +146,8 @@ impl Fields {
         let gates = [&self.alerts, &self.when, &self.test, &self.acknowledge];
         let gates = gates.into_iter().flatten().chain([&self.key]);
         let fields = self.all().into_iter().map(|(_, expr)| expr);
-        let paths = gates.chain(fields).flat_map(Expr::inputs);
+        let set = self.set.iter().map(|(_, expr)| expr);
+        let paths = gates.chain(fields).chain(set).flat_map(Expr::inputs);
         paths
             .map(|path| path.split('.').next().unwrap_or_default().to_owned())
             .collect()

@@ -12,6 +12,9 @@ use crate::core::ids::{AlertId, IncidentId};
 use crate::store::rows::row;
 use crate::store::{Conn, StoreError, on};
 
+/// Numbers in one statement.
+const AT_ONCE: usize = 200;
+
 /// What an incident is about.
 #[derive(Clone, Debug, Default)]
 pub struct CauseView {
@@ -39,6 +42,13 @@ row! {
     }
 }
 
+row! {
+    struct CauseRow {
+        incident: i64,
+        body: String,
+    }
+}
+
 /// What these incidents are about; those of which nothing but their alert is known are left out.
 ///
 /// # Errors
@@ -49,19 +59,22 @@ pub async fn of(
 ) -> Result<BTreeMap<IncidentId, CauseView>, StoreError> {
     let mut views = BTreeMap::new();
     let mut named = BTreeSet::new();
-    for &incident in incidents {
-        let body: Option<(String,)> = on!(conn.lend(), c => sqlx::query_as(
-            "SELECT body FROM incident_cause WHERE incident = $1"
-        ).bind(incident.get()).fetch_optional(c).await?);
-        let Some((body,)) = body else {
-            continue;
-        };
-        let cause: Cause = serde_json::from_str(&body)
-            .map_err(|error| StoreError::corrupt("incident_cause", "body", error))?;
-        named.extend(cause.services.iter().copied());
-        named.extend(cause.roots.iter().filter_map(|root| root.ci));
-        let cis = BTreeMap::new();
-        views.insert(incident, CauseView { cause, cis });
+    for part in incidents.chunks(AT_ONCE) {
+        let numbers: Vec<i64> = part.iter().map(|incident| incident.get()).collect();
+        let mut select = Select::new("SELECT incident, body FROM incident_cause WHERE ");
+        select.any_number("incident IN", &numbers, "");
+        let rows: Vec<CauseRow> = select.fetch(conn.lend()).await?;
+        for row in rows {
+            let Some(incident) = IncidentId::new(row.incident) else {
+                continue;
+            };
+            let cause: Cause = serde_json::from_str(&row.body)
+                .map_err(|error| StoreError::corrupt("incident_cause", "body", error))?;
+            named.extend(cause.services.iter().copied());
+            named.extend(cause.roots.iter().filter_map(|root| root.ci));
+            let cis = BTreeMap::new();
+            views.insert(incident, CauseView { cause, cis });
+        }
     }
     let names = names(conn, &named).await?;
     for view in views.values_mut() {
@@ -79,7 +92,7 @@ async fn names(
 ) -> Result<BTreeMap<CiNumber, CiName>, StoreError> {
     let mut names = BTreeMap::new();
     let wanted: Vec<_> = wanted.iter().copied().collect();
-    for part in wanted.chunks(200) {
+    for part in wanted.chunks(AT_ONCE) {
         let mut select =
             Select::new("SELECT ci.number, ci.id, ci.name, ci.class FROM ci_version ci ");
         select

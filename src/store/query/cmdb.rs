@@ -266,6 +266,83 @@ pub async fn relations(
 }
 
 row! {
+    struct PlacedRelation {
+        from_ci: i64,
+        hash: i64,
+        from: String,
+        from_name: String,
+        from_class: String,
+        to: String,
+        to_name: String,
+        to_class: String,
+        kind: String,
+        role: Option<String>,
+        group: Option<String>,
+        min: Option<i64>,
+        confidence: i64,
+    }
+}
+
+/// Which relations are wanted; what is empty means any.
+#[derive(Clone, Debug, Default)]
+pub struct RelationFilter {
+    /// Of one of these types.
+    pub kinds: Vec<String>,
+    /// Of one of these dependents.
+    pub from: Vec<String>,
+    /// To one of these providers.
+    pub to: Vec<String>,
+}
+
+/// Every relation that is there, by its dependent.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn all_relations(
+    conn: Conn<'_>,
+    filter: &RelationFilter,
+    page: Page,
+) -> Result<Listed<RelationView>, StoreError> {
+    let mut select = Select::new(
+        "SELECT r.from_ci, r.hash, f.id, f.name, f.class, t.id, t.name, t.class, r.kind, r.role, r.redundancy, \
+         r.redundancy_min, r.confidence FROM relation_version r \
+         JOIN ci_version f ON f.number = r.from_ci AND f.to_version IS NULL AND f.from_version <= ",
+    );
+    select
+        .sql(ACTIVE)
+        .sql(" JOIN ci_version t ON t.number = r.to_ci AND t.to_version IS NULL AND t.from_version <= ")
+        .sql(ACTIVE)
+        .sql(" WHERE r.to_version IS NULL AND r.from_version <= ")
+        .sql(ACTIVE)
+        .any_of(" AND r.kind IN", &filter.kinds, "")
+        .any_of(" AND f.id IN", &filter.from, "")
+        .any_of(" AND t.id IN", &filter.to, "")
+        .page(page, "r.from_ci", "r.hash");
+    let rows: Vec<PlacedRelation> = select.fetch(conn).await?;
+    let listed = Listed::of(rows, page, |row| Position {
+        value: row.from_ci,
+        id: row.hash,
+    });
+    let view = |row: PlacedRelation| RelationView {
+        from: row.from,
+        from_name: row.from_name,
+        from_class: row.from_class,
+        to: row.to,
+        to_name: row.to_name,
+        to_class: row.to_class,
+        kind: row.kind,
+        role: row.role,
+        group: row.group,
+        min: row.min,
+        confidence: row.confidence,
+    };
+    Ok(Listed {
+        items: listed.items.into_iter().map(view).collect(),
+        next: listed.next,
+    })
+}
+
+row! {
     /// An import.
     pub struct ImportView {
         /// The version that it made.

@@ -254,11 +254,46 @@ async fn page_shows_every_operation_and_schema_without_a_script() {
             "a link leads to {id}, which is not there"
         );
     }
-    let start = world.get("/").await;
-    assert_eq!(
-        (start.status.as_u16(), start.header("location")),
-        (307, "/api/docs")
-    );
+}
+
+#[tokio::test]
+async fn pages_for_people_are_whole_and_ask_no_other_host() {
+    let world = World::guarded().await;
+    let script = world.get("/assets/app.js").await;
+    for (path, kind, content) in watchbell::web::ASSETS {
+        let answer = world.get(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("content-type")),
+            (200, kind)
+        );
+        assert!(
+            answer
+                .header("content-security-policy")
+                .contains("script-src 'self'")
+        );
+        assert_eq!(answer.text, content);
+        let links = content.replace("http://www.w3.org/2000/svg", "");
+        assert!(
+            !links.contains("http://") && !links.contains("https://"),
+            "{path} asks another host"
+        );
+        for asset in content.split("\"/assets/").skip(1) {
+            let asset = format!("/assets/{}", asset.split('"').next().unwrap());
+            assert!(
+                watchbell::web::ASSETS
+                    .iter()
+                    .any(|(path, ..)| *path == asset),
+                "{asset}"
+            );
+        }
+    }
+    // Texts of alerts must never become markup.
+    assert!(!script.text.contains("innerHTML") && !script.text.contains("outerHTML"));
+    let document = world.get("/").await.text;
+    for id in script.text.split("$('").skip(1) {
+        let id = id.split('\'').next().unwrap();
+        assert!(document.contains(&format!("id=\"{id}\"")), "{id}");
+    }
 }
 
 #[tokio::test]

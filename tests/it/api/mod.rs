@@ -1,9 +1,11 @@
 //! The API from outside: a real store, writer and engine, and the router called in process.
 
+mod answers;
 mod auth;
 mod commands;
 mod document;
 mod lists;
+mod schedules;
 mod shapes;
 mod silences;
 
@@ -44,6 +46,8 @@ use watchbell::telemetry::metrics::Metrics;
 /// 2026-11-20T12:00:00Z
 const START_MS: i64 = 1_795_176_000_000;
 const KEY: [u8; 32] = [7; 32];
+/// What Slack signs with.
+const SLACK_SECRET: &str = "a secret of Slack";
 
 /// A running daemon without its listener.
 pub(crate) struct World {
@@ -140,15 +144,20 @@ fn auth(is_open: bool) -> AuthSetup {
 impl World {
     /// Starts with nothing in the store and nobody asked for a token.
     pub(crate) async fn open() -> Self {
-        Self::start(true).await
+        Self::start(true, Rules::default()).await
     }
 
     /// Starts with tokens demanded.
     pub(crate) async fn guarded() -> Self {
-        Self::start(false).await
+        Self::start(false, Rules::default()).await
     }
 
-    async fn start(is_open: bool) -> Self {
+    /// Starts with these rules.
+    pub(crate) async fn with(rules: Rules) -> Self {
+        Self::start(true, rules).await
+    }
+
+    async fn start(is_open: bool, rules: Rules) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("watchbell.db").display());
         let db = Db::open(&url, 4).await.unwrap();
@@ -168,7 +177,7 @@ impl World {
             Ok(writer.run(stop).await?)
         });
         let metrics = Arc::new(Metrics::new("test"));
-        let (_, rules) = watch::channel(Arc::new(Rules::default()));
+        let (_, rules) = watch::channel(Arc::new(rules));
         let (engine, engine_handle) = Engine::new(EngineSetup {
             batch_rows: 4_000,
             db: db.clone(),
@@ -350,6 +359,8 @@ fn api_setup(
         clock: clock.clone(),
         stage,
         auth: auth(is_open),
+        links: watchbell::answer_link::LinkKey::derive(&KEY),
+        slack_secret: Some(SLACK_SECRET.into()),
         entropy: Arc::new(|| random_bytes().map_err(|error| error.to_string())),
     }
 }

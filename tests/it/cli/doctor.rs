@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Shell;
 use super::scripted::Scripted;
 
-const CHECKS: [&str; 12] = [
+const CHECKS: [&str; 11] = [
     "configuration",
     "state folder",
     "token key",
@@ -17,7 +17,6 @@ const CHECKS: [&str; 12] = [
     "durability",
     "integrity",
     "writing",
-    "lease",
     "clock",
     "listener",
     "source",

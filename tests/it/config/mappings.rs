@@ -144,7 +144,7 @@ w.toml:8:19: source[0].map.labels.host: is a template, not an expression
 w.toml:9:17: source[0].map.ci.1: `hostname` is not a variable
     hint: known here: payload, item, labels, topic, headers, query; a text needs quotes inside, like 'hostname'
 w.toml:10:7: source[0].map.url: there is no filter `indent`
-    hint: known: after, before, bool, capitalize, count, d, default, first, float, fromjson, int, join, known, last, length, lower, map, pairs, rejectattr, replace, selectattr, sort, split, string, times, tojson, trim, unique, upper
+    hint: known: after, before, bool, capitalize, count, d, default, first, float, fromjson, int, join, known, last, length, lower, map, pairs, pick, rejectattr, replace, selectattr, sort, split, string, times, tojson, trim, unique, upper
 w.toml:11:51: source[0].map.severity.table.bad: "purple" is no severity
     hint: write one of critical, high, warning, low, info
 "#,
@@ -174,7 +174,7 @@ fn presets_that_are_missing_misplaced_or_broken_are_told() {
         &folder.errors(Env::fixed([])),
         r#"
 w.toml:1:1: source[0]: kind "json" needs a preset or a [source.map]
-    hint: presets: argocd, azure-monitor, checkmk, cloudevents, cloudwatch, datadog, dynatrace, elastic, github, gitlab, google-cloud-monitoring, grafana, icinga2, kubernetes-events, librenms, mqtt, netdata, new-relic, prtg, sentry, splunk, uptime-kuma, zabbix; one of your own is the file sources/NAME.toml beside the main file
+    hint: presets: argocd, azure-monitor, checkmk, cloudevents, cloudwatch, datadog, dynatrace, elastic, github, gitlab, google-cloud-monitoring, grafana, icinga2, kubernetes-events, librenms, mqtt, nagios, netdata, new-relic, prtg, sentry, splunk, uptime-kuma, zabbix; one of your own is the file sources/NAME.toml beside the main file
 w.toml:7:10: source[1].preset: there is no preset "zabix"
     hint: did you mean "zabbix"?
 w.toml:11:10: source[2].preset: kind "alertmanager" has a fixed meaning and takes no mapping
@@ -184,7 +184,7 @@ sources/own.toml:2:1: mpa: unknown key
 sources/own.toml:5:7: map.url: `itm` is not a variable
     hint: known here: payload, item, labels, topic, headers, query; a text needs quotes inside, like 'itm'
 w.toml:19:10: source[4].preset: there is no preset "../w"
-    hint: presets: argocd, azure-monitor, checkmk, cloudevents, cloudwatch, datadog, dynatrace, elastic, github, gitlab, google-cloud-monitoring, grafana, icinga2, kubernetes-events, librenms, mqtt, netdata, new-relic, prtg, sentry, splunk, uptime-kuma, zabbix; one of your own is the file sources/NAME.toml beside the main file
+    hint: presets: argocd, azure-monitor, checkmk, cloudevents, cloudwatch, datadog, dynatrace, elastic, github, gitlab, google-cloud-monitoring, grafana, icinga2, kubernetes-events, librenms, mqtt, nagios, netdata, new-relic, prtg, sentry, splunk, uptime-kuma, zabbix; one of your own is the file sources/NAME.toml beside the main file
 sources/empty.toml:1:1: a preset needs a [map]
     hint: write [map] and the fields below it
 sources/syntax.toml:2:7: not valid TOML: string values must be quoted, expected literal string

@@ -182,6 +182,7 @@ fn the_file_asked_for_must_exist_and_the_usual_ones_need_not() {
         file: None,
         search: vec![missing, folder.main.clone()],
         env,
+        is_demo: false,
     };
     let settings = load(&search).expect("good");
     assert_eq!(

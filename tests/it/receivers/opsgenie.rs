@@ -242,3 +242,26 @@ fn refusals_have_the_form_of_the_service() {
         202
     );
 }
+
+#[test]
+fn heartbeats_are_those_of_the_configuration() {
+    let daemon = Daemon::start(&format!(
+        "{SOURCES}[[heartbeat]]\nname = \"backup\"\nevery = \"1h\"\n"
+    ));
+    let ask = |method: &str, path: &str, body: &str| {
+        let reply = daemon.ask(method, &format!("/opsgenie/v2/heartbeats{path}"), KEY, body);
+        (reply.status, reply.json())
+    };
+    assert_eq!(ask("POST", "/backup/ping", "").0, 202);
+    let (status, one) = ask("GET", "/backup", "");
+    assert_eq!((status, &one["data"]["interval"]), (200, &json!(60)));
+    assert_eq!(one["data"]["expired"], false);
+    let (_, all) = ask("GET", "", "");
+    assert_eq!(all["data"]["heartbeats"][0]["name"], "backup");
+    assert_eq!(ask("GET", "/other", "").0, 404);
+    assert_eq!(ask("POST", "", r#"{"name":"backup","interval":1}"#).0, 201);
+    assert_eq!(ask("POST", "", r#"{"name":"other","interval":1}"#).0, 422);
+    assert_eq!(ask("DELETE", "/backup", "").0, 422);
+    let refused = daemon.ask("GET", "/opsgenie/v2/heartbeats", "", "");
+    assert_eq!(refused.status, 401);
+}

@@ -220,6 +220,7 @@ async fn whoever_waits_is_found_by_the_position(store: TestStore) {
         is_refused: false,
         incident: Some(IncidentId::new(1).unwrap()),
         silence: None,
+        made: None,
         record: None,
     };
     rig.handle

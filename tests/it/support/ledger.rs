@@ -13,10 +13,12 @@ use watchbell::core::correlate::cause::Cause;
 use watchbell::core::correlate::forest::RecentChange;
 use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
+use watchbell::core::escalate::Escalations;
 use watchbell::core::heartbeat::Heartbeat;
 use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId};
 use watchbell::core::incident::Incident;
 use watchbell::core::observation::AlertText;
+use watchbell::core::oncall::OnCall;
 use watchbell::core::priority::StandingChange;
 use watchbell::core::reason::Reason;
 use watchbell::core::silence::{Silence, SilenceChange};
@@ -53,6 +55,8 @@ pub(crate) struct Ledger {
     standings: BTreeMap<IncidentId, StandingChange>,
     clocks: BTreeMap<IncidentId, SlaChange>,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
+    on_call: OnCall,
+    escalations: Escalations,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
@@ -130,6 +134,8 @@ impl Ledger {
                 self.texts.insert(alert, text);
             }
             Change::Silence(change) => self.write_silence(change),
+            Change::OnCall(change) => self.on_call.apply(&change),
+            Change::Escalate(change) => self.escalations.apply(&change),
             Change::Ticket(change) => self.tickets.push(change),
             Change::Tell(change) => self.tells.apply(&change),
             // Compared with what the store loads in the suite of the store.
@@ -257,6 +263,8 @@ impl Ledger {
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);
         }
+        *state.on_call_mut() = self.on_call.clone();
+        *state.escalations_mut() = self.escalations.clone();
         let silences = self.silences.values().cloned().map(SilenceChange::Changed);
         let silenced = self.silenced.iter();
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));

@@ -2,4 +2,4 @@
 
 pub(crate) mod core;
 mod daemon;
-mod hook;
+pub(crate) mod hook;

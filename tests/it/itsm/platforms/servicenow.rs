@@ -12,8 +12,8 @@ pub(crate) struct ServiceNow {
     pub(crate) records: BTreeMap<String, Map<String, Value>>,
     /// Ticket, text, author, in order.
     pub(crate) journal: Vec<(String, String, String)>,
-    clock: u32,
-    made: usize,
+    pub(crate) clock: u32,
+    pub(crate) made: usize,
     /// Filters are ignored, as those that it does not understand are.
     pub(crate) ignores_filters: bool,
     /// Basic authentication that it takes.
