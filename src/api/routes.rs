@@ -15,7 +15,7 @@ use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, answers, audit, changes, cis, cmdb, cmdb_imports, commands,
     connectors, dead_letters, escalations, heartbeats, incidents, layers, outbox, quality, reports,
-    schedules, silences, sources, status, targets, tokens,
+    schedules, silences, sources, status, targets, tell_routes, tokens,
 };
 use crate::api_token::Role;
 
@@ -172,7 +172,8 @@ fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(outbox::list))
         .routes(routes!(outbox::get))
         .routes(routes!(targets::list))
-        .routes(routes!(targets::get));
+        .routes(routes!(targets::get))
+        .routes(routes!(tell_routes::try_route));
     let responder = OpenApiRouter::new()
         .routes(routes!(outbox::retry))
         .routes(routes!(outbox::discard))

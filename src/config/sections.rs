@@ -19,7 +19,7 @@ use crate::config::settings::{
 };
 use crate::config::values::{self, FOREVER};
 use crate::config::{
-    calendars, cmdb, connectors, correlation, records, routes, sla, sources, targets,
+    calendars, cmdb, connectors, correlation, records, routes, sla, sources, targets, watcher,
 };
 use crate::core::practice::PracticeRules;
 use crate::core::rules::{IncidentRules, SettleRules};
@@ -64,6 +64,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
     let targets = targets::read(root.tables("target"));
     let routes = routes::read(root.tables("route"), &targets);
+    let watcher = watcher::read(&mut root, &targets);
     let on_call = people::read(&mut root, &targets);
     let names = ladders::Names {
         on_call: &on_call,
@@ -80,6 +81,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         heartbeats,
         targets,
         routes,
+        watcher,
         incident: incident(&mut root),
         settle: settle(&mut root),
         practice: PracticeRules {
