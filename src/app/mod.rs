@@ -320,7 +320,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
             db: side.db.clone(),
             partition: PARTITION,
             writer: core.engine.writer().clone(),
-            brief: deliveries::brief(side.db.clone()),
+            brief: deliveries::brief(side.db.clone(), core.engine.clone(), clock.clone()),
             answer: answers::answer_link(side.links, settings_out.clone()),
             clock: clock.clone(),
             metrics: side.metrics,
