@@ -52,6 +52,7 @@ pub mod silences;
 pub mod sources;
 pub mod status;
 pub mod targets;
+pub mod tell_routes;
 pub mod time;
 pub mod tokens;
 pub mod words;

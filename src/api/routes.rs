@@ -16,7 +16,7 @@ use super::{
     ApiState, alertmanager, alerts, answers, audit, bind, changes, cis, cmdb, cmdb_imports,
     commands, connectors, dead_letters, escalations, heartbeats, incidents, known_errors, layers,
     majors, outbox, problems, quality, reports, requests, review, schedules, silences, sources,
-    status, targets, tokens,
+    status, targets, tell_routes, tokens,
 };
 use crate::api_token::Role;
 
@@ -188,7 +188,8 @@ fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(outbox::list))
         .routes(routes!(outbox::get))
         .routes(routes!(targets::list))
-        .routes(routes!(targets::get));
+        .routes(routes!(targets::get))
+        .routes(routes!(tell_routes::try_route));
     let responder = OpenApiRouter::new()
         .routes(routes!(outbox::retry))
         .routes(routes!(outbox::discard))

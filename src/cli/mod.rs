@@ -33,6 +33,8 @@ pub mod records;
 pub mod replay;
 pub mod replay_log;
 pub mod report;
+pub mod route;
+pub mod send_test;
 pub mod serve;
 pub mod settings;
 pub mod silence;
@@ -145,9 +147,6 @@ enum Command {
     /// List the ticket platforms, and see whether one does what its profile says
     #[command(subcommand, after_help = connector::EXAMPLES)]
     Connector(connector::ConnectorCommand),
-    /// Make a ticket and resolve it, and show what was said
-    #[command(after_help = connector::SEND_TEST_EXAMPLES)]
-    SendTest(connector::SendTestArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -160,6 +159,12 @@ enum Command {
     /// Try a message on a source, and list the sources
     #[command(subcommand, after_help = source::EXAMPLES)]
     Source(source::SourceCommand),
+    /// Send a test message to a target, or make a ticket and resolve it, and show what was said
+    #[command(after_help = send_test::EXAMPLES)]
+    SendTest(send_test::SendTestArgs),
+    /// Show who would be told of an incident, and why
+    #[command(after_help = route::EXAMPLES)]
+    Route(route::RouteArgs),
     /// Play a file of timed alerts and changes in virtual time and tell which incidents they become
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::SimulateArgs),
@@ -247,7 +252,6 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Alerts(_)
         | Command::Cmdb(_)
         | Command::Connector(_)
-        | Command::SendTest(_)
         | Command::Silence(_)
         | Command::OnCall(_)
         | Command::Schedule(_)
@@ -255,6 +259,8 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Report(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
+        | Command::SendTest(_)
+        | Command::Route(_)
         | Command::Simulate(_)
         | Command::Completions(_)
         | Command::Man(_) => Builder::new_current_thread(),
@@ -288,7 +294,6 @@ async fn dispatch(
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
         Command::Connector(command) => connector::run(config, &command, env, out).await,
-        Command::SendTest(args) => connector::send_test(config, &args, env, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::OnCall(args) => on_call::run(&client(&args.daemon)?, &args, out).await,
         Command::Schedule(args) => on_call::schedule(&client(&args.daemon)?, &args, out).await,
@@ -296,6 +301,8 @@ async fn dispatch(
         Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
+        Command::SendTest(args) => send_test::run(config, &args, env, out).await,
+        Command::Route(args) => route::run(&client(&args.daemon)?, &args, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),
         Command::Bench(command) => bench::run(&command, out).await,
         Command::Completions(args) => generate::completions(&args, Cli::command(), out),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use minijinja::Value;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::alert::Alert;
 use crate::core::cmdb::ci::{Ci, CiNumber};
@@ -22,8 +22,10 @@ use crate::core::draft::Draft;
 use crate::core::expr::Expr;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
+use crate::core::mute::{self, Hold};
 use crate::core::observation::AlertText;
 use crate::core::severity::{Grade, Severity};
+use crate::core::state::State;
 use crate::core::time::Timestamp;
 
 /// The variables of a condition.
@@ -403,6 +405,20 @@ fn sample() -> Value {
     seen.facts(&TimeZone::UTC).0
 }
 
+/// What keeps people from being told of an incident, as in the API.
+fn held_by(state: &State, incident: IncidentId) -> Vec<SmolStr> {
+    let holds = mute::holds_of(state, incident).into_iter();
+    holds
+        .map(|hold| match hold {
+            Hold::Upstream => SmolStr::new_static("upstream"),
+            Hold::Silence(id) => match state.silences().get(id) {
+                Some(silence) => format_smolstr!("silence:{}", silence.uuid),
+                None => SmolStr::new_static("silence"),
+            },
+        })
+        .collect()
+}
+
 impl Draft<'_> {
     /// Notes which alert an incident is opened for, and its labels if some condition looks at them.
     pub(crate) fn note_opener(&mut self, id: IncidentId, alert: &Alert, text: Option<&AlertText>) {
@@ -446,7 +462,7 @@ impl Draft<'_> {
             source: source.map_or("", |source| state.source_name(source)),
             labels,
             is_flapping: false,
-            suppressed_by: Vec::new(),
+            suppressed_by: held_by(state, id),
             now: self.now,
         };
         Some(seen.facts(zone))

@@ -35,6 +35,7 @@ reasons! {
     AlertOpened = "alert_opened", "The alert fired for the first time.";
     NewEpisode = "new_episode", "The alert fired again: its start lies after the end of the last episode.";
     NewEpisodeWithoutResolve = "new_episode_without_resolve", "The alert fires with a later start although no resolve was received; the episode was replaced, the incident kept.";
+    EpisodeReplaced = "episode_replaced", "The alert fires with a much later start although no resolve was received; the old episode counts as ended when it was heard of last.";
     RepeatOfOpenEpisode = "repeat_of_open_episode", "The source repeated an episode that is open already; it was counted and its expiry moved on.";
     TextChanged = "text_changed", "The source repeated an open episode with changed labels or texts; the new text was kept.";
     SeverityChanged = "severity_changed", "The source changed the severity of an open episode.";

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
+use crate::core::correlate::rule::BondRule;
 use crate::core::escalate::Ladder;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::oncall::OnCallRules;
@@ -160,6 +161,8 @@ pub struct CorrelationRules {
     pub keeps_environments_apart: bool,
     /// Labels whose different values never share an incident.
     pub separate_by: Vec<SmolStr>,
+    /// The operator's own rules, in order.
+    pub rules: Vec<BondRule>,
 }
 
 impl Default for CorrelationRules {
@@ -168,6 +171,7 @@ impl Default for CorrelationRules {
             threshold: 2_000,
             keeps_environments_apart: false,
             separate_by: vec![SmolStr::new_static("tenant")],
+            rules: Vec::new(),
         }
     }
 }

@@ -145,6 +145,9 @@ fn correlation() -> Bench {
     bench.hear(down("vm3"));
     bench.hear(down("vm4"));
     bench.hear(down("nas9"));
+    bench.hear(down("lost").start("10:00"));
+    bench.after(Span::from_hours(1));
+    bench.hear(down("lost").start("11:00"));
     let id = |bench: &Bench, name: &str| bench.alert(name).id;
     let incident = bench.alert("vm1").incident.unwrap().get();
     let nas = bench.alert("nas9").incident.unwrap().get();
