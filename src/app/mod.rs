@@ -8,7 +8,7 @@ mod answers;
 mod brokers;
 mod checkpoints;
 pub(crate) mod connectors;
-mod deliveries;
+pub(crate) mod deliveries;
 mod demo;
 mod imports;
 mod janitor;
@@ -17,6 +17,7 @@ mod lock;
 mod polls;
 mod reload;
 pub(crate) mod tell_hooks;
+mod watcher;
 mod wiring;
 
 use std::net::{SocketAddr, TcpListener};
@@ -319,13 +320,20 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
             db: side.db.clone(),
             partition: PARTITION,
             writer: core.engine.writer().clone(),
-            brief: deliveries::brief(side.db.clone()),
+            brief: deliveries::brief(side.db.clone(), core.engine.clone(), clock.clone()),
             answer: answers::answer_link(side.links, settings_out.clone()),
             clock: clock.clone(),
             metrics: side.metrics,
         },
         deliveries: core.deliveries,
     };
+    let watcher = watcher::Watcher {
+        settings: settings_out.clone(),
+        engine: core.engine.clone(),
+        deliveries: workers.deliveries.clone(),
+        clock: clock.clone(),
+    };
+    supervisor.spawn(stage, "watcher", |stop| done(watcher.run(stop)));
     supervisor.spawn(stage, "deliver", |stop| done(workers.run(stop)));
     start_checkpoints(supervisor, stage, side.db.clone());
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);

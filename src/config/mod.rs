@@ -13,6 +13,7 @@ mod calendars;
 mod cmdb;
 mod conditions;
 pub mod connectors;
+mod correlation;
 pub mod env;
 pub mod error;
 mod files;
@@ -39,10 +40,12 @@ pub mod settings;
 mod signature;
 mod sla;
 mod sources;
+pub mod target_profiles;
 pub mod targets;
 mod tree;
 mod units;
 mod values;
+pub mod watcher;
 
 use std::path::PathBuf;
 

@@ -21,6 +21,7 @@ use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::config::targets::TargetSettings;
+use crate::config::watcher::WatcherSettings;
 use crate::core::escalate::Ladder;
 use crate::core::flap::FlapRules;
 use crate::core::mute::window::WindowWanted;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub targets: Vec<TargetSettings>,
     /// `[[route]]`: who is told of which incident.
     pub routes: Vec<Route>,
+    /// `[watcher]`: who watches the daemon.
+    pub watcher: WatcherSettings,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
     /// `[flapping]`: when an alert flaps.

@@ -54,6 +54,8 @@ pub struct Decision {
     pub made: Option<i64>,
     /// The record that an order came to, for the answer.
     pub record: Option<RecordId>,
+    /// The alert that an order came to, so that it is answered.
+    pub alert: Option<AlertId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -263,6 +265,7 @@ impl Decision {
             window: None,
             made: None,
             record: None,
+            alert: None,
             changes: Vec::new(),
             entries: Vec::new(),
             faults: Vec::new(),

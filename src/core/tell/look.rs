@@ -15,9 +15,11 @@ use super::route::Routed;
 use super::{Listener, Telling, Told};
 
 /// Entries of the timeline that targets may ask to be told of, besides what follows from the states.
-const BY_REASON: [(Reason, Event); 2] = [
+const BY_REASON: [(Reason, Event); 4] = [
     (Reason::FlappingStarted, Event::FlappingStarted),
     (Reason::FlappingEnded, Event::FlappingEnded),
+    (Reason::SlaWarned, Event::SlaWarning),
+    (Reason::SlaBreached, Event::SlaBreached),
 ];
 
 /// What the timeline says that targets may ask for, by incident.
