@@ -182,6 +182,7 @@ impl Watcher {
             is_repeat: false,
             incident: None,
             briefing: None,
+            answer_url: None,
         };
         match channel.send(&parcel).await.outcome {
             Outcome::Arrived => true,
