@@ -2,26 +2,42 @@
 //!
 //! Must not decide who is told, or what a message says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::api::shapes::Incident;
-use crate::config::Settings;
+use crate::api::shapes::{Alert, Incident};
+use crate::config::target_profiles;
 use crate::config::targets::{TargetKind, TargetSettings};
+use crate::config::{Secret, Settings};
+use crate::core::ids::IncidentId;
 use crate::core::incident::StateWord;
+use crate::core::rules::Rules;
+use crate::core::time::Timestamp;
 use crate::deliver::board::Deliveries;
-use crate::deliver::channel::{Channel, SigningKey, WebhookChannel, WebhookSetup};
+use crate::deliver::channel::{
+    Channel, CommandChannel, CommandSetup, MailChannel, MailSetup, MailTls, MqttChannel, MqttSetup,
+    ProfileChannel, ProfileSetup, SigningKey, WebhookChannel, WebhookSetup,
+};
+use crate::deliver::text::TextSetup;
 use crate::deliver::{self, Brief, Briefing, Briefings, DeliverSetup, TargetSetup};
+use crate::engine::handle::EngineHandle;
+use crate::runtime::clock::Clock;
+use crate::store::query::Page;
+use crate::store::query::alerts::{self, AlertFilter, AlertOrder};
 use crate::store::query::incidents::{self, IncidentView};
-use crate::store::{Db, StoreError};
+use crate::store::{Conn, Db, StoreError};
 use crate::wire::post::Poster;
 
 use super::wiring::{basic_header, duration};
 
+/// Alerts that a text names.
+const ALERTS_SHOWN: u32 = 5;
 /// How often it is counted what waits.
 const COUNT_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -40,7 +56,7 @@ impl Workers {
             let round = stop.child_token();
             let mut work = std::pin::pin!(deliver::run(
                 self.setup.clone(),
-                target_setups(&settings.targets),
+                target_setups(&settings),
                 self.deliveries.clone(),
                 round.clone(),
             ));
@@ -53,7 +69,7 @@ impl Workers {
                             stop.cancelled().await;
                         }
                         // A reload that leaves the targets as they are does not disturb them.
-                        if self.settings.borrow().targets != settings.targets || changed.is_err() {
+                        if is_other(&self.settings.borrow(), &settings) || changed.is_err() {
                             self.setup.metrics.forget_targets();
                             round.cancel();
                         }
@@ -70,10 +86,16 @@ impl Workers {
     }
 }
 
+/// Whether the targets or what their texts are made of have changed.
+fn is_other(now: &Settings, before: &Settings) -> bool {
+    now.targets != before.targets || now.server.external_url != before.server.external_url
+}
+
 /// The targets, ready to be sent to; one that cannot be made is left out, loudly.
-fn target_setups(targets: &[TargetSettings]) -> Vec<TargetSetup> {
-    let made = targets.iter().filter_map(|target| {
-        let channel = channel(target);
+fn target_setups(settings: &Settings) -> Vec<TargetSetup> {
+    let external_url = settings.server.external_url.as_deref();
+    let made = settings.targets.iter().filter_map(|target| {
+        let channel = channel(target, external_url);
         if let Err(error) = &channel {
             let name = target.name.as_str();
             log::error!(target_name = name, error = error.as_str(); "target {name} cannot be used: {error}");
@@ -94,21 +116,137 @@ fn target_setups(targets: &[TargetSettings]) -> Vec<TargetSetup> {
 ///
 /// # Errors
 /// Its address or a secret cannot be used, in words.
-pub(super) fn channel(target: &TargetSettings) -> Result<Channel, String> {
+pub(crate) fn channel(
+    target: &TargetSettings,
+    external_url: Option<&str>,
+) -> Result<Channel, String> {
+    let text = TextSetup {
+        external_url: external_url.map(str::to_owned),
+        zone: target.zone.clone().unwrap_or(TimeZone::UTC),
+        title: target.title.as_deref().map(Into::into),
+        text: target.text.as_deref().map(Into::into),
+    };
+    let timeout = duration(target.timeout);
     match target.kind {
         TargetKind::Webhook => Ok(Channel::Webhook(Box::new(WebhookChannel::new(
             WebhookSetup {
                 url: url(target)?,
-                headers: headers(target)?,
+                headers: headers(target, true)?,
                 key: target
                     .secret
                     .as_ref()
                     .map(|it| SigningKey::read(it.expose())),
-                timeout: duration(target.timeout),
+                timeout,
                 poster: Poster::new(target.allow_private)?,
             },
         )))),
+        TargetKind::Email => mail(target, text),
+        TargetKind::Mqtt => {
+            let url = url(target)?;
+            Ok(Channel::Mqtt(Box::new(MqttChannel::new(MqttSetup {
+                host: host(&url)?,
+                port: url.port().unwrap_or(1883),
+                login: login(target, &url),
+                topic: target.to.first().cloned().unwrap_or_default(),
+                text,
+                timeout,
+                allow_private: target.allow_private,
+            }))))
+        }
+        TargetKind::Command => {
+            let setup = CommandSetup {
+                command: target.command.clone(),
+                text,
+                timeout,
+            };
+            Ok(Channel::Command(Box::new(CommandChannel::new(setup))))
+        }
+        TargetKind::Profile(kind) => profile(target, kind, text),
     }
+}
+
+fn profile(target: &TargetSettings, kind: &str, text: TextSetup) -> Result<Channel, String> {
+    let (_, profile) = target_profiles::find(kind).ok_or("there is no such kind")?;
+    let mut values = BTreeMap::new();
+    let mut put = |name: &'static str, value: Option<&str>| {
+        if let Some(value) = value {
+            values.insert(name, value.to_owned());
+        }
+    };
+    put(
+        "url",
+        target
+            .url
+            .as_ref()
+            .map(|it| it.expose().trim_end_matches('/')),
+    );
+    put("token", target.token.as_ref().map(Secret::expose));
+    put("user", target.basic.as_ref().map(|it| it.user.as_str()));
+    put(
+        "password",
+        target.basic.as_ref().map(|it| it.password.expose()),
+    );
+    put("from", target.from.as_deref());
+    put("to", target.to.first().map(String::as_str));
+    let method = profile.method.as_deref().unwrap_or("POST");
+    Ok(Channel::Profile(Box::new(ProfileChannel::new(
+        ProfileSetup {
+            method: method
+                .parse()
+                .map_err(|_| format!("{method} is no method"))?,
+            url: profile.url.clone(),
+            is_url_secret: profile.is_url_secret,
+            headers: profile.headers.clone(),
+            is_basic: profile.is_basic,
+            body: profile.body.clone(),
+            form: profile.form.clone(),
+            failed: profile.failed.clone(),
+            values,
+            more_headers: headers(target, false)?,
+            text,
+            timeout: duration(target.timeout),
+            poster: Poster::new(target.allow_private)?,
+        },
+    ))))
+}
+
+fn mail(target: &TargetSettings, text: TextSetup) -> Result<Channel, String> {
+    let url = url(target)?;
+    let (tls, port) = match url.scheme() {
+        "smtps" => (MailTls::Wrapped, 465),
+        "smtp+starttls" => (MailTls::Required, 587),
+        _ => (MailTls::Opportunistic, 25),
+    };
+    Ok(Channel::Mail(Box::new(MailChannel::new(MailSetup {
+        host: host(&url)?,
+        port: url.port().unwrap_or(port),
+        tls,
+        login: login(target, &url),
+        from: target.from.clone().unwrap_or_default(),
+        to: target.to.clone(),
+        text,
+        timeout: duration(target.timeout),
+        allow_private: target.allow_private,
+    }))))
+}
+
+fn host(url: &Url) -> Result<String, String> {
+    let host = url.host_str().ok_or("its url names no host")?;
+    Ok(host.trim_matches(['[', ']']).to_owned())
+}
+
+/// User and password: keys of their own, or in the address.
+fn login(target: &TargetSettings, url: &Url) -> Option<(String, String)> {
+    if let Some(basic) = &target.basic {
+        return Some((basic.user.clone(), basic.password.expose().to_owned()));
+    }
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let password = url.password()?;
+    Some((decode(url.username()), decode(password)))
 }
 
 fn url(target: &TargetSettings) -> Result<Url, String> {
@@ -116,7 +254,7 @@ fn url(target: &TargetSettings) -> Result<Url, String> {
     Url::parse(url.expose()).map_err(|error| format!("its url is none: {error}"))
 }
 
-fn headers(target: &TargetSettings) -> Result<HeaderMap, String> {
+fn headers(target: &TargetSettings, authorizes: bool) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     let mut put = |name: &str, text: &str| -> Result<(), String> {
         let wrong = |_| format!("the header {name} has characters that a header cannot carry");
@@ -126,7 +264,7 @@ fn headers(target: &TargetSettings) -> Result<HeaderMap, String> {
         headers.insert(name, value);
         Ok(())
     };
-    if let Some(token) = &target.token {
+    if let (Some(token), true) = (&target.token, authorizes) {
         put("authorization", &format!("Bearer {}", token.expose()))?;
     }
     if let Some(basic) = &target.basic {
@@ -142,37 +280,62 @@ fn headers(target: &TargetSettings) -> Result<HeaderMap, String> {
 }
 
 /// Reads incidents in the form of the API.
-pub(super) fn brief(db: Db) -> Brief {
-    Arc::new(move |ids| {
+pub(super) fn brief(db: Db, engine: EngineHandle, clock: Clock) -> Brief {
+    Arc::new(move |ids, with_alerts| {
         let db = db.clone();
+        let (rules, now) = (engine.rules(), clock.now());
         Box::pin(async move {
             let mut reader = db.reader().await?;
             let views = incidents::find_all(reader.lend(), &ids).await?;
-            views
-                .into_iter()
-                .map(briefing)
-                .collect::<Result<Briefings, StoreError>>()
+            let mut briefings = Briefings::new();
+            for view in views {
+                let id = view.incident.id;
+                let mut briefing = briefing(view, &rules, now)?;
+                if with_alerts {
+                    briefing.alerts = first_alerts(reader.lend(), id).await?;
+                }
+                briefings.insert(id, briefing);
+            }
+            Ok(briefings)
         })
     })
 }
 
-fn briefing(view: IncidentView) -> Result<(crate::core::ids::IncidentId, Briefing), StoreError> {
+/// The alerts that a text names: firing ones first, a few.
+async fn first_alerts(
+    conn: Conn<'_>,
+    id: IncidentId,
+) -> Result<Vec<serde_json::Value>, StoreError> {
+    let filter = AlertFilter {
+        member_of: Some(id),
+        ..AlertFilter::default()
+    };
+    let page = Page {
+        limit: ALERTS_SHOWN,
+        is_newest_first: false,
+        after: None,
+    };
+    let listed = alerts::list(conn, &filter, AlertOrder::Id, page).await?;
+    let shown = listed
+        .items
+        .into_iter()
+        .map(|view| serde_json::to_value(Alert::from(view)));
+    Ok(shown.filter_map(Result::ok).collect())
+}
+
+fn briefing(view: IncidentView, rules: &Rules, now: Timestamp) -> Result<Briefing, StoreError> {
     let incident = &view.incident;
-    let id = incident.id;
     let (is_open, is_new) = (
         incident.state.is_open(),
         incident.state.word() == StateWord::New,
     );
     let opened_at = incident.opened_at;
-    let shown = serde_json::to_value(Incident::from(view));
-    Ok((
-        id,
-        Briefing {
-            incident: shown.map_err(|error| StoreError::corrupt("incident", "shape", error))?,
-            alerts: Vec::new(),
-            is_open,
-            is_new,
-            opened_at,
-        },
-    ))
+    let shown = serde_json::to_value(Incident::from(view).counted(rules, now));
+    Ok(Briefing {
+        incident: shown.map_err(|error| StoreError::corrupt("incident", "shape", error))?,
+        alerts: Vec::new(),
+        is_open,
+        is_new,
+        opened_at,
+    })
 }

@@ -8,7 +8,7 @@ mod answers;
 mod brokers;
 mod checkpoints;
 pub(crate) mod connectors;
-mod deliveries;
+pub(crate) mod deliveries;
 mod demo;
 mod imports;
 mod janitor;
@@ -17,6 +17,7 @@ mod lock;
 mod polls;
 mod reload;
 pub(crate) mod tell_hooks;
+mod watcher;
 mod wiring;
 
 use std::net::{SocketAddr, TcpListener};
@@ -385,13 +386,20 @@ fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
             external_url: None,
         },
     };
+    let watcher = watcher::Watcher {
+        settings: outward.settings.clone(),
+        engine: outward.engine.clone(),
+        deliveries: outward.deliveries.clone(),
+        clock: outward.clock.clone(),
+    };
+    supervisor.spawn(stage, "watcher", |stop| done(watcher.run(stop)));
     let workers = deliveries::Workers {
         settings: outward.settings.clone(),
         setup: DeliverSetup {
             db: outward.db.clone(),
             partition: PARTITION,
             writer: outward.engine.writer().clone(),
-            brief: deliveries::brief(outward.db),
+            brief: deliveries::brief(outward.db, outward.engine.clone(), outward.clock.clone()),
             answer: answers::answer_link(outward.links, outward.settings),
             clock: outward.clock,
             metrics: outward.metrics,

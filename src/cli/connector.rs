@@ -1,4 +1,4 @@
-//! `watchbell connector` and `send-test`: how the ticket platforms do, and trying one out by hand.
+//! `watchbell connector` and `send-test` of one: how the ticket platforms do, and trying one out by hand.
 //!
 //! `probe` and `send-test` need no daemon: they read the configuration and speak with the platform as the daemon would.
 //! Must not show a secret.
@@ -43,15 +43,6 @@ Examples:
   watchbell connector list
   watchbell connector list --output json | jq '.items[] | select(.state != \"ok\") | .last_error'";
 
-/// The examples of `send-test --help`.
-pub const SEND_TEST_EXAMPLES: &str = "\
-Examples:
-  watchbell send-test snow
-  watchbell send-test snow --dry-run
-
-A ticket is made and resolved at once; requests and answers are shown, secrets masked.
-Exit code 0: it worked; 1: not; 2: there is no such connector.";
-
 /// What to do with connectors.
 #[derive(Subcommand, Clone, Debug)]
 pub enum ConnectorCommand {
@@ -83,13 +74,13 @@ pub struct ProbeArgs {
 pub struct SendTestArgs {
     /// The name of the connector, as the configuration has it
     #[arg(value_name = "NAME")]
-    name: String,
+    pub name: String,
     /// Only show the first request that would be sent
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
     /// `table` for people, `json` for programs
     #[arg(long, value_enum, default_value_t = Output::Table, hide_possible_values = true)]
-    output: Output,
+    pub output: Output,
 }
 
 /// Carries out a command about connectors.

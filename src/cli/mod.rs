@@ -29,8 +29,12 @@ pub mod on_call;
 pub mod options;
 pub mod out;
 pub mod pages;
+pub mod records;
 pub mod replay;
+pub mod replay_log;
 pub mod report;
+pub mod route;
+pub mod send_test;
 pub mod serve;
 pub mod settings;
 pub mod silence;
@@ -40,6 +44,7 @@ pub mod source_table;
 pub mod store;
 pub mod table;
 pub mod target;
+pub mod test;
 pub mod text;
 pub mod token;
 pub mod views;
@@ -103,6 +108,18 @@ enum Command {
     /// Make, list and revoke API tokens
     #[command(subcommand, after_help = token::EXAMPLES)]
     Token(token::TokenCommand),
+    /// Play the stored input log again with other rules, and tell what differs
+    #[command(after_help = replay_log::EXAMPLES)]
+    Replay(replay_log::ReplayArgs),
+    /// Play written tests of rules
+    #[command(after_help = test::EXAMPLES)]
+    Test(test::TestArgs),
+    /// List, show, make or change changes, requests, problems, known errors and actions
+    #[command(after_help = records::EXAMPLES)]
+    Records(records::RecordsArgs),
+    /// Print the review of an incident as Markdown, or write into it
+    #[command(after_help = records::REVIEW_EXAMPLES)]
+    Review(records::ReviewArgs),
     /// Show who did what, and whether nobody has changed that since
     #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(audit::AuditCommand),
@@ -130,9 +147,6 @@ enum Command {
     /// List the ticket platforms, and see whether one does what its profile says
     #[command(subcommand, after_help = connector::EXAMPLES)]
     Connector(connector::ConnectorCommand),
-    /// Make a ticket and resolve it, and show what was said
-    #[command(after_help = connector::SEND_TEST_EXAMPLES)]
-    SendTest(connector::SendTestArgs),
     /// Tell why an alert or an incident is what it is
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
@@ -145,6 +159,12 @@ enum Command {
     /// Try a message on a source, and list the sources
     #[command(subcommand, after_help = source::EXAMPLES)]
     Source(source::SourceCommand),
+    /// Send a test message to a target, or make a ticket and resolve it, and show what was said
+    #[command(after_help = send_test::EXAMPLES)]
+    SendTest(send_test::SendTestArgs),
+    /// Show who would be told of an incident, and why
+    #[command(after_help = route::EXAMPLES)]
+    Route(route::RouteArgs),
     /// Play a file of timed alerts and changes in virtual time and tell which incidents they become
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::SimulateArgs),
@@ -223,12 +243,15 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Doctor(_)
         | Command::Token(_)
         | Command::Audit(_)
+        | Command::Test(_)
+        | Command::Replay(_)
+        | Command::Records(_)
+        | Command::Review(_)
         | Command::Incidents(_)
         | Command::Incident(_)
         | Command::Alerts(_)
         | Command::Cmdb(_)
         | Command::Connector(_)
-        | Command::SendTest(_)
         | Command::Silence(_)
         | Command::OnCall(_)
         | Command::Schedule(_)
@@ -236,6 +259,8 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Report(_)
         | Command::DeadLetters(_)
         | Command::Source(_)
+        | Command::SendTest(_)
+        | Command::Route(_)
         | Command::Simulate(_)
         | Command::Completions(_)
         | Command::Man(_) => Builder::new_current_thread(),
@@ -259,13 +284,16 @@ async fn dispatch(
         Command::Backup(args) => store::backup(config, &args, env, out).await,
         Command::Doctor(args) => doctor::run(config, &args, env, out).await,
         Command::Token(command) => token::run(config, &command, env, out).await,
+        Command::Replay(args) => replay_log::run(config, &args, env, out).await,
+        Command::Test(args) => test::run(config, &args, env, out),
+        Command::Records(args) => records::run(&client(&args.daemon)?, &args, out).await,
+        Command::Review(args) => records::review(&client(&args.daemon)?, &args, out).await,
         Command::Audit(command) => audit::run(config, &command, env, out).await,
         Command::Incidents(args) => incidents::run(&client(&args.daemon)?, &args, out).await,
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,
         Command::Alerts(args) => alerts::run(&client(&args.daemon)?, &args, out).await,
         Command::Cmdb(command) => cmdb::run(&client(command.daemon())?, &command, out).await,
         Command::Connector(command) => connector::run(config, &command, env, out).await,
-        Command::SendTest(args) => connector::send_test(config, &args, env, out).await,
         Command::Silence(args) => silence::run(&client(&args.daemon)?, &args, out).await,
         Command::OnCall(args) => on_call::run(&client(&args.daemon)?, &args, out).await,
         Command::Schedule(args) => on_call::schedule(&client(&args.daemon)?, &args, out).await,
@@ -273,6 +301,8 @@ async fn dispatch(
         Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
+        Command::SendTest(args) => send_test::run(config, &args, env, out).await,
+        Command::Route(args) => route::run(&client(&args.daemon)?, &args, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),
         Command::Bench(command) => bench::run(&command, out).await,
         Command::Completions(args) => generate::completions(&args, Cli::command(), out),

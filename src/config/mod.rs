@@ -12,6 +12,7 @@ mod calendars;
 mod cmdb;
 mod conditions;
 pub mod connectors;
+mod correlation;
 pub mod env;
 pub mod error;
 mod files;
@@ -37,10 +38,12 @@ pub mod settings;
 mod signature;
 mod sla;
 mod sources;
+pub mod target_profiles;
 pub mod targets;
 mod tree;
 mod units;
 mod values;
+pub mod watcher;
 
 use std::path::PathBuf;
 

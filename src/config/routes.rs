@@ -41,7 +41,7 @@ pub(super) fn read(tables: Vec<TableReader<'_>>, targets: &[TargetSettings]) -> 
 }
 
 /// A time zone by its name.
-fn zone(spot: &Spot<'_>) -> Result<TimeZone, Complaint> {
+pub(super) fn zone(spot: &Spot<'_>) -> Result<TimeZone, Complaint> {
     let name = spot.text("a time zone")?;
     TimeZone::get(name).map_err(|_| {
         Complaint::new(format!("{name:?} is not a time zone"))

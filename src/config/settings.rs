@@ -21,6 +21,7 @@ use crate::config::imports::ImportSettings;
 use crate::config::mqtt::MqttSettings;
 use crate::config::secret::Secret;
 use crate::config::targets::TargetSettings;
+use crate::config::watcher::WatcherSettings;
 use crate::core::escalate::Ladder;
 use crate::core::oncall::OnCallRules;
 use crate::core::practice::PracticeRules;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub targets: Vec<TargetSettings>,
     /// `[[route]]`: who is told of which incident.
     pub routes: Vec<Route>,
+    /// `[watcher]`: who watches the daemon.
+    pub watcher: WatcherSettings,
     /// `[incident]`: recover, reopen, close.
     pub incident: IncidentRules,
     /// `[settle]`: how long incidents stand before people are told.

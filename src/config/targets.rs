@@ -3,20 +3,22 @@
 //! Must not reach the network, and must not show an address that holds a key.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
+use jiff::tz::TimeZone;
 use url::Url;
 
 use crate::config::error::Complaint;
 use crate::config::reader::{Spot, TableReader, nearest};
+use crate::config::routes::zone;
 use crate::config::secret::Secret;
 use crate::config::settings::{Basic, RateSettings};
+use crate::config::target_profiles::{self, TargetProfile};
 use crate::config::tree::Value;
 use crate::config::{sources, values};
 use crate::core::tell::event::{Event, EventSet};
 use crate::core::time::Span;
 
-/// Kinds of targets.
-const KINDS: &[(&str, TargetKind)] = &[("webhook", TargetKind::Webhook)];
 /// Bytes of a name, which is a label of metrics.
 const NAME_BYTES_MAX: usize = 64;
 /// Bytes of a secret that signs.
@@ -32,13 +34,26 @@ pub enum TargetKind {
     /// The incident as JSON, signed.
     #[default]
     Webhook,
+    /// E-mail.
+    Email,
+    /// A publish to an MQTT broker.
+    Mqtt,
+    /// A program.
+    Command,
+    /// Something that is only HTTP, by its profile.
+    Profile(&'static str),
 }
 
 impl TargetKind {
     /// The word in the configuration.
-    pub fn word(self) -> &'static str {
-        let found = KINDS.iter().find(|(_, kind)| *kind == self);
-        found.map_or("webhook", |(word, _)| *word)
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Email => "email",
+            Self::Mqtt => "mqtt",
+            Self::Command => "command",
+            Self::Profile(kind) => kind,
+        }
     }
 }
 
@@ -51,6 +66,18 @@ pub struct TargetSettings {
     pub kind: TargetKind,
     /// Where it is; may hold a key.
     pub url: Option<Secret>,
+    /// Whom it is for: addresses, channels, chats, numbers, as the kind has it.
+    pub to: Vec<String>,
+    /// Whom it is from.
+    pub from: Option<String>,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The operator's own headline.
+    pub title: Option<String>,
+    /// The operator's own text.
+    pub text: Option<String>,
+    /// The reader's time zone.
+    pub zone: Option<TimeZone>,
     /// The key of signatures.
     pub secret: Option<Secret>,
     /// What is sent as `Authorization: Bearer`.
@@ -94,12 +121,18 @@ pub(super) fn read(tables: Vec<TableReader<'_>>) -> Vec<TargetSettings> {
 }
 
 fn target(table: &mut TableReader<'_>) -> TargetSettings {
+    let kind = table.required("kind", kind).unwrap_or_default();
+    let profile = profile_of(kind);
     TargetSettings {
         name: table.required("name", name).unwrap_or_default(),
-        kind: table
-            .required("kind", values::word(KINDS))
-            .unwrap_or_default(),
+        kind,
         url: table.optional("url", address),
+        to: addressees(table),
+        from: table.optional("from", values::text),
+        command: table.list("command", values::text),
+        title: table.optional("title", template),
+        text: table.optional("text", template),
+        zone: table.optional("zone", zone),
         secret: table.optional("secret", signing_secret),
         token: table.optional("token", values::remote_secret),
         basic: basic(table),
@@ -107,11 +140,14 @@ fn target(table: &mut TableReader<'_>) -> TargetSettings {
         allow_private: table
             .optional("allow_private", values::flag)
             .unwrap_or_default(),
-        events: events(table),
+        events: events(table, profile),
         width: table
             .optional("width", values::count(1..=256))
             .unwrap_or(WIDTH),
-        rate: table.table("rate").and_then(sources::rate),
+        rate: table
+            .table("rate")
+            .and_then(sources::rate)
+            .or_else(|| usual_rate(profile)),
         timeout: table
             .optional("timeout", values::duration(SECOND..=Span::from_mins(2)))
             .unwrap_or(TIMEOUT),
@@ -124,15 +160,140 @@ fn target(table: &mut TableReader<'_>) -> TargetSettings {
     }
 }
 
-fn check(table: &TableReader<'_>, target: &TargetSettings) {
-    if !table.has("url") {
-        let complaint = Complaint::new("it is not said where the target is");
-        let hint = "write url = \"https://...\", or url = { env = \"NAME\" } when it holds a key";
-        table.refuse(None, complaint.hint(hint));
+fn profile_of(kind: TargetKind) -> Option<&'static TargetProfile> {
+    match kind {
+        TargetKind::Profile(word) => target_profiles::find(word).map(|(_, profile)| profile),
+        TargetKind::Webhook | TargetKind::Email | TargetKind::Mqtt | TargetKind::Command => None,
     }
-    if target.token.is_some() && target.basic.is_some() {
+}
+
+fn kind(spot: &Spot<'_>) -> Result<TargetKind, Complaint> {
+    let word = spot.text("a kind of target")?;
+    let kind = match word {
+        "webhook" => Some(TargetKind::Webhook),
+        "email" | "mail" | "smtp" => Some(TargetKind::Email),
+        "mqtt" => Some(TargetKind::Mqtt),
+        "command" | "exec" => Some(TargetKind::Command),
+        word => target_profiles::find(word).map(|(kind, _)| TargetKind::Profile(kind)),
+    };
+    if let Some(kind) = kind {
+        return Ok(kind);
+    }
+    let ours = ["webhook", "email", "mqtt", "command"];
+    let names: Vec<&str> = ours.into_iter().chain(target_profiles::kinds()).collect();
+    let hint = match nearest(word, &names.iter().copied().collect()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("write one of {}", names.join(", ")),
+    };
+    Err(Complaint::new(format!("{word:?} is not known here")).hint(hint))
+}
+
+/// `to`, or what it is called where the kind has a word of its own.
+fn addressees(table: &mut TableReader<'_>) -> Vec<String> {
+    let mut to = table.list("to", values::text);
+    for key in ["channel", "topic"] {
+        to.extend(table.list(key, values::text));
+    }
+    to
+}
+
+fn usual_rate(profile: Option<&TargetProfile>) -> Option<RateSettings> {
+    let per_second = NonZeroU32::new(profile?.per_second?)?;
+    let burst = per_second.saturating_add(9);
+    Some(RateSettings { per_second, burst })
+}
+
+/// A text with places, in Jinja.
+fn template(spot: &Spot<'_>) -> Result<String, Complaint> {
+    let text = spot.text("a text")?;
+    let environment = minijinja::Environment::new();
+    match environment.template_from_str(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => {
+            let complaint = Complaint::new(format!("is not a Jinja template: {error}"));
+            Err(complaint.hint("write it like \"{{ incident.number }}: {{ incident.title }}\""))
+        }
+    }
+}
+
+fn check(table: &TableReader<'_>, target: &TargetSettings) {
+    if target.token.is_some() && target.basic.is_some() && target.kind == TargetKind::Webhook {
         let complaint = Complaint::new("only one of token and user can be sent");
         table.refuse(Some("user"), complaint.hint("remove one of the two"));
+    }
+    let lacks = |key: &'static str, hint: &str| {
+        if !table.has(key) {
+            let complaint = Complaint::new(format!("`{key}` is required for this kind"));
+            table.refuse(None, complaint.hint(hint));
+        }
+    };
+    match target.kind {
+        TargetKind::Webhook => {
+            let hint =
+                "write url = \"https://...\", or url = { env = \"NAME\" } when it holds a key";
+            lacks("url", hint);
+        }
+        TargetKind::Email => {
+            lacks(
+                "url",
+                "write url = \"smtp://mail.example:25\", smtps:// or smtp+starttls://",
+            );
+            lacks("from", "write from = \"Watchbell <watchbell@example.org>\"");
+        }
+        TargetKind::Mqtt => {
+            lacks("url", "write url = \"mqtt://broker.example:1883\"");
+            lacks("topic", "write topic = \"ops/incidents\"");
+        }
+        TargetKind::Command => lacks("command", "write command = [\"/usr/local/bin/page\"]"),
+        TargetKind::Profile(_) => check_profile(table, target),
+    }
+    check_scheme(table, target);
+}
+
+fn check_profile(table: &TableReader<'_>, target: &TargetSettings) {
+    let Some(profile) = profile_of(target.kind) else {
+        return;
+    };
+    let has = |key: &str| match key {
+        "url" => target.url.is_some() || table.has("url"),
+        "token" => target.token.is_some() || table.has("token"),
+        "user" | "password" => target.basic.is_some() || table.has("user"),
+        "from" => target.from.is_some(),
+        _ => true,
+    };
+    for key in profile.needs.iter().filter(|key| !has(key)) {
+        table.refuse(
+            None,
+            Complaint::new(format!("`{key}` is required for this kind")),
+        );
+    }
+    if !profile.needs_any.is_empty() && !profile.needs_any.iter().any(|key| has(key)) {
+        let keys = profile.needs_any.join(" or ");
+        table.refuse(
+            None,
+            Complaint::new(format!("{keys} is required for this kind")),
+        );
+    }
+}
+
+/// Whether the address is of a kind that can be spoken to.
+fn check_scheme(table: &TableReader<'_>, target: &TargetSettings) {
+    let Some(url) = target
+        .url
+        .as_ref()
+        .and_then(|url| Url::parse(url.expose()).ok())
+    else {
+        return;
+    };
+    let known: &[&str] = match target.kind {
+        TargetKind::Email => &["smtp", "smtps", "smtp+starttls"],
+        TargetKind::Mqtt => &["mqtt", "tcp"],
+        TargetKind::Webhook | TargetKind::Command | TargetKind::Profile(_) => &["http", "https"],
+    };
+    if !known.contains(&url.scheme()) {
+        let message = format!("{:?} is not a scheme for this URL", url.scheme());
+        let hint = format!("write one of {}", known.join(", "));
+        table.refuse(Some("url"), Complaint::new(message).hint(hint));
     }
 }
 
@@ -148,15 +309,11 @@ pub(super) fn name(spot: &Spot<'_>) -> Result<String, Complaint> {
 }
 
 /// An address that may hold a key; it is never shown.
-fn address(spot: &Spot<'_>) -> Result<Secret, Complaint> {
+pub(super) fn address(spot: &Spot<'_>) -> Result<Secret, Complaint> {
     let hint = "write it like https://host/path, or { env = \"NAME\" } when it holds a key";
     let secret = values::remote_secret(spot)?;
-    let url = Url::parse(secret.expose())
+    Url::parse(secret.expose())
         .map_err(|error| Complaint::new(format!("is not a URL: {error}")).hint(hint))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        let message = format!("{:?} is not a scheme for this URL", url.scheme());
-        return Err(Complaint::new(message).hint(hint));
-    }
     Ok(secret)
 }
 
@@ -206,9 +363,16 @@ fn headers(spot: &Spot<'_>) -> Result<Vec<(String, Secret)>, Complaint> {
 }
 
 /// The events that a target wants: those that are listed, or the usual ones.
-fn events(table: &mut TableReader<'_>) -> EventSet {
+fn events(table: &mut TableReader<'_>, profile: Option<&TargetProfile>) -> EventSet {
     if !table.has("events") {
-        return EventSet::default();
+        let usual = profile.map_or(&[][..], |profile| profile.events.as_slice());
+        let usual = usual.iter().filter_map(|word| Event::from_word(word));
+        let usual = usual.fold(EventSet::NONE, EventSet::with);
+        return if usual == EventSet::NONE {
+            EventSet::default()
+        } else {
+            usual
+        };
     }
     let wanted = table.list("events", event);
     wanted.into_iter().fold(EventSet::NONE, EventSet::with)

@@ -11,6 +11,7 @@ mod plan;
 mod queue;
 mod retry;
 mod rows;
+pub mod text;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -52,9 +53,12 @@ pub struct Briefing {
 
 /// Incidents as they are now, by number.
 pub type Briefings = BTreeMap<IncidentId, Briefing>;
-/// Reads incidents as they are now.
+/// Reads incidents as they are now, with their first alerts if so wanted.
 pub type Brief = Arc<
-    dyn Fn(Vec<IncidentId>) -> Pin<Box<dyn Future<Output = Result<Briefings, StoreError>> + Send>>
+    dyn Fn(
+            Vec<IncidentId>,
+            bool,
+        ) -> Pin<Box<dyn Future<Output = Result<Briefings, StoreError>> + Send>>
         + Send
         + Sync,
 >;

@@ -288,7 +288,8 @@ impl Worker {
             return Ok(ready);
         }
         let incidents: Vec<IncidentId> = lanes.iter().filter_map(|(key, _)| key.incident).collect();
-        let mut briefings = (self.setup.brief)(incidents).await?;
+        let mut briefings =
+            (self.setup.brief)(incidents, self.target.channel.names_alerts()).await?;
         let now = self.setup.clock.now();
         for (key, rows) in lanes {
             let plan = self.plan(key, rows, &briefings).await?;

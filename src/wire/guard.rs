@@ -59,6 +59,27 @@ impl Resolve for Guard {
     }
 }
 
+/// Looks up the address of a server that is not spoken to over HTTP; one address of a name that is private makes all so.
+///
+/// # Errors
+/// There is none, or it is private and must not be reached.
+pub async fn resolve(host: &str, port: u16, allow_private: bool) -> Result<SocketAddr, String> {
+    let found = tokio::net::lookup_host((host, port)).await;
+    let found: Vec<SocketAddr> = found.map_err(|error| format!("{host}: {error}"))?.collect();
+    let private = found.iter().find(|one| !is_public(one.ip()));
+    if let (Some(private), false) = (private, allow_private) {
+        return Err(format!(
+            "{host} has the address {}, which is not reached: {ADVICE}",
+            private.ip()
+        ));
+    }
+    // Where there are both, IPv4 is the one that works more often.
+    let first = found.iter().find(|one| one.is_ipv4()).or(found.first());
+    first
+        .copied()
+        .ok_or_else(|| format!("{host} has no address"))
+}
+
 /// Whether an address is one of the public internet.
 pub fn is_public(address: IpAddr) -> bool {
     match address {

@@ -18,7 +18,7 @@ use url::Url;
 use crate::core::cmdb::record::Picture;
 use crate::importers::conversation::{Answer, Conversation, Method, Request, Step, is_same_server};
 use crate::wire::guard::Guard;
-pub use crate::wire::guard::is_public;
+pub use crate::wire::guard::{is_public, resolve};
 
 /// Bytes of one answer, decompressed: a page of a thousand large items has a few.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;

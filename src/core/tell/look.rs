@@ -15,7 +15,10 @@ use super::route::Routed;
 use super::{Listener, Telling, Told};
 
 /// Entries of the timeline that targets may ask to be told of, besides what follows from the states.
-const BY_REASON: [(Reason, Event); 0] = [];
+const BY_REASON: [(Reason, Event); 2] = [
+    (Reason::SlaWarned, Event::SlaWarning),
+    (Reason::SlaBreached, Event::SlaBreached),
+];
 
 /// What the timeline says that targets may ask for, by incident.
 type Said = BTreeMap<IncidentId, Vec<(Event, Option<Arc<str>>)>>;

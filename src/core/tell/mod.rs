@@ -8,6 +8,7 @@
 pub mod event;
 mod look;
 pub mod route;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

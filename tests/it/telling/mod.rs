@@ -3,3 +3,4 @@
 pub(crate) mod core;
 mod daemon;
 pub(crate) mod hook;
+mod targets;
