@@ -32,7 +32,7 @@ const NAME_BYTES_MAX: usize = 64;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 const SECOND: Span = Span::from_secs(1);
 const POLL_EVERY: Span = Span::from_secs(30);
-const TIMEOUT: Span = Span::from_secs(30);
+const TIMEOUT: Span = Span::from_secs(15);
 /// Tickets that are worked on at once.
 const WIDTH: u32 = 4;
 const OWNERS: &[(&str, Owner)] = &[

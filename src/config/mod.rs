@@ -12,6 +12,7 @@ mod calendars;
 mod cmdb;
 mod conditions;
 pub mod connectors;
+mod correlation;
 pub mod env;
 pub mod error;
 mod files;

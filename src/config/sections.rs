@@ -5,8 +5,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use smol_str::SmolStr;
-
 use crate::config::Env;
 use crate::config::answers;
 use crate::config::error::Complaint;
@@ -20,9 +18,11 @@ use crate::config::settings::{
     Settings, StoreSettings, StoreUrl, TlsSettings, is_loopback,
 };
 use crate::config::values::{self, FOREVER};
-use crate::config::{calendars, cmdb, connectors, records, routes, sla, sources, targets, watcher};
+use crate::config::{
+    calendars, cmdb, connectors, correlation, records, routes, sla, sources, targets, watcher,
+};
 use crate::core::practice::PracticeRules;
-use crate::core::rules::{CorrelationRules, IncidentRules, SettleRules};
+use crate::core::rules::{IncidentRules, SettleRules};
 use crate::core::severity::Priority;
 use crate::core::time::Span;
 
@@ -89,7 +89,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
             sla,
             cost: sla::cost(&mut root),
         },
-        correlation: correlation(&mut root),
+        correlation: correlation::read(&mut root),
         connectors: connectors::read(root.tables("connector")),
         cmdb,
         imports,
@@ -301,26 +301,6 @@ fn settle(root: &mut TableReader<'_>) -> SettleRules {
     });
     table.finish();
     SettleRules(waits)
-}
-
-fn correlation(root: &mut TableReader<'_>) -> CorrelationRules {
-    let Some(mut table) = root.table("correlation") else {
-        return CorrelationRules::default();
-    };
-    let percent = table.required("threshold_percent", values::count(1..=100));
-    let rules = CorrelationRules {
-        threshold: percent.unwrap_or_default().saturating_mul(100),
-        keeps_environments_apart: table
-            .required("environments_apart", values::flag)
-            .unwrap_or_default(),
-        separate_by: table
-            .list("separate_by", values::text)
-            .into_iter()
-            .map(SmolStr::from)
-            .collect(),
-    };
-    table.finish();
-    rules
 }
 
 fn retention(root: &mut TableReader<'_>) -> RetentionSettings {

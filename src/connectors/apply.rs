@@ -19,7 +19,7 @@ use super::text::Rule;
 use super::vars::{Brief, TicketVars, codes};
 use super::{Answer, Failure, Step};
 use crate::core::incident::StateWord;
-use crate::core::ticket::{Link, Record, is_satisfied};
+use crate::core::ticket::{Link, Record};
 
 /// Transitions on the way to one state.
 const STEPS_MAX: u8 = 4;
@@ -221,7 +221,8 @@ impl Apply {
 
     fn is_there(&self) -> bool {
         let want = self.link.wanted.state;
-        want.is_none_or(|want| self.record.state.is_some_and(|is| is_satisfied(want, is)))
+        let (profile, is) = (&self.place.profile, self.record.state);
+        want.is_none_or(|want| is.is_some_and(|is| profile.is_there(want, is)))
     }
 
     /// The next thing to write.
@@ -310,6 +311,10 @@ impl Apply {
             let stuck = (!self.is_there()).then(|| self.no_way());
             return Ok(self.end(stuck));
         };
+        if self.is_stale {
+            // A step starts from what the ticket is after the note and the fields.
+            return self.read_back(false);
+        }
         if self.steps >= STEPS_MAX || (self.steps > 0 && self.before == self.record.status) {
             let stuck = Some(self.no_way());
             return Ok(self.end(stuck));

@@ -197,6 +197,18 @@ pub(super) fn statuses(
     rows.collect()
 }
 
+pub(super) fn accepted(
+    table: &BTreeMap<String, Vec<String>>,
+) -> Result<BTreeMap<StateWord, Vec<StateWord>>, String> {
+    let rows = table.iter().map(|(want, words)| {
+        let at = |why| format!("accepts.{want}: {why}");
+        let is = words.iter().map(|word| state(word));
+        let is = is.collect::<Result<Vec<_>, _>>().map_err(at)?;
+        Ok((state(want).map_err(at)?, is))
+    });
+    rows.collect()
+}
+
 /// Codes by priority, and back.
 type Codes = (
     BTreeMap<Priority, Map<String, Json>>,

@@ -30,6 +30,8 @@ pub(super) struct ProfileFile {
     #[serde(default)]
     pub(super) priority: PriorityFile,
     pub(super) status: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) accepts: BTreeMap<String, Vec<String>>,
     pub(super) find: Option<CallFile>,
     pub(super) get: CallFile,
     pub(super) create: CallFile,

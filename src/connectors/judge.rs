@@ -147,7 +147,7 @@ pub(super) fn judge(
         None => is_good,
     };
     let reads = call.ok.is_some() || call.items.is_some();
-    if ok && (reply.is_json || !reads || call.is_empty || !is_good) {
+    if ok && (reply.is_json || status == 204 || !reads || call.is_empty || !is_good) {
         return Ok(());
     }
     match status {

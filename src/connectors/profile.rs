@@ -10,12 +10,13 @@ use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
 use super::call::{Call, CallFile};
-use super::compile::{Compiler, priorities, read_notes, statuses};
+use super::compile::{Compiler, accepted, priorities, read_notes, statuses};
 use super::file::{ProfileFile, lay_over};
 use super::hook::Hook;
 use super::text::{Rule, Text};
 use crate::core::incident::StateWord;
 use crate::core::severity::Priority;
+use crate::core::ticket::is_satisfied;
 use crate::core::ticket::rules::Reopenable;
 
 /// Variables of requests.
@@ -231,6 +232,7 @@ pub struct Profile {
     pub(super) priority_out: BTreeMap<Priority, Map<String, Json>>,
     pub(super) priority_in: BTreeMap<String, Priority>,
     pub(super) status: BTreeMap<String, StateWord>,
+    pub(super) accepts: BTreeMap<StateWord, Vec<StateWord>>,
     pub(super) find: Option<Call>,
     pub(super) get: Call,
     pub(super) create: Call,
@@ -324,6 +326,7 @@ impl Profile {
             priority_out,
             priority_in,
             status: statuses(&file.status)?,
+            accepts: accepted(&file.accepts)?,
             find,
             get: Call::compile("get", file.get, None, &compiler)?,
             create: Call::compile("create", file.create, None, &compiler)?,
@@ -381,6 +384,12 @@ impl Profile {
     /// The names of its settings with their values.
     pub fn settings(&self) -> &Map<String, Json> {
         &self.set
+    }
+
+    /// Whether a ticket in one state is where another one is wanted, as far as the platform can tell them apart.
+    pub fn is_there(&self, want: StateWord, is: StateWord) -> bool {
+        let accepted = self.accepts.get(&want);
+        is_satisfied(want, is) || accepted.is_some_and(|accepted| accepted.contains(&is))
     }
 
     /// What a status means.

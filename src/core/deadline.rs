@@ -102,8 +102,9 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
     };
     let has_waited = incident.recovers_at.is_some_and(|at| at <= now);
     let is_recovered = has_waited && draft.is_nearly_over(id);
-    if is_recovered {
-        draft.evict_stragglers(id);
+    if is_recovered && !draft.evict_stragglers(id) {
+        draft.touch(id);
+        return;
     }
     let Some(incident) = draft.touch(id) else {
         return;

@@ -38,6 +38,8 @@ pub(super) struct Draft<'a> {
     pub(super) grove: Grove<'a>,
     /// The number that a new incident would get, while it is open whether one is needed.
     pub(super) provisional: Option<IncidentId>,
+    /// Whether the alert being decided has nothing to do with its last episode.
+    pub(super) begins_anew: bool,
     /// The alerts that this decision has changed, as far as conditions are followed.
     pub(super) alerts: BTreeMap<AlertId, Alert>,
     /// What the incidents opened here are opened for.
@@ -68,6 +70,7 @@ impl<'a> Draft<'a> {
             decision: Decision::because(reason),
             grove: Grove::new(world.state),
             provisional: None,
+            begins_anew: false,
             alerts: BTreeMap::new(),
             openers: BTreeMap::new(),
             causes: BTreeMap::new(),
@@ -95,11 +98,13 @@ impl<'a> Draft<'a> {
             self.prioritise(id, None);
         }
         self.suspect_changes();
+        self.look_at_problems();
         self.announce();
         for &id in &touched {
             self.look_at_clocks(id);
             self.note_outcome(id);
         }
+        self.look_at_majors();
         self.tell_people();
         ticket::look(&mut self);
         self.escalate();
@@ -201,6 +206,16 @@ impl<'a> Draft<'a> {
     /// Brings an alert that fires (again) to an incident: the one that explains it, its own open one, its last one
     /// inside the reopen window, or a new one.
     pub(super) fn attach(&mut self, alert: &mut Alert, text: Option<&AlertText>) {
+        if self.take_as_request(alert, text) {
+            return;
+        }
+        self.find_incident(alert, text);
+        if let Some(incident) = alert.incident {
+            self.match_known_errors(incident, alert, text);
+        }
+    }
+
+    fn find_incident(&mut self, alert: &mut Alert, text: Option<&AlertText>) {
         let title = text.map(|text| &text.summary);
         let last = alert.incident.map(|id| self.survivor(id));
         let last = last.filter(|id| self.may_return_to(*id));
@@ -211,7 +226,7 @@ impl<'a> Draft<'a> {
             }
             return;
         }
-        let last = last.filter(|id| self.goes_on(alert.id, *id));
+        let last = last.filter(|id| !self.begins_anew && self.goes_on(alert.id, *id));
         let id = self.place(alert, text, last);
         if self.provisional.take() == Some(id) {
             self.open(alert, text);
@@ -260,7 +275,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Makes an alert a member of an incident that explains it.
-    fn join(&mut self, alert: &mut Alert, id: IncidentId) {
+    pub(super) fn join(&mut self, alert: &mut Alert, id: IncidentId) {
         let counted = alert.count.saturating_sub(1);
         let from = self.depart(alert);
         self.move_to(alert, id, counted);
@@ -365,6 +380,7 @@ impl<'a> Draft<'a> {
         alert.late = Late::None;
         alert.is_muted_upstream = false;
         silence::alert_ended(self, alert.id);
+        self.request_alert_ended(alert.id);
         self.say(alert.incident, Some(alert.id), reason);
         let Some(incident) = alert.incident.and_then(|id| self.touch(id)) else {
             return;
@@ -380,6 +396,20 @@ impl<'a> Draft<'a> {
             self.say(Some(id), None, Reason::RecoveryStarted);
         }
         self.decision.incident = Some(id);
+    }
+
+    /// Resolves an incident in which nothing fires any more at once: that it recovered was not heard.
+    pub(super) fn resolve_if_over(&mut self, id: IncidentId) {
+        let close_at = self.now.plus(self.world.rules.incident.close_after);
+        let is_over = |incident: &Incident| incident.firing == 0 && incident.state.is_open();
+        if !self.peek(id).is_some_and(is_over) {
+            return;
+        }
+        let now = self.now;
+        if let Some(incident) = self.touch(id) {
+            incident.enter(IncidentState::Resolved { close_at }, now);
+        }
+        self.say(Some(id), None, Reason::RecoverySustained);
     }
 
     /// Lets the incident's priority follow the severity of its alerts: up at once, down only when it has one alert.

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 
 use crate::core::alert::{Alert, AlertStatus, EndedBy, Late};
 use crate::core::bind::{Subject, bind};
+use crate::core::correlate::node::FLAP_WINDOW;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
@@ -46,7 +47,13 @@ pub(super) fn observe(
     alert.last_seen_at = now;
     alert.undelivered = observation.undelivered;
     draft.decision.reason = match (known.status, observation.claim) {
+        (AlertStatus::Firing, Claim::Firing) if turn.is_replaced(&draft, known) => {
+            turn.replaced(&mut draft, &mut alert, known.last_seen_at)
+        }
         (AlertStatus::Firing, Claim::Firing) => turn.firing_again(&mut draft, &mut alert),
+        (AlertStatus::Firing, Claim::Resolved) if turn.is_replaced(&draft, known) => {
+            turn.replaced_unseen(&mut draft, &mut alert, known.last_seen_at)
+        }
         (AlertStatus::Firing, Claim::Resolved) => turn.resolved(&mut draft, &mut alert),
         (AlertStatus::Ended(by), Claim::Firing) => {
             turn.firing_after_end(&mut draft, &mut alert, by)
@@ -125,6 +132,7 @@ impl Turn<'_> {
             alert.ends_at = Some(ends_at.unwrap_or(self.now).max(alert.starts_at));
             alert.lease_at = self.now;
             draft.say(None, Some(alert.id), Reason::OrphanResolve);
+            draft.place_unseen(&mut alert, Some(&self.observation.text));
             Reason::OrphanResolve
         };
         let mut text = self.observation.text.clone();
@@ -174,6 +182,54 @@ impl Turn<'_> {
             Start::Unknown => self.take_start(alert),
             Start::Older | Start::Same => {}
         }
+        reason
+    }
+
+    /// Whether a firing alert is claimed to have begun anew, so long after it was heard of last that nobody would take
+    /// both episodes for one: the end of the first was lost on its way.
+    fn is_replaced(&self, draft: &Draft<'_>, known: &Alert) -> bool {
+        let is_later = self
+            .observation
+            .starts_at
+            .is_some_and(|at| at.since(known.starts_at) > FLAP_WINDOW);
+        draft.correlates()
+            && is_later
+            && !known.is_start_ours
+            && self.now.since(known.last_seen_at) > FLAP_WINDOW
+    }
+
+    /// Firing, and claimed to have begun anew long after.
+    fn replaced(&self, draft: &mut Draft<'_>, alert: &mut Alert, heard_at: Timestamp) -> Reason {
+        let reason = Reason::EpisodeReplaced;
+        draft.end(alert, EndedBy::Expired, heard_at, reason);
+        draft.begins_anew = true;
+        if let Some(incident) = alert.incident {
+            draft.resolve_if_over(incident);
+        }
+        alert.episode = alert.episode.saturating_add(1);
+        self.take_start(alert);
+        self.fire(draft, alert, Reason::NewEpisode);
+        reason
+    }
+
+    /// Firing, and claimed to have begun anew and ended.
+    fn replaced_unseen(
+        &self,
+        draft: &mut Draft<'_>,
+        alert: &mut Alert,
+        heard_at: Timestamp,
+    ) -> Reason {
+        let reason = Reason::EpisodeReplaced;
+        draft.end(alert, EndedBy::Expired, heard_at, reason);
+        if let Some(incident) = alert.incident {
+            draft.resolve_if_over(incident);
+        }
+        self.take_start(alert);
+        alert.status = AlertStatus::Ended(EndedBy::Resolved);
+        let ends_at = self.observation.ends_at.unwrap_or(self.now);
+        alert.ends_at = Some(ends_at.max(alert.starts_at));
+        self.keep_text(draft, alert);
+        draft.place_unseen(alert, Some(&self.observation.text));
         reason
     }
 
@@ -287,6 +343,9 @@ impl Turn<'_> {
         alert.ends_at = Some(ends_at.max(alert.starts_at));
         alert.status = AlertStatus::Ended(EndedBy::Resolved);
         draft.say(alert.incident, Some(alert.id), reason);
+        if reason == Reason::OrphanResolve {
+            draft.place_unseen(alert, Some(&self.observation.text));
+        }
         reason
     }
 
@@ -327,7 +386,8 @@ impl Turn<'_> {
     /// Looks for the CI that the alert is about; without a CMDB there is nothing to say.
     fn bind(&self, draft: &mut Draft<'_>, alert: &mut Alert) {
         let graph = draft.world.state.graph();
-        if graph.is_empty() {
+        let is_forced = draft.world.state.records().forced(alert.id).is_some();
+        if graph.is_empty() || is_forced {
             return;
         }
         let binding = bind(graph, &self.subject(draft));

@@ -11,11 +11,13 @@ use smol_str::SmolStr;
 use crate::core::bind::rule::BindRule;
 use crate::core::cmdb::merge::Precedence;
 use crate::core::condition::Condition;
+use crate::core::correlate::rule::BondRule;
 use crate::core::escalate::Ladder;
 use crate::core::heartbeat::Heartbeats;
 use crate::core::oncall::OnCallRules;
 use crate::core::outcome::CostRules;
 use crate::core::priority::PriorityRules;
+use crate::core::records::{MajorRules, ProblemRules, RequestRule};
 use crate::core::severity::Priority;
 use crate::core::sla::SlaRules;
 use crate::core::tell::TellRules;
@@ -60,12 +62,21 @@ pub struct Rules {
 pub struct RecordRules {
     /// A change that began this long before an incident is suspected.
     pub suspect_within: Span,
+    /// The catalogue of requests; the first entry that takes an alert decides.
+    pub requests: Vec<RequestRule>,
+    /// When something is a candidate for a problem.
+    pub problem: ProblemRules,
+    /// Which incidents are major ones, and how they are told.
+    pub major: MajorRules,
 }
 
 impl Default for RecordRules {
     fn default() -> Self {
         Self {
             suspect_within: Span::from_hours(6),
+            requests: Vec::new(),
+            problem: ProblemRules::default(),
+            major: MajorRules::default(),
         }
     }
 }
@@ -150,6 +161,8 @@ pub struct CorrelationRules {
     pub keeps_environments_apart: bool,
     /// Labels whose different values never share an incident.
     pub separate_by: Vec<SmolStr>,
+    /// The operator's own rules, in order.
+    pub rules: Vec<BondRule>,
 }
 
 impl Default for CorrelationRules {
@@ -158,6 +171,7 @@ impl Default for CorrelationRules {
             threshold: 2_000,
             keeps_environments_apart: false,
             separate_by: vec![SmolStr::new_static("tenant")],
+            rules: Vec::new(),
         }
     }
 }

@@ -15,10 +15,12 @@ use crate::core::alert::Alert;
 use crate::core::bind::{Binding, BindingOutcome};
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
+use crate::core::correlate::node::FLAP_WINDOW;
 use crate::core::decision::{Change, Decision};
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::Incident;
+use crate::core::reason::Reason;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::lab::event::{AlertSaid, Event, Said};
@@ -80,6 +82,8 @@ struct Move {
     alert: AlertId,
     incident: IncidentId,
     was_over: bool,
+    /// Whether the decision says itself that this is another episode.
+    is_anew: bool,
 }
 
 /// Follows occurrences through decisions.
@@ -89,6 +93,8 @@ pub struct Tracks {
     by_id: HashMap<SmolStr, u32, foldhash::fast::FixedState>,
     runs: HashMap<AlertId, Run, foldhash::fast::FixedState>,
     moves: Vec<Move>,
+    /// Whether the decision was about an episode that was over before it was heard of.
+    is_unseen: bool,
     outcomes: BTreeMap<IncidentId, Outcome>,
     survivors: BTreeMap<IncidentId, IncidentId>,
 }
@@ -96,16 +102,22 @@ pub struct Tracks {
 impl Watch for Tracks {
     fn decided(&mut self, before: &State, decision: &Decision) {
         self.moves.clear();
+        self.is_unseen = decision.reason == Reason::OrphanResolve && !goes_on(before, decision);
         for change in &decision.changes {
             if let Change::AlertJoined {
                 incident, alert, ..
             } = change
             {
                 let was_over = before.alert(*alert).is_some_and(|alert| !alert.is_firing());
+                let is_anew = matches!(
+                    decision.reason,
+                    Reason::OrphanResolve | Reason::EpisodeReplaced
+                );
                 self.moves.push(Move {
                     alert: *alert,
                     incident: *incident,
                     was_over,
+                    is_anew,
                 });
             } else if let Change::AlertBound { alert, binding } = change {
                 self.runs.entry(*alert).or_default().binding = Some(Arc::clone(binding));
@@ -131,14 +143,25 @@ impl Watch for Tracks {
             let key = AlertKey::new(&said.source, &said.key);
             after.alert_by_key(key.hash())
         });
+        let has_moved = !self.moves.is_empty();
         for step in std::mem::take(&mut self.moves) {
-            let fires_again =
-                step.was_over && after.alert(step.alert).is_some_and(Alert::is_firing);
+            let fires_again = step.is_anew
+                || step.was_over && after.alert(step.alert).is_some_and(Alert::is_firing);
             let begins = heard.is_some_and(|alert| alert.id == step.alert);
             self.move_run(step, fires_again.then_some(begins), after.graph());
         }
         if let (Some(begun), Some(alert)) = (begun, heard) {
             let run = self.runs.entry(alert.id).or_default();
+            if self.is_unseen && !has_moved {
+                // It opened nothing, and belongs nowhere.
+                let passed = Run {
+                    occurrences: vec![begun],
+                    incident: None,
+                    binding: run.binding.clone(),
+                };
+                self.note(&passed, after.graph());
+                return;
+            }
             run.incident = alert.incident;
             run.occurrences.push(begun);
         }
@@ -244,6 +267,17 @@ impl Tracks {
             self.outcomes.insert(id, outcome(state, incident));
         }
     }
+}
+
+/// Whether what passed unseen is one with the alert's last episode: it ended a short while ago.
+fn goes_on(before: &State, decision: &Decision) -> bool {
+    decision.changes.iter().any(|change| {
+        let Change::AlertChanged(after) = change else {
+            return false;
+        };
+        let before = before.alert(after.id);
+        before.is_some_and(|it| after.last_seen_at.since(it.last_seen_at) <= FLAP_WINDOW)
+    })
 }
 
 fn outcome(state: &State, incident: &Incident) -> Outcome {

@@ -4,8 +4,7 @@
 //! closed sets of our own words, except `source`, which comes from the configuration and is capped. Identities of
 //! alerts, CIs or people never become labels.
 //!
-//! Look series up once and keep the handle: a lookup takes a lock, a handle is an atomic. Must not be scraped as
-//! anything but OpenMetrics; send [`CONTENT_TYPE`], or Prometheus 3 refuses the page.
+//! Look series up once and keep the handle, which is an atomic. Must not be sent but as [`CONTENT_TYPE`].
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
@@ -17,11 +16,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
+pub use super::builds::ALERTMANAGER_VERSION;
+use super::builds::{register_alertmanager, register_build};
 use super::process::ProcessCollector;
 use super::telling::Telling;
+use super::tickets::Tickets;
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -87,13 +88,6 @@ pub struct NameLabels {
     name: Arc<str>,
 }
 
-/// A connector's name from the configuration, and a standing of ours.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct TicketLabels {
-    connector: Arc<str>,
-    state: &'static str,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     source: Arc<str>,
@@ -153,8 +147,7 @@ pub struct Metrics {
     incidents_opened: Family<PriorityLabels, Counter>,
     /// Whether a heartbeat that was heard of is not missing; a series per name.
     pub heartbeat_up: Family<NameLabels, Gauge>,
-    /// Tickets by connector and standing.
-    pub tickets: Family<TicketLabels, Gauge>,
+    pub(super) tickets: Tickets,
     bindings: Family<BindingLabels, Counter>,
     sla_clocks: Family<ClockLabels, Gauge>,
     sla_breaches: Family<BreachLabels, Counter>,
@@ -188,31 +181,6 @@ pub struct Metrics {
     pub(super) telling: Telling,
 }
 
-/// The release of Alertmanager whose API is spoken. karma reads it here and wants 0.22 or later; amtool warns when it is
-/// not its own, so it is that of Debian.
-pub const ALERTMANAGER_VERSION: &str = "0.25.0";
-
-fn register_alertmanager(registry: &mut Registry) {
-    let labels = [
-        ("branch", "watchbell"),
-        ("goversion", "none"),
-        ("revision", "none"),
-        ("version", ALERTMANAGER_VERSION),
-    ];
-    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let build = Info::new(labels.to_vec());
-    registry.sub_registry_with_prefix("alertmanager").register(
-        "build",
-        "The release whose API is spoken",
-        build,
-    );
-}
-
-fn register_build(ours: &mut Registrar<'_>, version: &str) {
-    let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
-    ours.add("build", "The running program", build);
-}
-
 impl Metrics {
     /// Registers everything; `version` is the version of the program.
     pub fn new(version: &str) -> Self {
@@ -240,7 +208,7 @@ impl Metrics {
             incidents_open: ours.gauges("incidents_open", "Incidents that are not closed"),
             incidents_opened: ours.counters("incidents_opened", "Incidents opened"),
             heartbeat_up: ours.gauges("heartbeat_up", "Whether a heartbeat is heard in time"),
-            tickets: ours.gauges("tickets", "Tickets in other systems by where they stand"),
+            tickets: Tickets::new(&mut ours),
             bindings: ours.counters(
                 "bindings",
                 "Searches for the CI of an alert by what they came to",
@@ -346,13 +314,6 @@ impl Metrics {
     pub fn heartbeat_up(&self, name: &str) -> Gauge {
         let name = Arc::from(name);
         self.heartbeat_up.get_or_create_owned(&NameLabels { name })
-    }
-
-    /// Tickets with a connector that stand so.
-    pub fn tickets(&self, connector: &str, state: &'static str) -> Gauge {
-        let connector = Arc::from(connector);
-        let labels = TicketLabels { connector, state };
-        self.tickets.get_or_create_owned(&labels)
     }
 
     /// Alerts firing now with this severity; `severity` is a word of the ladder.
@@ -521,7 +482,6 @@ pub(super) trait Labels:
 {
 }
 impl Labels for NameLabels {}
-impl Labels for TicketLabels {}
 impl Labels for SourceLabels {}
 impl Labels for OutcomeLabels {}
 impl Labels for BindingLabels {}

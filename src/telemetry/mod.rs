@@ -7,6 +7,7 @@
 //! Invariants: logging never blocks a runtime thread; one record is one line; control characters never reach an
 //! output. Must not know anything else of ours, and must not decide what is worth logging.
 
+mod builds;
 pub mod escape;
 pub mod format;
 pub mod metrics;
@@ -15,6 +16,7 @@ pub mod record;
 pub mod router;
 pub mod sink;
 pub mod telling;
+pub mod tickets;
 
 use std::io;
 use std::sync::Arc;

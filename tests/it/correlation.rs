@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
 use watchbell::core::cmdb::relation::{RelationKind, Role};
+use watchbell::core::correlate::rule::{Bond, BondRule};
 use watchbell::core::ids::IncidentId;
 use watchbell::core::input::Command;
 use watchbell::core::reason::Reason;
@@ -180,6 +181,105 @@ fn an_alert_judged_anew_leaves_the_incident_that_is_still_open() {
     bench.after(Span::from_days(60));
     let mut incidents = bench.state.incidents();
     assert!(incidents.all(|incident| !incident.state.is_open()));
+}
+
+#[test]
+fn a_much_later_start_replaces_an_episode_whose_end_was_lost() {
+    let mut bench = bench(&two_racks());
+    bench.hear(said("a1", "InstanceDown").start("10:00"));
+    let first = incident(&bench, "a1 InstanceDown");
+    bench.after(Span::from_hours(3));
+    let reason = bench.hear(said("a1", "InstanceDown").start("13:00"));
+    assert_eq!(reason, Reason::EpisodeReplaced);
+    let second = incident(&bench, "a1 InstanceDown");
+    assert_ne!(first, second);
+    assert!(!bench.incident(first.get()).state.is_open());
+    assert_eq!(bench.incident(second.get()).previous, Some(first));
+}
+
+#[test]
+fn what_passed_unseen_joins_what_explains_it() {
+    let mut bench = bench(&two_racks());
+    for ci in ["swa", "a1"] {
+        bench.hear(said(ci, "InstanceDown").start("10:00"));
+    }
+    bench.after(Span::from_mins(2));
+    let late = resolved("a2 InstanceDown")
+        .labelled(&[("alertname", "InstanceDown"), ("ci", "a2")])
+        .start("10:00:30")
+        .end("10:01:30");
+    assert_eq!(bench.hear(late), Reason::OrphanResolve);
+    let storm = incident(&bench, "swa InstanceDown");
+    assert_eq!(bench.alert("a2 InstanceDown").incident, Some(storm));
+    assert_eq!(bench.incident(storm.get()).firing, 2);
+    assert_eq!(bench.incident(storm.get()).total, 3);
+}
+
+/// A bench with rules of the operator.
+fn ruled(rules: &[(Bond, Option<&str>, Option<&str>)]) -> Bench {
+    let mut bench = bench(&two_racks());
+    let rules = rules.iter().enumerate().map(|(index, &(bond, when, by))| {
+        BondRule::compile(&format!("rule {index}"), bond, when, by).unwrap()
+    });
+    bench.rules.correlation.rules = rules.collect();
+    bench
+}
+
+#[test]
+fn rules_bring_together_what_nothing_else_does() {
+    let together = Bond::Together(Span::from_mins(15));
+    let rule = (
+        together,
+        Some("name == 'BackupFailed'"),
+        Some("labels.batch"),
+    );
+    let mut bench = ruled(&[rule]);
+    let backup = |ci: &str, batch: &str| {
+        let labels = [("alertname", "BackupFailed"), ("ci", ci), ("batch", batch)];
+        firing(&format!("{ci} BackupFailed")).labelled(&labels)
+    };
+    for (ci, batch) in [("a1", "night"), ("b1", "night"), ("a2", "day")] {
+        bench.hear(backup(ci, batch));
+    }
+    let night = incident(&bench, "a1 BackupFailed");
+    assert_eq!(incident(&bench, "b1 BackupFailed"), night);
+    assert_ne!(incident(&bench, "a2 BackupFailed"), night);
+    let link = bench
+        .state
+        .forest()
+        .nodes()
+        .find_map(|node| node.link.clone());
+    assert!(link.unwrap().why.contains("by the rule \"rule 0\""));
+    bench.after(Span::from_mins(20));
+    bench.hear(backup("b2", "night"));
+    assert_ne!(incident(&bench, "b2 BackupFailed"), night, "too late");
+}
+
+#[test]
+fn rules_keep_apart_even_below_one_cause() {
+    let mut bench = ruled(&[
+        (Bond::Apart, None, Some("labels.customer")),
+        (Bond::Alone, Some("ci.id == 'a3'"), None),
+    ]);
+    bench.hear(said("swa", "InstanceDown"));
+    for (ci, customer) in [("a1", "red"), ("a2", "blue")] {
+        let labels = [
+            ("alertname", "InstanceDown"),
+            ("ci", ci),
+            ("customer", customer),
+        ];
+        bench.hear(firing(&format!("{ci} InstanceDown")).labelled(&labels));
+    }
+    bench.hear(said("a3", "InstanceDown"));
+    bench.after(Span::from_mins(12));
+    let of = |ci: &str| incident(&bench, &format!("{ci} InstanceDown"));
+    assert_ne!(
+        of("a1"),
+        of("a2"),
+        "different customers never share an incident"
+    );
+    assert_eq!(of("a1"), of("swa"));
+    assert!(!["swa", "a1", "a2"].map(of).contains(&of("a3")));
 }
 
 proptest! {

@@ -98,7 +98,8 @@ fn readme_leads_to_every_document() {
     for document in files("docs", ".md") {
         let is_there = readme.contains(&format!("({})", document.path));
         // One of several of a kind is reached through the one that README names.
-        let is_of_a_kind = document.path.starts_with("docs/sources/");
+        let kinds = ["docs/sources/", "docs/connectors/"];
+        let is_of_a_kind = kinds.iter().any(|kind| document.path.starts_with(kind));
         assert!(
             is_there || is_of_a_kind,
             "README does not link {}",

@@ -7,9 +7,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::core::alert::Alert;
 use crate::core::cmdb::ci::CiNumber;
+use crate::core::cmdb::normal;
 use crate::core::correlate::family::{Family, family_of, name_of};
 use crate::core::correlate::judge::recent_change;
 use crate::core::correlate::node::{ALERTS_MAX, FLAP_WINDOW, LOOKS, Node, NodeId};
+use crate::core::correlate::rule::Bond;
+use crate::core::correlate::ways::home;
 use crate::core::correlate::weight::of_evidence;
 use crate::core::draft::Draft;
 use crate::core::ids::{AlertId, IncidentId};
@@ -47,6 +50,21 @@ const WATCHER_LABELS: [&str; 6] = [
     "proxy",
     "monitoring_server",
 ];
+/// Labels that name what something belongs to.
+const OWNER_LABELS: [&str; 12] = [
+    "app",
+    "application",
+    "app_kubernetes_io_name",
+    "service",
+    "service_name",
+    "component",
+    "database",
+    "cluster",
+    "deployment",
+    "job",
+    "namespace",
+    "host",
+];
 /// Labels that say where something stands when no CI does.
 const PLACE_LABELS: [&str; 8] = [
     "site",
@@ -69,16 +87,20 @@ impl Draft<'_> {
     /// incident that is still open for other reasons, it is judged anew.
     pub(crate) fn goes_on(&self, alert: AlertId, last: IncidentId) -> bool {
         let is_alone = self.peek(last).is_some_and(|incident| incident.total <= 1);
-        if is_alone || !self.is_open(last) || self.grove.count_in(last) == 0 {
-            return true;
-        }
         let before = self.world.state.alert(alert);
-        let Some(before) = before.filter(|alert| !alert.is_firing()) else {
+        let Some(before) = before.filter(|alert| !is_alone && !alert.is_firing()) else {
             return true;
         };
+        // Not by its lease: that moves on as long as the incident is open.
+        let pause = self.now.since(before.last_seen_at);
+        if !self.is_open(last) || self.grove.count_in(last) == 0 {
+            // Others may have held it open until just now.
+            let rules = &self.world.rules.incident;
+            let until = before.last_seen_at.plus(rules.recover_after);
+            return self.now <= until.plus(rules.reopen_window);
+        }
         let mut changes = before.ci.into_iter().flat_map(|ci| self.grove.changes(ci));
-        let is_fresh = self.now.since(before.lease_at) <= FLAP_WINDOW;
-        is_fresh && !changes.any(|change| change.at >= before.lease_at)
+        pause <= FLAP_WINDOW && !changes.any(|change| change.at >= before.last_seen_at)
     }
 
     /// Finds or makes the node of an alert that fires (again) and links it; returns the incident it belongs to.
@@ -117,7 +139,7 @@ impl Draft<'_> {
 
     /// Links a node that is new or says more than before, and what it explains.
     fn settle_in(&mut self, id: NodeId) {
-        let is_linked = self.relink(id);
+        let is_linked = self.join_bonded(id) || self.relink(id);
         self.adopt(id);
         if !is_linked && !self.infer_silent(id) {
             self.join_crowd(id);
@@ -166,7 +188,7 @@ impl Draft<'_> {
     }
 
     /// Takes an alert out of a node whose incident is over.
-    fn leave_node(&mut self, alert: &Alert, id: NodeId) {
+    pub(crate) fn leave_node(&mut self, alert: &Alert, id: NodeId) {
         let is_empty = self.grove.edit(id).is_some_and(|node| {
             node.alerts.retain(|&other| other != alert.id);
             node.alerts.is_empty()
@@ -194,11 +216,16 @@ impl Draft<'_> {
             return None;
         }
         let scope = self.scope(Some(ci), text);
+        let marks = self.marks(alert, text);
+        if marks.iter().any(|mark| mark.bond == Bond::Alone) {
+            return None;
+        }
         let nodes = self.grove.nodes_at(ci).into_iter();
         let mut fitting = nodes.filter(|&id| {
             self.grove.node(id).is_some_and(|node| {
                 node.family == family
                     && node.scope == scope
+                    && node.marks == marks
                     && self.now.since(node.onset) <= JOIN_WINDOW
                     && node.alerts.len() < ALERTS_MAX
                     && self.is_open(node.incident)
@@ -234,7 +261,12 @@ impl Draft<'_> {
         held.unwrap_or_else(|| self.provide())
     }
 
-    fn fresh_node(&self, alert: &Alert, text: Option<&AlertText>, incident: IncidentId) -> Node {
+    pub(crate) fn fresh_node(
+        &self,
+        alert: &Alert,
+        text: Option<&AlertText>,
+        incident: IncidentId,
+    ) -> Node {
         let family = family(alert, text);
         let onset = self.onset(alert);
         let mut node = self.blank(NodeId::of_alert(alert.id), family, onset, incident);
@@ -242,11 +274,15 @@ impl Draft<'_> {
         node.name = text.map(name_of).unwrap_or_default();
         node.place = self.place_hash(alert.ci, text);
         node.scope = self.scope(alert.ci, text);
+        node.marks = self.marks(alert, text);
         node.source = Some(alert.source);
         if family == Family::NoData {
             let named = WATCHER_LABELS.iter().find_map(|label| text?.label(label));
             let watcher = named.and_then(|name| self.world.state.graph().find(name));
             node.watcher = watcher.filter(|&ci| Some(ci) != alert.ci);
+        }
+        if alert.ci.is_none() && family != Family::Config {
+            node.about = self.about(text);
         }
         node.voices = 1;
         node.alerts = vec![alert.id];
@@ -262,6 +298,22 @@ impl Draft<'_> {
             node.evidence = node.evidence.saturating_add(CHANGED_BEFORE).min(10_000);
         }
         node
+    }
+
+    /// What the labels say that an alert belongs to, if they name exactly one CI.
+    fn about(&self, text: Option<&AlertText>) -> Option<CiNumber> {
+        let graph = self.world.state.graph();
+        let named = |label: &&'static str| {
+            let value = text?.label(label)?;
+            graph.find(value).or_else(|| {
+                let name = normal::name(value)?;
+                match graph.meanings(&name) {
+                    [only] => Some(only.ci),
+                    _ => None,
+                }
+            })
+        };
+        OWNER_LABELS.iter().find_map(named)
     }
 
     /// Whether a CI is infrastructure that fails by getting slow.
@@ -285,8 +337,10 @@ impl Draft<'_> {
             name: SmolStr::default(),
             place: 0,
             scope: 0,
+            marks: Vec::new(),
             source: None,
             watcher: None,
+            about: None,
             onset,
             heard_at: self.now,
             evidence: 0,
@@ -311,9 +365,7 @@ impl Draft<'_> {
 
     fn place_hash(&self, ci: Option<CiNumber>, text: Option<&AlertText>) -> u64 {
         let graph = self.world.state.graph();
-        let site = ci
-            .and_then(|ci| graph.ci(ci))
-            .and_then(|ci| ci.site.as_deref());
+        let site = ci.and_then(|ci| home(graph, ci));
         let said = PLACE_LABELS.iter().find_map(|label| text?.label(label));
         site.or(said).map_or(0, hash)
     }

@@ -50,10 +50,15 @@ pub struct Forest {
     by_alert: Map<AlertId, NodeId>,
     by_ci: Map<CiNumber, Vec<NodeId>>,
     by_incident: BTreeMap<IncidentId, BTreeSet<NodeId>>,
+    /// What must not be mixed with another text of the same rule, by incident, and how many nodes say so.
+    bars: Bars,
+    bonds: Map<u64, BTreeSet<NodeId>>,
     children: Map<NodeId, BTreeSet<NodeId>>,
     watchers: Map<CiNumber, BTreeMap<NodeId, u16>>,
     unexplained: Map<CiNumber, u32>,
     bursts: BTreeMap<BurstKey, BTreeSet<(Timestamp, NodeId)>>,
+    /// Every condition but those of upkeep, by when it began.
+    by_onset: BTreeSet<(Timestamp, NodeId)>,
     upstream: Map<CiNumber, Arc<Upstream>>,
     changes: BTreeMap<CiNumber, Vec<RecentChange>>,
     due: BTreeSet<(Timestamp, NodeId)>,
@@ -104,6 +109,16 @@ impl Forest {
         self.by_incident.get(&incident).map_or(0, BTreeSet::len)
     }
 
+    /// The texts of a rule that are in an incident, with how many nodes have each.
+    pub fn bars(&self, incident: IncidentId, rule: u64) -> Option<&BTreeMap<u64, u32>> {
+        self.bars.get(&(incident, rule))
+    }
+
+    /// The nodes that a rule brings together by this text, latest first.
+    pub fn bonded(&self, text: u64) -> impl Iterator<Item = NodeId> {
+        self.bonds.get(&text).into_iter().flatten().rev().copied()
+    }
+
     /// The nodes that a node explains, by id.
     pub fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
         self.children.get(&id).into_iter().flatten().copied()
@@ -133,6 +148,13 @@ impl Forest {
     ) -> impl DoubleEndedIterator<Item = (Timestamp, NodeId)> {
         let crowd = self.bursts.get(key).into_iter();
         crowd.flat_map(move |crowd| crowd.range((since, NodeId::MIN)..).copied())
+    }
+
+    /// The nodes that began within a time, earliest first.
+    pub fn begun(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = NodeId> {
+        let nodes = self.by_onset.range((from, NodeId::MIN)..);
+        let nodes = nodes.take_while(move |&&(at, _)| at <= until);
+        nodes.map(|&(_, id)| id)
     }
 
     /// What a CI with nodes depends on.
@@ -222,6 +244,14 @@ impl Forest {
             .entry(node.incident)
             .or_default()
             .insert(id);
+        for (rule, text) in node.bars() {
+            let texts = self.bars.entry((node.incident, rule)).or_default();
+            let count = texts.entry(text).or_default();
+            *count = count.saturating_add(1);
+        }
+        for mark in &node.marks {
+            self.bonds.entry(mark.text).or_default().insert(id);
+        }
         if let Some(parent) = node.parent() {
             self.children.entry(parent).or_default().insert(id);
         }
@@ -230,6 +260,9 @@ impl Forest {
         }
         if let Some(key) = burst_key(node) {
             self.bursts.entry(key).or_default().insert((node.onset, id));
+        }
+        if is_company(node) {
+            self.by_onset.insert((node.onset, id));
         }
         let Some(ci) = node.ci else {
             return;
@@ -258,6 +291,7 @@ impl Forest {
             }
         }
         take(&mut self.by_incident, &node.incident, &id);
+        unmark(&mut self.bars, &mut self.bonds, node);
         if let Some(parent) = node.parent()
             && let Some(children) = self.children.get_mut(&parent)
         {
@@ -272,6 +306,7 @@ impl Forest {
         if let Some(key) = burst_key(node) {
             take(&mut self.bursts, &key, &(node.onset, id));
         }
+        self.by_onset.remove(&(node.onset, id));
         let Some(ci) = node.ci else {
             return;
         };
@@ -314,6 +349,11 @@ pub fn is_unexplained(node: &Node) -> bool {
     node.link.is_none() && !node.has_ended() && node.family != Family::Config
 }
 
+/// Whether a node may be company for another one.
+pub fn is_company(node: &Node) -> bool {
+    node.family != Family::Config && !node.is_silent()
+}
+
 /// Where a node is counted for bursts.
 pub fn burst_key(node: &Node) -> Option<BurstKey> {
     let may = !node.name.is_empty() && node.place != 0 && node.family != Family::Config;
@@ -321,6 +361,35 @@ pub fn burst_key(node: &Node) -> Option<BurstKey> {
         name: node.name.clone(),
         place: node.place,
     })
+}
+
+type Bars = BTreeMap<(IncidentId, u64), BTreeMap<u64, u32>>;
+
+/// Takes a node out of the indexes of what rules make of it.
+fn unmark(bars: &mut Bars, bonds: &mut Map<u64, BTreeSet<NodeId>>, node: &Node) {
+    for (rule, text) in node.bars() {
+        let key = (node.incident, rule);
+        let Some(texts) = bars.get_mut(&key) else {
+            continue;
+        };
+        if let Some(count) = texts.get_mut(&text) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                texts.remove(&text);
+            }
+        }
+        if texts.is_empty() {
+            bars.remove(&key);
+        }
+    }
+    for mark in &node.marks {
+        if let Some(bonded) = bonds.get_mut(&mark.text) {
+            bonded.remove(&node.id);
+            if bonded.is_empty() {
+                bonds.remove(&mark.text);
+            }
+        }
+    }
 }
 
 fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {

@@ -2,6 +2,7 @@
 //!
 //! Must not apply anything; [`Grove::into_changes`] says what is to be applied.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub(crate) struct Grove<'a> {
     upstream: BTreeMap<CiNumber, Arc<Upstream>>,
     /// The nodes put in place, and how much was looked at; both only make work cheap.
     fresh: Vec<NodeId>,
-    work: usize,
+    work: Cell<usize>,
 }
 
 impl<'a> Grove<'a> {
@@ -35,7 +36,7 @@ impl<'a> Grove<'a> {
             touched: BTreeMap::new(),
             upstream: BTreeMap::new(),
             fresh: Vec::new(),
-            work: 0,
+            work: Cell::new(0),
         }
     }
 
@@ -101,6 +102,7 @@ impl<'a> Grove<'a> {
         is_in: impl Fn(&Node) -> bool,
     ) -> Vec<NodeId> {
         let mut ids: Vec<_> = base.filter(|id| !self.touched.contains_key(id)).collect();
+        self.note_work(ids.len().saturating_add(self.touched.len()));
         let touched = self.touched.values().flatten();
         ids.extend(touched.filter(|node| is_in(node)).map(|node| node.id));
         ids
@@ -117,12 +119,17 @@ impl<'a> Grove<'a> {
 
     /// How much this decision has looked at.
     pub(crate) fn work(&self) -> usize {
-        self.work.saturating_add(self.touched.len())
+        self.work.get()
+    }
+
+    /// Whether this decision has looked at so much that the rest has to wait.
+    pub(crate) fn is_tired(&self) -> bool {
+        self.work() >= WORK_MAX
     }
 
     /// Notes that so much more was looked at.
-    pub(crate) fn note_work(&mut self, more: usize) {
-        self.work = self.work.saturating_add(more);
+    pub(crate) fn note_work(&self, more: usize) {
+        self.work.set(self.work.get().saturating_add(more));
     }
 
     pub(crate) fn nodes_in(&self, incident: IncidentId) -> Vec<NodeId> {
@@ -133,6 +140,7 @@ impl<'a> Grove<'a> {
     /// How many nodes an incident has.
     pub(crate) fn count_in(&self, incident: IncidentId) -> usize {
         let mut count = self.base().count_in(incident);
+        self.note_work(self.touched.len());
         for (id, node) in &self.touched {
             let was = self
                 .base()
@@ -146,6 +154,37 @@ impl<'a> Grove<'a> {
             }
         }
         count
+    }
+
+    /// Whether an incident holds another text of a rule than this one.
+    pub(crate) fn is_barred(&self, incident: IncidentId, rule: u64, text: u64) -> bool {
+        self.note_work(self.touched.len());
+        let in_touched = self.touched.values().flatten().any(|node| {
+            node.incident == incident && node.bars().any(|it| it.0 == rule && it.1 != text)
+        });
+        let texts = self.base().bars(incident, rule).into_iter().flatten();
+        in_touched || {
+            texts
+                .filter(|&(&other, _)| other != text)
+                .any(|(&other, &count)| {
+                    // Those that this decision has taken away do not count.
+                    let left = self.touched.iter().filter(|(id, node)| {
+                        let before = self.base().node(**id);
+                        let was = before.is_some_and(|it| {
+                            it.incident == incident && it.bars().any(|bar| bar == (rule, other))
+                        });
+                        let is = node.as_ref().is_some_and(|it| it.incident == incident);
+                        was && !is
+                    });
+                    usize::try_from(count).unwrap_or(usize::MAX) > left.count()
+                })
+        }
+    }
+
+    /// The nodes that a rule brings together by this text, latest first.
+    pub(crate) fn bonded(&self, text: u64, at_most: usize) -> Vec<NodeId> {
+        let holds = |node: &Node| node.marks.iter().any(|mark| mark.text == text);
+        self.merged(self.base().bonded(text).take(at_most), holds)
     }
 
     pub(crate) fn children(&self, id: NodeId) -> Vec<NodeId> {
@@ -173,6 +212,7 @@ impl<'a> Grove<'a> {
     /// The nodes that depend on a CI, newest first, at most so many.
     pub(crate) fn watchers(&self, ci: CiNumber, at_most: usize) -> Vec<(NodeId, u16)> {
         let mut fresh = Vec::new();
+        self.note_work(at_most.saturating_add(self.touched.len()));
         for node in self.touched.values().flatten().rev() {
             if let Some(weight) = self.reach(node, ci) {
                 fresh.push((node.id, weight));
@@ -198,6 +238,7 @@ impl<'a> Grove<'a> {
     /// About how many unexplained nodes depend on a CI: exact but for those touched by this decision.
     pub(crate) fn unexplained(&self, ci: CiNumber) -> u32 {
         let mut count = self.base().unexplained(ci);
+        self.note_work(self.touched.len());
         for node in self.touched.values().flatten() {
             let was = self.base().node(node.id).is_some_and(is_unexplained);
             if is_unexplained(node) && !was && self.reach(node, ci).is_some() {
@@ -214,6 +255,13 @@ impl<'a> Grove<'a> {
         let mut ids = self.merged(base.take(at_most), is_in);
         ids.truncate(at_most);
         ids
+    }
+
+    /// The conditions that began within a time, earliest first, at most so many; those that this decision brought
+    /// are left out.
+    pub(crate) fn begun(&self, from: Timestamp, until: Timestamp, at_most: usize) -> Vec<&Node> {
+        let begun = self.base().begun(from, until).take(at_most);
+        begun.filter_map(|id| self.node(id)).collect()
     }
 
     /// What a CI depends on.
@@ -300,6 +348,9 @@ impl<'a> Grove<'a> {
         })
     }
 }
+
+/// Nodes looked at by one decision before it leaves the rest to later looks.
+pub(crate) const WORK_MAX: usize = 40_000;
 
 /// Steps from a node to its root; longer chains are not made.
 pub(crate) const DEPTH_MAX: usize = 64;

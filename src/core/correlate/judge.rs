@@ -175,7 +175,12 @@ fn is_soft_by_place(grove: &Grove<'_>, child: &Node, cause: Option<CiNumber>) ->
 
 /// Whether the policy keeps both apart.
 pub(crate) fn is_apart(one: &Node, other: &Node) -> bool {
-    one.scope != 0 && other.scope != 0 && one.scope != other.scope
+    let differs = |(rule, text): (u64, u64)| {
+        other
+            .bars()
+            .any(|(also, else_text)| also == rule && else_text != text)
+    };
+    one.is_alone() || other.is_alone() || one.bars().any(differs)
 }
 
 /// A shared hub must earn its children by breadth; small providers are believed at once.

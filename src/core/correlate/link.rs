@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::correlate::family::Family;
 use crate::core::correlate::forest::WATCHER_WEIGHT;
 use crate::core::correlate::grove::{DEPTH_MAX, Grove};
 use crate::core::correlate::judge::{Judgement, judge};
 use crate::core::correlate::node::{Link, Node, NodeId};
-use crate::core::correlate::weight::{ONE, either};
+use crate::core::correlate::weight::{ONE, either, times};
 use crate::core::correlate::words;
 use crate::core::draft::Draft;
 use crate::core::ids::IncidentId;
@@ -26,6 +27,9 @@ const GAIN_INSIDE: u32 = 10_500;
 /// ... and by this share when it leads to another incident.
 const GAIN_ACROSS: u32 = 12_500;
 
+/// How far the service that labels name may stand in for a CI that nobody knows, in 1/10,000.
+const ABOUT: u32 = 6_000;
+
 /// What explains a node best.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Best {
@@ -39,7 +43,7 @@ impl Draft<'_> {
     /// What explains a node best, if well enough; `except` names an incident that is out of the question.
     pub(crate) fn best(&mut self, id: NodeId, except: Option<IncidentId>) -> Option<Best> {
         let threshold = self.world.rules.correlation.threshold;
-        let child = self.grove.node(id)?.clone();
+        let (child, trust) = stand_in(self.grove.node(id)?);
         let mut by_incident: BTreeMap<IncidentId, Best> = BTreeMap::new();
         let candidates = self.candidates(&child);
         self.grove.note_work(candidates.len());
@@ -54,7 +58,9 @@ impl Draft<'_> {
             if is_out || !self.is_open(incident) {
                 continue;
             }
-            let judgement = judge(&self.grove, &child, other, weight);
+            let mut judgement = judge(&self.grove, &child, other, weight);
+            judgement.score = times(judgement.score, trust);
+            judgement.rest = times(judgement.rest, trust);
             if judgement.score < SCORE_MIN {
                 continue;
             }
@@ -161,6 +167,10 @@ impl Draft<'_> {
         let watchers = self.grove.watchers(ci, ADOPTED_MAX).into_iter();
         children.extend(watchers.map(|(other, weight)| (other, u32::from(weight))));
         for (other, weight) in children {
+            // The rest finds it at its own next look.
+            if self.grove.is_tired() {
+                break;
+            }
             let Some(child) = self.grove.node(other) else {
                 continue;
             };
@@ -208,6 +218,9 @@ impl Draft<'_> {
         let (Some(child), Some(above)) = (self.grove.node(id), self.grove.node(parent)) else {
             return;
         };
+        if child.is_alone() || above.is_alone() {
+            return;
+        }
         let (from, to, before) = (child.incident, above.incident, child.parent());
         if depth_of(&self.grove, parent) >= DEPTH_MAX / 2 || self.grove.is_at_or_above(id, parent) {
             return;
@@ -215,7 +228,7 @@ impl Draft<'_> {
         if from != to {
             let tree = self.grove.subtree(id, MOVED_MAX);
             let is_held = |node: NodeId| self.grove.node(node).is_some_and(|it| it.is_pinned);
-            if tree.iter().any(|&node| is_held(node)) {
+            if tree.iter().any(|&node| is_held(node)) || self.is_barred(&tree, to) {
                 return;
             }
             if let Some(node) = self.grove.edit(id) {
@@ -260,6 +273,20 @@ impl Draft<'_> {
                 .peek(id)
                 .is_some_and(|incident| incident.state.is_open())
     }
+}
+
+/// What is judged in place of a condition whose CI nobody knows: the service that its labels name does badly, as far as
+/// that can be trusted.
+fn stand_in(node: &Node) -> (Node, u32) {
+    let mut node = node.clone();
+    if node.ci.is_some() || node.about.is_none() {
+        return (node, ONE);
+    }
+    node.ci = node.about;
+    if node.family != Family::Config {
+        node.family = Family::Symptom;
+    }
+    (node, ABOUT)
 }
 
 fn depth_of(grove: &Grove<'_>, id: NodeId) -> usize {

@@ -18,7 +18,11 @@ use crate::core::time::Span;
 /// Nodes looked at in one decision.
 pub(crate) const LOOKS_PER_DECISION: usize = 200;
 /// Explanations judged in one decision before further looks wait for the next one, which follows at once.
-const WORK_PER_DECISION: usize = 2_500;
+const WORK_PER_DECISION: usize = 10_000;
+/// From this look on the outage that is going on may be taken for the cause of what has none.
+const LATE_LOOK: u8 = 1;
+/// Conditions that leave an incident which is over in one decision.
+const EVICTED_PER_DECISION: usize = 50;
 /// What is explained better than this needs no second look.
 const SURE: u32 = 6_000;
 /// How often a silent cause is looked at.
@@ -51,8 +55,14 @@ impl Draft<'_> {
     }
 
     fn look_again(&mut self, id: NodeId) {
-        if !self.relink(id) && !self.infer_silent(id) && !self.join_crowd(id) {
-            self.bridge(id);
+        let is_joined =
+            self.relink(id) || self.infer_silent(id) || self.join_crowd(id) || self.bridge(id);
+        let is_late = self
+            .grove
+            .node(id)
+            .is_some_and(|node| node.looks >= LATE_LOOK);
+        if !is_joined && is_late {
+            self.join_company(id);
         }
         if let Some(node) = self.grove.edit(id) {
             node.looks = node.looks.saturating_add(1);
@@ -155,13 +165,21 @@ impl Draft<'_> {
     }
 
     /// Takes what still fires out of an incident that is nearly over: it hangs elsewhere, or is an incident of its own.
-    pub(crate) fn evict_stragglers(&mut self, id: IncidentId) {
+    /// Says whether all of it is out; of many the next decision, which follows at once, takes the next.
+    pub(crate) fn evict_stragglers(&mut self, id: IncidentId) -> bool {
+        let mut evicted = 0_usize;
         for node in self.grove.nodes_in(id) {
             let is_straggler = self.grove.node(node).is_some_and(|it| it.firing > 0);
-            if is_straggler {
-                self.evict(node, id);
+            if !is_straggler {
+                continue;
             }
+            if evicted >= EVICTED_PER_DECISION {
+                return false;
+            }
+            evicted = evicted.saturating_add(1);
+            self.evict(node, id);
         }
+        true
     }
 
     /// Moves one node out of an incident.

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::correlate::family::Family;
+use crate::core::correlate::rule::Bond;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::time::{Span, Timestamp};
 
@@ -70,6 +71,17 @@ pub struct Link {
     pub why: Arc<str>,
 }
 
+/// What a rule of the operator makes of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Mark {
+    /// Hash of the rule's name; 0 for what must never be mixed by `separate_by` and environments.
+    pub rule: u64,
+    /// Hash of the text that the rule compares.
+    pub text: u64,
+    /// What equal and different texts mean.
+    pub bond: Bond,
+}
+
 /// One active condition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -89,12 +101,18 @@ pub struct Node {
     /// Hash of what must never be mixed with another value, like the tenant.
     #[serde(default)]
     pub scope: u64,
+    /// What rules of the operator make of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
     /// Where its first alert came from.
     #[serde(default)]
     pub source: Option<SourceId>,
     /// The monitoring server that misses it, for a condition of missing data.
     #[serde(default)]
     pub watcher: Option<CiNumber>,
+    /// A CI that the labels name besides one that the CMDB does not know: the service that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<CiNumber>,
     /// When it began, in the monitor's time where that is plausible.
     pub onset: Timestamp,
     /// When it was first heard of.
@@ -141,6 +159,20 @@ impl Node {
     /// How well it is explained, in 1/10,000; 0 when nothing does.
     pub fn score(&self) -> u32 {
         self.link.as_ref().map_or(0, |link| u32::from(link.score))
+    }
+
+    /// What must not be mixed with another text of the same rule.
+    pub fn bars(&self) -> impl Iterator<Item = (u64, u64)> {
+        let scope = (self.scope != 0).then_some((0, self.scope));
+        let marks = self.marks.iter().filter(|mark| mark.bond == Bond::Apart);
+        scope
+            .into_iter()
+            .chain(marks.map(|mark| (mark.rule, mark.text)))
+    }
+
+    /// Whether a rule keeps it alone.
+    pub fn is_alone(&self) -> bool {
+        self.marks.iter().any(|mark| mark.bond == Bond::Alone)
     }
 
     /// Whether it was inferred.

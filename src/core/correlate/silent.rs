@@ -17,6 +17,7 @@ use crate::core::correlate::node::{Link, Node, NodeId};
 use crate::core::correlate::weight::{
     ONE, for_family, log2, of_edge, of_evidence, of_families, times,
 };
+use crate::core::correlate::words;
 use crate::core::draft::Draft;
 use crate::core::time::Span;
 
@@ -44,6 +45,8 @@ const WELL: i64 = 1_500;
 const SPEAKING: u32 = 7_000;
 /// Dependents looked at to estimate how many would suffer; more do not matter any more.
 const ASKED_MAX: usize = 400;
+/// Conditions that move from a silent cause to the alert that turns up at its CI.
+const UNVEILED_MAX: usize = 200;
 /// Effects less probable than this are not followed further.
 const PASSED_ON: u32 = 5_000;
 
@@ -219,7 +222,10 @@ impl Draft<'_> {
         node.scope = nodes.iter().map(|&(_, _, scope)| scope).max().unwrap_or(0);
         node.change = recent_change(&self.grove, found.ci, onset);
         self.grove.put(node);
-        for &(child, weight) in &found.nodes {
+        for (index, &(child, weight)) in found.nodes.iter().enumerate() {
+            if self.grove.is_tired() && index >= CIS_MIN {
+                break;
+            }
             let pair = self.grove.node(child).zip(self.grove.node(id));
             let Some((below, above)) = pair else {
                 continue;
@@ -261,7 +267,22 @@ impl Draft<'_> {
         let Some(veiled) = self.grove.node(silent).cloned() else {
             return;
         };
-        for child in self.grove.children(silent) {
+        let children = self.grove.children(silent);
+        if children.len() > UNVEILED_MAX {
+            // Too many to move: it goes on as a part of what it turned out to be.
+            let why = format!(
+                "{} has an alert of its own by now.",
+                words::of_node(self.grove.graph(), &veiled)
+            );
+            let link = Link {
+                parent: id,
+                score: 10_000,
+                why: Arc::from(why),
+            };
+            self.hang_by(silent, link);
+            return;
+        }
+        for child in children {
             let held = self.grove.node(child).and_then(|child| child.link.clone());
             let Some(held) = held else {
                 continue;

@@ -46,12 +46,15 @@ impl<'a> Ways<'a> {
         let edges = self.graph.providers(ci).iter().take(EDGES_MAX);
         let calls = edges.filter(|edge| matches!(edge.role, Role::Call | Role::Database));
         let called: Vec<CiNumber> = calls.map(|edge| edge.ci).collect();
-        let Some(home) = self.home(ci).filter(|_| !called.is_empty()) else {
+        let Some(own) = home(self.graph, ci).filter(|_| !called.is_empty()) else {
             return links;
         };
-        let others: BTreeSet<&str> = called.iter().filter_map(|&ci| self.home(ci)).collect();
-        for site in others.into_iter().filter(|&site| site != home) {
-            let came_by = self.routes(home);
+        let others: BTreeSet<&str> = called
+            .iter()
+            .filter_map(|&ci| home(self.graph, ci))
+            .collect();
+        for site in others.into_iter().filter(|&site| site != own) {
+            let came_by = self.routes(own);
             let mut at = site;
             for _ in 0..HOPS_MAX {
                 let Some(&(link, before)) = came_by.get(at) else {
@@ -62,26 +65,6 @@ impl<'a> Ways<'a> {
             }
         }
         links
-    }
-
-    /// Where a CI stands; of a service, where most of its members do.
-    fn home(&self, ci: CiNumber) -> Option<&'a str> {
-        let site = |ci: CiNumber| self.graph.ci(ci).and_then(|ci| ci.site.as_deref());
-        if let Some(site) = site(ci) {
-            return Some(site);
-        }
-        let mut votes: BTreeMap<&str, u32> = BTreeMap::new();
-        let edges = self.graph.providers(ci).iter().take(EDGES_MAX);
-        for edge in edges.filter(|edge| edge.kind == RelationKind::MemberOf) {
-            if let Some(site) = site(edge.ci) {
-                let vote = votes.entry(site).or_default();
-                *vote = vote.saturating_add(1);
-            }
-        }
-        let most = votes
-            .into_iter()
-            .max_by_key(|&(site, votes)| (votes, Reverse(site)));
-        most.map(|(site, _)| site)
     }
 
     /// For each site that can be reached from one, by which link and from which site it is reached first.
@@ -100,6 +83,26 @@ impl<'a> Ways<'a> {
             .entry(home)
             .or_insert_with(|| routes_from(ends, home))
     }
+}
+
+/// Where a CI stands; of a service, where most of its members do.
+pub(crate) fn home(graph: &Graph, ci: CiNumber) -> Option<&str> {
+    let site = |ci: CiNumber| graph.ci(ci).and_then(|ci| ci.site.as_deref());
+    if let Some(site) = site(ci) {
+        return Some(site);
+    }
+    let mut votes: BTreeMap<&str, u32> = BTreeMap::new();
+    let edges = graph.providers(ci).iter().take(EDGES_MAX);
+    for edge in edges.filter(|edge| edge.kind == RelationKind::MemberOf) {
+        if let Some(site) = site(edge.ci) {
+            let vote = votes.entry(site).or_default();
+            *vote = vote.saturating_add(1);
+        }
+    }
+    let most = votes
+        .into_iter()
+        .max_by_key(|&(site, votes)| (votes, Reverse(site)));
+    most.map(|(site, _)| site)
 }
 
 fn routes_from<'a>(

@@ -61,7 +61,11 @@ pub(crate) fn of_link(
             push(&mut text, format_args!(" depends on {}", path.join(" > ")));
         }
         (Some(own), _) => push(&mut text, format_args!(" is about {} itself", name(own))),
-        (None, _) => {}
+        (None, _) => {
+            if let Some(about) = child.about {
+                push(&mut text, format_args!(" belongs to {}", name(about)));
+            }
+        }
     }
     let delay = child.onset.since(parent.onset);
     let when = match delay.as_millis() {
