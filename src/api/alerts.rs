@@ -170,7 +170,7 @@ fn filter(params: &Params, member_of: Option<IncidentId>) -> Result<AlertFilter,
     })
 }
 
-async fn find(api: &ApiState, text: &str) -> Result<AlertView, Problem> {
+pub(super) async fn find(api: &ApiState, text: &str) -> Result<AlertView, Problem> {
     let is_bare = text.bytes().all(|byte| byte.is_ascii_digit());
     let bare = text.parse().ok().filter(|_| is_bare).and_then(AlertId::new);
     let id: AlertId = text.parse().ok().or(bare).ok_or_else(|| {

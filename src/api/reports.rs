@@ -35,7 +35,7 @@ struct Kind {
 }
 
 /// Every report that is made of incidents that are over.
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind {
         name: "mtta",
         title: "Mean time to acknowledge",
@@ -80,6 +80,12 @@ const KINDS: [Kind; 10] = [
         title: "Noise compression",
         formula: "messages_per_incident = messages about the alerts of incidents that ended in the period / incidents; \
                   alerts_per_incident the same with alerts; compression_percent = 100 * (1 - incidents / messages)",
+    },
+    Kind {
+        name: "changes",
+        title: "Changes and how they went",
+        formula: "success_percent = 100 * successful / (successful + failed), over changes that were last changed in the \
+                  period; those that are planned, in progress or cancelled are only counted",
     },
     Kind {
         name: "cost",
@@ -216,6 +222,11 @@ pub async fn get(
             .read(async move |db| reports::backlog(db.reader().await?.lend(), now).await)
             .await?;
         backlog(&rows, by, now)
+    } else if kind.name == "changes" {
+        let counts = api
+            .read(async move |db| reports::changes(db.reader().await?.lend(), period).await)
+            .await?;
+        changes(&counts)
     } else {
         let sums = api
             .read(async move |db| reports::outcomes(db.reader().await?.lend(), period).await)
@@ -319,6 +330,25 @@ fn outcomes(name: &str, sums: &[OutcomeSum], by: &'static str, cost: &CostRules)
     let rows = rows.into_iter();
     let rows = rows.map(|(key, sum)| (key, cells(name, &sum, cost)));
     table(by, rows.collect(), cells(name, &total, cost))
+}
+
+/// Changes have neither priority nor team: there is one total.
+fn changes(counts: &[(String, i64)]) -> Table {
+    let count = |word: &str| {
+        let found = counts.iter().find(|(state, _)| state == word);
+        found.map_or(0, |(_, count)| *count)
+    };
+    let (successful, failed) = (count("successful"), count("failed"));
+    let judged = successful.saturating_add(failed);
+    let total = vec![
+        ("planned", json!(count("planned"))),
+        ("in_progress", json!(count("in_progress"))),
+        ("successful", json!(successful)),
+        ("failed", json!(failed)),
+        ("cancelled", json!(count("cancelled"))),
+        ("success_percent", percent(successful, judged)),
+    ];
+    table("priority", Vec::new(), total)
 }
 
 fn key_of(by: &str, priority: Priority, team: &str) -> String {

@@ -13,20 +13,15 @@ use super::auth::require;
 use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
-    ApiState, alertmanager, alerts, answers, audit, changes, cis, cmdb, cmdb_imports, commands,
-    connectors, dead_letters, escalations, heartbeats, incidents, layers, outbox, quality, reports,
-    schedules, silences, sources, status, targets, tell_routes, tokens,
+    ApiState, alertmanager, alerts, answers, audit, bind, changes, cis, cmdb, cmdb_imports,
+    commands, connectors, dead_letters, escalations, heartbeats, incidents, known_errors, layers,
+    majors, outbox, problems, quality, reports, requests, review, schedules, silences, sources,
+    status, targets, tell_routes, tokens,
 };
 use crate::api_token::Role;
 
 /// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 5] = [
-    "maintenance",
-    "problems",
-    "known-errors",
-    "requests",
-    "stream",
-];
+const LATER: [&str; 2] = ["maintenance", "stream"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -84,6 +79,16 @@ fn viewers() -> OpenApiRouter<ApiState> {
         .routes(routes!(incidents::timeline))
         .routes(routes!(incidents::alerts))
         .routes(routes!(incidents::explain))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::get))
+        .routes(routes!(problems::list))
+        .routes(routes!(problems::get))
+        .routes(routes!(known_errors::list_known))
+        .routes(routes!(known_errors::get_known))
+        .routes(routes!(problems::similar))
+        .routes(routes!(majors::get))
+        .routes(routes!(majors::actions))
+        .routes(routes!(review::get))
         .routes(routes!(changes::list))
         .routes(routes!(changes::figures))
         .routes(routes!(changes::get))
@@ -132,6 +137,17 @@ fn responders() -> OpenApiRouter<ApiState> {
         .routes(routes!(commands::unlink))
         .routes(routes!(commands::pin))
         .routes(routes!(commands::root))
+        .routes(routes!(bind::bind))
+        .routes(routes!(requests::create))
+        .routes(routes!(requests::edit))
+        .routes(routes!(problems::create))
+        .routes(routes!(problems::edit))
+        .routes(routes!(known_errors::create_known))
+        .routes(routes!(known_errors::edit_known))
+        .routes(routes!(majors::order))
+        .routes(routes!(majors::create_action))
+        .routes(routes!(majors::edit_action))
+        .routes(routes!(review::write))
         .routes(routes!(connectors::pause))
         .routes(routes!(connectors::resume))
         .routes(routes!(connectors::resync))

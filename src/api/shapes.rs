@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 
 use super::change_shapes::IncidentChange;
 use super::clocks::{self, PriorityOverride, SlaClock};
+use super::known_errors::{self, KnownError};
+use super::majors;
+use super::problems;
 use super::time::Time;
 use crate::core::alert::{AlertStatus, Late};
 use crate::core::cmdb::ci::Ci;
@@ -239,6 +242,12 @@ pub struct Incident {
     closes_at: Option<Time>,
     /// Changes that may have caused it, the best founded first.
     changes: Vec<IncidentChange>,
+    /// What is known about it.
+    known_errors: Vec<KnownError>,
+    /// The problems that it is an incident of.
+    problems: Vec<String>,
+    /// `active` or `ended` for a major incident; else null.
+    major: Option<String>,
 }
 
 /// What most probably explains an incident.
@@ -488,6 +497,9 @@ impl From<IncidentView> for Incident {
             recovers_at: incident.recovers_at.map(Time),
             closes_at: parts.closes_at.map(Time),
             changes: view.records.iter().filter_map(IncidentChange::of).collect(),
+            known_errors: known_errors::known_errors(&view.records),
+            problems: problems::problems(&view.records),
+            major: majors::of_incident(&view.records),
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::config::targets::{TargetKind, TargetSettings};
 use crate::config::{Secret, Settings};
 use crate::core::ids::IncidentId;
 use crate::core::incident::StateWord;
+use crate::core::rules::Rules;
+use crate::core::time::Timestamp;
 use crate::deliver::board::Deliveries;
 use crate::deliver::channel::{
     Channel, CommandChannel, CommandSetup, MailChannel, MailSetup, MailTls, MqttChannel, MqttSetup,
@@ -24,6 +26,8 @@ use crate::deliver::channel::{
 };
 use crate::deliver::text::TextSetup;
 use crate::deliver::{self, Brief, Briefing, Briefings, DeliverSetup, TargetSetup};
+use crate::engine::handle::EngineHandle;
+use crate::runtime::clock::Clock;
 use crate::store::query::Page;
 use crate::store::query::alerts::{self, AlertFilter, AlertOrder};
 use crate::store::query::incidents::{self, IncidentView};
@@ -276,16 +280,17 @@ fn headers(target: &TargetSettings, authorizes: bool) -> Result<HeaderMap, Strin
 }
 
 /// Reads incidents in the form of the API.
-pub(super) fn brief(db: Db) -> Brief {
+pub(super) fn brief(db: Db, engine: EngineHandle, clock: Clock) -> Brief {
     Arc::new(move |ids, with_alerts| {
         let db = db.clone();
+        let (rules, now) = (engine.rules(), clock.now());
         Box::pin(async move {
             let mut reader = db.reader().await?;
             let views = incidents::find_all(reader.lend(), &ids).await?;
             let mut briefings = Briefings::new();
             for view in views {
                 let id = view.incident.id;
-                let mut briefing = briefing(view)?;
+                let mut briefing = briefing(view, &rules, now)?;
                 if with_alerts {
                     briefing.alerts = first_alerts(reader.lend(), id).await?;
                 }
@@ -318,14 +323,14 @@ async fn first_alerts(
     Ok(shown.filter_map(Result::ok).collect())
 }
 
-fn briefing(view: IncidentView) -> Result<Briefing, StoreError> {
+fn briefing(view: IncidentView, rules: &Rules, now: Timestamp) -> Result<Briefing, StoreError> {
     let incident = &view.incident;
     let (is_open, is_new) = (
         incident.state.is_open(),
         incident.state.word() == StateWord::New,
     );
     let opened_at = incident.opened_at;
-    let shown = serde_json::to_value(Incident::from(view));
+    let shown = serde_json::to_value(Incident::from(view).counted(rules, now));
     Ok(Briefing {
         incident: shown.map_err(|error| StoreError::corrupt("incident", "shape", error))?,
         alerts: Vec::new(),

@@ -29,7 +29,9 @@ pub mod on_call;
 pub mod options;
 pub mod out;
 pub mod pages;
+pub mod records;
 pub mod replay;
+pub mod replay_log;
 pub mod report;
 pub mod route;
 pub mod send_test;
@@ -42,6 +44,7 @@ pub mod source_table;
 pub mod store;
 pub mod table;
 pub mod target;
+pub mod test;
 pub mod text;
 pub mod token;
 pub mod views;
@@ -105,6 +108,18 @@ enum Command {
     /// Make, list and revoke API tokens
     #[command(subcommand, after_help = token::EXAMPLES)]
     Token(token::TokenCommand),
+    /// Play the stored input log again with other rules, and tell what differs
+    #[command(after_help = replay_log::EXAMPLES)]
+    Replay(replay_log::ReplayArgs),
+    /// Play written tests of rules
+    #[command(after_help = test::EXAMPLES)]
+    Test(test::TestArgs),
+    /// List, show, make or change changes, requests, problems, known errors and actions
+    #[command(after_help = records::EXAMPLES)]
+    Records(records::RecordsArgs),
+    /// Print the review of an incident as Markdown, or write into it
+    #[command(after_help = records::REVIEW_EXAMPLES)]
+    Review(records::ReviewArgs),
     /// Show who did what, and whether nobody has changed that since
     #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(audit::AuditCommand),
@@ -228,6 +243,10 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         | Command::Doctor(_)
         | Command::Token(_)
         | Command::Audit(_)
+        | Command::Test(_)
+        | Command::Replay(_)
+        | Command::Records(_)
+        | Command::Review(_)
         | Command::Incidents(_)
         | Command::Incident(_)
         | Command::Alerts(_)
@@ -265,6 +284,10 @@ async fn dispatch(
         Command::Backup(args) => store::backup(config, &args, env, out).await,
         Command::Doctor(args) => doctor::run(config, &args, env, out).await,
         Command::Token(command) => token::run(config, &command, env, out).await,
+        Command::Replay(args) => replay_log::run(config, &args, env, out).await,
+        Command::Test(args) => test::run(config, &args, env, out),
+        Command::Records(args) => records::run(&client(&args.daemon)?, &args, out).await,
+        Command::Review(args) => records::review(&client(&args.daemon)?, &args, out).await,
         Command::Audit(command) => audit::run(config, &command, env, out).await,
         Command::Incidents(args) => incidents::run(&client(&args.daemon)?, &args, out).await,
         Command::Incident(args) => incident::run(&client(&args.daemon)?, &args, out).await,

@@ -25,7 +25,7 @@ Examples:
 /// Options of `report`.
 #[derive(Args, Clone, Debug)]
 pub struct ReportArgs {
-    /// Which: mtta, mttr, sla, backlog, reopen, escalation, recurring, noise, cost or summary; without it, a list
+    /// Which: mtta, mttr, sla, backlog, reopen, escalation, recurring, noise, changes, cost or summary; without it, a list
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// From when: so long ago like 30d, a date, or a time like 2026-01-31T08:00:00Z

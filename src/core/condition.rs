@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use minijinja::Value;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::alert::Alert;
 use crate::core::cmdb::ci::{Ci, CiNumber};
@@ -20,10 +20,12 @@ use crate::core::correlate::cause::{Cause, RootCandidate};
 use crate::core::decision::Change;
 use crate::core::draft::Draft;
 use crate::core::expr::Expr;
-use crate::core::ids::{AlertId, IncidentId, SourceId};
+use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
+use crate::core::mute::{self, Hold};
 use crate::core::observation::AlertText;
 use crate::core::severity::{Grade, Severity};
+use crate::core::state::State;
 use crate::core::time::Timestamp;
 
 /// The variables of a condition.
@@ -31,6 +33,9 @@ pub const VARIABLES: [&str; 12] = [
     "incident", "ci", "service", "services", "team", "tier", "priority", "severity", "kind",
     "labels", "source", "now",
 ];
+
+pub use crate::core::alert_facts::Labels;
+pub(crate) use crate::core::alert_facts::Opener;
 
 /// Which kind of rule a condition belongs to; a label of the metric that counts faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,7 +90,20 @@ impl Condition {
     /// # Errors
     /// It is no expression, or uses a variable, filter or test that does not exist; in words.
     pub fn compile(section: Section, rule: &str, source: &str) -> Result<Self, String> {
-        let expr = Expr::compile(source, &VARIABLES)?;
+        Self::compile_with(section, rule, source, &VARIABLES)
+    }
+
+    /// The same for a rule that sees other variables.
+    ///
+    /// # Errors
+    /// As [`Condition::compile`].
+    pub fn compile_with(
+        section: Section,
+        rule: &str,
+        source: &str,
+        variables: &[&str],
+    ) -> Result<Self, String> {
+        let expr = Expr::compile(source, variables)?;
         expr.probe(&sample())?;
         Ok(Self {
             expr: Some(Arc::new(expr)),
@@ -136,7 +154,7 @@ impl Condition {
 
 /// The values that conditions see of one incident at one time.
 #[derive(Clone, Debug)]
-pub struct Facts(Value);
+pub struct Facts(pub(in crate::core) Value);
 
 /// What the values are made of.
 #[derive(Clone, Debug)]
@@ -298,11 +316,11 @@ impl Seen<'_> {
 }
 
 /// What the API shows as null.
-fn null() -> Value {
+pub(in crate::core) fn null() -> Value {
     Value::from(())
 }
 
-fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+pub(in crate::core) fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let fields = fields.into_iter();
     let fields = fields.map(|(name, value)| (Arc::<str>::from(name), value));
     Value::from(fields.collect::<BTreeMap<Arc<str>, Value>>())
@@ -317,7 +335,7 @@ fn shown(thing: Option<impl fmt::Display>) -> Value {
 }
 
 /// A CI as in the API, and what else people tell CIs apart by.
-fn item(ci: &Ci) -> Value {
+pub(in crate::core) fn item(ci: &Ci) -> Value {
     object([
         ("id", Value::from(ci.id.as_str())),
         ("name", Value::from(ci.name.as_str())),
@@ -387,16 +405,19 @@ fn sample() -> Value {
     seen.facts(&TimeZone::UTC).0
 }
 
-/// The alert that an incident of this decision was opened for.
-#[derive(Clone, Debug)]
-pub(crate) struct Opener {
-    pub(crate) alert: AlertId,
-    pub(crate) source: SourceId,
-    pub(crate) labels: Labels,
+/// What keeps people from being told of an incident, as in the API.
+fn held_by(state: &State, incident: IncidentId) -> Vec<SmolStr> {
+    let holds = mute::holds_of(state, incident).into_iter();
+    holds
+        .map(|hold| match hold {
+            Hold::Upstream => SmolStr::new_static("upstream"),
+            Hold::Silence(id) => match state.silences().get(id) {
+                Some(silence) => format_smolstr!("silence:{}", silence.uuid),
+                None => SmolStr::new_static("silence"),
+            },
+        })
+        .collect()
 }
-
-/// Labels by name.
-pub type Labels = Arc<[(SmolStr, SmolStr)]>;
 
 impl Draft<'_> {
     /// Notes which alert an incident is opened for, and its labels if some condition looks at them.
@@ -441,7 +462,7 @@ impl Draft<'_> {
             source: source.map_or("", |source| state.source_name(source)),
             labels,
             is_flapping: false,
-            suppressed_by: Vec::new(),
+            suppressed_by: held_by(state, id),
             now: self.now,
         };
         Some(seen.facts(zone))

@@ -49,6 +49,8 @@ pub struct Decision {
     pub made: Option<i64>,
     /// The record that an order came to, for the answer.
     pub record: Option<RecordId>,
+    /// The alert that an order came to, so that it is answered.
+    pub alert: Option<AlertId>,
     /// Changes in order.
     pub changes: Vec<Change>,
     /// Entries for the timeline, in order.
@@ -249,6 +251,7 @@ impl Decision {
             silence: None,
             made: None,
             record: None,
+            alert: None,
             changes: Vec::new(),
             entries: Vec::new(),
             faults: Vec::new(),

@@ -98,11 +98,13 @@ impl<'a> Draft<'a> {
             self.prioritise(id, None);
         }
         self.suspect_changes();
+        self.look_at_problems();
         self.announce();
         for &id in &touched {
             self.look_at_clocks(id);
             self.note_outcome(id);
         }
+        self.look_at_majors();
         self.tell_people();
         ticket::look(&mut self);
         self.escalate();
@@ -204,6 +206,16 @@ impl<'a> Draft<'a> {
     /// Brings an alert that fires (again) to an incident: the one that explains it, its own open one, its last one
     /// inside the reopen window, or a new one.
     pub(super) fn attach(&mut self, alert: &mut Alert, text: Option<&AlertText>) {
+        if self.take_as_request(alert, text) {
+            return;
+        }
+        self.find_incident(alert, text);
+        if let Some(incident) = alert.incident {
+            self.match_known_errors(incident, alert, text);
+        }
+    }
+
+    fn find_incident(&mut self, alert: &mut Alert, text: Option<&AlertText>) {
         let title = text.map(|text| &text.summary);
         let last = alert.incident.map(|id| self.survivor(id));
         let last = last.filter(|id| self.may_return_to(*id));
@@ -368,6 +380,7 @@ impl<'a> Draft<'a> {
         alert.late = Late::None;
         alert.is_muted_upstream = false;
         silence::alert_ended(self, alert.id);
+        self.request_alert_ended(alert.id);
         self.say(alert.incident, Some(alert.id), reason);
         let Some(incident) = alert.incident.and_then(|id| self.touch(id)) else {
             return;

@@ -386,7 +386,8 @@ impl Turn<'_> {
     /// Looks for the CI that the alert is about; without a CMDB there is nothing to say.
     fn bind(&self, draft: &mut Draft<'_>, alert: &mut Alert) {
         let graph = draft.world.state.graph();
-        if graph.is_empty() {
+        let is_forced = draft.world.state.records().forced(alert.id).is_some();
+        if graph.is_empty() || is_forced {
             return;
         }
         let binding = bind(graph, &self.subject(draft));

@@ -9,6 +9,7 @@
 //! an integer, and time and ids come in as values.
 
 pub mod alert;
+pub mod alert_facts;
 mod announce;
 mod answers;
 pub mod audit;

@@ -73,6 +73,15 @@ reasons! {
     WatchdogEnded = "watchdog_ended", "The source ended the alert that feeds a heartbeat; that is no ping, the deadline stays.";
     ChangeRecorded = "change_recorded", "A change of a CI was recorded; it is evidence for what happens there soon after.";
     ChangeSuspected = "change_suspected", "A change to the same item, or to one that it depends on, was made shortly before; it may be the cause, which only a person confirms.";
+    RequestOpened = "request_opened", "The catalogue says that the alert is work but no disruption; it is a request, and nobody is paged.";
+    RequestEndedWithAlert = "request_ended_with_alert", "The alert of the request has ended; it is fulfilled.";
+    RequestIsLate = "request_is_late", "The request was not done by its agreed time.";
+    ProblemSuspected = "problem_suspected", "Incidents of this signature keep coming back; they are a candidate for a problem.";
+    ProblemRecurred = "problem_recurred", "The incident is one of a known problem.";
+    KnownErrorMatched = "known_error_matched", "Something is known about this incident.";
+    StakeholdersUpdateDue = "stakeholders_update_due", "An update to stakeholders was due and nobody had written one; the state of things was told.";
+    ActionIsLate = "action_is_late", "An action that follows from the incident was not done by its time.";
+    MajorEnded = "major_ended", "The major incident is over; its review can be drafted.";
     CmdbImported = "cmdb_imported", "An import changed the CMDB.";
     AlertsRebound = "alerts_rebound", "Firing alerts were compared with the changed CMDB.";
     BindingChanged = "binding_changed", "The CMDB changed, and with it the CI that the alert is about.";
@@ -145,6 +154,16 @@ reasons! {
     ConnectorResumed = "connector_resumed", "A person let the connector go on.";
     ConnectorResynced = "connector_resynced", "A person had tickets read and compared anew.";
     ChangeJudged = "change_judged", "A person said whether a change caused the incident.";
+    RequestChanged = "request_changed", "A person made or changed a request.";
+    ProblemChanged = "problem_changed", "A person made or changed a problem.";
+    KnownErrorChanged = "known_error_changed", "A person made or changed a known error.";
+    ActionChanged = "action_changed", "A person made or changed an action.";
+    MajorDeclared = "major_declared", "The incident is a major one.";
+    MajorRolesGiven = "major_roles_given", "A person said who leads the major incident and who speaks for it.";
+    StakeholdersUpdated = "stakeholders_updated", "A person wrote an update to stakeholders.";
+    ReviewWritten = "review_written", "A person wrote into the review of the incident.";
+    BoundByPerson = "bound_by_person", "A person said which configuration item the alert is about; only a person undoes it.";
+    UnboundByPerson = "unbound_by_person", "A person lets the rules decide again which configuration item the alert is about.";
     // Why something was refused.
     TicketUnknown = "ticket_unknown", "No incident has that ticket any more; the report came to nothing.";
     UnknownConnector = "unknown_connector", "There is no such connector.";
@@ -174,6 +193,7 @@ reasons! {
     AlreadyMerged = "already_merged", "The incident was merged into another one; use that one.";
     NotAMember = "not_a_member", "At least one of the alerts does not belong to the incident, or none was named.";
     NothingLeft = "nothing_left", "No alert would be left in the incident.";
+    UnknownAlert = "unknown_alert", "There is no such alert, or it ended too long ago.";
     UnknownRecord = "unknown_record", "There is no such record.";
     ChangeEndsTooEarly = "change_ends_too_early", "The end of a change must not lie before its begin.";
     UnknownCi = "unknown_ci", "The CMDB holds no configuration item of that id.";

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use crate::core::alert::Alert;
-use crate::core::bind::{Binding, Subject, bind};
+use smol_str::SmolStr;
+
+use crate::core::bind::{Binding, BindingOutcome, Subject, bind};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
@@ -15,6 +17,7 @@ use crate::core::ids::IdFeed;
 use crate::core::input::{CmdbImported, Rebound};
 use crate::core::observation::AlertText;
 use crate::core::reason::Reason;
+use crate::core::records::RecordChange;
 use crate::core::time::Timestamp;
 
 /// Makes an import true, unless the CMDB has changed since it was compared.
@@ -39,6 +42,9 @@ pub(super) fn compare(
         let Some(alert) = world.state.alert(rebound.alert) else {
             continue;
         };
+        if world.state.records().forced(alert.id).is_some() {
+            continue;
+        }
         let subject = Subject {
             source: &rebound.source,
             labels: &rebound.labels,
@@ -58,6 +64,61 @@ pub(super) fn compare(
             binding: Arc::new(binding),
         });
     }
+    draft.finish()
+}
+
+/// Makes true what a person says about the CI of an alert, or lets the rules decide again. It holds until a person says
+/// otherwise: neither another text of the alert nor a changed CMDB undoes it.
+pub(super) fn by_person(
+    world: World<'_>,
+    (told, ci, reason): (&Rebound, Option<&SmolStr>, &str),
+    actor: &SmolStr,
+    (now, ids): (Timestamp, &mut IdFeed),
+) -> Decision {
+    let Some(alert) = world.state.alert(told.alert) else {
+        return Decision::refused(Reason::UnknownAlert);
+    };
+    let graph = world.state.graph();
+    let number = ci.and_then(|ci| graph.find(ci));
+    if ci.is_some() && number.is_none() {
+        return Decision::refused(Reason::UnknownCi);
+    }
+    let (why, binding) = match number {
+        Some(number) => {
+            let why = format!("{actor} says so: {reason}");
+            let binding = Binding {
+                ci: Some(number),
+                outcome: BindingOutcome::Bound,
+                reason: why.into(),
+                candidates: Vec::new(),
+            };
+            (Reason::BoundByPerson, binding)
+        }
+        None => {
+            let subject = Subject {
+                source: &told.source,
+                labels: &told.labels,
+                annotations: &told.annotations,
+                hint: told.hint.as_deref(),
+                rules: &world.rules.cmdb.bind,
+            };
+            (Reason::UnboundByPerson, bind(graph, &subject))
+        }
+    };
+    let mut draft = Draft::new(world, now, ids, why);
+    draft.record(RecordChange::Forced(alert.id, ci.cloned()));
+    let entry = draft.say(alert.incident, Some(alert.id), why);
+    entry.actor = Some(actor.clone());
+    entry.note = Some(reason.into());
+    if binding.ci != alert.ci {
+        change(&mut draft, told, alert, &binding);
+    }
+    draft.decision.incident = alert.incident;
+    draft.decision.alert = Some(alert.id);
+    draft.decision.change(Change::AlertBound {
+        alert: alert.id,
+        binding: Arc::new(binding),
+    });
     draft.finish()
 }
 

@@ -17,6 +17,7 @@ use crate::core::heartbeat::Heartbeats;
 use crate::core::oncall::OnCallRules;
 use crate::core::outcome::CostRules;
 use crate::core::priority::PriorityRules;
+use crate::core::records::{MajorRules, ProblemRules, RequestRule};
 use crate::core::severity::Priority;
 use crate::core::sla::SlaRules;
 use crate::core::tell::TellRules;
@@ -61,12 +62,21 @@ pub struct Rules {
 pub struct RecordRules {
     /// A change that began this long before an incident is suspected.
     pub suspect_within: Span,
+    /// The catalogue of requests; the first entry that takes an alert decides.
+    pub requests: Vec<RequestRule>,
+    /// When something is a candidate for a problem.
+    pub problem: ProblemRules,
+    /// Which incidents are major ones, and how they are told.
+    pub major: MajorRules,
 }
 
 impl Default for RecordRules {
     fn default() -> Self {
         Self {
             suspect_within: Span::from_hours(6),
+            requests: Vec::new(),
+            problem: ProblemRules::default(),
+            major: MajorRules::default(),
         }
     }
 }

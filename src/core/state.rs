@@ -468,6 +468,7 @@ impl State {
         if let Ok(entry) = self.keys.find_entry(short_hash(key), |&held| held == id) {
             entry.remove();
         }
+        self.records.forget_alert(id);
         if let Some((alert, reminder)) = self.alerts.remove(id.get()) {
             if alert.is_firing() {
                 count(&mut self.counts.firing, alert.severity, -1);

@@ -9,7 +9,7 @@ mod faults;
 mod figures;
 pub mod handle;
 pub mod heard;
-mod own;
+pub mod own;
 pub mod pulses;
 pub mod rebind;
 mod recover;
@@ -433,6 +433,7 @@ impl Engine {
             || decision.silence.is_some()
             || decision.made.is_some()
             || decision.record.is_some()
+            || decision.alert.is_some()
             || decision.is_refused;
         if is_answer && let Some(waiter) = self.writer.waiter(seq) {
             let answer = CommandAnswer {

@@ -10,7 +10,7 @@ use super::tickets::{TICKET, TICKETS};
 use super::{CHANGE, cmdb, handle, rebind, sweep};
 
 /// What a poll or command says; its declared type tells which kind it is of.
-pub(super) fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
+pub fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
     let mark = input.content_type.as_deref();
     Some(match (input.kind, mark) {
         (InputKind::Command, Some(cmdb::IMPORT)) => Input::CmdbImported(read_json(seq, input)?),

@@ -10,3 +10,4 @@ pub mod export;
 pub mod line;
 pub mod report;
 pub mod run;
+pub mod trial;

@@ -274,10 +274,17 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "cmdb_versions",
         include_str!("schema/0010_cmdb_versions.sql"),
     ),
+    (20, "practice", include_str!("schema/0020_practice.sql")),
+    (21, "outcomes", include_str!("schema/0021_outcomes.sql")),
     (26, "tickets", include_str!("schema/0026_tickets.sql")),
     (23, "outbox", include_str!("schema/0023_outbox.sql")),
     (32, "records", include_str!("schema/0032_records.sql")),
     (33, "audit", include_str!("schema/0033_audit.sql")),
+    (
+        34,
+        "practice_records",
+        include_str!("schema/0034_practice_records.sql"),
+    ),
     (37, "overrides", include_str!("schema/0037_overrides.sql")),
     (
         38,

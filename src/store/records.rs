@@ -5,15 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
-use crate::core::ids::{IdFeed, IncidentId};
+use crate::core::ids::{AlertId, IdFeed, IncidentId};
+use crate::core::records::problem::OCCURRENCES_KEPT;
 use crate::core::records::{Kind, Link, Record, RecordChange, RecordId, Role};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
 use super::commit::chunks;
-use super::rows::{incident_id, row};
+use super::rows::{alert_id, incident_id, row};
 use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes about records; of several changes to one thing the last is written.
@@ -22,6 +24,8 @@ pub(in crate::store) struct RecordRows {
     records: BTreeMap<RecordId, Arc<Record>>,
     forgotten: BTreeSet<RecordId>,
     links: BTreeMap<(IncidentId, RecordId), Link>,
+    occurrences: BTreeMap<IncidentId, (SmolStr, Timestamp)>,
+    forced: BTreeMap<AlertId, Option<SmolStr>>,
 }
 
 impl RecordRows {
@@ -37,6 +41,16 @@ impl RecordRows {
             RecordChange::Linked(incident, record, link) => {
                 self.links.insert((incident, record), link);
             }
+            RecordChange::Occurred {
+                incident,
+                signature,
+                at,
+            } => {
+                self.occurrences.insert(incident, (signature, at));
+            }
+            RecordChange::Forced(alert, ci) => {
+                self.forced.insert(alert, ci);
+            }
         }
     }
 
@@ -45,6 +59,8 @@ impl RecordRows {
             .len()
             .saturating_add(self.forgotten.len())
             .saturating_add(self.links.len())
+            .saturating_add(self.occurrences.len())
+            .saturating_add(self.forced.len())
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
@@ -63,6 +79,13 @@ impl RecordRows {
         let links: Vec<_> = self.links.iter().collect();
         for rows in chunks(&links) {
             upsert_links(tx.lend(), partition, rows).await?;
+        }
+        let occurrences: Vec<_> = self.occurrences.iter().collect();
+        for rows in chunks(&occurrences) {
+            upsert_occurrences(tx.lend(), partition, rows).await?;
+        }
+        for (alert, ci) in &self.forced {
+            write_forced(tx.lend(), partition, *alert, ci.as_ref()).await?;
         }
         Ok(())
     }
@@ -141,6 +164,42 @@ async fn upsert_links(
     Ok(())
 }
 
+async fn upsert_occurrences(
+    conn: Conn<'_>,
+    partition: i64,
+    rows: &[(&IncidentId, &(SmolStr, Timestamp))],
+) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut query = QueryBuilder::new("INSERT INTO record_occurrence (incident, partition, signature, at) ");
+        query.push_values(rows, |mut row, (incident, (signature, at))| {
+            row.push_bind(incident.get())
+                .push_bind(partition)
+                .push_bind(signature.as_str())
+                .push_bind(at.as_millis());
+        });
+        query.push(" ON CONFLICT (incident) DO UPDATE SET signature = excluded.signature, at = excluded.at");
+        query.build().execute(c).await?;
+    });
+    Ok(())
+}
+
+async fn write_forced(
+    conn: Conn<'_>,
+    partition: i64,
+    alert: AlertId,
+    ci: Option<&SmolStr>,
+) -> Result<(), StoreError> {
+    match ci {
+        Some(ci) => on!(conn, c => sqlx::query(
+            "INSERT INTO alert_forced (alert, partition, ci) VALUES ($1, $2, $3) \
+             ON CONFLICT (alert) DO UPDATE SET ci = excluded.ci"
+        ).bind(alert.get()).bind(partition).bind(ci.as_str()).execute(c).await.map(drop))?,
+        None => on!(conn, c => sqlx::query("DELETE FROM alert_forced WHERE alert = $1")
+            .bind(alert.get()).execute(c).await.map(drop))?,
+    }
+    Ok(())
+}
+
 row! {
     /// A link as stored.
     pub(in crate::store) struct LinkRow {
@@ -205,6 +264,28 @@ pub(super) async fn load(
     for (body,) in bodies {
         let record = Arc::new(read_body(&body)?);
         state.records_mut().apply(&RecordChange::Put(record));
+    }
+    let newest: (Option<i64>,) = on!(conn.lend(), c => sqlx::query_as(
+        "SELECT MAX(at) FROM record_occurrence WHERE partition = $1"
+    ).bind(partition).fetch_one(c).await?);
+    let since = Timestamp::from_millis(newest.0.unwrap_or(0)).minus(OCCURRENCES_KEPT);
+    let rows: Vec<(i64, String, i64)> = on!(conn.lend(), c => sqlx::query_as(
+        "SELECT incident, signature, at FROM record_occurrence WHERE partition = $1 AND at >= $2 ORDER BY at, incident"
+    ).bind(partition).bind(since.as_millis()).fetch_all(c).await?);
+    for (incident, signature, at) in rows {
+        state.records_mut().apply(&RecordChange::Occurred {
+            incident: incident_id(incident)?,
+            signature: signature.into(),
+            at: Timestamp::from_millis(at),
+        });
+    }
+    let rows: Vec<(i64, String)> = on!(conn.lend(), c => sqlx::query_as(
+        "SELECT f.alert, f.ci FROM alert_forced f JOIN alert_state s ON s.id = f.alert \
+         WHERE NOT s.is_forgotten AND f.partition = $1 ORDER BY f.alert"
+    ).bind(partition).fetch_all(c).await?);
+    for (alert, ci) in rows {
+        let forced = RecordChange::Forced(alert_id(alert)?, Some(ci.into()));
+        state.records_mut().apply(&forced);
     }
     let links: Vec<LinkRow> = on!(conn, c => {
         let mut query = QueryBuilder::new("SELECT ");

@@ -5,17 +5,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use watchbell::core::alert_facts::ALERT_VARIABLES;
 use watchbell::core::cmdb::reconcile::first_difference;
 use watchbell::core::cmdb::record::{CiRecord, Picture};
+use watchbell::core::condition::{Condition, Section};
 use watchbell::core::decision::Decision;
-use watchbell::core::ids::{IncidentId, SilenceId};
+use watchbell::core::ids::{AlertId, IncidentId, SilenceId};
 use watchbell::core::incident::Incident;
 use watchbell::core::input::{
     ChangeRecord, CmdbImported, Command, CommandGiven, IdempotencyKey, Input, Rebound,
 };
 use watchbell::core::reason::Reason;
 use watchbell::core::records::change::ChangeWanted;
-use watchbell::core::records::{Kind, RecordId, RecordOrder, Role};
+use watchbell::core::records::known::KnownErrorWanted;
+use watchbell::core::records::major::{ActionWanted, MajorWanted};
+use watchbell::core::records::{Kind, RecordId, RecordOrder, RequestRule, Role};
+use watchbell::core::rules::Rules;
 use watchbell::core::severity::Severity;
 use watchbell::core::silence::SILENCES_MAX;
 use watchbell::core::time::Span;
@@ -33,6 +38,7 @@ fn every_reason_is_met() {
         late_messages,
         correlation,
         changes,
+        records,
         cmdb,
         stragglers,
         time_alone,
@@ -284,6 +290,100 @@ fn people_and_sources() -> Bench {
     bench.command(1, Command::Resolve { note: None });
     bench.at("10:10").firing("F", "10:00");
     bench.at("10:15").firing("F", "10:00");
+    bench
+}
+
+/// Requests, problems, known errors, major incidents, actions, and what people bind.
+fn records() -> Bench {
+    let mut rules = Rules::default();
+    rules.records.problem.after = 2;
+    rules.records.requests = vec![RequestRule {
+        name: "certificate".into(),
+        condition: Some(
+            Condition::compile_with(
+                Section::Other,
+                "request[0]",
+                "labels.alertname == 'Certificate'",
+                &ALERT_VARIABLES,
+            )
+            .unwrap(),
+        ),
+        title: None,
+        priority: "P4".into(),
+        target: Some(Span::from_mins(5)),
+        team: None,
+        then: Vec::new(),
+        ends_with_alert: true,
+    }];
+    let estate = Estate::new().ci("vm1", "vm").ci("vm2", "vm");
+    let mut bench = Bench::with(rules);
+    bench.state.change_graph(&estate.difference);
+    bench.ledger.start_with(&estate.difference);
+    bench.at("10:00");
+    let certificate = || firing("C").labelled(&[("alertname", "Certificate")]);
+    bench.hear(certificate());
+    bench.after(Span::from_mins(6));
+    bench.resolved("C", "10:00", "10:06");
+    bench.record(RecordOrder::PutRequest {
+        wanted: Box::default(),
+    });
+    bench.record(RecordOrder::PutKnownError {
+        wanted: Box::new(KnownErrorWanted {
+            text: Some("in trouble".into()),
+            ..KnownErrorWanted::default()
+        }),
+    });
+    bench.record(RecordOrder::PutProblem {
+        wanted: Box::default(),
+    });
+    let down = || {
+        firing("vm1")
+            .labelled(&[("alertname", "InstanceDown"), ("ci", "vm1")])
+            .severity(Severity::Critical)
+    };
+    for number in 0..3 {
+        bench.hear(down());
+        let incident = bench.alert("vm1").incident.unwrap();
+        if number == 0 {
+            let major = |wanted| RecordOrder::Major {
+                incident,
+                wanted: Box::new(wanted),
+            };
+            bench.record(major(MajorWanted::default()));
+            bench.record(major(MajorWanted {
+                commander: Some("ana".into()),
+                update: Some("we look".into()),
+                review: Some(Default::default()),
+                ..MajorWanted::default()
+            }));
+            bench.record(RecordOrder::PutAction {
+                wanted: Box::new(ActionWanted {
+                    incident: Some(incident),
+                    due_at: Some(bench.now.plus(Span::from_mins(1))),
+                    ..ActionWanted::default()
+                }),
+            });
+            bench.after(Span::from_mins(40));
+            let bind = |alert, ci: Option<&str>| RecordOrder::Bind {
+                alert: Box::new(Rebound {
+                    alert,
+                    source: "prom".into(),
+                    labels: Vec::new(),
+                    annotations: Vec::new(),
+                    hint: None,
+                    reason: None,
+                }),
+                ci: ci.map(Into::into),
+                reason: "the label is wrong".into(),
+            };
+            let alert = bench.alert("vm1").id;
+            bench.record(bind(alert, Some("vm2")));
+            bench.record(bind(alert, None));
+            bench.record(bind(AlertId::new(99).unwrap(), None));
+        }
+        bench.command(incident.get(), Command::Close);
+        bench.after(Span::from_days(1));
+    }
     bench
 }
 

@@ -9,13 +9,21 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::change::ChangeWanted;
+use super::known::KnownErrorWanted;
+use super::major::{ActionWanted, MajorWanted, id_of};
+use super::problem::ProblemWanted;
+use super::request::RequestWanted;
 use super::{CIS_MAX, ChangeState, ItChange, Kind, Link, Record, RecordChange, RecordId, Role};
 use crate::core::bind::{Subject, bind};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision, Entry};
 use crate::core::draft::Draft;
-use crate::core::ids::{IdFeed, IncidentId};
+use crate::core::ids::{AlertId, IdFeed, IncidentId};
+use crate::core::input::Rebound;
 use crate::core::reason::Reason;
+use crate::core::rebind;
+use crate::core::tell::Telling;
+use crate::core::tell::event::Event;
 use crate::core::time::Timestamp;
 
 /// An order with everything that is known about it.
@@ -42,6 +50,42 @@ pub enum RecordOrder {
         /// What it shall be.
         wanted: Box<ChangeWanted>,
     },
+    /// Make a request, or change one.
+    PutRequest {
+        /// What it shall be.
+        wanted: Box<RequestWanted>,
+    },
+    /// Make a problem, or change one.
+    PutProblem {
+        /// What it shall be.
+        wanted: Box<ProblemWanted>,
+    },
+    /// Make a known error, or change one.
+    PutKnownError {
+        /// What it shall be.
+        wanted: Box<KnownErrorWanted>,
+    },
+    /// Declare a major incident, or do something with one.
+    Major {
+        /// The incident.
+        incident: IncidentId,
+        /// What is wanted.
+        wanted: Box<MajorWanted>,
+    },
+    /// Make an action, or change one.
+    PutAction {
+        /// What it shall be.
+        wanted: Box<ActionWanted>,
+    },
+    /// Say which CI an alert is about.
+    Bind {
+        /// The alert, as the store holds it.
+        alert: Box<Rebound>,
+        /// The CI's id; nothing to let the rules decide again.
+        ci: Option<SmolStr>,
+        /// Why.
+        reason: Box<str>,
+    },
     /// Say what a change has to do with an incident.
     JudgeChange {
         /// The incident.
@@ -61,22 +105,38 @@ impl RecordOrder {
         match self {
             Self::PutChange { .. } => "change.put",
             Self::JudgeChange { .. } => "change.judge",
+            Self::PutRequest { .. } => "request.put",
+            Self::PutProblem { .. } => "problem.put",
+            Self::PutKnownError { .. } => "known_error.put",
+            Self::Major { .. } => "incident.major",
+            Self::PutAction { .. } => "action.put",
+            Self::Bind { .. } => "alert.bind",
         }
     }
 
     /// Why, in the words of whoever orders it.
     pub fn why(&self) -> Option<&str> {
         match self {
-            Self::PutChange { .. } => None,
-            Self::JudgeChange { reason, .. } => Some(reason),
+            Self::PutChange { .. } | Self::PutProblem { .. } | Self::PutKnownError { .. } => None,
+            Self::PutRequest { wanted } => wanted.note.as_deref(),
+            Self::PutAction { wanted } => wanted.note.as_deref(),
+            Self::Major { wanted, .. } => wanted.reason.as_deref(),
+            Self::JudgeChange { reason, .. } | Self::Bind { reason, .. } => Some(reason),
         }
     }
 
     /// The record or incident that it names.
     pub fn subject(&self) -> Option<SmolStr> {
         match self {
-            Self::PutChange { .. } => None,
-            Self::JudgeChange { incident, .. } => Some(SmolStr::new(incident.to_string())),
+            Self::PutChange { .. }
+            | Self::PutRequest { .. }
+            | Self::PutProblem { .. }
+            | Self::PutKnownError { .. }
+            | Self::PutAction { .. } => None,
+            Self::JudgeChange { incident, .. } | Self::Major { incident, .. } => {
+                Some(SmolStr::new(incident.to_string()))
+            }
+            Self::Bind { alert, .. } => Some(SmolStr::new(alert.alert.to_string())),
         }
     }
 }
@@ -90,6 +150,57 @@ pub(in crate::core) fn decide_given(
 ) -> Decision {
     match &given.order {
         RecordOrder::PutChange { wanted } => put_change(world, given, wanted, now, ids),
+        RecordOrder::PutRequest { wanted } => {
+            let mut draft = Draft::new(world, now, ids, Reason::RequestChanged);
+            match named(world, wanted.id, given) {
+                Err(reason) => return Decision::refused(reason),
+                Ok(record) => {
+                    let before = record.as_deref().and_then(Record::as_request);
+                    draft.decision.record = Some(draft.put_request(before, wanted));
+                }
+            }
+            draft.finish()
+        }
+        RecordOrder::PutProblem { wanted } => {
+            let mut draft = Draft::new(world, now, ids, Reason::ProblemChanged);
+            match named(world, wanted.id, given) {
+                Err(reason) => return Decision::refused(reason),
+                Ok(record) => {
+                    let before = record.as_deref().and_then(Record::as_problem);
+                    draft.decision.record = Some(draft.put_problem(before, wanted));
+                }
+            }
+            draft.finish()
+        }
+        RecordOrder::PutKnownError { wanted } => {
+            let mut draft = Draft::new(world, now, ids, Reason::KnownErrorChanged);
+            match named(world, wanted.id, given) {
+                Err(reason) => return Decision::refused(reason),
+                Ok(record) => {
+                    let before = record.as_deref().and_then(Record::as_known_error);
+                    draft.decision.record = Some(draft.put_known_error(before, wanted));
+                }
+            }
+            draft.finish()
+        }
+        RecordOrder::PutAction { wanted } => {
+            let mut draft = Draft::new(world, now, ids, Reason::ActionChanged);
+            match named(world, wanted.id, given) {
+                Err(reason) => return Decision::refused(reason),
+                Ok(record) => {
+                    let before = record.as_deref().and_then(Record::as_action);
+                    draft.decision.record = Some(draft.put_action(before, wanted));
+                }
+            }
+            draft.finish()
+        }
+        RecordOrder::Major { incident, wanted } => {
+            order_major(world, given, (*incident, wanted), now, ids)
+        }
+        RecordOrder::Bind { alert, ci, reason } => {
+            let said = (&**alert, ci.as_ref(), &**reason);
+            rebind::by_person(world, said, &given.actor, (now, ids))
+        }
         RecordOrder::JudgeChange {
             incident,
             change,
@@ -109,6 +220,45 @@ pub(in crate::core) fn decide_given(
             draft.finish()
         }
     }
+}
+
+/// The record that an order names; nothing when it wants a new one.
+fn named(
+    world: World<'_>,
+    id: Option<RecordId>,
+    given: &RecordGiven,
+) -> Result<Option<Arc<Record>>, Reason> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    held(world, id, given)
+        .map(Some)
+        .ok_or(Reason::UnknownRecord)
+}
+
+fn order_major(
+    world: World<'_>,
+    given: &RecordGiven,
+    (incident, wanted): (IncidentId, &MajorWanted),
+    now: Timestamp,
+    ids: &mut IdFeed,
+) -> Decision {
+    let record = held(world, id_of(incident), given);
+    let before = record.as_deref().and_then(Record::as_major);
+    let open = world.state.incident(incident);
+    match (before, open) {
+        (None, None) if given.is_past_incident => return Decision::refused(Reason::AlreadyClosed),
+        (None, None) => return Decision::refused(Reason::UnknownIncident),
+        (None, Some(open)) if !open.state.is_open() => {
+            return Decision::refused(Reason::AlreadyResolved);
+        }
+        (None, Some(_)) | (Some(_), _) => {}
+    }
+    let mut draft = Draft::new(world, now, ids, Reason::MajorDeclared);
+    draft.order_major(incident, before, wanted, &given.actor);
+    draft.decision.incident = Some(incident);
+    draft.decision.record = Some(id_of(incident));
+    draft.finish()
 }
 
 /// A record as it is in memory, else as the store holds it.
@@ -240,7 +390,7 @@ fn merge(change: &mut ItChange, wanted: &ChangeWanted, world: World<'_>, now: Ti
 }
 
 /// The CIs by their ids in the CMDB; a name that it does not know stays as it is.
-fn resolve(world: World<'_>, names: &[SmolStr]) -> Vec<SmolStr> {
+pub(super) fn resolve(world: World<'_>, names: &[SmolStr]) -> Vec<SmolStr> {
     let graph = world.state.graph();
     let mut cis: Vec<SmolStr> = Vec::new();
     for name in names.iter().take(CIS_MAX) {
@@ -352,12 +502,13 @@ impl Draft<'_> {
         });
     }
 
-    /// Looks at the records whose time has come; returns whether there was one.
+    /// Looks at the records whose time has come.
     pub(in crate::core) fn records_are_due(&mut self) {
         let records = self.world.state.records();
         let due = records.due(self.now, crate::core::limits::DEADLINES_PER_DECISION);
         for record in due.into_iter().filter_map(|id| records.get(id)) {
             match &**record {
+                over if over.is_over() => self.record(RecordChange::Forgotten(over.id())),
                 Record::Change(change) if change.forgotten_at() <= self.now => {
                     self.record(RecordChange::Forgotten(change.id));
                 }
@@ -369,7 +520,65 @@ impl Draft<'_> {
                         self.record(RecordChange::Put(Arc::new(Record::Change(after))));
                     }
                 }
+                Record::Request(request) => self.request_is_due(request),
+                Record::Major(major) => self.major_is_due(major),
+                Record::Action(action) => self.action_is_due(action),
+                // They are due only when they are over.
+                Record::Problem(_) | Record::KnownError(_) => {}
             }
         }
+    }
+
+    /// Whether this decision has put a record beside an incident.
+    pub(super) fn is_linked_now(&self, incident: IncidentId, record: RecordId) -> bool {
+        self.decision.changes.iter().any(|change| {
+            if let Change::Record(RecordChange::Linked(to, id, _)) = change {
+                return *to == incident && *id == record;
+            }
+            false
+        })
+    }
+
+    /// The alert that this decision opened an incident for.
+    pub(super) fn opener_of(&self, incident: IncidentId) -> Option<AlertId> {
+        self.decision
+            .changes
+            .iter()
+            .chain(&self.joins)
+            .find_map(|change| {
+                if let Change::AlertJoined {
+                    incident: to,
+                    alert,
+                    ..
+                } = change
+                {
+                    return (*to == incident).then_some(*alert);
+                }
+                None
+            })
+    }
+
+    /// The hash of an alert's key, also of one that this decision adds.
+    pub(super) fn key_of(&self, id: AlertId) -> Option<u128> {
+        if let Some(alert) = self.world.state.alert(id) {
+            return Some(alert.key.0);
+        }
+        self.decision.changes.iter().find_map(|change| {
+            if let Change::AlertAdded { alert, .. } = change {
+                return (alert.id == id).then_some(alert.key.0);
+            }
+            None
+        })
+    }
+
+    /// Queues a message to one target of stakeholders; without a text the state of things is told.
+    pub(super) fn tell_stakeholder(&mut self, incident: IncidentId, target: &SmolStr, text: &str) {
+        self.enqueue(Telling {
+            incident,
+            target: target.clone(),
+            recipient: SmolStr::default(),
+            event: Event::Update,
+            note: (!text.is_empty()).then(|| Arc::from(text)),
+        });
     }
 }

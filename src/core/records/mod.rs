@@ -7,6 +7,11 @@
 
 pub mod change;
 pub mod given;
+pub mod known;
+pub mod major;
+pub mod problem;
+mod record;
+pub mod request;
 mod suspect;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,12 +22,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
-use crate::core::ids::{IncidentId, NotAnId};
+use crate::core::ids::{AlertId, IncidentId, NotAnId};
 use crate::core::time::{Span, Timestamp};
 
 pub use self::change::{ChangeState, ItChange};
 pub(super) use self::given::decide_given;
 pub use self::given::{RecordGiven, RecordOrder};
+pub use self::known::KnownError;
+pub use self::major::{Action, Major, MajorRules};
+pub use self::problem::{Occurrences, Problem, ProblemRules};
+pub use self::record::Record;
+pub use self::request::{Request, RequestRule};
 
 /// Records held in memory of one kind; beyond it those that were touched longest ago are no longer held.
 pub const HELD_MAX: usize = 20_000;
@@ -38,16 +48,38 @@ pub const LINKS_MAX: usize = 10;
 pub enum Kind {
     /// `CHG-`
     Change,
+    /// `REQ-`
+    Request,
+    /// `PRB-`
+    Problem,
+    /// `KE-`
+    KnownError,
+    /// `MAJ-`, with the number of its incident.
+    Major,
+    /// `ACT-`
+    Action,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Change];
+    pub const ALL: [Self; 6] = [
+        Self::Change,
+        Self::Request,
+        Self::Problem,
+        Self::KnownError,
+        Self::Major,
+        Self::Action,
+    ];
 
     /// What stands before its numbers.
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Change => "CHG",
+            Self::Request => "REQ",
+            Self::Problem => "PRB",
+            Self::KnownError => "KE",
+            Self::Major => "MAJ",
+            Self::Action => "ACT",
         }
     }
 
@@ -55,12 +87,22 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Change => "change",
+            Self::Request => "request",
+            Self::Problem => "problem",
+            Self::KnownError => "known_error",
+            Self::Major => "major",
+            Self::Action => "action",
         }
     }
 
     const fn index(self) -> usize {
         match self {
             Self::Change => 0,
+            Self::Request => 1,
+            Self::Problem => 2,
+            Self::KnownError => 3,
+            Self::Major => 4,
+            Self::Action => 5,
         }
     }
 }
@@ -145,87 +187,6 @@ impl RecordFeed {
     }
 }
 
-/// A record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Record {
-    /// A change.
-    Change(ItChange),
-}
-
-impl Record {
-    /// Its id.
-    pub fn id(&self) -> RecordId {
-        match self {
-            Self::Change(change) => change.id,
-        }
-    }
-
-    /// Where it stands, as the word that is shown.
-    pub fn state(&self) -> &'static str {
-        match self {
-            Self::Change(change) => change.state.word(),
-        }
-    }
-
-    /// By what it is found again.
-    pub fn key(&self) -> Option<&SmolStr> {
-        match self {
-            Self::Change(change) => change.key.as_ref(),
-        }
-    }
-
-    /// What it is about.
-    pub fn cis(&self) -> &[SmolStr] {
-        match self {
-            Self::Change(change) => &change.cis,
-        }
-    }
-
-    /// One line for people.
-    pub fn title(&self) -> &str {
-        match self {
-            Self::Change(change) => &change.summary,
-        }
-    }
-
-    /// When it was changed last.
-    pub fn updated_at(&self) -> Timestamp {
-        match self {
-            Self::Change(change) => change.updated_at,
-        }
-    }
-
-    /// When time alone has something to do here.
-    pub fn due_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::Change(change) => change.due_at(),
-        }
-    }
-
-    /// What else of it an audit tells.
-    pub fn more_values(&self) -> Vec<(SmolStr, SmolStr)> {
-        match self {
-            Self::Change(change) => {
-                let text = |text: &Option<SmolStr>| text.clone().unwrap_or_default();
-                vec![
-                    ("type".into(), change.kind.clone()),
-                    ("approval".into(), text(&change.approval)),
-                    ("risk".into(), text(&change.risk)),
-                    ("by".into(), text(&change.by)),
-                ]
-            }
-        }
-    }
-
-    /// The change, if it is one.
-    pub fn as_change(&self) -> Option<&ItChange> {
-        match self {
-            Self::Change(change) => Some(change),
-        }
-    }
-}
-
 /// What a record has to do with an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -236,11 +197,18 @@ pub enum Role {
     Confirmed,
     /// A person says that it did not cause it.
     Dismissed,
+    /// It is the problem of which it is an incident, or what is known about it.
+    Related,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Suspected, Self::Confirmed, Self::Dismissed];
+    pub const ALL: [Self; 4] = [
+        Self::Suspected,
+        Self::Confirmed,
+        Self::Dismissed,
+        Self::Related,
+    ];
 
     /// What a person can say of a change.
     pub const VERDICTS: [Self; 3] = [Self::Suspected, Self::Confirmed, Self::Dismissed];
@@ -251,6 +219,7 @@ impl Role {
             Self::Suspected => "suspected",
             Self::Confirmed => "confirmed",
             Self::Dismissed => "dismissed",
+            Self::Related => "related",
         }
     }
 
@@ -284,6 +253,17 @@ pub enum RecordChange {
     Forgotten(RecordId),
     /// A record has something to do with an incident.
     Linked(IncidentId, RecordId, Link),
+    /// A person said which CI an alert is about, by id; nothing when the rules decide again.
+    Forced(AlertId, Option<SmolStr>),
+    /// An incident is counted under a signature from now on.
+    Occurred {
+        /// The incident.
+        incident: IncidentId,
+        /// Its root CI, or the alert that opened it.
+        signature: SmolStr,
+        /// When it was opened.
+        at: Timestamp,
+    },
 }
 
 /// What is held of the records.
@@ -294,6 +274,8 @@ pub struct Records {
     by_ci: BTreeMap<SmolStr, BTreeSet<RecordId>>,
     due: BTreeSet<(Timestamp, RecordId)>,
     links: BTreeMap<IncidentId, BTreeMap<RecordId, Link>>,
+    occurrences: Occurrences,
+    forced: BTreeMap<AlertId, SmolStr>,
 }
 
 impl Records {
@@ -318,12 +300,28 @@ impl Records {
     /// The changes of a CI, by number.
     pub fn changes_of(&self, ci: &str) -> impl Iterator<Item = &ItChange> {
         let ids = self.by_ci.get(ci).into_iter().flatten();
+        let ids = ids.filter(|id| id.kind == Kind::Change);
         ids.filter_map(|id| self.held.get(id)?.as_change())
     }
 
-    /// Whether any change is held.
+    /// Whether any record of a CI is held.
     pub fn has_changes(&self) -> bool {
         !self.by_ci.is_empty()
+    }
+
+    /// The CI that a person says an alert is about.
+    pub fn forced(&self, alert: AlertId) -> Option<&SmolStr> {
+        self.forced.get(&alert)
+    }
+
+    /// An alert is no longer held.
+    pub(super) fn forget_alert(&mut self, alert: AlertId) {
+        self.forced.remove(&alert);
+    }
+
+    /// The incidents by signature.
+    pub fn occurrences(&self) -> &Occurrences {
+        &self.occurrences
     }
 
     /// What stands beside an incident, by id.
@@ -370,6 +368,17 @@ impl Records {
                 let links = self.links.entry(*incident).or_default();
                 links.insert(*record, link.clone());
             }
+            RecordChange::Forced(alert, Some(ci)) => {
+                self.forced.insert(*alert, ci.clone());
+            }
+            RecordChange::Forced(alert, None) => {
+                self.forced.remove(alert);
+            }
+            RecordChange::Occurred {
+                incident,
+                signature,
+                at,
+            } => self.occurrences.put(*incident, signature, *at),
         }
     }
 
@@ -397,7 +406,10 @@ impl Records {
             return;
         };
         if let Some(key) = record.key() {
-            self.by_key.remove(&(id.kind, key.clone()));
+            let place = (id.kind, key.clone());
+            if self.by_key.get(&place) == Some(&id) {
+                self.by_key.remove(&place);
+            }
         }
         for ci in record.cis() {
             if let Some(ids) = self.by_ci.get_mut(ci) {

@@ -7,6 +7,7 @@ use super::select::{Select, pattern};
 use super::{Listed, Page, Position};
 use crate::core::ids::IncidentId;
 use crate::core::records::{Kind, Link, Record, RecordId};
+use crate::core::time::Timestamp;
 use crate::store::records::{LINK_COLUMNS, LinkRow, read_body};
 use crate::store::rows::row;
 use crate::store::{Conn, StoreError};
@@ -237,4 +238,109 @@ pub async fn count_changes(conn: Conn<'_>, since: i64) -> Result<ChangeCounts, S
         }
     }
     Ok(counts)
+}
+
+/// An incident like another one, with how it was resolved.
+#[derive(Clone, Debug)]
+pub struct SimilarView {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Where it stands.
+    pub state: String,
+    /// How urgent it was.
+    pub priority: String,
+    /// One line for people.
+    pub title: String,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When it was resolved.
+    pub resolved_at: Option<Timestamp>,
+    /// How, in the words of the person who did, else the reason.
+    pub resolution: Option<String>,
+    /// Who did.
+    pub resolved_by: Option<String>,
+    /// What the two have in common.
+    pub signature: String,
+}
+
+row! {
+    struct SimilarRow {
+        id: i64,
+        state: String,
+        priority: String,
+        title: String,
+        opened_at: i64,
+        resolved_at: Option<i64>,
+        signature: String,
+    }
+}
+
+row! {
+    struct ResolvedRow {
+        incident: i64,
+        reason: String,
+        note: Option<String>,
+        actor: Option<String>,
+    }
+}
+
+/// The incidents of the same signature as this one, the latest first.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn similar(
+    mut conn: Conn<'_>,
+    incident: IncidentId,
+    at_most: i64,
+) -> Result<Vec<SimilarView>, StoreError> {
+    let mut select = Select::new(
+        "SELECT i.id, i.state, i.priority, COALESCE(i.title, (SELECT t.summary FROM incident_alert m \
+         JOIN alert_text t ON t.id = m.alert WHERE m.incident = i.id ORDER BY m.joined_at, m.alert LIMIT 1), ''), \
+         i.opened_at, i.resolved_at, o.signature FROM record_occurrence o JOIN incident i ON i.id = o.incident \
+         WHERE o.signature = (SELECT signature FROM record_occurrence WHERE incident = ",
+    );
+    select
+        .number(incident.get())
+        .sql(") AND i.id <> ")
+        .number(incident.get())
+        .sql(" ORDER BY o.at DESC, i.id DESC LIMIT ")
+        .number(at_most);
+    let rows: Vec<SimilarRow> = select.fetch(conn.lend()).await?;
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let mut resolved: BTreeMap<i64, ResolvedRow> = BTreeMap::new();
+    if !ids.is_empty() {
+        let mut select = Select::new(
+            "SELECT t.incident, t.reason, t.note, t.actor FROM timeline t WHERE t.reason IN \
+             ('resolved_by_person', 'recovery_sustained', 'closed_by_person')",
+        );
+        select.any_number(" AND t.incident IN", &ids, " ORDER BY t.id");
+        let rows: Vec<ResolvedRow> = select.fetch(conn).await?;
+        for row in rows {
+            resolved.insert(row.incident, row);
+        }
+    }
+    rows.into_iter()
+        .map(|row| {
+            let how = resolved.remove(&row.id);
+            let said = how.as_ref().map(|how| {
+                let said = how.note.clone().filter(|note| !note.is_empty());
+                let sentence = || {
+                    let reason = crate::core::reason::Reason::from_code(&how.reason);
+                    reason.map(|reason| reason.sentence().to_owned())
+                };
+                said.or_else(sentence).unwrap_or_default()
+            });
+            Ok(SimilarView {
+                incident: crate::store::rows::incident_id(row.id)?,
+                state: row.state,
+                priority: row.priority,
+                title: row.title,
+                opened_at: Timestamp::from_millis(row.opened_at),
+                resolved_at: row.resolved_at.map(Timestamp::from_millis),
+                resolution: said,
+                resolved_by: how.and_then(|how| how.actor),
+                signature: row.signature,
+            })
+        })
+        .collect()
 }

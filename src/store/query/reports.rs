@@ -197,3 +197,18 @@ impl SumRow {
 fn priority(word: &str) -> Result<Priority, StoreError> {
     Priority::from_word(word).ok_or_else(|| StoreError::corrupt("outcome_sum", "priority", word))
 }
+
+/// How many changes were last changed in a period, by state.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn changes(conn: Conn<'_>, period: Period) -> Result<Vec<(String, i64)>, StoreError> {
+    let mut select = Select::new("SELECT state, COUNT(*) FROM record WHERE kind = 'change' AND ");
+    select
+        .sql("updated_at >= ")
+        .number(period.since.as_millis())
+        .sql(" AND updated_at < ")
+        .number(period.until.as_millis())
+        .sql(" GROUP BY state ORDER BY state");
+    select.fetch(conn).await
+}

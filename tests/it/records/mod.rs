@@ -2,6 +2,8 @@
 
 mod audit;
 mod changes;
+mod practice;
+mod rule_tests;
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,7 @@
 //! Priorities and service level clocks as timelines on virtual time. Business time itself is in `calendar`.
 
 mod calendar;
+mod daemon;
 mod laws;
 
 use std::sync::Arc;

@@ -1,0 +1,115 @@
+//! `watchbell test`: what is as expected, what differs, and what makes no sense.
+
+use std::fs::write;
+
+use serde_json::Value;
+
+use super::{fire, home, send, shop};
+use crate::support::daemon::Home;
+use crate::support::database::{TestStore, on_both_engines};
+
+on_both_engines!(the_log_is_played_again_with_other_rules);
+
+const TESTS: &str = r#"
+[[test]]
+name = "a switch takes its hosts along"
+[test.cmdb]
+cis = [{ id = "sw1", class = "switch", name = "sw1" }, { id = "h1", class = "host", name = "h1" }, { id = "h2", class = "host", name = "h2" }]
+relations = [{ from = "h1", to = "sw1", type = "connects_to" }, { from = "h2", to = "sw1", type = "connects_to" }]
+[[test.step]]
+at = "0s"
+alerts = [
+  { name = "InstanceDown", labels = { host = "h1" }, severity = "critical" },
+  { name = "InstanceDown", labels = { host = "h2" }, severity = "critical" },
+  { name = "SwitchDown", labels = { host = "sw1" }, severity = "critical" },
+]
+[[test.step]]
+at = "2m"
+command = { do = "acknowledge", by = "ana" }
+expect = { open = 1, incidents = 1, incident = { root = "sw1", state = "acknowledged", total = 3, acknowledged_at = "2m", opened_at = "0s" } }
+[[test.step]]
+at = "3m"
+command = { do = "acknowledge", refused = "already_acknowledged" }
+
+[[test]]
+name = "a certificate is work"
+[[test.step]]
+alert = { name = "CertificateExpiry", labels = { host = "h1" } }
+[[test.step]]
+at = "1h"
+expect = { incidents = 0, pages = 0, requests = [{ number = "REQ-1", state = "new" }] }
+"#;
+
+#[test]
+fn tests_pass_or_say_what_differs() {
+    let home = Home::new(
+        "[[request]]\nname = \"certificate\"\nwhen = \"labels.alertname == 'CertificateExpiry'\"\n",
+    );
+    write(home.path("a.toml"), format!("config = \"w.toml\"\n{TESTS}")).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = home.run(&[&["test"], arguments].concat());
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code(), text)
+    };
+    let (code, said) = run(&["a.toml"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("2 of 2 as expected"), "{said}");
+    // Without the catalogue a certificate is an incident.
+    write(home.path("b.toml"), TESTS.replace("open = 1", "open = 2")).unwrap();
+    let (code, said) = run(&["b.toml", "--config", "b-rules.toml"]);
+    assert_eq!(code, Some(3), "{said}");
+    write(home.path("b-rules.toml"), "").unwrap();
+    let (code, said) = run(&["b.toml", "--config", "b-rules.toml"]);
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "step 2 at 2m: open incidents: 1, expected 2",
+        "incidents: 1, expected 0",
+        "0 of 2 as expected",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    write(home.path("c.yaml"), "tests:\n  - name: yaml\n    steps:\n      - alert: {name: A}\n      - at: 1m\n        expect: {open: 1}\n").unwrap();
+    assert_eq!(run(&["c.yaml"]).0, Some(0));
+    write(
+        home.path("d.toml"),
+        "[[test]]\nname = \"x\"\n[[test.step]]\nexpct = 1\n",
+    )
+    .unwrap();
+    let (code, said) = run(&["d.toml"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("expct"), "{said}");
+}
+
+async fn the_log_is_played_again_with_other_rules(store: TestStore) {
+    let home = home(&store, "");
+    let daemon = home.start().await;
+    shop(&daemon).await;
+    fire(&daemon, "CertificateExpiry", "other").await;
+    fire(&daemon, "HostDown", "web1").await;
+    send(&daemon, "HostDown", "web1", "resolved").await;
+    crate::support::process::eventually("two incidents", async || {
+        (daemon.list("/api/v1/incidents").await.len() == 2).then_some(())
+    })
+    .await;
+    write(
+        home.path("new.toml"),
+        format!(
+            "[store]\nurl = \"{}\"\n[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n[[request]]\nname = \"c\"\nwhen = \"labels.alertname == 'CertificateExpiry'\"\n",
+            store.url
+        ),
+    )
+    .unwrap();
+    let run = |more: &[&str]| {
+        let output = home.run(&[&["replay", "--config", "w.toml", "--from", "1h"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let found: Value = serde_json::from_str(&run(&["--rules", "new.toml", "--json"])).unwrap();
+    assert_eq!(found["now"]["incidents"], 2, "{found}");
+    assert_eq!(found["then"]["incidents"], 1, "{found}");
+    assert_eq!(found["then"]["requests"], 1);
+    assert_eq!(found["only_now"][0]["number"], "INC-1");
+    assert_eq!(found["changed"], serde_json::json!([]));
+    let said = run(&["--rules", "w.toml"]);
+    assert!(said.contains("no difference"), "{said}");
+}
