@@ -45,7 +45,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::listen::{Listener, Server};
 use crate::runtime::notify::{Heartbeats, Notifier};
 use crate::runtime::signals::{Outcome, ReloadRequest, Signals, serve_signals};
-use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError};
+use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError, TaskFailed};
 use crate::runtime::thread::on_own_thread;
 use crate::runtime::tls::TlsHolder;
 use crate::store::inbox::NewInput;
@@ -168,10 +168,7 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
-    let mut router = api::router(state).merge(doors(&core, &db));
-    if request.is_demo {
-        router = router.layer(demo::mark());
-    }
+    let router = marked(api::router(state).merge(doors(&core, &db)), request.is_demo);
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
         done(serve_http(server, listeners, stop))
@@ -193,18 +190,36 @@ async fn run(
     };
     start_side(&mut supervisor, &side_stage, side, core);
 
-    let watchdog = notifier.clone().watch(heartbeats, CancellationToken::new());
-    let running = supervisor.run(async move {
-        shell.stop.cancelled().await;
-        notifier.stopping();
-    });
-    let ended = tokio::select! {
-        ended = running => ended,
-        () = watchdog => anyhow::bail!("the watchdog ended unasked"),
-    };
+    let ended = supervise(supervisor, shell.stop, notifier, heartbeats).await?;
     db.close().await;
     told_late(&ended?);
     Ok(())
+}
+
+/// Runs until everything has stopped.
+async fn supervise(
+    supervisor: Supervisor,
+    stop: CancellationToken,
+    notifier: Notifier,
+    heartbeats: Heartbeats,
+) -> anyhow::Result<Result<Stopped, TaskFailed>> {
+    let watchdog = notifier.clone().watch(heartbeats, CancellationToken::new());
+    let running = supervisor.run(async move {
+        stop.cancelled().await;
+        notifier.stopping();
+    });
+    tokio::select! {
+        ended = running => Ok(ended),
+        () = watchdog => anyhow::bail!("the watchdog ended unasked"),
+    }
+}
+
+fn marked(router: Router, is_demo: bool) -> Router {
+    if is_demo {
+        router.layer(demo::mark())
+    } else {
+        router
+    }
 }
 
 async fn open_store(settings: &Settings) -> anyhow::Result<Db> {
@@ -296,45 +311,19 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         board: core.board,
     };
     if side.request.is_demo {
-        let (engine, ingest) = (core.engine.clone(), core.ingest.clone());
-        let imported = stage.clone();
-        supervisor.spawn(stage, "demo", |stop| {
-            done(demo::run(engine, ingest, imported, stop))
-        });
+        start_demo(supervisor, stage, core.engine.clone(), core.ingest.clone());
     }
-    let tickets = Connectors {
-        settings: settings_out.clone(),
-        setup: TicketsSetup {
-            engine: core.engine.clone(),
-            db: side.db.clone(),
-            clock: clock.clone(),
-            metrics: Arc::clone(&side.metrics),
-            describe: connectors::describe(side.db.clone()),
-            board: core.connectors,
-            external_url: None,
-        },
-    };
-    let workers = deliveries::Workers {
-        settings: settings_out.clone(),
-        setup: DeliverSetup {
-            db: side.db.clone(),
-            partition: PARTITION,
-            writer: core.engine.writer().clone(),
-            brief: deliveries::brief(side.db.clone(), core.engine.clone(), clock.clone()),
-            answer: answers::answer_link(side.links, settings_out.clone()),
-            clock: clock.clone(),
-            metrics: side.metrics,
-        },
-        deliveries: core.deliveries,
-    };
-    let watcher = watcher::Watcher {
+    let outward = Outward {
         settings: settings_out.clone(),
         engine: core.engine.clone(),
-        deliveries: workers.deliveries.clone(),
+        db: side.db.clone(),
         clock: clock.clone(),
+        metrics: side.metrics,
+        board: core.connectors,
+        deliveries: core.deliveries,
+        links: side.links,
     };
-    supervisor.spawn(stage, "watcher", |stop| done(watcher.run(stop)));
-    supervisor.spawn(stage, "deliver", |stop| done(workers.run(stop)));
+    start_outward(supervisor, stage, outward);
     start_checkpoints(supervisor, stage, side.db.clone());
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
@@ -357,12 +346,68 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
-    supervisor.spawn(stage, "connectors", |stop| done(tickets.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
     supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
     supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));
+}
+
+fn start_demo(supervisor: &mut Supervisor, stage: &Stage, engine: EngineHandle, ingest: Ingest) {
+    let imported = stage.clone();
+    supervisor.spawn(stage, "demo", |stop| {
+        done(demo::run(engine, ingest, imported, stop))
+    });
+}
+
+/// What those need who tell people and keep tickets.
+struct Outward {
+    settings: watch::Receiver<Arc<Settings>>,
+    engine: EngineHandle,
+    db: Db,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    board: Board,
+    deliveries: Deliveries,
+    links: LinkKey,
+}
+
+/// Starts what tells people and keeps tickets in step.
+fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
+    let tickets = Connectors {
+        settings: outward.settings.clone(),
+        setup: TicketsSetup {
+            engine: outward.engine.clone(),
+            db: outward.db.clone(),
+            clock: outward.clock.clone(),
+            metrics: Arc::clone(&outward.metrics),
+            describe: connectors::describe(outward.db.clone()),
+            board: outward.board,
+            external_url: None,
+        },
+    };
+    let watcher = watcher::Watcher {
+        settings: outward.settings.clone(),
+        engine: outward.engine.clone(),
+        deliveries: outward.deliveries.clone(),
+        clock: outward.clock.clone(),
+    };
+    supervisor.spawn(stage, "watcher", |stop| done(watcher.run(stop)));
+    let workers = deliveries::Workers {
+        settings: outward.settings.clone(),
+        setup: DeliverSetup {
+            db: outward.db.clone(),
+            partition: PARTITION,
+            writer: outward.engine.writer().clone(),
+            brief: deliveries::brief(outward.db, outward.engine.clone(), outward.clock.clone()),
+            answer: answers::answer_link(outward.links, outward.settings),
+            clock: outward.clock,
+            metrics: outward.metrics,
+        },
+        deliveries: outward.deliveries,
+    };
+    supervisor.spawn(stage, "deliver", |stop| done(workers.run(stop)));
+    supervisor.spawn(stage, "connectors", |stop| done(tickets.run(stop)));
 }
 
 /// The running core, for those around it.

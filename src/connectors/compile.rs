@@ -133,6 +133,9 @@ impl Compiler<'_> {
             Ok(Way::Header(name, Text2(self.text(path, &value)?)))
         };
         let session = "Bearer {{ secret.session }}".to_owned();
+        // A session is opened with what its request names.
+        let named = file.login.as_ref().map(|table| format!("{table:?}"));
+        let takes_token = named.is_some_and(|text| text.contains("secret.token"));
         let login = file.login.map(|table| -> Result<Way, String> {
             let own = ["token", "header", "value"];
             let (file, call): (LoginFile, _) = split("auth.login", table, &own)?;
@@ -173,10 +176,9 @@ impl Compiler<'_> {
             token: token.transpose()?,
             oauth: oauth.transpose()?,
         };
-        // A session is opened with whatever the operator has.
         match login.transpose()? {
-            Some(way) if ways.basic.is_none() => ways.basic = Some(way),
-            Some(way) => ways.token = Some(way),
+            Some(way) if takes_token => ways.token = Some(way),
+            Some(way) => ways.basic = Some(way),
             None => {}
         }
         if file.body {

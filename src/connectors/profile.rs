@@ -50,8 +50,8 @@ pub(super) const REQUEST_VARS: &[&str] = &[
 ];
 /// Variables of what is read in answers.
 pub(super) const ANSWER_VARS: &[&str] = &[
-    "set", "item", "body", "headers", "status", "id", "number", "key", "count", "page", "offset",
-    "base", "text",
+    "set", "since", "item", "body", "headers", "status", "id", "number", "key", "count", "page",
+    "offset", "base", "text",
 ];
 
 /// How sure a look-up by key is.
