@@ -431,16 +431,8 @@ pub async fn judge(
     Ok(Json(find_incident(&api, incident).await?.into()))
 }
 
-/// What a body says a change shall be.
-fn wanted(fields: &Fields) -> Result<ChangeWanted, Problem> {
-    let state = fields.text(&["state", "status", "outcome", "result", "close_code"])?;
-    let state = match state {
-        None => None,
-        Some(word) => Some(ChangeState::from_any_word(&word).ok_or_else(|| {
-            let words = ChangeState::ALL.map(ChangeState::word).join(", ");
-            Problem::bad_request(format!("state is one of {words}, not {word:?}"))
-        })?),
-    };
+/// When a body says a change begins and ends.
+fn wanted_times(fields: &Fields) -> Result<(Option<Timestamp>, Option<Timestamp>), Problem> {
     let starts_at = fields.time(&[
         "starts_at",
         "start",
@@ -473,6 +465,20 @@ fn wanted(fields: &Fields) -> Result<ChangeWanted, Problem> {
         (None, Some(seconds)) => starts_at.map(|at| at.plus(Span::from_secs(seconds))),
         (None, None) => None,
     };
+    Ok((starts_at, ends_at))
+}
+
+/// What a body says a change shall be.
+fn wanted(fields: &Fields) -> Result<ChangeWanted, Problem> {
+    let state = fields.text(&["state", "status", "outcome", "result", "close_code"])?;
+    let state = match state {
+        None => None,
+        Some(word) => Some(ChangeState::from_any_word(&word).ok_or_else(|| {
+            let words = ChangeState::ALL.map(ChangeState::word).join(", ");
+            Problem::bad_request(format!("state is one of {words}, not {word:?}"))
+        })?),
+    };
+    let (starts_at, ends_at) = wanted_times(fields)?;
     let cis = fields.texts(&[
         "ci",
         "cis",

@@ -5,8 +5,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::shapes::InputRef;
 use super::time::Time;
+use super::timeline_shapes::InputRef;
 use crate::core::alert::{AlertStatus, EndedBy, Late};
 use crate::core::incident::IncidentState;
 use crate::core::severity::Grade;

@@ -56,6 +56,7 @@ pub mod status;
 pub mod targets;
 pub mod tell_routes;
 pub mod time;
+pub mod timeline_shapes;
 pub mod tokens;
 pub mod words;
 

@@ -22,15 +22,18 @@ use crate::api_token::Role;
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 /// Bodies of requests; everything else is an answer, in which every field is always present.
-const REQUESTS: [&str; 14] = [
+const REQUESTS: [&str; 17] = [
     "Acknowledge",
     "Assign",
     "BindCheck",
     "Hold",
+    "MajorBody",
     "Note",
     "Plain",
     "Reopen",
     "Resolve",
+    "ReviewBody",
+    "SetPriority",
     "TokenWanted",
     "MatcherWanted",
     "SilenceBody",

@@ -397,18 +397,6 @@ fn cells(name: &str, sum: &Sum, cost: &CostRules) -> Cells {
             ("recurring_percent", percent(it.recurring, all)),
         ]
     };
-    let noise = || {
-        vec![
-            ("alerts", json!(it.alerts)),
-            ("messages", json!(it.messages)),
-            ("alerts_per_incident", ratio(it.alerts, all)),
-            ("messages_per_incident", ratio(it.messages, all)),
-            (
-                "compression_percent",
-                percent(it.messages.saturating_sub(all).max(0), it.messages),
-            ),
-        ]
-    };
     let parts: Vec<Cells> = match name {
         "mtta" => vec![mtta()],
         "mttr" => vec![mttr()],
@@ -416,16 +404,8 @@ fn cells(name: &str, sum: &Sum, cost: &CostRules) -> Cells {
         "reopen" => vec![reopen()],
         "escalation" => vec![escalation()],
         "recurring" => vec![recurring()],
-        "noise" => vec![noise()],
-        "cost" => vec![vec![
-            ("hours", ratio(it.resolve_ms, 3_600_000)),
-            ("cost", ratio(sum.cost, 100)),
-            (
-                "cost_per_incident",
-                ratio(sum.cost, all.saturating_mul(100)),
-            ),
-            ("currency", json!(cost.currency.as_str())),
-        ]],
+        "noise" => vec![noise_cells(it)],
+        "cost" => vec![cost_cells(sum, cost)],
         _ => vec![
             mtta(),
             mttr(),
@@ -433,12 +413,39 @@ fn cells(name: &str, sum: &Sum, cost: &CostRules) -> Cells {
             reopen(),
             escalation(),
             recurring(),
-            noise(),
+            noise_cells(it),
         ],
     };
     std::iter::once(incidents)
         .chain(parts.into_iter().flatten())
         .collect()
+}
+
+fn noise_cells(it: &Figures) -> Cells {
+    let all = it.incidents;
+    vec![
+        ("alerts", json!(it.alerts)),
+        ("messages", json!(it.messages)),
+        ("alerts_per_incident", ratio(it.alerts, all)),
+        ("messages_per_incident", ratio(it.messages, all)),
+        (
+            "compression_percent",
+            percent(it.messages.saturating_sub(all).max(0), it.messages),
+        ),
+    ]
+}
+
+fn cost_cells(sum: &Sum, cost: &CostRules) -> Cells {
+    let it = &sum.figures;
+    vec![
+        ("hours", ratio(it.resolve_ms, 3_600_000)),
+        ("cost", ratio(sum.cost, 100)),
+        (
+            "cost_per_incident",
+            ratio(sum.cost, it.incidents.saturating_mul(100)),
+        ),
+        ("currency", json!(cost.currency.as_str())),
+    ]
 }
 
 fn sla_cells(it: &Figures) -> Cells {

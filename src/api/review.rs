@@ -199,16 +199,9 @@ fn line(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
 
-fn markdown(
-    view: &IncidentView,
-    review: &Review,
-    (lasted, user_minutes): (Span, Option<i64>),
-    (lines, actions): (&[TimelineView], &[Action]),
-) -> String {
-    let incident = &view.incident;
-    let mut text = String::new();
-    let cause = view.cause.as_ref();
-    let why: Vec<String> = cause.map_or_else(Vec::new, |cause| {
+/// What is stored about the cause: confirmed records, then why the guess was made.
+fn stored_cause(view: &IncidentView) -> String {
+    let why: Vec<String> = view.cause.as_ref().map_or_else(Vec::new, |cause| {
         cause.cause.why.iter().map(ToString::to_string).collect()
     });
     let confirmed: Vec<String> = view
@@ -224,7 +217,71 @@ fn markdown(
             )
         })
         .collect();
-    let stored = [confirmed, why].concat().join("\n\n");
+    [confirmed, why].concat().join("\n\n")
+}
+
+/// What people have written about the impact, and what it amounts to.
+fn impact(review: &Review, lasted: Span, user_minutes: Option<i64>) -> String {
+    let impact = match (review.users, user_minutes) {
+        (Some(users), Some(minutes)) => format!(
+            "{users} users for {}: {minutes} user-minutes.",
+            length(lasted)
+        ),
+        _ => String::new(),
+    };
+    match review.impact.trim() {
+        "" => impact,
+        written if impact.is_empty() => written.to_owned(),
+        written => format!("{written}\n\n{impact}"),
+    }
+}
+
+fn push_actions(text: &mut String, actions: &[Action]) {
+    text.push_str("## Actions\n\n");
+    if actions.is_empty() {
+        text.push_str("_None yet._\n");
+    } else {
+        text.push_str("| number | action | owner | due | state |\n|---|---|---|---|---|\n");
+        for action in actions {
+            writeln!(
+                text,
+                "| {} | {} | {} | {} | {} |",
+                action.number,
+                line(&action.title),
+                line(action.owner.as_deref().unwrap_or("-")),
+                action
+                    .due_at
+                    .map_or_else(|| "-".to_owned(), |at| at.to_string()),
+                action.state,
+            )
+            .ok();
+        }
+    }
+}
+
+fn push_timeline(text: &mut String, lines: &[TimelineView]) {
+    text.push_str("\n## Timeline\n\n| time (UTC) | what | who |\n|---|---|---|\n");
+    for entry in lines {
+        let note = entry.note.as_deref().filter(|note| !note.is_empty());
+        let what = match note {
+            Some(note) => format!("{} ({})", entry.reason.sentence(), line(note)),
+            None => entry.reason.sentence().to_owned(),
+        };
+        let who = line(entry.actor.as_deref().unwrap_or("-"));
+        writeln!(text, "| {} | {what} | {who} |", Time(entry.at)).ok();
+    }
+}
+
+fn markdown(
+    view: &IncidentView,
+    review: &Review,
+    (lasted, user_minutes): (Span, Option<i64>),
+    (lines, actions): (&[TimelineView], &[Action]),
+) -> String {
+    let incident = &view.incident;
+    let mut text = String::new();
+    let cause = view.cause.as_ref();
+    let stored = stored_cause(view);
     let services = cause.map(crate::store::query::causes::CauseView::services);
     let services = services.unwrap_or_default().join(", ");
     // Writing to a text cannot fail.
@@ -244,18 +301,7 @@ fn markdown(
         if services.is_empty() { "-" } else { &services },
     )
     .ok();
-    let impact = match (review.users, user_minutes) {
-        (Some(users), Some(minutes)) => format!(
-            "{users} users for {}: {minutes} user-minutes.",
-            length(lasted)
-        ),
-        _ => String::new(),
-    };
-    let impact = match review.impact.trim() {
-        "" => impact,
-        written if impact.is_empty() => written.to_owned(),
-        written => format!("{written}\n\n{impact}"),
-    };
+    let impact = impact(review, lasted, user_minutes);
     let resolution = lines
         .iter()
         .rev()
@@ -278,35 +324,7 @@ fn markdown(
     ] {
         write!(text, "## {head}\n\n{body}\n\n").ok();
     }
-    text.push_str("## Actions\n\n");
-    if actions.is_empty() {
-        text.push_str("_None yet._\n");
-    } else {
-        text.push_str("| number | action | owner | due | state |\n|---|---|---|---|---|\n");
-        for action in actions {
-            writeln!(
-                text,
-                "| {} | {} | {} | {} | {} |",
-                action.number,
-                line(&action.title),
-                line(action.owner.as_deref().unwrap_or("-")),
-                action
-                    .due_at
-                    .map_or_else(|| "-".to_owned(), |at| at.to_string()),
-                action.state,
-            )
-            .ok();
-        }
-    }
-    text.push_str("\n## Timeline\n\n| time (UTC) | what | who |\n|---|---|---|\n");
-    for entry in lines {
-        let note = entry.note.as_deref().filter(|note| !note.is_empty());
-        let what = match note {
-            Some(note) => format!("{} ({})", entry.reason.sentence(), line(note)),
-            None => entry.reason.sentence().to_owned(),
-        };
-        let who = line(entry.actor.as_deref().unwrap_or("-"));
-        writeln!(text, "| {} | {what} | {who} |", Time(entry.at)).ok();
-    }
+    push_actions(&mut text, actions);
+    push_timeline(&mut text, lines);
     text
 }

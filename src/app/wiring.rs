@@ -305,15 +305,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         }),
         alertmanager: hooks,
         unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
-        sources: Arc::new(move || {
-            let pulses = silences.pulses();
-            let of = |door: &Door| pulses.sources.iter().find(|pulse| pulse.name == door.name);
-            let doors = doors.doors();
-            doors
-                .iter()
-                .map(|door| source_status(door, of(door), shown_at.now()))
-                .collect()
-        }),
+        sources: Arc::new(move || sources(&silences, &doors, &shown_at)),
         imports: Arc::new(move || imports.list()),
         connectors: Arc::new(move || {
             let now = board_clock.now();
@@ -352,6 +344,17 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             .map(|it| it.expose().into()),
         entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
     })
+}
+
+/// The sources and how they do.
+fn sources(engine: &EngineHandle, ingest: &Ingest, clock: &Clock) -> Vec<SourceStatus> {
+    let pulses = engine.pulses();
+    let of = |door: &Door| pulses.sources.iter().find(|pulse| pulse.name == door.name);
+    let doors = ingest.doors();
+    doors
+        .iter()
+        .map(|door| source_status(door, of(door), clock.now()))
+        .collect()
 }
 
 /// How the API of Alertmanager reaches the source that owns it.

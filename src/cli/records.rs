@@ -126,9 +126,12 @@ pub async fn run(client: &Client, args: &RecordsArgs, out: &Out) -> Result<Exit,
         ("UPDATED", Fit::Fixed),
         ("TITLE", Fit::Cut),
     ]);
-    for item in list["items"].as_array().into_iter().flatten() {
+    let items = list.get("items").and_then(Value::as_array);
+    for item in items.into_iter().flatten() {
         let field = |names: &[&str]| {
-            let found = names.iter().find_map(|name| item[*name].as_str());
+            let found = names
+                .iter()
+                .find_map(|name| item.get(*name).and_then(Value::as_str));
             text::clean(found.unwrap_or("-"))
         };
         table.row([
@@ -164,9 +167,8 @@ pub async fn review(client: &Client, args: &ReviewArgs, out: &Out) -> Result<Exi
     }
     let review: Value = serde_json::from_str(&answer)
         .map_err(|error| Failure::unreachable(format!("the answer is no JSON: {error}")))?;
-    out.print(&text::clean_lines(
-        review["markdown"].as_str().unwrap_or_default(),
-    ))?;
+    let markdown = review.get("markdown").and_then(Value::as_str);
+    out.print(&text::clean_lines(markdown.unwrap_or_default()))?;
     Ok(Exit::Done)
 }
 

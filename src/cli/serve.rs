@@ -43,6 +43,6 @@ pub async fn run(
     let mut request = settings::request(config, env);
     request.is_demo = args.demo;
     let loaded = load(&request)?;
-    app::serve(request, loaded, inherited).await?;
+    Box::pin(app::serve(request, loaded, inherited)).await?;
     Ok(Exit::Done)
 }

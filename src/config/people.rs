@@ -127,7 +127,7 @@ fn contact(table: &mut TableReader<'_>, targets: &[TargetSettings]) -> Option<Co
     let address = table.optional("address", values::text).map(SmolStr::from);
     let contact = Contact {
         way: Listener {
-            target: target.clone().or(kind).unwrap_or_default(),
+            target: target.or(kind).unwrap_or_default(),
             recipient: address.unwrap_or_default(),
         },
         is_quiet: table.optional("quiet", values::flag).unwrap_or_default(),

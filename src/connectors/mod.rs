@@ -22,8 +22,8 @@ mod vars;
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
-pub use profile::Profile;
-pub use vars::{Brief, TicketVars, secret_mark};
+pub use self::profile::Profile;
+pub use self::vars::{Brief, TicketVars, secret_mark};
 
 /// Every profile that comes with Watchbell: name and file.
 pub const PROFILES: &[(&str, &str)] = &[

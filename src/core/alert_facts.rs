@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use minijinja::Value;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
 use crate::core::condition::{Facts, Seen, VARIABLES, item, null, object};
-use crate::core::expr::Expr;
+use crate::core::expr::{Expr, Value};
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::Incident;
 use crate::core::observation::AlertText;

@@ -171,18 +171,7 @@ fn carry_out(
             (Reason::ClosedByPerson, None)
         }
         Command::Priority { priority, reason } => {
-            let given = priority.map(|priority| Given {
-                priority,
-                by: given.actor.clone(),
-                reason: Arc::from(&**reason),
-                at: now,
-            });
-            let word = priority.map_or("by the rules", Priority::word);
-            let note = match &**reason {
-                "" => format!("{} to {word}", incident.priority.word()),
-                reason => format!("{} to {word}: {reason}", incident.priority.word()),
-            };
-            (draft.prioritise_by_person(id, given), Some(Arc::from(note)))
+            prioritise(&mut draft, incident, *priority, (&**reason, given))
         }
         work @ (Command::Acknowledge { .. }
         | Command::Start
@@ -197,6 +186,28 @@ fn carry_out(
     say(&mut draft, id, reason, given, note);
     draft.decision.reason = reason;
     draft.finish()
+}
+
+/// A priority that a person sets, or takes back.
+fn prioritise(
+    draft: &mut Draft<'_>,
+    incident: &Incident,
+    priority: Option<Priority>,
+    (reason, given): (&str, &CommandGiven),
+) -> (Reason, Option<Arc<str>>) {
+    let set = priority.map(|priority| Given {
+        priority,
+        by: given.actor.clone(),
+        reason: Arc::from(reason),
+        at: draft.now,
+    });
+    let word = priority.map_or("by the rules", Priority::word);
+    let note = match reason {
+        "" => format!("{} to {word}", incident.priority.word()),
+        reason => format!("{} to {word}: {reason}", incident.priority.word()),
+    };
+    let reason = draft.prioritise_by_person(incident.id, set);
+    (reason, Some(Arc::from(note)))
 }
 
 /// The commands about what belongs together.

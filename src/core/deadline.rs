@@ -11,10 +11,11 @@ use crate::core::escalate;
 use crate::core::flap;
 use crate::core::heartbeat;
 use crate::core::ids::{IdFeed, IncidentId};
-use crate::core::incident::IncidentState;
+use crate::core::incident::{Incident, IncidentState};
 use crate::core::limits;
 use crate::core::mute;
 use crate::core::reason::Reason;
+use crate::core::rules::IncidentRules;
 use crate::core::time::Timestamp;
 use crate::core::variant::VariantChange;
 use crate::core::{priority, silence, sla, ticket};
@@ -119,9 +120,21 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
         draft.touch(id);
         return;
     }
-    let Some(incident) = draft.touch(id) else {
-        return;
-    };
+    let moved = draft
+        .touch(id)
+        .and_then(|incident| move_on(incident, now, rules, is_recovered));
+    if let Some(reason) = moved {
+        draft.say(Some(id), None, reason);
+    }
+}
+
+/// What time alone does to an incident that is due, and why.
+fn move_on(
+    incident: &mut Incident,
+    now: Timestamp,
+    rules: IncidentRules,
+    is_recovered: bool,
+) -> Option<Reason> {
     let reason = match &incident.state {
         IncidentState::Resolved { .. } => {
             let reopenable_until = incident
@@ -131,7 +144,7 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
             incident.enter(IncidentState::Closed { reopenable_until }, now);
             Reason::ClosedAfterResolve
         }
-        IncidentState::Closed { .. } => return,
+        IncidentState::Closed { .. } => return None,
         IncidentState::New
         | IncidentState::Acknowledged { .. }
         | IncidentState::InProgress
@@ -156,8 +169,8 @@ fn incident_is_due(draft: &mut Draft<'_>, id: IncidentId) {
         }
         IncidentState::New | IncidentState::InProgress => {
             incident.recovers_at = None;
-            return;
+            return None;
         }
     };
-    draft.say(Some(id), None, reason);
+    Some(reason)
 }

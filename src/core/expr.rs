@@ -6,7 +6,8 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use minijinja::{Environment, ErrorKind, Expression, UndefinedBehavior, Value};
+pub use minijinja::Value;
+use minijinja::{Environment, ErrorKind, Expression, UndefinedBehavior};
 
 /// Bytes of one expression.
 const SOURCE_BYTES_MAX: usize = 4 * 1024;

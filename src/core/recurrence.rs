@@ -105,7 +105,9 @@ impl Recurrence {
             rrule::RRuleError::ValidationError(rrule::ValidationError::UntilBeforeStart {
                 ..
             }) => BadRecurrence::NeverOccurs(shown()),
-            error => unreadable(error),
+            error @ (rrule::RRuleError::ParserError(_)
+            | rrule::RRuleError::ValidationError(_)
+            | rrule::RRuleError::IterError(_)) => unreadable(error),
         })?;
         let first = set.limit().into_iter().next();
         if first.is_none() {
@@ -285,11 +287,14 @@ mod tests {
         Timestamp::from_millis(time.as_millisecond())
     }
 
+    fn local(text: &str) -> DateTime {
+        text.parse().unwrap()
+    }
+
     fn rule(text: &str, start: &str, zone_name: &str) -> Result<Recurrence, BadRecurrence> {
-        let start = start.parse().unwrap();
         Recurrence::new(
             text,
-            start,
+            local(start),
             zone(zone_name),
             Span::from_hours(1),
             Vec::new(),

@@ -301,6 +301,12 @@ impl State {
         due
     }
 
+    fn keep_links(&mut self, changes: &[Change]) {
+        let incidents = &self.incidents;
+        let is_held = |id: IncidentId| incidents.get(id.get()).is_some();
+        self.records.keep_links(changes, is_held);
+    }
+
     /// Makes the decision true.
     pub fn apply(&mut self, decision: &Decision) {
         let mut taken = Vec::new();
@@ -368,6 +374,7 @@ impl State {
                 Change::Started(at) => self.started_at = Some(*at),
             }
         }
+        self.keep_links(&decision.changes);
         for key in taken {
             self.remind_again(key);
         }

@@ -51,6 +51,18 @@ pub fn jinja(value: &Value) -> Jinja {
     }
 }
 
+/// Sets a field of an object.
+pub fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
+/// A text among the fields of an object.
+fn word<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.get(name).and_then(Value::as_str)
+}
+
 /// Renders a template with values.
 ///
 /// # Errors
@@ -105,11 +117,11 @@ impl TextSetup {
     /// Puts a message into words.
     pub fn words(&self, parcel: &Parcel) -> Words {
         let mut values = self.values(parcel);
-        let link = values["link"].as_str().map(str::to_owned);
+        let link = word(&values, "link").map(str::to_owned);
         let plain = headline(parcel);
         let headline = self.own(self.title.as_deref(), &values).unwrap_or(plain);
         let headline = cut(&headline.replace(['\n', '\r'], " "), HEADLINE_MAX);
-        values["headline"] = json!(headline);
+        set(&mut values, "headline", json!(headline));
         let details = self.own(self.text.as_deref(), &values).or_else(|| {
             let rendered = render(DEFAULT, &jinja(&values));
             rendered
@@ -120,9 +132,11 @@ impl TextSetup {
         });
         let details = details.unwrap_or_else(|| parcel.note.clone().unwrap_or_default());
         let details = cut(details.trim(), TEXT_MAX);
-        values["details"] = json!(details);
-        values["text"] = json!(format!("{headline}\n{details}"));
-        values["html"] = json!(html(&headline, &details, link.as_deref()));
+        set(&mut values, "details", json!(details));
+        let text = format!("{headline}\n{details}");
+        set(&mut values, "text", json!(text));
+        let html = html(&headline, &details, link.as_deref());
+        set(&mut values, "html", json!(html));
         Words {
             headline,
             details,
@@ -148,24 +162,23 @@ impl TextSetup {
         let briefing = parcel.briefing.as_deref();
         let incident = briefing.map_or(&nothing, |it| &it.incident);
         let alerts = briefing.map_or(&[][..], |it| it.alerts.as_slice());
-        let number = incident["number"].as_str();
+        let number = word(incident, "number");
         let link = self.external_url.as_ref().map(|base| match number {
             Some(number) => format!("{base}/incidents/{number}"),
             None => base.clone(),
         });
-        let priority = incident["priority"].as_str().unwrap_or("P3");
+        let priority = word(incident, "priority").unwrap_or("P3");
         let action = action(parcel.event);
         let color = if action == "resolve" {
             "#2eb67d"
         } else {
             color(priority)
         };
-        let root = &incident["root_cause"];
-        let cause = root["ci"]["name"].as_str().map(|name| {
-            format!(
-                "{name} ({})",
-                root["ci"]["class"].as_str().unwrap_or("item")
-            )
+        let root = incident.get("root_cause");
+        let why = root.and_then(|root| root.get("why")?.get(0));
+        let cause = root.and_then(|root| root.get("ci")).and_then(|ci| {
+            let name = word(ci, "name")?;
+            Some(format!("{name} ({})", word(ci, "class").unwrap_or("item")))
         });
         json!({
             "id": parcel.id,
@@ -177,11 +190,11 @@ impl TextSetup {
             "note": parcel.note,
             "repeat": parcel.is_repeat,
             "priority": priority,
-            "title": incident["title"],
+            "title": incident.get("title"),
             "cause": cause,
-            "why": root["why"][0],
+            "why": why,
             "reach": reach(incident),
-            "sla": self.sla(&incident["sla"]),
+            "sla": self.sla(incident.get("sla")),
             "runbook": runbook(alerts),
             "link": link,
             "answer_url": parcel.answer_url,
@@ -196,12 +209,13 @@ impl TextSetup {
     }
 
     /// The clocks that run, with their due times on the reader's clock.
-    fn sla(&self, clocks: &Value) -> Vec<String> {
-        let clocks = clocks.as_array().map_or(&[][..], Vec::as_slice);
+    fn sla(&self, clocks: Option<&Value>) -> Vec<String> {
+        let clocks = clocks.and_then(Value::as_array);
+        let clocks = clocks.map_or(&[][..], Vec::as_slice);
         let shown = clocks.iter().filter_map(|clock| {
-            let name = clock["clock"].as_str()?;
-            let state = clock["state"].as_str()?;
-            let due = clock["due_at"].as_str();
+            let name = word(clock, "clock")?;
+            let state = word(clock, "state")?;
+            let due = word(clock, "due_at");
             let due = due.and_then(|text| text.parse::<jiff::Timestamp>().ok());
             let due = due.map(|at| self.local(Timestamp::from_millis(at.as_millisecond())));
             match (state, due) {
@@ -245,7 +259,7 @@ fn headline(parcel: &Parcel) -> String {
     let Some(briefing) = &parcel.briefing else {
         return format!("Watchbell: {}", parcel.note.as_deref().unwrap_or("trouble"));
     };
-    let of = |name: &str| briefing.incident[name].as_str().unwrap_or_default();
+    let of = |name: &str| word(&briefing.incident, name).unwrap_or_default();
     let (number, priority, title) = (of("number"), of("priority"), of("title"));
     let word = match parcel.event {
         Event::Opened => "",
@@ -275,10 +289,10 @@ fn color(priority: &str) -> &'static str {
 
 /// How far the incident reaches, in words.
 fn reach(incident: &Value) -> Option<String> {
-    let cis = incident["cis"].as_u64().filter(|count| *count > 1);
-    let services = incident["services"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
+    let cis = incident.get("cis").and_then(Value::as_u64);
+    let cis = cis.filter(|count| *count > 1);
+    let services = incident.get("services").and_then(Value::as_array);
+    let services = services.map_or(&[][..], Vec::as_slice);
     let services: Vec<&str> = services.iter().filter_map(Value::as_str).take(10).collect();
     let mut parts = Vec::new();
     parts.extend(cis.map(|count| format!("{count} configuration items")));
@@ -293,9 +307,8 @@ fn runbook(alerts: &[Value]) -> Option<&str> {
     let names = ["runbook_url", "runbook", "runbookUrl"];
     let found = |alert| {
         let alert: &Value = alert;
-        names
-            .iter()
-            .find_map(|name| alert["annotations"][*name].as_str())
+        let annotations = alert.get("annotations")?;
+        names.iter().find_map(|name| word(annotations, name))
     };
     alerts.iter().find_map(found)
 }

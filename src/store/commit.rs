@@ -14,6 +14,7 @@ use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::decision::{Change, Decision, Entry};
 use crate::core::heartbeat::Heartbeat;
+use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IncidentId, Seq};
 use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
@@ -84,23 +85,12 @@ impl Batch {
         for change in decision.changes {
             match change {
                 Change::SourceAdded { id, name } => self.sources.push((i64::from(id.0), name)),
-                Change::AlertAdded { alert, key } => {
-                    let source = i64::from(alert.source.0);
-                    self.keys
-                        .push((alert.id, source, alert.first_seen_at, key.text().clone()));
-                    self.alerts.insert(alert.id, alert);
-                }
+                Change::AlertAdded { alert, key } => self.add_alert(alert, &key),
                 Change::AlertChanged(alert) => {
                     self.repeats.remove(&alert.id);
                     self.alerts.insert(alert.id, alert);
                 }
-                Change::AlertRepeated(alert) => {
-                    if let Some(changed) = self.alerts.get_mut(&alert.id) {
-                        *changed = alert;
-                    } else {
-                        self.repeats.insert(alert.id, alert);
-                    }
-                }
+                Change::AlertRepeated(alert) => self.repeat_alert(alert),
                 Change::AlertTextChanged { alert, text } => {
                     self.texts.insert(alert, text);
                 }
@@ -156,6 +146,21 @@ impl Batch {
         }
         self.entries
             .extend(decision.entries.into_iter().map(|entry| (seq, at, entry)));
+    }
+
+    fn add_alert(&mut self, alert: Alert, key: &AlertKey) {
+        let source = i64::from(alert.source.0);
+        self.keys
+            .push((alert.id, source, alert.first_seen_at, key.text().clone()));
+        self.alerts.insert(alert.id, alert);
+    }
+
+    fn repeat_alert(&mut self, alert: Alert) {
+        if let Some(changed) = self.alerts.get_mut(&alert.id) {
+            *changed = alert;
+        } else {
+            self.repeats.insert(alert.id, alert);
+        }
     }
 
     fn put_incident(&mut self, incident: Incident) {

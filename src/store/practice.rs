@@ -55,7 +55,7 @@ impl PracticeRows {
                 }
                 None => {
                     on!(tx.lend(), c => sqlx::query("DELETE FROM incident_standing WHERE incident = $1")
-                    .bind(incident.get()).execute(c).await.map(drop))?
+                    .bind(incident.get()).execute(c).await.map(drop))?;
                 }
             }
         }

@@ -240,9 +240,8 @@ impl LinkRow {
 }
 
 fn kind(word: &str) -> Result<Kind, StoreError> {
-    let kinds = Kind::ALL.into_iter();
+    let mut kinds = Kind::ALL.into_iter();
     kinds
-        .clone()
         .find(|kind| kind.word() == word)
         .ok_or_else(|| StoreError::corrupt("record", "kind", word))
 }

@@ -326,7 +326,7 @@ impl Writer {
                     seq = seq.next();
                 }
                 Job::Commit(_, reply) | Job::Stage(_, reply) | Job::Audit(_, reply) => {
-                    answer(reply, Ok(()))
+                    answer(reply, Ok(()));
                 }
                 Job::DeadLetter(_, reply) => {
                     answer(reply, Ok(letters.next().unwrap_or(0)));

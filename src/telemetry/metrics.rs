@@ -20,6 +20,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub use super::builds::ALERTMANAGER_VERSION;
 use super::builds::{register_alertmanager, register_build};
+use super::durations::Durations;
 use super::process::ProcessCollector;
 use super::telling::Telling;
 use super::tickets::Tickets;
@@ -189,6 +190,7 @@ impl Metrics {
         register_alertmanager(&mut registry);
         let mut ours = Registrar(registry.sub_registry_with_prefix(PREFIX));
         register_build(&mut ours, version);
+        let durations = Durations::new(&mut ours);
         Self {
             messages: ours.counters("messages", "Messages by what became of them"),
             observations: ours.counters("observations", "Observations by what became of them"),
@@ -222,31 +224,11 @@ impl Metrics {
             ),
             cmdb_cis: ours.gauge("cmdb_cis", "Configuration items of the CMDB"),
             cmdb_relations: ours.gauge("cmdb_relations", "Relations of the CMDB"),
-            incident_acknowledge_seconds: ours.histogram(
-                "incident_acknowledge_seconds",
-                "Time from open to acknowledged",
-                &PEOPLE_BUCKETS_S,
-            ),
-            incident_resolve_seconds: ours.histogram(
-                "incident_resolve_seconds",
-                "Time from open to resolved",
-                &PEOPLE_BUCKETS_S,
-            ),
-            inbox_commit_seconds: ours.histogram(
-                "inbox_commit_seconds",
-                "Duration of one group commit of the inbox",
-                &MACHINE_BUCKETS_S,
-            ),
-            engine_batch_seconds: ours.histogram(
-                "engine_batch_seconds",
-                "Duration of one batch of the engine, commit included",
-                &MACHINE_BUCKETS_S,
-            ),
-            alert_to_incident_seconds: ours.histogram(
-                "alert_to_incident_seconds",
-                "Time from the receipt of an alert to the commit of its incident",
-                &MACHINE_BUCKETS_S,
-            ),
+            incident_acknowledge_seconds: durations.acknowledge,
+            incident_resolve_seconds: durations.resolve,
+            inbox_commit_seconds: durations.inbox_commit,
+            engine_batch_seconds: durations.engine_batch,
+            alert_to_incident_seconds: durations.alert_to_incident,
             compression_ratio: ours.gauge("compression_ratio", "Observations per incident opened"),
             inbox_depth: ours.gauge("inbox_depth", "Messages stored and not yet decided"),
             peer_limited: ours.counter(
@@ -416,7 +398,7 @@ impl SourceMetrics {
 }
 
 /// Bucket bounds for what people do, in seconds: half a minute to a week.
-const PEOPLE_BUCKETS_S: [f64; 12] = [
+pub(super) const PEOPLE_BUCKETS_S: [f64; 12] = [
     30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0,
     604_800.0,
 ];

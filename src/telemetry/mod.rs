@@ -8,6 +8,7 @@
 //! output. Must not know anything else of ours, and must not decide what is worth logging.
 
 mod builds;
+mod durations;
 pub mod escape;
 pub mod format;
 pub mod metrics;

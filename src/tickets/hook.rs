@@ -121,7 +121,7 @@ mod tests {
     use crate::connectors::Profile;
     use crate::connectors::profile::Own;
 
-    fn hook(profile: &str, set: serde_json::Value) -> Hook {
+    fn hook(profile: &str, set: &serde_json::Value) -> Hook {
         let (_, text) = crate::connectors::PROFILES
             .iter()
             .find(|(name, _)| *name == profile)
@@ -142,7 +142,7 @@ mod tests {
     fn signatures_are_checked_over_the_raw_body_and_one_of_several_is_enough() {
         let hook = hook(
             "pagerduty",
-            json!({"service": "P1", "from": "a@example.com"}),
+            &json!({"service": "P1", "from": "a@example.com"}),
         );
         let body = br#"{"event":{"data":{"id":"Q1"}}}"#;
         let (old, new) = (sign("old-secret", body), sign("new-secret", body));
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn challenge_is_given_back_and_nonsense_is_unclear() {
-        let hook = hook("monday", json!({"board": "1"}));
+        let hook = hook("monday", &json!({"board": "1"}));
         let told = hook.read(br#"{"challenge":"abc"}"#);
         assert_eq!(told, Told::Reply("{\"challenge\":\"abc\"}".to_owned()));
         assert_eq!(hook.read(b"not json"), Told::Unclear);

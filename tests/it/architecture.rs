@@ -151,7 +151,7 @@ const FORMAT_CRATES: [&str; 12] = [
 /// Where the core evaluates what an operator wrote; values in, truth or a text out.
 const EXPRESSIONS: [&str; 3] = [
     "src/core/expr.rs",
-    "src/core/condition.rs",
+    "src/core/condition/mod.rs",
     "src/core/bind/rule.rs",
 ];
 /// More lines than this are two files.

@@ -171,7 +171,11 @@ fn configurations_are_valid() {
         }
         let path = folder.path().join("watchbell.toml");
         write(&path, block.text.replace("/etc/watchbell", place)).unwrap();
-        let env = Env::fixed([("CREDENTIALS_DIRECTORY", place)]);
+        let env = Env::fixed([
+            ("CREDENTIALS_DIRECTORY", place),
+            // The address of a channel is a secret, and has to be an address.
+            ("OPS_CHAT_WEBHOOK", "https://chat.example/hook"),
+        ]);
         if let Err(errors) = load(&LoadRequest::new(Some(path), env)) {
             panic!("{}: {errors}", block.at);
         }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use minijinja::Value;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use xxhash_rust::xxh3::xxh3_64;
@@ -14,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::core::cmdb::ci::Ci;
 use crate::core::correlate::family::name_of;
 use crate::core::correlate::node::Mark;
-use crate::core::expr::Expr;
+use crate::core::expr::{Expr, Value};
 use crate::core::observation::AlertText;
 use crate::core::severity::Severity;
 use crate::core::time::Span;

@@ -190,18 +190,18 @@ impl Draft<'_> {
         match (stand, run.phase) {
             (Stand::Taken, Phase::Climbing(_) | Phase::Paused(_)) => {
                 run.phase = Phase::Stopped;
-                self.note_run(id, Reason::EscalationStopped, &run, run.place());
+                self.note_run(id, Reason::EscalationStopped, &run, &run.place());
                 self.put_run(run);
             }
             (Stand::Waiting(why), Phase::Climbing(_)) => {
                 run.pause(self.now);
                 let note = format!("{}: {why}", run.place());
-                self.note_run(id, Reason::EscalationPaused, &run, note);
+                self.note_run(id, Reason::EscalationPaused, &run, &note);
                 self.put_run(run);
             }
             (Stand::Open, Phase::Paused(_)) => {
                 run.resume(self.now);
-                self.note_run(id, Reason::EscalationResumed, &run, run.place());
+                self.note_run(id, Reason::EscalationResumed, &run, &run.place());
                 self.climb(after, run);
             }
             (Stand::Open, Phase::Climbing(_)) => {
@@ -213,7 +213,7 @@ impl Draft<'_> {
                 let was_open = before.is_some_and(|it| it.state == IncidentState::New);
                 if after.state == IncidentState::New && !was_open {
                     let anew = Run::begin(id, run.ladder, self.now);
-                    self.note_run(id, Reason::EscalationRestarted, &anew, anew.place());
+                    self.note_run(id, Reason::EscalationRestarted, &anew, &anew.place());
                     self.climb(after, anew);
                 }
             }
@@ -236,11 +236,11 @@ impl Draft<'_> {
                 Next::Step(step) => match self.opens(&step, due) {
                     Some(_) if step.skips => {
                         let note = format!("{} is passed over outside of its hours", run.place());
-                        self.note_run(incident.id, Reason::EscalationWaits, &run, note);
+                        self.note_run(incident.id, Reason::EscalationWaits, &run, &note);
                     }
                     Some(later) if later > self.now => {
                         let note = format!("{} waits for its hours", run.place());
-                        self.note_run(incident.id, Reason::EscalationWaits, &run, note);
+                        self.note_run(incident.id, Reason::EscalationWaits, &run, &note);
                         run.wait_until(later);
                         continue;
                     }
@@ -253,7 +253,7 @@ impl Draft<'_> {
             run.done(due);
             if run.phase == Phase::Exhausted && run.ladder.fallback.is_empty() {
                 let note = format!("nobody has answered to the end of {}", run.ladder.name);
-                self.note_run(incident.id, Reason::EscalationExhausted, &run, note);
+                self.note_run(incident.id, Reason::EscalationExhausted, &run, &note);
             }
         }
         self.put_run(run);
@@ -265,7 +265,7 @@ impl Draft<'_> {
         let note = format!("nobody has answered to the end of {}", run.ladder.name);
         self.page(incident, &reached, Event::Escalated, (&note, told));
         let shown = format!("{note}; told {}", shown(&reached));
-        self.note_run(incident.id, Reason::EscalationExhausted, run, shown);
+        self.note_run(incident.id, Reason::EscalationExhausted, run, &shown);
     }
 
     /// When a step that is due may run, if not at once.
@@ -314,11 +314,11 @@ impl Draft<'_> {
                 incident.id,
                 Reason::EscalationMissed,
                 run,
-                missed.join("; "),
+                &missed.join("; "),
             );
         }
         let shown = format!("{}: told {}", run.place(), shown(&reached));
-        self.note_run(incident.id, Reason::Escalated, run, shown);
+        self.note_run(incident.id, Reason::Escalated, run, &shown);
         run.loudness.priority = run.loudness.priority.min(incident.priority);
         run.loudness.is_loud |= reached.is_loud;
     }
@@ -404,7 +404,7 @@ impl Draft<'_> {
         })
     }
 
-    fn note_run(&mut self, id: IncidentId, reason: Reason, run: &Run, note: String) {
+    fn note_run(&mut self, id: IncidentId, reason: Reason, run: &Run, note: &str) {
         let ladder = &run.ladder.name;
         self.say(Some(id), None, reason).note = Some(format!("{ladder}: {note}").into());
     }

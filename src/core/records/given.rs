@@ -207,19 +207,29 @@ pub(in crate::core) fn decide_given(
             role,
             reason,
         } => {
-            let Some(record) = held(world, *change, given) else {
-                return Decision::refused(Reason::UnknownRecord);
-            };
-            if world.state.incident(*incident).is_none() && !given.is_past_incident {
-                return Decision::refused(Reason::UnknownIncident);
-            }
-            let mut draft = Draft::new(world, now, ids, Reason::ChangeJudged);
-            draft.judge_change(*incident, &record, *role, (reason, &given.actor));
-            draft.decision.record = Some(*change);
-            draft.decision.incident = Some(*incident);
-            draft.finish()
+            let said = (*incident, *change, *role, &**reason);
+            judge(world, given, said, (now, ids))
         }
     }
+}
+
+fn judge(
+    world: World<'_>,
+    given: &RecordGiven,
+    (incident, change, role, reason): (IncidentId, RecordId, Role, &str),
+    (now, ids): (Timestamp, &mut IdFeed),
+) -> Decision {
+    let Some(record) = held(world, change, given) else {
+        return Decision::refused(Reason::UnknownRecord);
+    };
+    if world.state.incident(incident).is_none() && !given.is_past_incident {
+        return Decision::refused(Reason::UnknownIncident);
+    }
+    let mut draft = Draft::new(world, now, ids, Reason::ChangeJudged);
+    draft.judge_change(incident, &record, role, (reason, &given.actor));
+    draft.decision.record = Some(change);
+    draft.decision.incident = Some(incident);
+    draft.finish()
 }
 
 /// The record that an order names; nothing when it wants a new one.

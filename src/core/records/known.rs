@@ -138,8 +138,7 @@ impl Draft<'_> {
         let state = self.world.state;
         let ci = alert.ci.and_then(|ci| state.graph().ci(ci));
         let fits = |known: &&KnownError| {
-            let is_there = known.cis.is_empty()
-                || ci.is_some_and(|ci| known.cis.iter().any(|it| *it == ci.id));
+            let is_there = known.cis.is_empty() || ci.is_some_and(|ci| known.cis.contains(&ci.id));
             known.is_active && is_there && known.is_of_alert(text)
         };
         let known = state.records().of_kind(Kind::KnownError);

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
+use crate::core::decision::Change;
 use crate::core::ids::{AlertId, IncidentId, NotAnId};
 use crate::core::time::{Span, Timestamp};
 
@@ -379,6 +380,17 @@ impl Records {
                 signature,
                 at,
             } => self.occurrences.put(*incident, signature, *at),
+        }
+    }
+
+    /// Lets go of what a decision put beside incidents that are no longer held: the store does not load it either.
+    pub(super) fn keep_links(&mut self, changes: &[Change], is_held: impl Fn(IncidentId) -> bool) {
+        for change in changes {
+            if let Change::Record(RecordChange::Linked(incident, ..)) = change
+                && !is_held(*incident)
+            {
+                self.links.remove(incident);
+            }
         }
     }
 

@@ -12,10 +12,6 @@ use crate::core::time::Timestamp;
 /// A record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "records are held behind an Arc, and few are small"
-)]
 pub enum Record {
     /// A change.
     Change(ItChange),

@@ -50,7 +50,7 @@ impl Program {
             "text": words.details,
             "link": words.link,
             "repeat": parcel.is_repeat,
-            "data": words.values["incident"],
+            "data": words.values.get("incident"),
         });
         let request = format!("{}\n\n{body}", self.setup.command.join(" "));
         let run = self.run(body.to_string());

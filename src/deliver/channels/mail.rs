@@ -10,6 +10,7 @@ use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use serde_json::Value;
 
 use crate::core::tell::event::Event;
 use crate::deliver::text::{TextSetup, Words};
@@ -197,7 +198,8 @@ impl Mail {
 
 fn body(builder: lettre::message::MessageBuilder, words: &Words) -> Result<Message, String> {
     let plain = format!("{}\n\n{}\n", words.headline, words.details);
-    let html = words.values["html"].as_str().unwrap_or_default().to_owned();
+    let html = words.values.get("html").and_then(Value::as_str);
+    let html = html.unwrap_or_default().to_owned();
     let part = |kind, text| SinglePart::builder().header(kind).body(text);
     builder
         .multipart(

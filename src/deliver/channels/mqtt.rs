@@ -1,4 +1,4 @@
-//! A publish to an MQTT broker, taken for arrived when the broker acknowledges it (QoS 1).
+//! A publish to an MQTT broker, taken for arrived when the broker acknowledges it (quality of service 1).
 //!
 //! A connection per message: they are rare, and a kept one would have to be watched. Must not subscribe.
 
@@ -59,7 +59,7 @@ impl Publisher {
             "headline": words.headline,
             "link": words.link,
             "repeat": parcel.is_repeat,
-            "data": words.values["incident"],
+            "data": words.values.get("incident"),
         })
         .to_string();
         let topic = if parcel.recipient.is_empty() {

@@ -110,7 +110,7 @@ impl Profile {
         for (name, value) in &setup.values {
             let is_named = *name == "to" && !parcel.recipient.is_empty();
             if !is_named {
-                values[*name] = json!(value);
+                text::set(&mut values, name, json!(value));
             }
         }
         let values = text::jinja(&values);

@@ -266,7 +266,6 @@ impl Trial<'_> {
         targets.retain(|target| !target.is_empty());
         targets.sort_unstable();
         targets.dedup();
-        let records: Vec<_> = told.records.values().cloned().collect();
         self.count("open incidents", expect.open, open);
         self.count("pages", expect.pages, pages);
         if let Some(wanted) = &expect.told {
@@ -291,27 +290,30 @@ impl Trial<'_> {
             self.find_incident(wanted, &ids);
         }
         for wanted in expect.alert.as_slice() {
-            let name = wanted.get("name").or_else(|| wanted.get("key"));
-            match self.named_alert(name.unwrap_or(&Value::Null)) {
-                Ok(id) => {
-                    let facts = table::alert(&self.drive, id).unwrap_or_default();
-                    self.compare(
-                        &format!("alert {}", table::name(&self.drive, id)),
-                        wanted,
-                        &facts,
-                    );
-                }
-                Err(problem) => self.miss(problem),
-            }
+            self.expect_alert(wanted);
         }
-        let is_request =
-            |record: &&Arc<crate::core::records::Record>| record.id().kind == Kind::Request;
+        self.expect_requests(expect.requests.as_ref());
+    }
+
+    fn expect_alert(&mut self, wanted: &BTreeMap<String, Value>) {
+        let name = wanted.get("name").or_else(|| wanted.get("key"));
+        match self.named_alert(name.unwrap_or(&Value::Null)) {
+            Ok(id) => {
+                let facts = table::alert(&self.drive, id).unwrap_or_default();
+                let what = format!("alert {}", table::name(&self.drive, id));
+                self.compare(&what, wanted, &facts);
+            }
+            Err(problem) => self.miss(problem),
+        }
+    }
+
+    fn expect_requests(&mut self, expected: Option<&CountOrMany>) {
+        let records = self.drive.told().records.values();
         let requests: Vec<Facts> = records
-            .iter()
-            .filter(is_request)
+            .filter(|record| record.id().kind == Kind::Request)
             .map(|record| table::record(record))
             .collect();
-        match &expect.requests {
+        match expected {
             None => {}
             Some(CountOrMany::Count(count)) => {
                 self.count("requests", Some(*count), requests.len());

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::drive::Drive;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::ids::{AlertId, IncidentId};
+use crate::core::incident::Incident;
 use crate::core::mute::is_held;
 use crate::core::records::{Kind, Record};
 use crate::core::sla::ClockKind;
@@ -46,43 +47,13 @@ pub fn incident(drive: &Drive, id: IncidentId) -> Option<Facts> {
     };
     let services = cause.map(|cause| cause.services.as_slice());
     let services = services.unwrap_or_default().iter();
-    let reasons = told.reasons.get(&id).into_iter().flatten();
-    let pages = told.pages.iter().filter(|page| page.incident == id);
-    let targets = pages.clone().filter(|page| !page.target.is_empty());
-    let mut targets: Vec<&str> = targets.map(|page| page.target.as_str()).collect();
-    targets.sort_unstable();
-    targets.dedup();
     let alerts: Vec<Value> = members
         .into_iter()
         .flatten()
         .map(|alert| Value::from(name(drive, *alert)))
         .collect();
-    let changes: Vec<Value> = drive
-        .state()
-        .records()
-        .links(id)
-        .map(|(id, _)| id)
-        .filter(|id| id.kind == Kind::Change)
-        .map(|id| Value::from(id.to_string()))
-        .collect();
     let state = drive.state().incident(id).unwrap_or(incident);
-    let clocks = drive.state().practice().sla.get(id);
-    let due = |kind| {
-        let clock = clocks.and_then(|clocks| clocks.get(kind));
-        time(clock.and_then(|clock| clock.due_at))
-    };
-    let clock = |kind| {
-        let clock = clocks.and_then(|clocks| clocks.get(kind));
-        let word = clock
-            .and_then(|clock| clock.state())
-            .map(|state| state.word());
-        word.map_or(Value::Null, Value::from)
-    };
-    Some(Facts::from([
-        ("response", clock(ClockKind::Response)),
-        ("response_due", due(ClockKind::Response)),
-        ("resolution", clock(ClockKind::Resolution)),
-        ("resolution_due", due(ClockKind::Resolution)),
+    let mut facts = Facts::from([
         ("number", Value::from(id.to_string())),
         ("kind", Value::from("incident")),
         ("state", Value::from(state.state.word().word())),
@@ -114,27 +85,69 @@ pub fn incident(drive: &Drive, id: IncidentId) -> Option<Facts> {
         ("resolved_at", time(incident.resolved_at)),
         ("closed_at", time(incident.closed_at)),
         ("suppressed", Value::from(is_held(drive.state(), id))),
-        (
-            "merged_into",
-            incident
-                .merged_into
-                .map_or(Value::Null, |id| Value::from(id.to_string())),
-        ),
-        (
-            "previous",
-            incident
-                .previous
-                .map_or(Value::Null, |id| Value::from(id.to_string())),
-        ),
         ("reopen_count", json!(incident.reopen_count)),
+    ]);
+    facts.extend(clock_facts(drive, id));
+    facts.extend(told_facts(drive, id));
+    facts.extend(link_facts(drive, id, incident));
+    Some(facts)
+}
+
+/// How its service levels stand.
+fn clock_facts(drive: &Drive, id: IncidentId) -> Facts {
+    let clocks = drive.state().practice().sla.get(id);
+    let due = |kind| {
+        let clock = clocks.and_then(|clocks| clocks.get(kind));
+        time(clock.and_then(|clock| clock.due_at))
+    };
+    let clock = |kind| {
+        let clock = clocks.and_then(|clocks| clocks.get(kind));
+        let word = clock
+            .and_then(|clock| clock.state())
+            .map(|state| state.word());
+        word.map_or(Value::Null, Value::from)
+    };
+    Facts::from([
+        ("response", clock(ClockKind::Response)),
+        ("response_due", due(ClockKind::Response)),
+        ("resolution", clock(ClockKind::Resolution)),
+        ("resolution_due", due(ClockKind::Resolution)),
+    ])
+}
+
+/// What was said about it, and to whom.
+fn told_facts(drive: &Drive, id: IncidentId) -> Facts {
+    let told = drive.told();
+    let reasons = told.reasons.get(&id).into_iter().flatten();
+    let pages = told.pages.iter().filter(|page| page.incident == id);
+    let targets = pages.clone().filter(|page| !page.target.is_empty());
+    let mut targets: Vec<&str> = targets.map(|page| page.target.as_str()).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    Facts::from([
         (
             "reasons",
             reasons.map(|reason| Value::from(reason.code())).collect(),
         ),
         ("pages", json!(pages.count())),
         ("told", targets.into_iter().map(Value::from).collect()),
+    ])
+}
+
+/// What it has to do with other incidents and with changes.
+fn link_facts(drive: &Drive, id: IncidentId, incident: &Incident) -> Facts {
+    let links = drive.state().records().links(id);
+    let changes: Vec<Value> = links
+        .map(|(id, _)| id)
+        .filter(|id| id.kind == Kind::Change)
+        .map(|id| Value::from(id.to_string()))
+        .collect();
+    let number = |id: Option<IncidentId>| id.map_or(Value::Null, |id| Value::from(id.to_string()));
+    Facts::from([
+        ("merged_into", number(incident.merged_into)),
+        ("previous", number(incident.previous)),
         ("changes", Value::Array(changes)),
-    ]))
+    ])
 }
 
 /// What an alert is called.

@@ -65,7 +65,7 @@ async fn incident_has_the_fields_of_the_contract() {
         "sla": [], "tickets": [], "flapping": false, "suppressed_by": [], "merged_into": null, "version": 1,
         "severity": "critical", "previous": null, "reopen_count": 0, "hold_reason": null, "hold_until": null,
         "acknowledged_until": null, "recovers_at": null, "closes_at": null,
-        "changes": [], "known_errors": [], "problems": [], "major": null,
+        "changes": [], "known_errors": [], "problems": [], "major": null, "priority_override": null,
     });
     for path in ["INC-1", "inc-1", "1"] {
         assert_eq!(

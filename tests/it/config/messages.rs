@@ -57,14 +57,14 @@ w.toml:10:1: source[0].expire_afer: unknown key
 }
 
 #[test]
-fn what_comes_later_is_refused_and_not_ignored() {
+fn what_says_nothing_or_is_unknown_is_refused_and_not_ignored() {
     bad(
         "# of the\n# contract\n[[escalation]]\nname = \"n\"\n[[route]]\nteam = \"t\"\n\
          [[source]]\nname = \"grid\"\nkind = \"heartbeat\"\n\
          [[source]]\nname = \"x\"\nkind = \"alertmanger\"\n[[source]]\nname = \"y\"\nkind = \"foo\"\n",
         r#"
-w.toml:3:1: escalation: not available in this version
-    hint: remove this section
+w.toml:3:1: escalation[0]: the ladder has no step
+    hint: write steps = [{ after = "0s", notify = ["ops-chat"] }], or [[escalation.step]]
 w.toml:9:8: source[0].kind: a heartbeat has a section of its own, since it needs a time
     hint: write [[heartbeat]] with name = "grid" and every = "5m" instead of this [[source]]; it is pinged at /heartbeat/grid, or fed by an alert of a source with watchdog = { source = "...", match = { ... } }
 w.toml:12:8: source[1].kind: "alertmanger" is not known here

@@ -112,9 +112,6 @@ struct Inner<P> {
     asked: Vec<Ask>,
     /// Faults of the next writes.
     faults: VecDeque<Fault>,
-    /// Seconds that every answer takes.
-    delay_ms: u64,
-    is_down: bool,
 }
 
 /// A running platform.
@@ -132,8 +129,6 @@ impl<P: Platform> Server<P> {
             platform,
             asked: Vec::new(),
             faults: VecDeque::new(),
-            delay_ms: 0,
-            is_down: false,
         }));
         let (mut run, held) = (JoinSet::new(), Arc::clone(&inner));
         run.spawn(async move {
@@ -168,14 +163,6 @@ impl<P: Platform> Server<P> {
         self.inner.lock().unwrap().faults.push_back(fault);
     }
 
-    pub(crate) fn set_down(&self, is_down: bool) {
-        self.inner.lock().unwrap().is_down = is_down;
-    }
-
-    pub(crate) fn asked(&self) -> Vec<Ask> {
-        self.inner.lock().unwrap().asked.clone()
-    }
-
     /// How often something was asked for by this method under this path.
     pub(crate) fn count(&self, method: &str, path: &str) -> usize {
         let inner = self.inner.lock().unwrap();
@@ -192,14 +179,7 @@ async fn serve<P: Platform>(
 ) -> std::io::Result<()> {
     let mut rest = Vec::new();
     while let Some(ask) = read(&mut socket, &mut rest).await? {
-        let (told, delay_ms) = {
-            let mut inner = inner.lock().unwrap();
-            let told = inner.judge(ask);
-            (told, inner.delay_ms)
-        };
-        if delay_ms > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(delay_ms)).await;
-        }
+        let told = inner.lock().unwrap().judge(ask);
         let Some(told) = told else {
             return Ok(());
         };
@@ -218,9 +198,6 @@ impl<P: Platform> Inner<P> {
     /// The answer; nothing when the connection breaks.
     fn judge(&mut self, ask: Ask) -> Option<Tell> {
         self.asked.push(ask.clone());
-        if self.is_down {
-            return None;
-        }
         let fault = if ask.is_write() {
             self.faults.pop_front()
         } else {

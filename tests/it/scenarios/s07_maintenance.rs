@@ -271,7 +271,7 @@ fn clocks_that_are_set_skip_and_double_no_occurrence() {
     );
     assert_eq!(
         holds("America/New_York", "2026-10-31T12:00:00Z", 2),
-        ["2026-11-01T06:30:00Z begins", "2026-11-01T07:30:00Z ends"]
+        ["2026-11-01T07:30:00Z begins", "2026-11-01T08:30:00Z ends"]
     );
 }
 

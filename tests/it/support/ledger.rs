@@ -23,6 +23,7 @@ use watchbell::core::observation::AlertText;
 use watchbell::core::oncall::OnCall;
 use watchbell::core::priority::StandingChange;
 use watchbell::core::reason::Reason;
+use watchbell::core::records::RecordChange;
 use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::sla::{Clocks, SlaChange};
 use watchbell::core::state::{Remembered, State};
@@ -68,6 +69,7 @@ pub(crate) struct Ledger {
     changes: Vec<(CiNumber, RecentChange)>,
     tickets: Vec<TicketChange>,
     tells: Tells,
+    records: Vec<RecordChange>,
 }
 
 impl Ledger {
@@ -100,6 +102,8 @@ impl Ledger {
                 );
             }
             Change::AlertForgotten(id) => {
+                let is_of = |change: &RecordChange| matches!(change, RecordChange::Forced(alert, _) if *alert == id);
+                self.records.retain(|change| !is_of(change));
                 self.alerts.remove(&id);
             }
             Change::IncidentChanged(incident) => self.write_incident(incident),
@@ -133,6 +137,8 @@ impl Ledger {
                 self.standings.remove(&id);
                 self.clocks.remove(&id);
                 self.tells.forget(id);
+                let is_of = |change: &RecordChange| matches!(change, RecordChange::Linked(incident, ..) if *incident == id);
+                self.records.retain(|change| !is_of(change));
                 self.incidents.remove(&id);
             }
             answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
@@ -157,8 +163,8 @@ impl Ledger {
             Change::Escalate(change) => self.escalations.apply(&change),
             Change::Ticket(change) => self.tickets.push(change),
             Change::Tell(change) => self.tells.apply(&change),
-            // Compared with what the store loads in the suite of the store.
-            Change::Record(_) | Change::Audited(_) => {}
+            Change::Record(change) => self.records.push(change),
+            Change::Audited(_) => {}
             Change::HeartbeatChanged(heartbeat) => {
                 self.heartbeats.insert(heartbeat.name.clone(), heartbeat);
             }
@@ -301,6 +307,15 @@ impl Ledger {
         }
         for change in &self.tickets {
             state.tickets_mut().apply(change);
+        }
+        for change in &self.records {
+            // What stands beside an incident is loaded with the incident.
+            let is_loaded = |incident: &IncidentId| self.incidents.contains_key(incident);
+            let is_apart =
+                matches!(change, RecordChange::Linked(incident, ..) if !is_loaded(incident));
+            if !is_apart {
+                state.records_mut().apply(change);
+            }
         }
         state
     }
