@@ -87,7 +87,7 @@ pub struct ReviewBody {
     params(("number" = String, Path, description = "The incident, like INC-42")),
     responses((status = 200, description = "The review", body = ReviewShape)),
 )]
-pub async fn get(
+pub async fn review(
     State(api): State<ApiState>,
     Path(number): Path<String>,
     headers: HeaderMap,

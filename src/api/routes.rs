@@ -88,7 +88,7 @@ fn viewers() -> OpenApiRouter<ApiState> {
         .routes(routes!(problems::similar))
         .routes(routes!(majors::get))
         .routes(routes!(majors::actions))
-        .routes(routes!(review::get))
+        .routes(routes!(review::review))
         .routes(routes!(changes::list))
         .routes(routes!(changes::figures))
         .routes(routes!(changes::get))

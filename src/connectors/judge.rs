@@ -76,6 +76,11 @@ impl Reply {
         u64::try_from(wait).ok()
     }
 
+    /// Whether it is a page for people.
+    fn is_page(&self) -> bool {
+        !self.is_json && self.text.trim_start().starts_with('<')
+    }
+
     /// What was wrong, in the platform's words.
     fn complaint(&self, profile: &Profile, values: &Value) -> String {
         let said = profile.errors.iter();
@@ -89,7 +94,7 @@ impl Reply {
             let short: String = self.text.chars().take(SHOWN_BYTES_MAX).collect();
             return format!("HTTP {}: {short}", self.status);
         }
-        let kind = if self.text.trim_start().starts_with('<') {
+        let kind = if self.is_page() {
             "a page for people, not the API; check url, or what stands between"
         } else if self.text.trim().is_empty() {
             "an empty answer"
@@ -147,13 +152,15 @@ pub(super) fn judge(
         None => is_good,
     };
     let reads = call.ok.is_some() || call.items.is_some();
-    if ok && (reply.is_json || status == 204 || !reads || call.is_empty || !is_good) {
+    // Who is not logged in gets a page in place of the API: it proves nothing, whatever its status.
+    let is_bare = !reply.is_page() && (!reads || call.is_empty);
+    if ok && (reply.is_json || status == 204 || is_bare || !is_good) {
         return Ok(());
     }
     match status {
         404 | 410 => Err(Failure::Gone(complaint())),
         409 | 412 => Err(Failure::Conflict),
-        _ if is_good && !reply.is_json && !call.is_empty => Err(if is_write {
+        _ if is_good && !reply.is_json && (!call.is_empty || reply.is_page()) => Err(if is_write {
             Failure::Doubtful(complaint())
         } else {
             Failure::Away(complaint())

@@ -352,6 +352,10 @@ impl Engine {
                     if matches!(own, Input::CmdbImported(_)) && !decision.is_refused {
                         self.imports.changed.notify_one();
                     }
+                    if matches!(own, Input::TicketOrdered(_)) {
+                        // It is about a connector and names no record, and is answered all the same.
+                        self.respond(turn, seq, &decision);
+                    }
                     self.note(turn, seq, at, decision);
                 }
             }
@@ -436,7 +440,16 @@ impl Engine {
             || decision.record.is_some()
             || decision.alert.is_some()
             || decision.is_refused;
-        if is_answer && let Some(waiter) = self.writer.waiter(seq) {
+        if is_answer {
+            self.respond(turn, seq, &decision);
+        }
+        self.count(turn, at, &decision);
+        turn.batch.add(seq, at, decision);
+    }
+
+    /// Whoever waits for this input hears of this decision once it is committed.
+    fn respond(&self, turn: &mut Turn, seq: Seq, decision: &Decision) {
+        if let Some(waiter) = self.writer.waiter(seq) {
             let answer = CommandAnswer {
                 reason: decision.reason,
                 is_refused: decision.is_refused,
@@ -448,8 +461,6 @@ impl Engine {
             };
             turn.answers.push((waiter, answer));
         }
-        self.count(turn, at, &decision);
-        turn.batch.add(seq, at, decision);
     }
 
     fn count(&mut self, turn: &mut Turn, at: Timestamp, decision: &Decision) {

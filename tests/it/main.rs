@@ -73,6 +73,7 @@ mod silences;
 mod simulate;
 #[cfg(test)]
 mod sla;
+#[cfg(test)]
 mod sources;
 #[cfg(test)]
 mod storage_faults;

@@ -300,6 +300,10 @@ fn people_and_sources() -> Bench {
 }
 
 /// Requests, problems, known errors, major incidents, actions, and what people bind.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one bench for every reason of records"
+)]
 fn records() -> Bench {
     let mut rules = Rules::default();
     rules.records.problem.after = 2;

@@ -78,6 +78,7 @@ fn brought_to(way: fn(&mut Bench)) -> Bench {
     bench
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of commands")]
 fn commands(bench: &Bench) -> Vec<(&'static str, Command)> {
     let later = Some(bench.now.plus(Span::from_hours(1)));
     let all = vec![

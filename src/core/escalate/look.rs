@@ -188,7 +188,8 @@ impl Draft<'_> {
     ) {
         let id = after.id;
         match (stand, run.phase) {
-            (Stand::Taken, Phase::Climbing(_) | Phase::Paused(_)) => {
+            // Whoever answers after the end has answered, too.
+            (Stand::Taken, Phase::Climbing(_) | Phase::Paused(_) | Phase::Exhausted) => {
                 run.phase = Phase::Stopped;
                 self.note_run(id, Reason::EscalationStopped, &run, &run.place());
                 self.put_run(run);
@@ -217,10 +218,8 @@ impl Draft<'_> {
                     self.climb(after, anew);
                 }
             }
-            (
-                Stand::Waiting(_) | Stand::Taken,
-                Phase::Paused(_) | Phase::Stopped | Phase::Exhausted,
-            )
+            (Stand::Waiting(_), Phase::Paused(_) | Phase::Stopped | Phase::Exhausted)
+            | (Stand::Taken, Phase::Stopped)
             | (Stand::Aside, _) => {}
         }
     }

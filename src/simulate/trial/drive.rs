@@ -47,6 +47,15 @@ pub struct Told {
     pub pages: Vec<Page>,
 }
 
+impl Told {
+    /// The incidents that were not merged into another one.
+    pub fn standing(&self) -> impl Iterator<Item = IncidentId> {
+        let standing = self.incidents.values();
+        let standing = standing.filter(|incident| incident.merged_into.is_none());
+        standing.map(|incident| incident.id)
+    }
+}
+
 /// A message to people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Page {

@@ -216,9 +216,9 @@ impl Trial<'_> {
         let told = self.drive.told();
         match named {
             None => {
-                let mut ids = told.incidents.keys();
+                let mut ids = told.standing();
                 match (ids.next(), ids.next()) {
-                    (Some(id), None) => Ok(*id),
+                    (Some(id), None) => Ok(id),
                     (None, _) => Err("there is no incident".to_owned()),
                     (Some(_), Some(_)) => {
                         Err("there are several incidents; name one as incident".to_owned())
@@ -256,7 +256,7 @@ impl Trial<'_> {
             .values()
             .filter(|it| it.state.is_open())
             .count();
-        let ids: Vec<_> = told.incidents.keys().copied().collect();
+        let ids: Vec<_> = told.standing().collect();
         let pages = told.pages.len();
         let mut targets: Vec<String> = told
             .pages

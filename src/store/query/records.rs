@@ -316,7 +316,13 @@ pub async fn similar(
         select.any_number(" AND t.incident IN", &ids, " ORDER BY t.id");
         let rows: Vec<ResolvedRow> = select.fetch(conn).await?;
         for row in rows {
-            resolved.insert(row.incident, row);
+            // Closing what was resolved says nothing new of how, unless somebody says it.
+            let is_silent = row.note.as_ref().is_none_or(String::is_empty);
+            if row.reason == "closed_by_person" && is_silent {
+                resolved.entry(row.incident).or_insert(row);
+            } else {
+                resolved.insert(row.incident, row);
+            }
         }
     }
     rows.into_iter()

@@ -72,8 +72,10 @@ async fn a_window_hides_until_it_is_cancelled_and_stays_in_the_list() {
     world.until(told).await;
     let incident = world.get("/api/v1/incidents/2").await.ok();
     assert_eq!(incident["suppressed_by"], json!([]));
-    let now = incident["opened_at"].clone();
-    assert_eq!(incident["announced_at"], now, "told at once");
+    assert_ne!(
+        incident["announced_at"], incident["opened_at"],
+        "told when it ended"
+    );
     let list = world.get("/api/v1/maintenance?state=cancelled").await.ok();
     assert_eq!(list["items"][0]["id"], "MW-1");
     let list = world

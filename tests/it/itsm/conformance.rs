@@ -7,7 +7,6 @@ use watchbell::connectors::apply::Brought;
 use watchbell::connectors::profile::Own;
 use watchbell::connectors::{Failure, PROFILES, Profile};
 use watchbell::core::incident::StateWord;
-use watchbell::core::ticket::is_satisfied;
 
 use super::desk::Desk;
 use super::platforms::servicenow::ServiceNow;
@@ -111,12 +110,14 @@ fn life(desk: &mut Desk<Box<dyn Inside>>) {
         (StateWord::Resolved, 13, "it is over"),
     ];
     for (state, entry, note) in steps {
-        // Platforms without a hold stay where they are and say so.
+        // Platforms without a hold stay where they are and say so; a state that one does not tell apart is the nearest.
         let brought = desk.bring(state, &[(entry, note)]);
         let Brought::Done { record, stuck } = brought else {
             panic!("{name}: {brought:?}");
         };
-        let is_there = record.state.is_some_and(|is| is_satisfied(state, is));
+        let is_there = record
+            .state
+            .is_some_and(|is| desk.profile.is_there(state, is));
         let has_no_hold = state == StateWord::OnHold && ["pagerduty"].contains(&name.as_str());
         assert!(
             is_there || has_no_hold,

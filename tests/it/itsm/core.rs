@@ -66,7 +66,7 @@ fn made(bench: &mut Bench, is_found: bool) -> Reason {
     let link = link(bench);
     let face = Face {
         state: Some(StateWord::New),
-        ..link.wanted.clone()
+        ..link.wanted
     };
     let outcome = Outcome::Made {
         record: record("1", StateWord::New),

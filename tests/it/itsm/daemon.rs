@@ -28,6 +28,7 @@ fn in_sync(ticket: &Value) -> bool {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a timeline reads best in one piece")]
 async fn an_incident_and_its_ticket_are_kept_in_step_both_ways() {
     let snow = Server::start(ServiceNow {
         authorization: Some("Basic d2F0Y2hiZWxsOnMzY3JldC13b3Jk".to_owned()),

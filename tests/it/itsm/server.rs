@@ -179,7 +179,7 @@ async fn serve<P: Platform>(
 ) -> std::io::Result<()> {
     let mut rest = Vec::new();
     while let Some(ask) = read(&mut socket, &mut rest).await? {
-        let told = inner.lock().unwrap().judge(ask);
+        let told = inner.lock().unwrap().judge(&ask);
         let Some(told) = told else {
             return Ok(());
         };
@@ -196,7 +196,7 @@ async fn serve<P: Platform>(
 
 impl<P: Platform> Inner<P> {
     /// The answer; nothing when the connection breaks.
-    fn judge(&mut self, ask: Ask) -> Option<Tell> {
+    fn judge(&mut self, ask: &Ask) -> Option<Tell> {
         self.asked.push(ask.clone());
         let fault = if ask.is_write() {
             self.faults.pop_front()
@@ -204,15 +204,15 @@ impl<P: Platform> Inner<P> {
             None
         };
         match fault {
-            None => Some(self.platform.answer(&ask)),
+            None => Some(self.platform.answer(ask)),
             Some(Fault::LoseAnswer) => {
-                self.platform.answer(&ask);
+                self.platform.answer(ask);
                 None
             }
             Some(Fault::DropBefore) => None,
             Some(Fault::Status(status)) => Some(Tell::text(status, "<html>busy</html>")),
             Some(Fault::StatusAfter(status)) => {
-                self.platform.answer(&ask);
+                self.platform.answer(ask);
                 Some(Tell::text(status, "<html>bad gateway</html>"))
             }
             Some(Fault::Limit(seconds)) => {
@@ -226,7 +226,7 @@ impl<P: Platform> Inner<P> {
 
 /// Reads one request; nothing when the connection was closed.
 async fn read(socket: &mut TcpStream, rest: &mut Vec<u8>) -> std::io::Result<Option<Ask>> {
-    let mut chunk = [0_u8; 16 * 1024];
+    let mut chunk = vec![0_u8; 16 * 1024];
     let head_end = loop {
         if let Some(at) = rest.windows(4).position(|part| part == b"\r\n\r\n") {
             break at;

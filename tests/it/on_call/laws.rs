@@ -1,9 +1,9 @@
 //! Laws of ladders: whatever people, time and restarts do, in any order.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use proptest::prelude::*;
+use tokio::time::Instant;
 use watchbell::core::decide::{World, decide};
 use watchbell::core::decision::Change;
 use watchbell::core::escalate::Phase;
@@ -127,9 +127,12 @@ fn look(bench: &mut Bench) {
                 message.recipient.clone(),
             );
             assert!(told.insert(way), "told twice at {}: {message:?}", clock(at));
-            let after = decision.changes.iter().find_map(|change| match change {
-                Change::IncidentChanged(it) if Some(it.id) == message.incident => Some(it),
-                _ => None,
+            let after = decision.changes.iter().find_map(|change| {
+                if let Change::IncidentChanged(it) = change {
+                    (Some(it.id) == message.incident).then_some(it)
+                } else {
+                    None
+                }
             });
             let word = after.map(|it| it.state.word());
             let is_open = matches!(word, Some(StateWord::New | StateWord::InProgress));

@@ -7,6 +7,7 @@ use crate::support::database::{TestStore, execute, on_both_engines};
 
 on_both_engines!(what_is_done_is_told_and_cannot_be_changed_unseen);
 
+#[expect(clippy::too_many_lines, reason = "a timeline reads best in one piece")]
 async fn what_is_done_is_told_and_cannot_be_changed_unseen(store: TestStore) {
     let home = home(&store, "");
     let mut daemon = home.start().await;

@@ -13,6 +13,7 @@ on_both_engines!(
     pipelines_tell_of_changes,
 );
 
+#[expect(clippy::too_many_lines, reason = "a timeline reads best in one piece")]
 async fn a_change_is_made_once_and_suspected_until_a_person_says_otherwise(store: TestStore) {
     let home = home(&store, "");
     let mut daemon = home.start().await;

@@ -77,8 +77,7 @@ async fn work_is_a_request_and_pages_nobody(store: TestStore) {
         .await;
 
     home.configure(&format!(
-        "[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n{}then = [\"certificate\"]\n",
-        more
+        "[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n{more}then = [\"certificate\"]\n"
     ));
     let check = home.run(&["check", "--config", "w.toml"]);
     assert_eq!(check.status.code(), Some(1));

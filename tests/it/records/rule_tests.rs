@@ -62,7 +62,7 @@ fn tests_pass_or_say_what_differs() {
     let (code, said) = run(&["b.toml", "--config", "b-rules.toml"]);
     assert_eq!(code, Some(1), "{said}");
     for part in [
-        "step 2 at 2m: open incidents: 1, expected 2",
+        "step 2 at 2m00s: open incidents: 1, expected 2",
         "incidents: 1, expected 0",
         "0 of 2 as expected",
     ] {

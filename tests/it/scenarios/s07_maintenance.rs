@@ -291,7 +291,7 @@ fn estate() -> Estate {
         .on("wiki", "h2")
 }
 
-fn hidden(scope: Scope) -> Vec<&'static str> {
+fn hidden(scope: &Scope) -> Vec<&'static str> {
     let names = ["sw1", "sw2", "h1", "h2", "shop", "wiki"];
     let mut bench = Bench::new();
     let estate = estate();
@@ -322,36 +322,40 @@ fn scopes_are_by_ci_class_site_service_and_downstream() {
         ci: names(&["sw1"]),
         ..Scope::default()
     };
-    assert_eq!(hidden(scope.clone()), ["sw1"]);
+    assert_eq!(hidden(&scope), ["sw1"]);
     let all = ["sw1", "h1", "h2", "shop", "wiki"];
     let downstream = Scope {
         is_downstream: true,
         ..scope
     };
-    assert_eq!(hidden(downstream.clone()), all);
+    assert_eq!(hidden(&downstream), all);
     let both = Scope {
         class: names(&["HOST"]),
         ..downstream
     };
-    assert_eq!(hidden(both), ["h1", "h2"], "everything named must hold");
+    assert_eq!(hidden(&both), ["h1", "h2"], "everything named must hold");
     let class = Scope {
         class: names(&["switch"]),
         ..Scope::default()
     };
-    assert_eq!(hidden(class), ["sw1", "sw2"]);
+    assert_eq!(hidden(&class), ["sw1", "sw2"]);
     let site = Scope {
         site: names(&["there", "here"]),
         ..Scope::default()
     };
-    assert_eq!(hidden(site).len(), 6);
+    assert_eq!(hidden(&site).len(), 6);
     let service = Scope {
         service: names(&["shop"]),
         ..Scope::default()
     };
-    assert_eq!(hidden(service), ["h1", "shop"], "what is shared is told of");
+    assert_eq!(
+        hidden(&service),
+        ["h1", "shop"],
+        "what is shared is told of"
+    );
     let unknown = Scope {
         ci: names(&["nobody"]),
         ..Scope::default()
     };
-    assert_eq!(hidden(unknown), [""; 0]);
+    assert_eq!(hidden(&unknown), [""; 0]);
 }

@@ -9,6 +9,7 @@ use crate::support::process::eventually;
 const SOURCE: &str = "[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n";
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a timeline reads best in one piece")]
 async fn clocks_and_reports_are_served() {
     let home = Home::new(&format!(
         "{LISTEN}{SOURCE}[report]\ncurrency = \"EUR\"\ncost_per_incident = 50\n\

@@ -88,6 +88,7 @@ impl Ledger {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of change")]
     fn write_change(&mut self, change: &Change) {
         match change.clone() {
             Change::SourceAdded { id, name } => self.sources.push((id, name)),

@@ -1,4 +1,4 @@
-//! The desks among the platforms that differ in words only: Zammad, Freshservice, PagerDuty, NinjaOne.
+//! The desks among the platforms that differ in words only: Zammad, Freshservice, PagerDuty, `NinjaOne`.
 
 use serde_json::json;
 

@@ -44,7 +44,40 @@ pub(crate) struct Simple {
 /// A key inside any text.
 fn key_in(text: &str) -> String {
     let at = text.find("wbl-");
-    at.map_or_else(String::new, |at| text[at..].chars().take(28).collect())
+    at.map_or_else(String::new, |at| {
+        text.get(at..)
+            .unwrap_or_default()
+            .chars()
+            .take(28)
+            .collect()
+    })
+}
+
+/// Tickets as iTop tells of them.
+fn itop_told(tickets: &[Ticket]) -> Tell {
+    let shape = |ticket: &Ticket| {
+        let log: Vec<_> = ticket.notes.iter().enumerate().map(|(at, text)| json!({"date": at.to_string(), "user_id": "1", "user_login": "bot", "message": text})).collect();
+        json!({"code": 0, "message": "", "class": "Incident", "key": ticket.id.to_string(), "fields": {
+            "id": ticket.id.to_string(), "ref": format!("I-{}", ticket.id), "title": ticket.title, "status": ticket.status,
+            "priority": "2", "last_update": ticket.version.to_string(), "private_log": {"entries": log}}})
+    };
+    let objects: serde_json::Map<_, _> = tickets
+        .iter()
+        .map(|ticket| (format!("Incident::{}", ticket.id), shape(ticket)))
+        .collect();
+    let objects = if objects.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(objects)
+    };
+    Tell::json(200, &json!({"code": 0, "message": "", "objects": objects}))
+}
+
+fn itop_failed(why: &str) -> Tell {
+    Tell::json(
+        200,
+        &json!({"code": 100, "message": format!("Error: {why}"), "objects": null}),
+    )
 }
 
 impl Simple {
@@ -130,33 +163,7 @@ impl Simple {
             );
         }
         if ask.path.ends_with("/transitions") {
-            let ways = |status: &str| match status {
-                "Open" => vec![
-                    ("11", "Work in progress"),
-                    ("12", "Pending"),
-                    ("13", "Resolved"),
-                ],
-                "Work in progress" => vec![("22", "Pending"), ("23", "Resolved")],
-                "Pending" => vec![("31", "Work in progress"), ("33", "Resolved")],
-                _ => vec![("41", "Reopened")],
-            };
-            let status = self.at(&ask.path).unwrap().status.clone();
-            if ask.method == "GET" {
-                let ways: Vec<_> = ways(&status)
-                    .iter()
-                    .map(|(id, to)| json!({"id": id, "to": {"name": to}}))
-                    .collect();
-                return Tell::json(200, &json!({"transitions": ways}));
-            }
-            let wanted = body["transition"]["id"].as_str().unwrap();
-            let Some((_, to)) = ways(&status).into_iter().find(|(id, _)| *id == wanted) else {
-                return Tell::json(
-                    400,
-                    &json!({"errorMessages": ["It is not on the appropriate screen"], "errors": {}}),
-                );
-            };
-            self.set(&ask.path, to);
-            return Tell::empty(204);
+            return self.jira_moves(ask, &body);
         }
         if ask.path.ends_with("/comment") {
             return self.comments(ask, "comments", "body", &body["body"], 201);
@@ -176,6 +183,37 @@ impl Simple {
                 Tell::empty(204)
             }
         }
+    }
+
+    /// The ways out of a state, and going one of them.
+    fn jira_moves(&mut self, ask: &Ask, body: &Value) -> Tell {
+        let ways = |status: &str| match status {
+            "Open" => vec![
+                ("11", "Work in progress"),
+                ("12", "Pending"),
+                ("13", "Resolved"),
+            ],
+            "Work in progress" => vec![("22", "Pending"), ("23", "Resolved")],
+            "Pending" => vec![("31", "Work in progress"), ("33", "Resolved")],
+            _ => vec![("41", "Reopened")],
+        };
+        let status = self.at(&ask.path).unwrap().status.clone();
+        if ask.method == "GET" {
+            let ways: Vec<_> = ways(&status)
+                .iter()
+                .map(|(id, to)| json!({"id": id, "to": {"name": to}}))
+                .collect();
+            return Tell::json(200, &json!({"transitions": ways}));
+        }
+        let wanted = body["transition"]["id"].as_str().unwrap();
+        let Some((_, to)) = ways(&status).into_iter().find(|(id, _)| *id == wanted) else {
+            return Tell::json(
+                400,
+                &json!({"errorMessages": ["It is not on the appropriate screen"], "errors": {}}),
+            );
+        };
+        self.set(&ask.path, to);
+        Tell::empty(204)
     }
 
     /// Notes as a list with a field for the text; another one is added by anything but GET.
@@ -372,42 +410,18 @@ impl Simple {
             "credentials stand in the form"
         );
         let body: Value = serde_json::from_str(&ask.field("json_data")).expect("JSON in a form");
-        let shape = |ticket: &Ticket| {
-            let log: Vec<_> = ticket.notes.iter().enumerate().map(|(at, text)| json!({"date": at.to_string(), "user_id": "1", "user_login": "bot", "message": text})).collect();
-            json!({"code": 0, "message": "", "class": "Incident", "key": ticket.id.to_string(), "fields": {
-                "id": ticket.id.to_string(), "ref": format!("I-{}", ticket.id), "title": ticket.title, "status": ticket.status,
-                "priority": "2", "last_update": ticket.version.to_string(), "private_log": {"entries": log}}})
-        };
-        let told = |tickets: &[Ticket]| {
-            let objects: serde_json::Map<_, _> = tickets
-                .iter()
-                .map(|ticket| (format!("Incident::{}", ticket.id), shape(ticket)))
-                .collect();
-            let objects = if objects.is_empty() {
-                Value::Null
-            } else {
-                Value::Object(objects)
-            };
-            Tell::json(200, &json!({"code": 0, "message": "", "objects": objects}))
-        };
-        let failed = |why: &str| {
-            Tell::json(
-                200,
-                &json!({"code": 100, "message": format!("Error: {why}"), "objects": null}),
-            )
-        };
         let key = body["key"].as_str().unwrap_or_default().to_owned();
         match body["operation"].as_str().unwrap() {
             "core/create" => {
                 let title = body["fields"]["title"].as_str().unwrap();
                 let made = self.make(title, &key_in(title), "new");
-                told(&[made])
+                itop_told(&[made])
             }
-            "core/get" if key.contains("last_update") => told(&self.tickets.clone()),
-            "core/get" if key.contains("LIKE") => told(&self.by_key(&key)),
+            "core/get" if key.contains("last_update") => itop_told(&self.tickets),
+            "core/get" if key.contains("LIKE") => itop_told(&self.by_key(&key)),
             "core/get" => match self.at(&key).cloned() {
-                Some(ticket) => told(&[ticket]),
-                None => told(&[]),
+                Some(ticket) => itop_told(&[ticket]),
+                None => itop_told(&[]),
             },
             "core/update" => {
                 let ticket = self.at(&key).unwrap();
@@ -420,35 +434,37 @@ impl Simple {
                 );
                 ticket.version += 1;
                 let ticket = ticket.clone();
-                told(&[ticket])
+                itop_told(&[ticket])
             }
-            _ => {
-                let stimulus = body["stimulus"].as_str().unwrap().to_owned();
-                let ticket = self.at(&key).unwrap();
-                let to = match (stimulus.as_str(), ticket.status.as_str()) {
-                    ("ev_assign", "new" | "pending") => "assigned",
-                    ("ev_pending", "assigned") => "pending",
-                    ("ev_autoresolve", "new" | "assigned" | "pending") => {
-                        if body["fields"]["solution"].is_null() {
-                            return failed(
-                                "Missing mandatory attribute(s) for applying the stimulus: solution.",
-                            );
-                        }
-                        "resolved"
-                    }
-                    ("ev_reopen", "resolved") => "assigned",
-                    (_, state) => {
-                        return failed(&format!(
-                            "Invalid stimulus: '{stimulus}' in state '{state}'"
-                        ));
-                    }
-                };
-                to.clone_into(&mut ticket.status);
-                ticket.version += 1;
-                let ticket = ticket.clone();
-                told(&[ticket])
-            }
+            _ => self.itop_moved(&key, &body),
         }
+    }
+
+    fn itop_moved(&mut self, key: &str, body: &Value) -> Tell {
+        let stimulus = body["stimulus"].as_str().unwrap().to_owned();
+        let ticket = self.at(key).unwrap();
+        let to = match (stimulus.as_str(), ticket.status.as_str()) {
+            ("ev_assign", "new" | "pending") => "assigned",
+            ("ev_pending", "assigned") => "pending",
+            ("ev_autoresolve", "new" | "assigned" | "pending") => {
+                if body["fields"]["solution"].is_null() {
+                    return itop_failed(
+                        "Missing mandatory attribute(s) for applying the stimulus: solution.",
+                    );
+                }
+                "resolved"
+            }
+            ("ev_reopen", "resolved") => "assigned",
+            (_, state) => {
+                return itop_failed(&format!(
+                    "Invalid stimulus: '{stimulus}' in state '{state}'"
+                ));
+            }
+        };
+        to.clone_into(&mut ticket.status);
+        ticket.version += 1;
+        let ticket = ticket.clone();
+        itop_told(&[ticket])
     }
 }
 
