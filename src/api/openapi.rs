@@ -224,6 +224,7 @@ fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
             &mut item.get,
             &mut item.post,
             &mut item.put,
+            &mut item.patch,
             &mut item.delete,
         ]
         .into_iter()

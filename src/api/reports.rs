@@ -147,14 +147,6 @@ pub struct Report {
     formula: &'static str,
 }
 
-/// Which report, for the document.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub struct ReportPath {
-    /// Its name, like mttr.
-    pub name: String,
-}
-
 /// Which period, for the document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -184,7 +176,8 @@ pub async fn list() -> Json<ReportKinds> {
 }
 
 /// A report over a period.
-#[utoipa::path(get, path = "/api/v1/reports/{name}", tag = "reports", params(ReportPath, ReportQuery), responses(
+#[utoipa::path(get, path = "/api/v1/reports/{name}", tag = "reports", params(
+    ("name" = String, Path, description = "Its name, like mttr"), ReportQuery), responses(
     (status = 200, description = "The report", body = Report),
 ))]
 pub async fn get(
