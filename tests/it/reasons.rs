@@ -21,6 +21,7 @@ use watchbell::core::reason::Reason;
 use watchbell::core::records::change::ChangeWanted;
 use watchbell::core::records::known::KnownErrorWanted;
 use watchbell::core::records::major::{ActionWanted, MajorWanted};
+use watchbell::core::records::problem::ProblemWanted;
 use watchbell::core::records::{Kind, RecordId, RecordOrder, RequestRule, Role};
 use watchbell::core::rules::Rules;
 use watchbell::core::severity::Severity;
@@ -374,6 +375,20 @@ fn records() -> Bench {
                 }),
             });
             bench.after(Span::from_mins(40));
+            let counted = bench.state.records().occurrences();
+            let signature = counted.signature_of(incident).cloned();
+            bench.record(RecordOrder::PutKnownError {
+                wanted: Box::new(KnownErrorWanted {
+                    signature,
+                    ..KnownErrorWanted::default()
+                }),
+            });
+            bench.record(RecordOrder::PutProblem {
+                wanted: Box::new(ProblemWanted {
+                    incidents: vec![incident],
+                    ..ProblemWanted::default()
+                }),
+            });
             let bind = |alert, ci: Option<&str>| RecordOrder::Bind {
                 alert: Box::new(Rebound {
                     alert,

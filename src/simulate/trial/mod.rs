@@ -1,7 +1,7 @@
 //! `watchbell test`: written tests of rules. Given a CMDB, alerts over time and commands, the tests say what incidents they
 //! expect.
 //!
-//! Reading order: [`file`] (what is written), [`table`] (what is there, by the names that tests use), [`run`] (from one to
+//! Reading order: [`mod@file`] (what is written), [`table`] (what is there, by the names that tests use), [`run`] (from one to
 //! the other). The form is a promise, described in `docs/rule-tests.md`.
 //!
 //! Must not decide anything, read a clock or touch a store: the core decides, in virtual time.
