@@ -29,12 +29,14 @@ Examples:
 #[derive(Subcommand, Clone, Debug)]
 pub enum AuditCommand {
     /// Check the chain of hashes from the first row to the last
+    #[command(after_help = EXAMPLES)]
     Verify {
         /// A row and its hash as noted before, like 120:9f86d0...; they must still be in the chain
         #[arg(long, value_name = "ROW:HASH")]
         head: Option<String>,
     },
     /// List who did what, newest first
+    #[command(after_help = EXAMPLES)]
     List(ListArgs),
 }
 

@@ -211,6 +211,11 @@ fn minute(text: &str) -> Option<u16> {
 fn holidays_of(spot: &Spot<'_>) -> Result<Vec<i32>, Complaint> {
     match &spot.node.value {
         Value::Table(table) => {
+            let is_known = |key: &str| matches!(key, "file" | "dates" | "days");
+            if let Some(key) = table.keys().find(|key| !is_known(key.as_str())) {
+                let message = format!("`{key}` is not known here");
+                return Err(Complaint::new(message).hint(HOLIDAYS_HINT));
+            }
             let mut days = Vec::new();
             for (key, (_, node)) in table {
                 let items = match &node.value {
@@ -225,11 +230,7 @@ fn holidays_of(spot: &Spot<'_>) -> Result<Vec<i32>, Complaint> {
                 for item in items {
                     match key.as_str() {
                         "file" => days.extend(from_file(spot, item)?),
-                        "dates" | "days" => days.push(date(item)?),
-                        _ => {
-                            let message = format!("`{key}` is not known here");
-                            return Err(Complaint::new(message).hint(HOLIDAYS_HINT));
-                        }
+                        _ => days.push(date(item)?),
                     }
                 }
             }

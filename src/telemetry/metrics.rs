@@ -501,6 +501,7 @@ mod tests {
         metrics.leader.set(1);
         metrics.outbox("chat", 3, 1_500);
         metrics.deliveries("chat", "sent").inc();
+        metrics.tickets("snow", "in_sync").set(1);
         metrics
     }
 
