@@ -138,7 +138,7 @@ async fn look<T: Send + 'static>(
 #[utoipa::path(get, path = "/api/v1/escalations", tag = "on-call", params(EscalationQuery, PageQuery), responses(
     (status = 200, description = "A page of ladders", body = List<EscalationShape>),
 ))]
-pub async fn list(
+pub async fn list_escalations(
     State(api): State<ApiState>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<List<EscalationShape>>, Problem> {

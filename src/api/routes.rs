@@ -181,7 +181,7 @@ fn on_call() -> OpenApiRouter<ApiState> {
         .routes(routes!(schedules::get))
         .routes(routes!(schedules::on_call))
         .routes(routes!(schedules::list_overrides))
-        .routes(routes!(escalations::list))
+        .routes(routes!(escalations::list_escalations))
         .routes(routes!(escalations::audit))
         .routes(routes!(escalations::of_incident))
 }
