@@ -81,6 +81,12 @@ impl Complaint {
         }
     }
 
+    /// Names the entry of a table that it is about.
+    pub(super) fn about(mut self, entry: &str) -> Self {
+        self.message = format!("`{entry}`: {}", self.message);
+        self
+    }
+
     /// Adds what to do about it.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -356,7 +356,8 @@ fn headers(spot: &Spot<'_>) -> Result<Vec<(String, Secret)>, Complaint> {
         let value = values::remote_secret(&Spot {
             reading: spot.reading,
             node,
-        })?;
+        })
+        .map_err(|complaint| complaint.about(name))?;
         headers.push((name.to_ascii_lowercase(), value));
     }
     Ok(headers)
