@@ -183,7 +183,7 @@ fn every_table_refuses_unknown_keys() {
         let braces = line
             .match_indices("{ ")
             // Two braces are a template inside a text, not a table.
-            .filter(|(brace, _)| !line[..*brace].ends_with('{'))
+            .filter(|(brace, _)| !line.split_at(*brace).0.ends_with('{'))
             .map(|(brace, _)| line.split_at(brace + 2));
         changed.extend(braces.map(|(head, tail)| (at, format!("{head}zzz = 1, {tail}"))));
     }
