@@ -61,6 +61,8 @@ impl Workers {
                 self.deliveries.clone(),
                 round.clone(),
             ));
+            // Whoever looks right after the start sees every target.
+            self.count().await;
             loop {
                 tokio::select! {
                     () = &mut work => break,
