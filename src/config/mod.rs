@@ -16,12 +16,14 @@ pub mod connectors;
 mod correlation;
 pub mod env;
 pub mod error;
+pub mod feeds;
 mod files;
 mod heartbeats;
 mod holidays;
 mod hours;
 mod housekeeping;
 pub mod imports;
+mod inhibit;
 mod keys;
 mod ladders;
 mod maintenance;
@@ -51,7 +53,7 @@ use std::path::PathBuf;
 
 pub use crate::config::env::Env;
 pub use crate::config::error::{ConfigError, ConfigErrors, Position};
-pub use crate::config::rules::rules;
+pub use crate::config::rules::{rules, rules_with};
 pub use crate::config::secret::Secret;
 pub use crate::config::settings::Settings;
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use minijinja::Value;
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
 use crate::core::cmdb::ci::{Ci, CiNumber};
@@ -23,10 +23,9 @@ use crate::core::expr::Expr;
 use crate::core::flap;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
-use crate::core::mute::{self, Hold};
+use crate::core::mute;
 use crate::core::observation::AlertText;
 use crate::core::severity::{Grade, Severity};
-use crate::core::state::State;
 use crate::core::time::Timestamp;
 
 /// The variables of a condition.
@@ -406,20 +405,6 @@ fn sample() -> Value {
     seen.facts(&TimeZone::UTC).0
 }
 
-/// What keeps people from being told of an incident, as in the API.
-fn held_by(state: &State, incident: IncidentId) -> Vec<SmolStr> {
-    let holds = mute::holds_of(state, incident).into_iter();
-    holds
-        .map(|hold| match hold {
-            Hold::Upstream => SmolStr::new_static("upstream"),
-            Hold::Silence(id) => match state.silences().get(id) {
-                Some(silence) => format_smolstr!("{}", silence.shown()),
-                None => SmolStr::new_static("silence"),
-            },
-        })
-        .collect()
-}
-
 impl Draft<'_> {
     /// Notes which alert an incident is opened for, and its labels if some condition looks at them.
     pub(crate) fn note_opener(&mut self, id: IncidentId, alert: &Alert, text: Option<&AlertText>) {
@@ -462,8 +447,12 @@ impl Draft<'_> {
             first,
             source: source.map_or("", |source| state.source_name(source)),
             labels,
-            is_flapping: flap::is_flapping(state, id),
-            suppressed_by: held_by(state, id),
+            is_flapping: flap::is_flapping_in(self, id),
+            suppressed_by: if self.mutes.is_held(state, incident) {
+                mute::words_of(state, id)
+            } else {
+                Vec::new()
+            },
             now: self.now,
         };
         Some(seen.facts(zone))
