@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer_link::LinkKey;
 use crate::api;
-use crate::config::{self, LoadRequest, Settings};
+use crate::config::{LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::deliver::DeliverSetup;

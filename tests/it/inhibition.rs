@@ -5,7 +5,7 @@
 use watchbell::core::condition::{Condition, Section};
 use watchbell::core::incident::StateWord;
 use watchbell::core::mute::inhibit::InhibitRule;
-use watchbell::core::mute::{is_held, words_of};
+use watchbell::core::mute::words_of;
 use watchbell::core::reason::Reason;
 use watchbell::core::records::RecordOrder;
 use watchbell::core::records::change::{ChangeState, ChangeWanted};
@@ -49,12 +49,6 @@ fn backup(said: fn(&str) -> Said, ci: &str) -> Said {
 fn switch(said: fn(&str) -> Said, severity: Severity) -> Said {
     let said = said("LinkDown sw1").labelled(&[("alertname", "LinkDown"), ("ci", "sw1")]);
     said.severity(severity)
-}
-
-impl Bench {
-    fn held(&self, id: i64) -> bool {
-        is_held(&self.state, self.incident(id).id)
-    }
 }
 
 /// Something is held by a cause, and released.
