@@ -114,7 +114,7 @@ fn a_cause_that_comes_up_later_holds_what_is_known_and_worse_things_are_told() {
     bench.hear(backup(firing, "h1").severity(Severity::Critical));
     assert!(!bench.held(1), "what is worse is told");
     bench.hear(backup(resolved, "h1"));
-    bench.at("10:30");
+    bench.at("10:20");
     assert_eq!(bench.state_of(1), Some(StateWord::Resolved));
     // Without the rule nothing is held; a reload reaches what is open.
     bench.hear(backup(firing, "h1").severity(Severity::Warning));
