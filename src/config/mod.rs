@@ -16,6 +16,7 @@ pub mod connectors;
 mod correlation;
 pub mod env;
 pub mod error;
+pub mod feeds;
 mod files;
 pub mod gaps;
 mod heartbeats;
@@ -23,6 +24,7 @@ mod holidays;
 mod hours;
 mod housekeeping;
 pub mod imports;
+mod inhibit;
 mod keys;
 mod ladders;
 mod maintenance;
@@ -53,7 +55,7 @@ use std::path::PathBuf;
 
 pub use crate::config::env::Env;
 pub use crate::config::error::{ConfigError, ConfigErrors, Position};
-pub use crate::config::rules::rules;
+pub use crate::config::rules::{rules, rules_with};
 pub use crate::config::secret::Secret;
 pub use crate::config::settings::Settings;
 

@@ -27,17 +27,22 @@ on_both_engines! {
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-fn config(store: &TestStore, hook: &Hook, more: &str) -> String {
-    let (url, store) = (hook.url(), &store.url);
+pub(super) fn config(hook: &Hook, more: &str) -> String {
+    let url = hook.url();
     format!(
-        "{LISTEN}[store]\nurl = \"{store}\"\n[incident]\nrecover_after = \"0s\"\n[settle]\nP1 = \"0s\"\nP2 = \"0s\"\nP3 = \"0s\"\n\
+        "{LISTEN}[incident]\nrecover_after = \"0s\"\n[settle]\nP1 = \"0s\"\nP2 = \"0s\"\nP3 = \"0s\"\n\
          [[source]]\nname = \"am\"\nkind = \"alertmanager\"\n\
          [[target]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\nallow_private = true\n\
          timeout = \"2s\"\n{more}[[route]]\ntargets = [\"hook\"]\n"
     )
 }
 
-async fn heard(hook: &Hook, count: usize) -> Vec<String> {
+/// The same with a store of its own.
+fn on(store: &TestStore, hook: &Hook, more: &str) -> String {
+    format!("{}[store]\nurl = \"{}\"\n", config(hook, more), store.url)
+}
+
+pub(super) async fn heard(hook: &Hook, count: usize) -> Vec<String> {
     eventually("what is told", async || {
         Some(hook.lines()).filter(|lines| lines.len() >= count)
     })
@@ -68,7 +73,7 @@ async fn settled(daemon: &Daemon, count: usize) -> Vec<String> {
 
 async fn opening_and_end_are_told_once_and_signed(store: TestStore) {
     let hook = Hook::start([]).await;
-    let home = Home::new(&config(&store, &hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
     heard(&hook, 1).await;
@@ -106,7 +111,7 @@ async fn bad_manners_are_survived_with_the_same_id(store: TestStore) {
         Manner::Drip,
     ])
     .await;
-    let home = Home::new(&config(&store, &hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
     let lines = heard(&hook, 4).await;
@@ -129,7 +134,7 @@ async fn bad_manners_are_survived_with_the_same_id(store: TestStore) {
 
 async fn nobody_hears_of_what_is_taken_or_over_by_then(store: TestStore) {
     let hook = Hook::start([Manner::Say(503, "retry-after: 2\r\n", "")]).await;
-    let home = Home::new(&config(&store, &hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
     heard(&hook, 1).await;
@@ -154,7 +159,7 @@ async fn nobody_hears_of_what_is_taken_or_over_by_then(store: TestStore) {
 
 async fn refused_message_is_dead_visible_and_can_be_tried_again(store: TestStore) {
     let hook = Hook::start([Manner::Say(400, "", "no such channel")]).await;
-    let home = Home::new(&config(&store, &hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
     assert_eq!(settled(&daemon, 1).await, ["incident.opened dead rejected"]);
@@ -185,7 +190,7 @@ async fn refused_message_is_dead_visible_and_can_be_tried_again(store: TestStore
 
 async fn paused_target_waits_over_a_restart_and_then_hears_what_still_holds(store: TestStore) {
     let hook = Hook::start([]).await;
-    let home = Home::new(&config(&store, &hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     let paused = daemon.post("/api/v1/targets/hook/pause", &json!({})).await;
     assert_eq!(paused.ok()["health"], "paused");
@@ -209,7 +214,7 @@ async fn paused_target_waits_over_a_restart_and_then_hears_what_still_holds(stor
 async fn kill_between_send_and_mark_is_at_most_one_marked_repeat(store: TestStore) {
     let gate = Arc::new(Notify::new());
     let hook = Hook::start([Manner::Held(Arc::clone(&gate))]).await;
-    let home = Home::new(&config(&store, &hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let mut daemon = home.start().await;
     daemon.alert("A", "firing").await;
     heard(&hook, 1).await;
@@ -232,7 +237,7 @@ async fn kill_between_send_and_mark_is_at_most_one_marked_repeat(store: TestStor
 
 async fn private_addresses_are_not_reached_unless_allowed(store: TestStore) {
     let hook = Hook::start([]).await;
-    let config = config(&store, &hook, "").replace("allow_private = true\n", "");
+    let config = on(&store, &hook, "").replace("allow_private = true\n", "");
     let home = Home::new(&config);
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
@@ -260,7 +265,7 @@ async fn target_that_never_answers_does_not_hold_up_another(store: TestStore) {
         "[[target]]\nname = \"silent\"\nkind = \"webhook\"\nurl = \"{}\"\nallow_private = true\ntimeout = \"60s\"\n",
         silent.url()
     );
-    let config = config(&store, &hook, &more).replace("[\"hook\"]", "[\"silent\", \"hook\"]");
+    let config = on(&store, &hook, &more).replace("[\"hook\"]", "[\"silent\", \"hook\"]");
     let home = Home::new(&config);
     let daemon = home.start().await;
     for name in ["A", "B", "C"] {
