@@ -10,6 +10,8 @@ mod checkpoints;
 pub(crate) mod connectors;
 pub(crate) mod deliveries;
 mod demo;
+mod figures;
+mod holidays;
 mod imports;
 mod janitor;
 mod listeners;
@@ -318,13 +320,19 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         engine: core.engine.clone(),
         db: side.db.clone(),
         clock: clock.clone(),
-        metrics: side.metrics,
+        metrics: Arc::clone(&side.metrics),
         board: core.connectors,
         deliveries: core.deliveries,
         links: side.links,
     };
     start_outward(supervisor, stage, outward);
+    let shown = side.metrics;
     start_checkpoints(supervisor, stage, side.db.clone());
+    let (db, engine, at) = (side.db.clone(), core.engine.clone(), clock.clone());
+    supervisor.spawn(stage, "figures", |stop| {
+        done(figures::run(db, engine, at, shown, stop))
+    });
+    let holidays_out = settings_out.clone();
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,
@@ -341,6 +349,10 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         addresses: side.addresses,
     };
     let reload = side.reload;
+    let (feeds, again) = (holidays_out, reload.clone());
+    supervisor.spawn(stage, "holidays", |stop| {
+        done(holidays::run(feeds, again, stop))
+    });
     let rebinding = core.engine.clone();
     supervisor.spawn(stage, "rebind", |stop| done(rebind::run(rebinding, stop)));
     let (ready, told) = (core.engine, side.notifier);
@@ -400,6 +412,7 @@ fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
             partition: PARTITION,
             writer: outward.engine.writer().clone(),
             brief: deliveries::brief(outward.db, outward.engine.clone(), outward.clock.clone()),
+            rating: answers::rating_link(&outward.links, outward.settings.clone()),
             answer: answers::answer_link(outward.links, outward.settings),
             clock: outward.clock,
             metrics: outward.metrics,

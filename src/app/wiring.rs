@@ -336,6 +336,12 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             is_metrics_open: !settings.auth.is_required,
             key: token_key,
         },
+        rating_link: {
+            let (key, settings) = (links.for_ratings(), settings.clone());
+            Arc::new(move |incident, who, now| {
+                super::answers::rating_url(&key, &settings, incident, who, now)
+            })
+        },
         links,
         slack_secret: settings
             .answers

@@ -9,9 +9,10 @@
 
 pub mod answers;
 mod calendar_file;
-mod calendars;
+pub mod calendars;
 mod cmdb;
 mod conditions;
+pub mod connector_changes;
 pub mod connectors;
 mod correlation;
 pub mod env;
@@ -117,6 +118,17 @@ pub fn load_partly(request: &LoadRequest) -> Result<(Settings, Vec<ConfigError>)
     };
     settings.files = files.paths();
     Ok((settings, errors))
+}
+
+/// How many days an iCalendar text holds.
+///
+/// # Errors
+/// It cannot be understood, or holds none.
+pub fn count_holidays(text: &str) -> Result<usize, String> {
+    match holidays::read(text)?.len() {
+        0 => Err("it holds no event".to_owned()),
+        days => Ok(days),
+    }
 }
 
 /// Reads a duration as people write it, like `90s`, `15m`, `1h30m` or `30d`; the error says what is wrong and how to

@@ -52,9 +52,11 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let (cmdb, imports) = cmdb::read(&mut root);
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
     let calendar_names: BTreeSet<String> = root.names("calendar");
-    let calendars = calendars::read(root.tables("calendar"));
+    let state_dir = state_dir(&store.url, env);
+    let calendars = calendars::read(root.tables("calendar"), &state_dir);
+    let holiday_feeds = calendars.feeds;
     let is_calendar = |name: &str| calendar_names.contains(name);
-    let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
+    let sla = sla::read(root.tables("sla"), calendars.by_name, &is_calendar);
     let targets = targets::read(root.tables("target"));
     let routes = routes::read(root.tables("route"), &targets);
     let watcher = watcher::read(&mut root, &targets);
@@ -65,8 +67,11 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         calendars: calendar_names.iter().map(String::as_str).collect(),
     };
     let ladders = ladders::read(root.tables("escalation"), &names);
+    let answers = answers::read(&mut root, &targets);
+    let records = records::read(&mut root, &targets);
     let settings = Settings {
-        state_dir: state_dir(&store.url, env),
+        state_dir,
+        holiday_feeds,
         server,
         store,
         auth,
@@ -90,8 +95,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         imports,
         on_call,
         ladders,
-        answers: answers::read(&mut root),
-        records: records::read(&mut root),
+        answers,
+        records,
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use url::Url;
 
 use crate::config::answers::AnswerSettings;
+use crate::config::calendars::HolidayFeed;
 use crate::config::connectors::ConnectorSettings;
 pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 pub use crate::config::housekeeping::{LimitSettings, LogFormat, LogSettings, RetentionSettings};
@@ -74,6 +75,8 @@ pub struct Settings {
     pub on_call: OnCallRules,
     /// `[[escalation]]`: who is told next when nobody takes an incident.
     pub ladders: BTreeMap<SmolStr, Arc<Ladder>>,
+    /// Feeds of days on which nothing counts.
+    pub holiday_feeds: Vec<HolidayFeed>,
     /// `[answers]`: how people answer messages.
     pub answers: AnswerSettings,
     /// `[[connector]]`: ticket platforms.

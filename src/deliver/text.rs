@@ -198,6 +198,7 @@ impl TextSetup {
             "runbook": runbook(alerts),
             "link": link,
             "answer_url": parcel.answer_url,
+            "rating_url": parcel.rating_url,
             "to": parcel.recipient,
             "color": color,
             "color_number": u32::from_str_radix(color.trim_start_matches('#'), 16).unwrap_or_default(),

@@ -31,6 +31,7 @@ pub(crate) mod outcomes;
 pub mod overrides;
 pub(crate) mod practice;
 pub mod query;
+mod ratings;
 pub mod records;
 pub mod retention;
 pub mod rows;
@@ -300,6 +301,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         38,
         "escalations",
         include_str!("schema/0038_escalations.sql"),
+    ),
+    (
+        53,
+        "escalated_and_ratings",
+        include_str!("schema/0053_escalated_and_ratings.sql"),
     ),
 ];
 

@@ -118,6 +118,8 @@ async fn delete_incidents(
             "DELETE FROM incident_standing WHERE incident = $1",
             "DELETE FROM sla_clock WHERE incident = $1",
             "DELETE FROM incident_outcome WHERE incident = $1",
+            "DELETE FROM incident_escalated WHERE incident = $1",
+            "DELETE FROM rating WHERE incident = $1",
             "DELETE FROM incident WHERE id = $1",
         ] {
             on!(tx.lend(), c => sqlx::query(sql).bind(incident).execute(c).await.map(drop))?;
