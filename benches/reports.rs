@@ -9,6 +9,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::too_many_lines,
     reason = "a benchmark measures time, prints what it found, and stops at whatever is odd"
 )]
 
@@ -106,10 +107,9 @@ async fn fill(file: &str, incidents: i64) {
             "INSERT INTO outcome_sum (partition, days, part, priority, team, {FIGURES}) SELECT 0, 32, day / 32, priority, team, \
              {sums} FROM incident_outcome GROUP BY day / 32, priority, team"
         ),
-        format!(
-            "INSERT INTO rating (incident, who, partition, at, priority, team, score, comment) SELECT incident, 'somebody', 0, \
-             ended_at, priority, team, 1 + incident % 5, '' FROM incident_outcome WHERE incident % 10 = 0"
-        ),
+        "INSERT INTO rating (incident, who, partition, at, priority, team, score, comment) SELECT incident, 'somebody', 0, ended_at, \
+         priority, team, 1 + incident % 5, '' FROM incident_outcome WHERE incident % 10 = 0"
+            .to_owned(),
         format!(
             "INSERT INTO rating_sum (partition, days, part, priority, team, ratings, score, content) SELECT 0, 1, at / {DAY}, \
              priority, team, COUNT(*), SUM(score), SUM(score >= 4) FROM rating GROUP BY at / {DAY}, priority, team"

@@ -19,7 +19,7 @@ use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::{
     SourceConnection, SourceErrors, SourceStatus, SubscriptionStatus, Trial, Tried, VolatileLabels,
 };
-use crate::api::{ApiSetup, ApiState};
+use crate::api::{ApiSetup, ApiState, RatingLink};
 use crate::config::Settings;
 use crate::config::mqtt::{MqttSettings, MqttVersion, Retained};
 use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings};
@@ -336,12 +336,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             is_metrics_open: !settings.auth.is_required,
             key: token_key,
         },
-        rating_link: {
-            let (key, settings) = (links.for_ratings(), settings.clone());
-            Arc::new(move |incident, who, now| {
-                super::answers::rating_url(&key, &settings, incident, who, now)
-            })
-        },
+        rating_link: rating_link(&links, settings),
         links,
         slack_secret: settings
             .answers
@@ -349,6 +344,14 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             .as_ref()
             .map(|it| it.expose().into()),
         entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
+    })
+}
+
+/// Makes links to rate by with these settings.
+fn rating_link(links: &LinkKey, settings: &Settings) -> RatingLink {
+    let (key, settings) = (links.for_ratings(), settings.clone());
+    Arc::new(move |incident, who, now| {
+        super::answers::rating_url(&key, &settings, incident, who, now)
     })
 }
 

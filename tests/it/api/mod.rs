@@ -341,9 +341,7 @@ fn api_setup(
 ) -> ApiSetup {
     let (commands, ready) = (engine.clone(), engine.clone());
     ApiSetup {
-        rating_link: std::sync::Arc::new(|incident, who, now| {
-            (format!("/rate/{incident}/{who}"), now)
-        }),
+        rating_link: Arc::new(|incident, who, now| (format!("/rate/{incident}/{who}"), now)),
         db: db.clone(),
         engine: engine.clone(),
         submit: Arc::new(move |given| {

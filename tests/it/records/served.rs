@@ -33,8 +33,8 @@ async fn who_was_served_rates_once_by_a_signed_link(store: TestStore) {
     let path = "/api/v1/incidents/INC-1/rating-links";
     let link = done(&daemon, path, json!({"who": "carol"})).await;
     let url = link["url"].as_str().unwrap();
-    let at = url.find("/rate/").unwrap();
-    let path = url[at..].to_owned();
+    let (_, token) = url.split_once("/rate/").unwrap();
+    let path = format!("/rate/{token}");
     for _ in 0..2 {
         let page = daemon.get(&path).await;
         assert_eq!(page.status.as_u16(), 200);
@@ -65,7 +65,7 @@ async fn who_was_served_rates_once_by_a_signed_link(store: TestStore) {
     // A link to answer by is no link to rate by, and a forged one is nothing.
     let forged = path.replace("/rate/", "/answer/");
     assert_eq!(daemon.get(&forged).await.status.as_u16(), 404);
-    let cut = &path[..path.len() - 4];
+    let cut = path.get(..path.len() - 4).unwrap();
     assert_eq!(rate(&daemon, cut, "rating=5").await, 404);
     let reasons = daemon.reasons("INC-1").await;
     assert!(
