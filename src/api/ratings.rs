@@ -82,7 +82,8 @@ pub struct RatingLinkBody {
 }
 
 /// Makes a link by which somebody rates how an incident was handled.
-#[utoipa::path(post, path = "/api/v1/incidents/{number}/rating-links", tag = "reports", request_body = RatingLinkBody,
+#[utoipa::path(post, path = "/api/v1/incidents/{number}/rating-links", tag = "reports",
+    request_body(content = RatingLinkBody),
     params(("number" = String, Path, description = "Its number, like INC-42")),
     responses((status = 201, description = "The link", body = RatingLinkShape)))]
 pub async fn make_link(

@@ -29,7 +29,7 @@ use crate::store::query::incidents::IncidentView;
 use crate::store::query::records::{self, RecordFilter};
 use crate::store::query::timeline::{self, Subject, TimelineView};
 use crate::store::query::{Page, cmdb};
-use crate::store::{PooledConn, StoreError};
+use crate::store::{Db, StoreError};
 
 /// Lines of the timeline in a review; the timeline has them all.
 const LINES_MAX: u32 = 500;
@@ -142,8 +142,8 @@ async fn draft(api: &ApiState, id: IncidentId) -> Result<ReviewShape, Problem> {
     let (services, opened_at) = (services.unwrap_or_default(), view.incident.opened_at);
     let (major, lines, actions, served) = api
         .read(async move |db| {
+            let served = served(&db, &services, opened_at).await?;
             let mut reader = db.reader().await?;
-            let served = served(&mut reader, &services, opened_at).await?;
             let major = records::find(reader.lend(), id_of(id)).await?;
             let lines = timeline::list(reader.lend(), Subject::Incident(id), page).await?;
             let newest = Page {
@@ -183,10 +183,11 @@ async fn draft(api: &ApiState, id: IncidentId) -> Result<ReviewShape, Problem> {
 
 /// How many people the services reached serve, as far as the CMDB says it in their attribute `users`.
 async fn served(
-    reader: &mut PooledConn,
+    db: &Db,
     services: &[String],
     opened_at: Timestamp,
 ) -> Result<Option<i64>, StoreError> {
+    let mut reader = db.reader().await?;
     let at = Some(opened_at.as_millis());
     let version = cmdb::version_at(reader.lend(), at).await?;
     let mut served: Option<i64> = None;

@@ -4,7 +4,7 @@
 //! cannot be understood: what was known stays.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,19 +32,21 @@ pub(super) async fn run(
     reload: ReloadRequest,
     stop: CancellationToken,
 ) {
-    let mut due: BTreeMap<String, Instant> = BTreeMap::new();
+    let mut due: BTreeMap<PathBuf, Instant> = BTreeMap::new();
     while !stop.is_cancelled() {
         let feeds = settings.borrow_and_update().holiday_feeds.clone();
-        due.retain(|url, _| feeds.iter().any(|feed| feed.url == *url));
+        due.retain(|file, _| feeds.iter().any(|feed| feed.file == *file));
         let mut is_new = false;
         for feed in &feeds {
-            if due.get(&feed.url).is_some_and(|at| *at > Instant::now()) {
+            if due.get(&feed.file).is_some_and(|at| *at > Instant::now()) {
                 continue;
             }
-            let read = read(feed).await;
+            let Some(read) = stop.run_until_cancelled(read(feed)).await else {
+                return;
+            };
             if let Err(why) = &read {
-                let shown = Url::parse(&feed.url).map(|url| url.host_str().map(str::to_owned));
-                let host = shown.ok().flatten().unwrap_or_default();
+                let url = Url::parse(feed.url.expose()).ok();
+                let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
                 log::warn!(error = why.as_str(); "holidays of {host} cannot be read, what was known stays: {why}");
             }
             let pause = if read.is_ok() {
@@ -52,7 +54,7 @@ pub(super) async fn run(
             } else {
                 RETRY.min(duration(feed.every))
             };
-            due.insert(feed.url.clone(), Instant::now() + pause);
+            due.insert(feed.file.clone(), Instant::now() + pause);
             is_new |= read.unwrap_or(false);
         }
         if is_new {
@@ -79,7 +81,7 @@ pub(super) async fn run(
 
 /// Reads one feed; whether it says something else than what is kept.
 async fn read(feed: &HolidayFeed) -> Result<bool, String> {
-    let base = Url::parse(&feed.url).map_err(|error| format!("url is none: {error}"))?;
+    let base = Url::parse(feed.url.expose()).map_err(|error| format!("url is none: {error}"))?;
     let query = base.query().map(|query| format!("?{query}"));
     let wire = Itsm::new(ItsmSetup {
         base,

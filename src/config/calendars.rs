@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use crate::config::error::Complaint;
 use crate::config::reader::{Spot, TableReader, expected};
+use crate::config::secret::Secret;
 use crate::config::tree::{Node, Value};
 use crate::config::{files, holidays, values};
 use crate::core::calendar::{Calendar, DAY_MINUTES, Window};
@@ -28,10 +29,10 @@ const FEED_EVERY: Span = Span::from_days(1);
 
 /// An iCalendar feed with days on which nothing counts. What was read last is kept in a file of ours, which the next load
 /// of the configuration reads; without one yet there are none.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HolidayFeed {
-    /// Where it is.
-    pub url: String,
+    /// Where it is; the address of a private calendar is a secret.
+    pub url: Secret,
     /// How often it is read.
     pub every: Span,
     /// Whether it may stand at a private or loopback address.
@@ -65,8 +66,8 @@ pub(super) fn read(tables: Vec<TableReader<'_>>, folder: &Path) -> Calendars {
         }
         table.finish();
     }
-    feeds.sort_unstable();
-    feeds.dedup();
+    feeds.sort_by(|one, other| one.file.cmp(&other.file));
+    feeds.dedup_by(|one, other| one.file == other.file);
     Calendars {
         by_name: calendars,
         feeds,
@@ -265,7 +266,7 @@ fn feed(spot: &Spot<'_>, folder: &Path) -> Result<HolidayFeed, Complaint> {
         return Err(expected("a table", &spot.node.value).hint(HOLIDAYS_HINT));
     };
     let mut feed = HolidayFeed {
-        url: String::new(),
+        url: Secret::new(""),
         every: FEED_EVERY,
         allow_private: false,
         file: PathBuf::new(),
@@ -276,7 +277,7 @@ fn feed(spot: &Spot<'_>, folder: &Path) -> Result<HolidayFeed, Complaint> {
             node,
         };
         match key.as_str() {
-            "url" => feed.url = values::http_url(&spot)?,
+            "url" => feed.url = super::targets::address(&spot)?,
             "every" => {
                 let range = Span::from_mins(1)..=Span::from_days(31);
                 feed.every = values::duration(range)(&spot)?;
@@ -288,7 +289,7 @@ fn feed(spot: &Spot<'_>, folder: &Path) -> Result<HolidayFeed, Complaint> {
             }
         }
     }
-    let name = xxhash_rust::xxh3::xxh3_64(feed.url.as_bytes());
+    let name = xxhash_rust::xxh3::xxh3_64(feed.url.expose().as_bytes());
     feed.file = folder.join(format!("holidays-{name:016x}.ics"));
     Ok(feed)
 }

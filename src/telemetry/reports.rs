@@ -155,3 +155,18 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figure_that_nothing_can_be_said_of_has_no_series() {
+        let metrics = Metrics::new("1");
+        metrics.report(ReportFigure::Satisfaction, "all", Some(4.5));
+        let line = "watchbell_report_satisfaction{priority=\"all\"} 4.5";
+        assert!(metrics.encode().contains(line));
+        metrics.report(ReportFigure::Satisfaction, "all", None);
+        assert!(!metrics.encode().contains("watchbell_report_satisfaction{"));
+    }
+}

@@ -234,13 +234,15 @@ pub async fn changes(
         Select::new("SELECT state, CAST(SUM(made) AS BIGINT), CAST(SUM(caused) AS BIGINT) FROM (");
     let (since, until) = (period.since.as_millis(), period.until.as_millis());
     select
-        .sql("SELECT state, COUNT(*) AS made, 0 AS caused FROM record WHERE kind = 'change' AND updated_at >= ")
+        .sql("SELECT state, COUNT(*) AS made, 0 AS caused FROM record WHERE kind = 'change' AND state IN ")
+        .sql("('planned', 'in_progress', 'successful', 'failed', 'cancelled') AND updated_at >= ")
         .number(since)
         .sql(" AND updated_at < ")
         .number(until)
         .sql(" GROUP BY state UNION ALL SELECT r.state, 0, COUNT(DISTINCT l.number) FROM record_incident l ")
-        .sql("JOIN record r ON r.kind = l.kind AND r.number = l.number ")
-        .sql("WHERE l.kind = 'change' AND l.role = 'confirmed' AND r.updated_at >= ")
+        // To SQLite that says where to begin: few changes are confirmed.
+        .sql("CROSS JOIN record r WHERE r.kind = l.kind AND r.number = l.number ")
+        .sql("AND l.kind = 'change' AND l.role = 'confirmed' AND r.updated_at >= ")
         .number(since)
         .sql(" AND r.updated_at < ")
         .number(until)

@@ -1,5 +1,5 @@
 -- Which incidents were escalated, so that it is known when they are over, whatever became of their ladders; what people
--- say of how incidents were handled, once per incident and person; and changes in the order of their last change, for reports.
+-- say of how incidents were handled, once per incident and person; and changes by state in the order of their last change, for reports.
 
 CREATE TABLE incident_escalated (
     incident BIGINT PRIMARY KEY,
@@ -36,5 +36,5 @@ CREATE TABLE rating_sum (
     CHECK (days IN (1, 32))
 );
 
-CREATE INDEX record_by_update ON record (kind, updated_at, state);
+CREATE INDEX record_by_state ON record (kind, state, updated_at);
 CREATE INDEX record_incident_confirmed ON record_incident (kind, number) WHERE role = 'confirmed';
