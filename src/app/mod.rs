@@ -10,8 +10,8 @@ mod checkpoints;
 pub(crate) mod connectors;
 pub(crate) mod deliveries;
 mod demo;
+mod feeds;
 mod figures;
-mod holidays;
 mod imports;
 mod janitor;
 mod listeners;
@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer_link::LinkKey;
 use crate::api;
-use crate::config::{self, LoadRequest, Settings};
+use crate::config::{LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::deliver::DeliverSetup;
@@ -60,6 +60,7 @@ use crate::tickets::{Board, TicketsSetup};
 
 use brokers::Brokers;
 use connectors::Connectors;
+use feeds::{FeedBook, Feeds};
 use imports::{ImportBoard, Imports};
 use janitor::Janitor;
 use lock::{FileLock, Instance};
@@ -166,6 +167,7 @@ async fn run(
         deliveries: core.deliveries.clone(),
         metrics: Arc::clone(&metrics),
         imports: core.board.clone(),
+        feeds: core.feeds.clone(),
         connectors: core.connectors.clone(),
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
@@ -332,13 +334,18 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     supervisor.spawn(stage, "figures", |stop| {
         done(figures::run(db, engine, at, shown, stop))
     });
-    let holidays_out = settings_out.clone();
+    let feeds = Feeds {
+        settings: settings_out.clone(),
+        rules: core.rules.clone(),
+        book: core.feeds.clone(),
+    };
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,
         notifier: side.notifier.clone(),
         logs: side.logs,
         rules: core.rules,
+        feeds: core.feeds,
         polls: polls_in,
         brokers: brokers_in,
         instance: side.instance,
@@ -349,14 +356,11 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         addresses: side.addresses,
     };
     let reload = side.reload;
-    let (feeds, again) = (holidays_out, reload.clone());
-    supervisor.spawn(stage, "holidays", |stop| {
-        done(holidays::run(feeds, again, stop))
-    });
     let rebinding = core.engine.clone();
     supervisor.spawn(stage, "rebind", |stop| done(rebind::run(rebinding, stop)));
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
+    supervisor.spawn(stage, "feeds", |stop| done(feeds.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
@@ -429,6 +433,7 @@ struct Core {
     ingest: Ingest,
     rules: watch::Sender<Arc<Rules>>,
     board: ImportBoard,
+    feeds: FeedBook,
     connectors: Board,
     deliveries: Deliveries,
 }
@@ -460,7 +465,8 @@ fn start_core(
             ended
         })
     });
-    let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
+    let feeds = FeedBook::open(settings, &inside.clock);
+    let (rules_in, rules) = watch::channel(feeds.rules(settings));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
     let deliveries = Deliveries::default();
     let wake = deliveries.clone();
@@ -494,6 +500,7 @@ fn start_core(
         ingest,
         rules: rules_in,
         board: ImportBoard::default(),
+        feeds,
         connectors: Board::default(),
         deliveries,
     }

@@ -35,6 +35,7 @@ pub mod replay;
 pub mod replay_log;
 pub mod report;
 pub mod route;
+mod scope;
 pub mod send_test;
 pub mod serve;
 pub mod settings;

@@ -3,7 +3,6 @@
 //! Must not accept a calendar in which no minute ever counts: a clock by it would never be due.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -11,50 +10,28 @@ use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
 use crate::config::error::Complaint;
+use crate::config::feeds::{self, HolidayFeed};
 use crate::config::reader::{Spot, TableReader, expected};
-use crate::config::secret::Secret;
 use crate::config::tree::{Node, Value};
 use crate::config::{files, holidays, values};
 use crate::core::calendar::{Calendar, DAY_MINUTES, Window};
-use crate::core::time::Span;
 
 /// Bytes of an iCalendar file.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const HOURS_HINT: &str =
     "write it like { mon-fri = [\"08:00-12:00\", \"13:00-17:00\"], sat = \"09:00-12:00\" }";
-const HOLIDAYS_HINT: &str = "write { file = \"holidays.ics\" }, { url = \"https://...\", every = \"1d\" } or a list of dates like [\"2026-12-25\"]";
-/// How often a feed is read.
-const FEED_EVERY: Span = Span::from_days(1);
+const HOLIDAYS_HINT: &str = "write { file = \"holidays.ics\" }, { url = \"https://...\" } or a list of dates like [\"2026-12-25\"]";
 
-/// An iCalendar feed with days on which nothing counts. What was read last is kept in a file of ours, which the next load
-/// of the configuration reads; without one yet there are none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HolidayFeed {
-    /// Where it is; the address of a private calendar is a secret.
-    pub url: Secret,
-    /// How often it is read.
-    pub every: Span,
-    /// Whether it may stand at a private or loopback address.
-    pub allow_private: bool,
-    /// What was read last.
-    pub file: PathBuf,
-}
-
-/// All calendars by name, and the feeds of their holidays.
-#[derive(Debug, Default)]
-pub(super) struct Calendars {
-    pub(super) by_name: BTreeMap<SmolStr, Arc<Calendar>>,
-    pub(super) feeds: Vec<HolidayFeed>,
-}
-
-/// Reads all calendars; feeds keep what they read in that folder.
-pub(super) fn read(tables: Vec<TableReader<'_>>, folder: &Path) -> Calendars {
-    let mut feeds = Vec::new();
+/// Reads all calendars, by name.
+pub(super) fn read(
+    tables: Vec<TableReader<'_>>,
+) -> (BTreeMap<SmolStr, Arc<Calendar>>, Vec<HolidayFeed>) {
     let mut calendars = BTreeMap::new();
+    let mut feeds = Vec::new();
     let mut places: BTreeMap<SmolStr, String> = BTreeMap::new();
     for mut table in tables {
-        let calendar = calendar(&mut table, (folder, &mut feeds));
+        let calendar = calendar(&mut table, &mut feeds);
         if let Some(calendar) = calendar {
             let name = calendar.name.clone();
             if let Some(place) = places.insert(name.clone(), table.place()) {
@@ -66,18 +43,10 @@ pub(super) fn read(tables: Vec<TableReader<'_>>, folder: &Path) -> Calendars {
         }
         table.finish();
     }
-    feeds.sort_by(|one, other| one.file.cmp(&other.file));
-    feeds.dedup_by(|one, other| one.file == other.file);
-    Calendars {
-        by_name: calendars,
-        feeds,
-    }
+    (calendars, feeds)
 }
 
-/// Where feeds keep what they read, and those so far.
-type Feeds<'a> = (&'a Path, &'a mut Vec<HolidayFeed>);
-
-fn calendar(table: &mut TableReader<'_>, (folder, feeds): Feeds<'_>) -> Option<Calendar> {
+fn calendar(table: &mut TableReader<'_>, feeds: &mut Vec<HolidayFeed>) -> Option<Calendar> {
     let name = table.required("name", values::text).map(SmolStr::from);
     let zone = match table.has("zone") {
         true => table.optional("zone", zone),
@@ -87,12 +56,17 @@ fn calendar(table: &mut TableReader<'_>, (folder, feeds): Feeds<'_>) -> Option<C
         }
     };
     let hours = table.optional("hours", |spot| Ok(spot.node));
-    let holidays = table.optional("holidays", |spot| holidays_of(spot, folder));
-    let holidays = holidays.map(|(days, feed)| {
-        feeds.extend(feed);
-        days
+    let mut feed = None;
+    let holidays = table.optional("holidays", |spot| {
+        feed = feeds::read(spot)?;
+        match feed {
+            Some(_) => Ok(Vec::new()),
+            None => holidays_of(spot),
+        }
     });
     let (name, zone) = (name?, zone?);
+    let calendar = name.clone();
+    feeds.extend(feed.map(|feed| HolidayFeed { feed, calendar }));
     let mut calendar = Calendar::always(name, zone);
     calendar.holidays = holidays.unwrap_or_default().into_iter().collect();
     if let Some(node) = hours {
@@ -246,55 +220,7 @@ fn minute(text: &str) -> Option<u16> {
 }
 
 /// Days on which nothing counts.
-fn holidays_of(
-    spot: &Spot<'_>,
-    folder: &Path,
-) -> Result<(Vec<i32>, Option<HolidayFeed>), Complaint> {
-    let is_feed = matches!(&spot.node.value, Value::Table(table) if table.contains_key("url"));
-    if is_feed {
-        let feed = feed(spot, folder)?;
-        let kept = files::read_text(&feed.file, FILE_BYTES_MAX);
-        let days = kept.ok().and_then(|text| holidays::read(&text).ok());
-        return Ok((days.unwrap_or_default(), Some(feed)));
-    }
-    written(spot).map(|days| (days, None))
-}
-
-/// A feed, as `{ url = "...", every = "1d", allow_private = false }`.
-fn feed(spot: &Spot<'_>, folder: &Path) -> Result<HolidayFeed, Complaint> {
-    let Value::Table(table) = &spot.node.value else {
-        return Err(expected("a table", &spot.node.value).hint(HOLIDAYS_HINT));
-    };
-    let mut feed = HolidayFeed {
-        url: Secret::new(""),
-        every: FEED_EVERY,
-        allow_private: false,
-        file: PathBuf::new(),
-    };
-    for (key, (_, node)) in table {
-        let spot = Spot {
-            reading: spot.reading,
-            node,
-        };
-        match key.as_str() {
-            "url" => feed.url = super::targets::address(&spot)?,
-            "every" => {
-                let range = Span::from_mins(1)..=Span::from_days(31);
-                feed.every = values::duration(range)(&spot)?;
-            }
-            "allow_private" => feed.allow_private = values::flag(&spot)?,
-            other => {
-                let message = format!("`{other}` is not known here");
-                return Err(Complaint::new(message).hint(HOLIDAYS_HINT));
-            }
-        }
-    }
-    let name = xxhash_rust::xxh3::xxh3_64(feed.url.expose().as_bytes());
-    feed.file = folder.join(format!("holidays-{name:016x}.ics"));
-    Ok(feed)
-}
-
-fn written(spot: &Spot<'_>) -> Result<Vec<i32>, Complaint> {
+fn holidays_of(spot: &Spot<'_>) -> Result<Vec<i32>, Complaint> {
     match &spot.node.value {
         Value::Table(table) => {
             let is_known = |key: &str| matches!(key, "file" | "dates" | "days");

@@ -9,7 +9,7 @@
 
 pub mod answers;
 mod calendar_file;
-pub mod calendars;
+mod calendars;
 mod cmdb;
 mod conditions;
 pub mod connector_changes;
@@ -17,12 +17,14 @@ pub mod connectors;
 mod correlation;
 pub mod env;
 pub mod error;
+pub mod feeds;
 mod files;
 mod heartbeats;
 mod holidays;
 mod hours;
 mod housekeeping;
 pub mod imports;
+mod inhibit;
 mod keys;
 mod ladders;
 mod maintenance;
@@ -52,7 +54,7 @@ use std::path::PathBuf;
 
 pub use crate::config::env::Env;
 pub use crate::config::error::{ConfigError, ConfigErrors, Position};
-pub use crate::config::rules::rules;
+pub use crate::config::rules::{rules, rules_with};
 pub use crate::config::secret::Secret;
 pub use crate::config::settings::Settings;
 
@@ -118,17 +120,6 @@ pub fn load_partly(request: &LoadRequest) -> Result<(Settings, Vec<ConfigError>)
     };
     settings.files = files.paths();
     Ok((settings, errors))
-}
-
-/// How many days an iCalendar text holds.
-///
-/// # Errors
-/// It cannot be understood, or holds none.
-pub fn count_holidays(text: &str) -> Result<usize, String> {
-    match holidays::read(text)?.len() {
-        0 => Err("it holds no event".to_owned()),
-        days => Ok(days),
-    }
 }
 
 /// Reads a duration as people write it, like `90s`, `15m`, `1h30m` or `30d`; the error says what is wrong and how to

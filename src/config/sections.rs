@@ -19,8 +19,8 @@ use crate::config::settings::{
 };
 use crate::config::values::{self, FOREVER};
 use crate::config::{
-    calendars, cmdb, connectors, correlation, maintenance, records, routes, sla, sources, targets,
-    watcher,
+    calendars, cmdb, connectors, correlation, inhibit, maintenance, records, routes, sla, sources,
+    targets, watcher,
 };
 use crate::core::flap::FlapRules;
 use crate::core::practice::PracticeRules;
@@ -52,11 +52,9 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let (cmdb, imports) = cmdb::read(&mut root);
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
     let calendar_names: BTreeSet<String> = root.names("calendar");
-    let state_dir = state_dir(&store.url, env);
-    let calendars = calendars::read(root.tables("calendar"), &state_dir);
-    let holiday_feeds = calendars.feeds;
+    let (calendars, holiday_feeds) = calendars::read(root.tables("calendar"));
     let is_calendar = |name: &str| calendar_names.contains(name);
-    let sla = sla::read(root.tables("sla"), calendars.by_name, &is_calendar);
+    let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
     let targets = targets::read(root.tables("target"));
     let routes = routes::read(root.tables("route"), &targets);
     let watcher = watcher::read(&mut root, &targets);
@@ -69,15 +67,18 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let ladders = ladders::read(root.tables("escalation"), &names);
     let answers = answers::read(&mut root, &targets);
     let records = records::read(&mut root, &targets);
+    let (maintenance, window_feeds) = maintenance::read(root.tables("maintenance"));
     let settings = Settings {
-        state_dir,
-        holiday_feeds,
+        state_dir: state_dir(&store.url, env),
         server,
         store,
         auth,
         sources,
         heartbeats,
-        maintenance: maintenance::read(root.tables("maintenance")),
+        maintenance,
+        window_feeds,
+        holiday_feeds,
+        inhibit: inhibit::read(root.tables("inhibit")),
         targets,
         routes,
         watcher,

@@ -5,9 +5,11 @@
 use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
-use crate::core::condition::{Facts, Seen};
+use crate::core::condition::{Facts, Seen, is_major};
+use crate::core::flap;
 use crate::core::ids::IncidentId;
 use crate::core::incident::Incident;
+use crate::core::mute;
 use crate::core::rules::Rules;
 use crate::core::severity::{Grade, Priority, Severity};
 use crate::core::state::State;
@@ -41,18 +43,22 @@ pub fn try_incident(
         .map(|alert| alert.source);
     let source = source.map_or("", |source| state.source_name(source));
     let labels = state.practice().labels_of(id);
+    let standing = state.practice().standings.get(id);
+    let usual = || Grade::of_severity(incident.severity);
     let facts = |zone: &TimeZone| {
         let seen = Seen {
             incident,
             kind: "incident",
-            grade: Grade::of_severity(incident.severity),
+            grade: standing.map_or_else(usual, |it| it.grade),
             cause: state.cause(id),
             graph: state.graph(),
             first,
             source,
             labels,
-            is_flapping: false,
-            suppressed_by: Vec::new(),
+            given: standing.and_then(|it| it.given.as_ref()),
+            is_major: is_major(state, id),
+            is_flapping: flap::is_flapping(state, id),
+            suppressed_by: mute::words_of(state, id),
             now,
         };
         Some(seen.facts(zone))
@@ -79,6 +85,8 @@ pub fn try_made_up(state: &State, rules: &Rules, trial: &Trial, now: Timestamp) 
             first: None,
             source: &trial.source,
             labels: &trial.labels,
+            given: None,
+            is_major: false,
             is_flapping: false,
             suppressed_by: Vec::new(),
             now,

@@ -15,7 +15,7 @@ use crate::support::process::eventually;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-fn config(hook: &Hook, more: &str) -> String {
+pub(super) fn config(hook: &Hook, more: &str) -> String {
     let url = hook.url();
     format!(
         "{LISTEN}[incident]\nrecover_after = \"0s\"\n[settle]\nP1 = \"0s\"\nP2 = \"0s\"\nP3 = \"0s\"\n\
@@ -25,7 +25,7 @@ fn config(hook: &Hook, more: &str) -> String {
     )
 }
 
-async fn heard(hook: &Hook, count: usize) -> Vec<String> {
+pub(super) async fn heard(hook: &Hook, count: usize) -> Vec<String> {
     eventually("what is told", async || {
         Some(hook.lines()).filter(|lines| lines.len() >= count)
     })

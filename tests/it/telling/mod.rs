@@ -3,4 +3,5 @@
 pub(crate) mod core;
 mod daemon;
 pub(crate) mod hook;
+mod muted;
 mod targets;
