@@ -342,13 +342,14 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         },
         rating_link: rating_link(&links, settings),
         links,
-        slack_secret: settings
-            .answers
-            .slack_signing_secret
-            .as_ref()
-            .map(|it| it.expose().into()),
+        slack_secret: slack_secret(settings),
         entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
     })
+}
+
+fn slack_secret(settings: &Settings) -> Option<Arc<str>> {
+    let secret = settings.answers.slack_signing_secret.as_ref();
+    secret.map(|secret| secret.expose().into())
 }
 
 /// Makes links to rate by with these settings.

@@ -18,7 +18,7 @@ const SOURCES: &str = "[[source]]\nname = \"am\"\nkind = \"alertmanager\"\n";
 /// Two targets for whoever says that they are of this test, one that is far for all others.
 const RULES: &str = "[[sla]]\nwhen = \"labels.of == 'test'\"\nresponse = \"2s\"\nresolution = \"4s\"\nwarn_at = [0.5]\n\
     [[sla]]\nresponse = \"7d\"\n";
-const ROUNDS: u64 = 8;
+const ROUNDS: u64 = 5;
 const PER_ROUND: u64 = 5;
 /// Other alerts per second: as many as a debug build on a busy machine decides while they come.
 const RATE: u64 = 200;
