@@ -426,6 +426,7 @@ fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
             writer: outward.engine.writer().clone(),
             brief: deliveries::brief(outward.db, outward.engine.clone(), outward.clock.clone()),
             rating: answers::rating_link(&outward.links, outward.settings.clone()),
+            lost: deliveries::lost(outward.engine.clone()),
             answer: answers::answer_link(outward.links, outward.settings),
             clock: outward.clock,
             metrics: outward.metrics,

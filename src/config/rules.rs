@@ -86,7 +86,11 @@ fn tell(settings: &Settings) -> TellRules {
         targets: targets
             .map(|target| (SmolStr::new(&target.name), target.events))
             .collect(),
-        routes: settings.routes.clone(),
+        routes: settings
+            .routes
+            .iter()
+            .map(|route| ladders::route_in_force(settings, route))
+            .collect(),
     }
 }
 

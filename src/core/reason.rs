@@ -101,6 +101,7 @@ reasons! {
     FlappingEnded = "flapping_ended", "The alert has fired for a while without a change; it flaps no more.";
     AnnouncementHeld = "announcement_held", "The incident has settled, but everything that fires of it is suppressed; people are told when that ends and it still fires.";
     PeopleTold = "people_told", "Messages to people were written to the outbox.";
+    MessageUndelivered = "message_undelivered", "A message to people could not be delivered and was given up.";
     EscalationStarted = "escalation_started", "Nobody has the incident yet; a ladder was begun.";
     Escalated = "escalated", "A step of the ladder was due; whom it names were told.";
     EscalationWaits = "escalation_waits", "A step of the ladder was due outside of its hours; it waits for them, or is passed over.";

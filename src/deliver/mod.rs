@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::IncidentId;
 use crate::core::tell::event::Event;
+use crate::core::tell::undelivered::Undelivered;
 use crate::core::time::{Span, Timestamp};
 use crate::runtime::clock::Clock;
 use crate::store::writer::WriterHandle;
@@ -78,6 +79,9 @@ pub struct Asked<'a> {
     /// The person there, or the target itself.
     pub who: &'a str,
 }
+
+/// Takes in word of a message that was given up.
+pub type Lost = Arc<dyn Fn(Undelivered) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// A message on its way.
 #[derive(Clone, Debug)]
@@ -182,6 +186,8 @@ pub struct DeliverSetup {
     pub answer: AnswerLink,
     /// Makes links to rate by.
     pub rating: RatingLink,
+    /// Takes in word of what is given up.
+    pub lost: Lost,
     /// The clock.
     pub clock: Clock,
     /// Figures.
