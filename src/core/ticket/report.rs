@@ -370,8 +370,12 @@ fn seen(
             return decision;
         }
     }
-    let Step { mut link, .. } = step;
-    // What is left is of no consequence here: times, numbers, texts.
+    let Step { link, .. } = step;
+    settled(world, link, record, rule)
+}
+
+/// Keeps what is left, which is of no consequence here: times, numbers, texts.
+fn settled(world: World<'_>, mut link: Link, record: &Record, rule: &ConnectorRule) -> Decision {
     if link.record.as_ref() != Some(record) {
         link.record = Some(record.clone());
         if !rule.owners.state.is_taken() {

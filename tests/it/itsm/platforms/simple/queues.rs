@@ -1,23 +1,25 @@
 //! Znuny, which finds ids only, and Opsgenie, which promises only, among the platforms that differ in words.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Simple, Ticket};
 use crate::itsm::server::{Ask, Tell};
+
+/// A refusal, with 200 as ever.
+fn znuny_error(code: &str) -> Tell {
+    Tell::json(
+        200,
+        &json!({"Error": {"ErrorCode": code, "ErrorMessage": code}}),
+    )
+}
 
 impl Simple {
     pub(super) fn znuny(&mut self, ask: &Ask) -> Tell {
         let body = ask.json();
         let user = body["UserLogin"].as_str().map(str::to_owned);
         let user = user.unwrap_or_else(|| ask.param("UserLogin").to_owned());
-        let error = |code: &str| {
-            Tell::json(
-                200,
-                &json!({"Error": {"ErrorCode": code, "ErrorMessage": code}}),
-            )
-        };
         if user != "user" {
-            return error("Ticket.AuthFail");
+            return znuny_error("Ticket.AuthFail");
         }
         let place = ask.path.rsplit("GenericTicketConnectorREST").next();
         let place = place.unwrap_or_default();
@@ -35,31 +37,10 @@ impl Simple {
             };
         }
         if place == "/Ticket" {
-            let (ticket, article) = (&body["Ticket"], &body["Article"]);
-            let needed = [
-                &ticket["Queue"],
-                &ticket["State"],
-                &ticket["Priority"],
-                &ticket["CustomerUser"],
-                &article["Subject"],
-                &article["Body"],
-                &article["ContentType"],
-            ];
-            if needed.iter().any(|field| field.is_null()) {
-                return error("TicketCreate.MissingParameter");
-            }
-            let field = &body["DynamicField"][0];
-            assert_eq!(field["Name"], "WatchbellKey");
-            let key = field["Value"].as_str().unwrap();
-            let made = self.make(ticket["Title"].as_str().unwrap(), key, "new");
-            let id = made.id.to_string();
-            return Tell::json(
-                200,
-                &json!({"TicketID": id, "TicketNumber": format!("2026{id}"), "ArticleID": "1"}),
-            );
+            return self.znuny_made(&body);
         }
         let Some(ticket) = self.at(place) else {
-            return error("TicketGet.AccessDenied");
+            return znuny_error("TicketGet.AccessDenied");
         };
         if ask.method == "GET" {
             let mut whole = json!({"TicketID": ticket.id.to_string(), "TicketNumber": format!("2026{}", ticket.id), "Title": ticket.title,
@@ -77,7 +58,7 @@ impl Simple {
         }
         if let Some(state) = body["Ticket"]["State"].as_str() {
             if state.starts_with("pending") && body["Ticket"]["PendingTime"].is_null() {
-                return error("TicketUpdate.MissingParameter");
+                return znuny_error("TicketUpdate.MissingParameter");
             }
             state.clone_into(&mut ticket.status);
         }
@@ -88,6 +69,31 @@ impl Simple {
         Tell::json(
             200,
             &json!({"TicketID": ticket.id.to_string(), "TicketNumber": "1"}),
+        )
+    }
+
+    fn znuny_made(&mut self, body: &Value) -> Tell {
+        let (ticket, article) = (&body["Ticket"], &body["Article"]);
+        let needed = [
+            &ticket["Queue"],
+            &ticket["State"],
+            &ticket["Priority"],
+            &ticket["CustomerUser"],
+            &article["Subject"],
+            &article["Body"],
+            &article["ContentType"],
+        ];
+        if needed.iter().any(|field| field.is_null()) {
+            return znuny_error("TicketCreate.MissingParameter");
+        }
+        let field = &body["DynamicField"][0];
+        assert_eq!(field["Name"], "WatchbellKey");
+        let key = field["Value"].as_str().unwrap();
+        let made = self.make(ticket["Title"].as_str().unwrap(), key, "new");
+        let id = made.id.to_string();
+        Tell::json(
+            200,
+            &json!({"TicketID": id, "TicketNumber": format!("2026{id}"), "ArticleID": "1"}),
         )
     }
 

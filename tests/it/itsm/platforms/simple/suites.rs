@@ -11,6 +11,19 @@ fn number(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
+fn sdp_good(body: &Value) -> Tell {
+    let mut body = body.clone();
+    body["response_status"] = json!({"status_code": 2000, "status": "success"});
+    Tell::json(200, &body)
+}
+
+fn sdp_bad(field: &str) -> Tell {
+    Tell::json(
+        400,
+        &json!({"response_status": {"status_code": 4000, "status": "failed", "messages": [{"status_code": 4012, "type": "failed", "field": field, "message": "Unable to process"}]}}),
+    )
+}
+
 impl Simple {
     pub(super) fn glpi(&mut self, ask: &Ask) -> Tell {
         assert!(
@@ -152,16 +165,6 @@ impl Simple {
             json!({"id": ticket.id.to_string(), "display_id": ticket.id.to_string(), "subject": ticket.title, "status": {"name": ticket.status}, "priority": {"name": "High"},
             "udf_fields": {"udf_sline_301": ticket.key}, "last_updated_time": {"value": ticket.version.to_string(), "display_value": "x"}})
         };
-        let good = |mut body: Value| {
-            body["response_status"] = json!({"status_code": 2000, "status": "success"});
-            Tell::json(200, &body)
-        };
-        let bad = |field: &str| {
-            Tell::json(
-                400,
-                &json!({"response_status": {"status_code": 4000, "status": "failed", "messages": [{"status_code": 4012, "type": "failed", "field": field, "message": "Unable to process"}]}}),
-            )
-        };
         let sent = if ask.method == "GET" {
             ask.param("input_data").to_owned()
         } else {
@@ -169,7 +172,7 @@ impl Simple {
         };
         let body: Value = serde_json::from_str(&sent).unwrap_or_default();
         if ask.method != "GET" && body.is_null() {
-            return bad("input_data");
+            return sdp_bad("input_data");
         }
         if ask.path == "/api/v3/requests" && ask.method == "GET" {
             let wanted = &body["list_info"]["search_criteria"][0];
@@ -180,43 +183,43 @@ impl Simple {
                 self.tickets.clone()
             };
             let rows: Vec<_> = found.iter().map(shape).collect();
-            return good(json!({"requests": rows, "list_info": {"has_more_rows": false}}));
+            return sdp_good(&json!({"requests": rows, "list_info": {"has_more_rows": false}}));
         }
         if ask.path == "/api/v3/requests" {
             let request = &body["request"];
             let key = request["udf_fields"]["udf_sline_301"].as_str().unwrap();
             let made = self.make(request["subject"].as_str().unwrap(), key, "Open");
-            return good(json!({"request": shape(&made)}));
+            return sdp_good(&json!({"request": shape(&made)}));
         }
         let Some(ticket) = self.at(&ask.path) else {
             return Tell::json(404, &json!({"response_status": {"status": "failed"}}));
         };
         if ask.path.ends_with("/resolutions") {
             ticket.title.push_str(" (resolution)");
-            return good(json!({"resolution": {"content": body["resolution"]["content"]}}));
+            return sdp_good(&json!({"resolution": {"content": body["resolution"]["content"]}}));
         }
         if ask.path.ends_with("/notes") && ask.method == "GET" {
             let notes = ticket.notes.iter().enumerate();
             let notes = notes.map(|(at, text)| json!({"id": at.to_string(), "description": text}));
-            return good(json!({"notes": notes.collect::<Vec<_>>()}));
+            return sdp_good(&json!({"notes": notes.collect::<Vec<_>>()}));
         }
         if ask.path.ends_with("/notes") {
             let text = body["note"]["description"].as_str().unwrap().to_owned();
             ticket.notes.push(text);
             ticket.version += 1;
-            return good(json!({"note": {"id": "1"}}));
+            return sdp_good(&json!({"note": {"id": "1"}}));
         }
         if ask.method == "PUT" {
             let status = body["request"]["status"]["name"].as_str();
             if status == Some("Resolved") && !ticket.title.ends_with("(resolution)") {
-                return bad("resolution");
+                return sdp_bad("resolution");
             }
             if let Some(status) = status {
                 status.clone_into(&mut ticket.status);
             }
             ticket.version += 1;
         }
-        good(json!({"request": shape(ticket)}))
+        sdp_good(&json!({"request": shape(ticket)}))
     }
 
     pub(super) fn infraon(&mut self, ask: &Ask) -> Tell {
