@@ -124,7 +124,8 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
 }
 
 /// Reads incidents in the form of the API.
-pub(super) fn describe(db: Db, engine: EngineHandle, clock: Clock) -> Describe {
+pub(super) fn describe(db: &Db, engine: &EngineHandle, clock: &Clock) -> Describe {
+    let (db, engine, clock) = (db.clone(), engine.clone(), clock.clone());
     Arc::new(move |id| {
         let (db, rules, now) = (db.clone(), engine.rules(), clock.now());
         Box::pin(async move {

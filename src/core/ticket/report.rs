@@ -464,7 +464,9 @@ fn state_command(world: World<'_>, link: &Link, record: &Record) -> Option<Comma
     let is = record.state?;
     let incident = world.state.incident(link.incident)?;
     let have = incident.state.word();
-    if link.wanted.state.is_some() && is_satisfied(have, is) {
+    // While something of ours is on its way, a state that serves is ours; else somebody there moved it.
+    let sent = link.sent.as_ref().and_then(|sent| sent.state);
+    if have == is || (sent != link.wanted.state && is_satisfied(have, is)) {
         return None;
     }
     let said = |fallback: &str| -> Box<str> {

@@ -164,7 +164,10 @@ fn a_problem_that_comes_back_reopens_its_ticket_or_is_linked_with_it() {
     bridge.work();
     assert_eq!(bridge.desk.platform.only()["state"], "2");
     let notes = bridge.desk.platform.notes(&ticket);
-    assert!(notes.iter().any(|note| note.contains("again")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.contains("was reopened")),
+        "{notes:?}"
+    );
     // Long after it.
     bridge.bench.at("10:40").resolved("F", "10:25", "10:40");
     bridge.work();
