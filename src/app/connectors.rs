@@ -21,6 +21,7 @@ use crate::runtime::clock::Clock;
 use crate::store::Db;
 use crate::store::query::incidents;
 use crate::tickets::board::Post;
+use crate::tickets::changes::ChangePoll;
 use crate::tickets::{self, ConnectorSetup, Describe, TicketsSetup};
 use crate::wire::itsm::ItsmSetup;
 
@@ -116,6 +117,12 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
         groups: pairs(&connector.groups),
         extras: connector.extras,
         is_dry_run: connector.is_dry_run,
+        changes: connector.changes.as_ref().map(|changes| ChangePoll {
+            query: changes.query.clone(),
+            every: duration(changes.every),
+            first_look: changes.first_look,
+            opens_maintenance: changes.maintenance,
+        }),
         hook_secret: connector
             .hook_secret
             .as_ref()
