@@ -177,7 +177,7 @@ async fn order(
         .await?;
     match args.daemon.output {
         Output::Json => print_json::print(&answer, out)?,
-        Output::Table => {
+        Output::Table | Output::Csv => {
             let one: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
             out.print(listed(&json!({"items": [one]}).to_string()).trim_end())?;
         }
