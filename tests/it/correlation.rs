@@ -282,6 +282,63 @@ fn rules_keep_apart_even_below_one_cause() {
     assert!(!["swa", "a1", "a2"].map(of).contains(&of("a3")));
 }
 
+/// The most that a single decision may look at, whatever is open and however large the graph is.
+const LOOKED_AT_MAX: usize = 100_000;
+
+/// The most that a decision looked at in a storm: all machines of one switch, the services on them, the switch last, then
+/// the end of everything.
+fn most_looked_at(machines: usize, services: usize) -> usize {
+    let mut estate = Estate::new().ci("sw", "switch").ci("dns", "dns");
+    for number in 0..machines {
+        let id = format!("vm{number}");
+        estate = estate.ci(&id, "vm").on(&id, "sw");
+    }
+    for number in 0..services {
+        let id = format!("svc{number}");
+        estate = estate
+            .ci(&id, "service")
+            .relate(&id, "dns", RelationKind::Uses, Role::Dns)
+            .relate(
+                &id,
+                &format!("vm{number}"),
+                RelationKind::MemberOf,
+                Role::Member,
+            );
+    }
+    let mut bench = bench(&estate);
+    for number in 0..machines.max(services) {
+        if number < machines {
+            bench.hear(said(&format!("vm{number}"), "InstanceDown"));
+        }
+        if number < services {
+            bench.hear(said(&format!("svc{number}"), "HighErrorRate"));
+        }
+        if number % 40 == 39 {
+            bench.after(Span::from_secs(3));
+        }
+    }
+    bench.hear(said("sw", "SwitchDown"));
+    bench.after(Span::from_mins(12));
+    for number in 0..machines {
+        bench.hear(resolved(&format!("vm{number} InstanceDown")));
+    }
+    bench.hear(resolved("sw SwitchDown"));
+    bench.after(Span::from_mins(30));
+    let looked_at = bench
+        .recorded
+        .iter()
+        .map(|(_, decision)| decision.looked_at);
+    looked_at.max().unwrap_or_default()
+}
+
+#[test]
+fn no_decision_looks_at_more_than_its_bound_however_large_the_storm() {
+    for (machines, services) in [(60, 20), (900, 300)] {
+        let most = most_looked_at(machines, services);
+        assert!(most <= LOOKED_AT_MAX, "{machines} machines: {most}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -319,6 +376,7 @@ proptest! {
             }
         }
         prop_assert_eq!(partition(&once), partition(&twice));
+        prop_assert!(once.recorded.iter().all(|(_, decision)| decision.looked_at <= LOOKED_AT_MAX));
         once.after(Span::from_days(60));
         prop_assert!(once.state.incidents().all(|incident| !incident.state.is_open()));
         prop_assert_eq!(once.state.forest().len(), 0);
