@@ -234,6 +234,9 @@ fn suppressed_sentence(subject: &str, by: &[String]) -> Option<String> {
     let by: Vec<_> = by
         .iter()
         .map(|by| match by.split_once(':') {
+            Some(("incident", id)) => {
+                format!("{id}, which people know of and on whose root cause it depends")
+            }
             Some((kind, id)) => format!("{kind} {id}"),
             None => "its source, which mutes it on its own side".to_owned(),
         })

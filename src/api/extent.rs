@@ -12,10 +12,12 @@ use super::ApiState;
 use super::problem::Problem;
 use super::shapes::Alert;
 use super::silences::MatcherWanted;
+use super::time::read_span;
 use crate::core::ids::AlertId;
 use crate::core::mute::{self, Scope};
 use crate::core::silence::matcher::Matcher;
 use crate::core::silence::{Operator, parse_word};
+use crate::core::time::Span;
 use crate::store::query::Page;
 use crate::store::query::alerts::{self, AlertFilter, AlertOrder};
 use crate::store::silences::{Labelled, list_firing};
@@ -35,6 +37,43 @@ pub enum Names {
     One(String),
     /// Several, of which one must fit.
     Many(Vec<String>),
+    /// A CI as the API shows it.
+    Item(ItemName),
+    /// Several of them.
+    Items(Vec<ItemName>),
+}
+
+/// A CI as the API shows it: its id counts, else its name.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub struct ItemName {
+    /// Its id.
+    id: Option<String>,
+    /// What it is called.
+    name: Option<String>,
+}
+
+impl Names {
+    fn into_names(self) -> Vec<SmolStr> {
+        let called = |item: ItemName| item.id.or(item.name).map(SmolStr::from);
+        match self {
+            Self::One(name) => vec![SmolStr::from(name)],
+            Self::Many(names) => names.into_iter().map(SmolStr::from).collect(),
+            Self::Item(item) => called(item).into_iter().collect(),
+            Self::Items(items) => items.into_iter().filter_map(called).collect(),
+        }
+    }
+}
+
+/// Matchers as a list, as one text like `{alertname="DiskFull",instance=~"web.*"}`, or as labels with their values.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum MatchersWanted {
+    /// A list of texts and objects.
+    List(Vec<MatcherWanted>),
+    /// One text.
+    Text(String),
+    /// Labels that must be exactly so.
+    Labels(BTreeMap<String, String>),
 }
 
 /// Which CIs are meant; everything that is named must hold.
@@ -42,14 +81,18 @@ pub enum Names {
 #[serde(default, deny_unknown_fields)]
 pub struct ScopeBody {
     /// Ids or names of CIs.
+    #[serde(alias = "cis")]
     pub(super) ci: Option<Names>,
     /// Whether everything that depends on those CIs is meant too.
     pub(super) downstream: Option<bool>,
     /// Classes.
+    #[serde(alias = "classes")]
     pub(super) class: Option<Names>,
     /// Sites.
+    #[serde(alias = "sites")]
     pub(super) site: Option<Names>,
     /// Services: they and what serves nothing else.
+    #[serde(alias = "services")]
     pub(super) service: Option<Names>,
 }
 
@@ -105,8 +148,7 @@ impl ScopeBody {
     /// The scope in full: what is not named stays as it was.
     pub(super) fn into_scope(self, before: Option<&Scope>) -> Scope {
         let names = |wanted: Option<Names>, before: Option<&Vec<SmolStr>>| match wanted {
-            Some(Names::One(name)) => vec![SmolStr::new(name)],
-            Some(Names::Many(names)) => names.into_iter().map(SmolStr::from).collect(),
+            Some(names) => names.into_names(),
             None => before.cloned().unwrap_or_default(),
         };
         let downstream = self.downstream;
@@ -121,7 +163,19 @@ impl ScopeBody {
 }
 
 /// Matchers as written, as text or as objects.
-pub(super) fn matchers(wanted: Vec<MatcherWanted>) -> Result<Vec<Matcher>, Problem> {
+pub(super) fn matchers(wanted: MatchersWanted) -> Result<Vec<Matcher>, Problem> {
+    let wanted = match wanted {
+        MatchersWanted::List(list) => list,
+        MatchersWanted::Text(text) => vec![MatcherWanted::Text(text)],
+        MatchersWanted::Labels(labels) => {
+            let equal = Operator::new(false, true);
+            let matchers = labels
+                .iter()
+                .map(|(name, value)| Matcher::new(name, equal, value));
+            let matchers: Result<_, _> = matchers.collect();
+            return matchers.map_err(|bad| Problem::bad_request(bad.to_string()));
+        }
+    };
     let mut matchers = Vec::with_capacity(wanted.len());
     for wanted in wanted {
         match wanted {
@@ -137,6 +191,17 @@ pub(super) fn matchers(wanted: Vec<MatcherWanted>) -> Result<Vec<Matcher>, Probl
         }
     }
     Ok(matchers)
+}
+
+/// How long something shall hold, if that is said.
+pub(super) fn span(text: Option<&str>, seconds: Option<i64>) -> Result<Option<Span>, Problem> {
+    match (text, seconds) {
+        (Some(_), Some(_)) => Err(Problem::bad_request("give either duration or duration_s")),
+        (Some(text), None) => read_span(text).map(Some).ok_or_else(|| {
+            Problem::bad_request(format!("duration: {text:?} is not a duration like 2h"))
+        }),
+        (None, seconds) => Ok(seconds.map(Span::from_secs)),
+    }
 }
 
 /// Which firing alerts matchers and scope would hide now.

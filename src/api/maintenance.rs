@@ -24,17 +24,17 @@ use super::ApiState;
 use super::auth::Caller;
 use super::body;
 use super::cmdb::flag;
-use super::extent::{self, Names, Preview, ScopeBody, ScopeShape};
+use super::extent::{self, MatchersWanted, Names, Preview, ScopeBody, ScopeShape};
 use super::page::{List, PageQuery, Params, Sorting};
 use super::problem::Problem;
-use super::silences::{MatcherShape, MatcherWanted};
-use super::time::{Time, read_span};
+use super::silences::MatcherShape;
+use super::time::Time;
 use crate::core::ids::WindowId;
 use crate::core::mute::parts::{BadWindow, WindowParts};
 use crate::core::mute::plan::{WindowGiven, WindowOrder};
 use crate::core::mute::window::{Origin, Plan, WindowWanted};
 use crate::core::reason::Reason;
-use crate::core::time::{Span, Timestamp};
+use crate::core::time::Timestamp;
 use crate::engine::handle::SubmitError;
 use crate::store::query::Listed;
 use crate::store::query::windows::{self, WindowView};
@@ -106,16 +106,17 @@ pub struct WindowBody {
     /// What people call it; the reason when not given.
     name: Option<String>,
     /// Why people are not told; needed for a new one.
-    #[serde(alias = "comment", alias = "description")]
+    #[serde(alias = "comment", alias = "description", alias = "summary")]
     reason: Option<String>,
     /// Who wants it; the caller when not given.
+    #[serde(alias = "createdBy", alias = "author")]
     created_by: Option<String>,
     /// A time with an offset, or a local time of the zone; now when not given. Of a recurring window what it is counted
     /// from.
-    #[serde(alias = "start", alias = "from")]
+    #[serde(alias = "startsAt", alias = "start", alias = "from")]
     starts_at: Option<String>,
     /// Likewise; this or a duration is needed for a new one.
-    #[serde(alias = "end", alias = "to", alias = "until")]
+    #[serde(alias = "endsAt", alias = "end", alias = "to", alias = "until")]
     ends_at: Option<String>,
     /// How long it, or each occurrence, lasts.
     duration_s: Option<i64>,
@@ -128,7 +129,7 @@ pub struct WindowBody {
     #[serde(alias = "timezone", alias = "time_zone", alias = "tz")]
     zone: Option<String>,
     /// All of them must match.
-    matchers: Option<Vec<MatcherWanted>>,
+    matchers: Option<MatchersWanted>,
     /// Ids or names of CIs.
     #[serde(alias = "cis")]
     ci: Option<Names>,
@@ -302,13 +303,10 @@ pub async fn create(
 #[utoipa::path(post, path = "/api/v1/maintenance/preview", tag = "maintenance", request_body = WindowBody,
     responses((status = 200, description = "The alerts", body = Preview)))]
 pub async fn preview(State(api): State<ApiState>, body: Body) -> Result<Json<Preview>, Problem> {
-    let body: WindowBody = body::read(body).await?;
-    let matchers = extent::matchers(body.matchers.unwrap_or_default())?;
-    let scope = scope_of(
-        (body.ci, body.downstream, body.class),
-        (body.site, body.service, body.scope),
-    );
-    let scope = scope.into_scope(None);
+    let mut body: WindowBody = body::read(body).await?;
+    let scope = body.take_scope().into_scope(None);
+    let matchers = body.matchers.map(extent::matchers);
+    let matchers = matchers.transpose()?.unwrap_or_default();
     if matchers.is_empty() && scope.is_everything() {
         return Err(Problem::bad_request(
             "name matchers, a ci, class, site or service",
@@ -404,46 +402,33 @@ async fn end(api: &ApiState, caller: Caller, id: &str) -> Result<Json<Maintenanc
     Ok(Json(MaintenanceWindow::new(&view, api.now())))
 }
 
-type FirstNames = (Option<Names>, Option<bool>, Option<Names>);
-type OtherNames = (Option<Names>, Option<Names>, Option<ScopeBody>);
-
-fn scope_of((ci, downstream, class): FirstNames, (site, service, scope): OtherNames) -> ScopeBody {
-    let own = ScopeBody {
-        ci,
-        downstream,
-        class,
-        site,
-        service,
-    };
-    own.or(scope.unwrap_or_default())
+impl WindowBody {
+    fn take_scope(&mut self) -> ScopeBody {
+        let own = ScopeBody {
+            ci: self.ci.take(),
+            downstream: self.downstream,
+            class: self.class.take(),
+            site: self.site.take(),
+            service: self.service.take(),
+        };
+        own.or(self.scope.take().unwrap_or_default())
+    }
 }
 
 /// What is wanted in full: what the body does not name comes from the window that is changed.
 fn wanted(
-    body: WindowBody,
+    mut body: WindowBody,
     before: Option<&WindowWanted>,
     actor: &SmolStr,
     now: Timestamp,
 ) -> Result<WindowWanted, Problem> {
+    let scope = body.take_scope();
     let matchers = match (body.matchers, before) {
         (Some(wanted), _) => extent::matchers(wanted)?,
         (None, Some(before)) => before.matchers.clone(),
         (None, None) => Vec::new(),
     };
-    let scope = scope_of(
-        (body.ci, body.downstream, body.class),
-        (body.site, body.service, body.scope),
-    );
-    let given = match (body.duration, body.duration_s) {
-        (Some(text), None) => Some(read_span(&text).ok_or_else(|| {
-            Problem::bad_request(format!("duration: {text:?} is not a duration like 2h"))
-        })?),
-        (None, Some(seconds)) => Some(Span::from_secs(seconds)),
-        (None, None) => None,
-        (Some(_), Some(_)) => {
-            return Err(Problem::bad_request("give either duration or duration_s"));
-        }
-    };
+    let given = extent::span(body.duration.as_deref(), body.duration_s)?;
     let zone = body.zone.as_deref().map(zone).transpose()?;
     let mut parts = WindowParts {
         name: body.name.or(before.map(|it| it.name.to_string())),

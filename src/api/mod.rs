@@ -28,6 +28,7 @@ pub mod docs;
 pub mod escalations;
 pub mod explain;
 pub mod extent;
+pub mod feeds;
 pub mod heartbeats;
 pub mod incidents;
 pub mod known_errors;
@@ -78,6 +79,7 @@ use auth::{Auth, AuthSetup, Entropy};
 use cmdb_imports::ImportStatus;
 use connectors::ConnectorStatus;
 use dead_letters::Replayed;
+use feeds::FeedStatus;
 use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
 use sources::{SourceStatus, Trial, Tried};
@@ -105,6 +107,8 @@ pub struct ApiSetup {
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configured sources with their figures.
     pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
+    /// The calendars that are read from an address, and how they do.
+    pub feeds: Arc<dyn Fn() -> Vec<FeedStatus> + Send + Sync>,
     /// The configured imports and how they do.
     pub imports: Arc<dyn Fn() -> Vec<ImportStatus> + Send + Sync>,
     /// The configured connectors and where they stand.

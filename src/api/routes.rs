@@ -14,9 +14,9 @@ use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, answers, audit, bind, changes, cis, cmdb, cmdb_imports,
-    commands, connectors, dead_letters, escalations, heartbeats, incidents, known_errors, layers,
-    maintenance, majors, outbox, problems, quality, reports, requests, review, schedules, silences,
-    sources, status, targets, tell_routes, tokens,
+    commands, connectors, dead_letters, escalations, feeds, heartbeats, incidents, known_errors,
+    layers, maintenance, majors, outbox, problems, quality, reports, requests, review, schedules,
+    silences, sources, status, targets, tell_routes, tokens,
 };
 use crate::api_token::Role;
 
@@ -101,6 +101,7 @@ fn viewers() -> OpenApiRouter<ApiState> {
         .routes(routes!(silences::list))
         .routes(routes!(silences::get))
         .routes(routes!(maintenance::list))
+        .routes(routes!(feeds::list))
         .routes(routes!(maintenance::get))
         .routes(routes!(cis::list))
         .routes(routes!(cis::get))

@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::ApiState;
 use super::auth::Caller;
 use super::body;
-use super::extent::{self, Names, Preview, ScopeBody, ScopeShape};
+use super::extent::{self, MatchersWanted, Names, Preview, ScopeBody, ScopeShape};
 use super::order::idempotency_key;
 use super::page::{List, PageQuery, Params, Sorting};
 use super::problem::Problem;
@@ -31,7 +31,7 @@ use crate::core::ids::SilenceId;
 use crate::core::silence::given::{SilenceOrder, SilenceWanted};
 use crate::core::silence::matcher::Matcher;
 use crate::core::silence::{SilenceState, SilenceUuid};
-use crate::core::time::{Span, Timestamp};
+use crate::core::time::Timestamp;
 use crate::store::query::Listed;
 use crate::store::query::silences::{self, SilenceView};
 
@@ -101,29 +101,59 @@ pub enum MatcherWanted {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SilenceBody {
-    /// All of them must match; needed for a new one.
-    matchers: Option<Vec<MatcherWanted>>,
+    /// All of them must match; needed for a new one without a scope.
+    matchers: Option<MatchersWanted>,
     /// From then on; now when not given or past.
+    #[serde(alias = "startsAt", alias = "start", alias = "from")]
     starts_at: Option<Time>,
-    /// Until then; this or `duration_s` is needed for a new one.
+    /// Until then; this or a duration is needed for a new one.
+    #[serde(
+        alias = "endsAt",
+        alias = "end",
+        alias = "until",
+        alias = "to",
+        alias = "expires_at"
+    )]
     ends_at: Option<Time>,
     /// How long it holds from its begin (when it has begun: from now).
     duration_s: Option<i64>,
+    /// The same, like `2h`.
+    duration: Option<String>,
     /// Who wants it; the caller when not given.
+    #[serde(alias = "createdBy", alias = "author")]
     created_by: Option<String>,
     /// Why; needed for a new one.
-    #[serde(alias = "reason")]
+    #[serde(alias = "reason", alias = "description")]
     comment: Option<String>,
     /// Ids or names of CIs; with a scope no matcher is needed.
+    #[serde(alias = "cis")]
     ci: Option<Names>,
     /// Whether everything that depends on those CIs is meant too.
     downstream: Option<bool>,
     /// Classes.
+    #[serde(alias = "classes")]
     class: Option<Names>,
     /// Sites.
+    #[serde(alias = "sites")]
     site: Option<Names>,
     /// Services: they and what serves nothing else.
+    #[serde(alias = "services")]
     service: Option<Names>,
+    /// The same as the last five, together.
+    scope: Option<ScopeBody>,
+}
+
+impl SilenceBody {
+    fn take_scope(&mut self) -> ScopeBody {
+        let scope = ScopeBody {
+            ci: self.ci.take(),
+            downstream: self.downstream,
+            class: self.class.take(),
+            site: self.site.take(),
+            service: self.service.take(),
+        };
+        scope.or(self.scope.take().unwrap_or_default())
+    }
 }
 
 /// Which silences, for the document.
@@ -277,16 +307,10 @@ pub async fn expire(
 #[utoipa::path(post, path = "/api/v1/silences/preview", tag = "silences", request_body = SilenceBody,
     responses((status = 200, description = "The alerts", body = Preview)))]
 pub async fn preview(State(api): State<ApiState>, body: Body) -> Result<Json<Preview>, Problem> {
-    let body: SilenceBody = body::read(body).await?;
-    let matchers = extent::matchers(body.matchers.unwrap_or_default())?;
-    let scope = ScopeBody {
-        ci: body.ci,
-        downstream: body.downstream,
-        class: body.class,
-        site: body.site,
-        service: body.service,
-    };
-    let scope = scope.into_scope(None);
+    let mut body: SilenceBody = body::read(body).await?;
+    let scope = body.take_scope().into_scope(None);
+    let matchers = body.matchers.map(extent::matchers);
+    let matchers = matchers.transpose()?.unwrap_or_default();
     if matchers.is_empty() && scope.is_everything() {
         return Err(Problem::bad_request("at least one matcher required"));
     }
@@ -304,21 +328,16 @@ fn uuid(text: &str) -> Result<SilenceUuid, Problem> {
 
 /// What is wanted in full: what the body does not name comes from the silence that is changed.
 fn wanted(
-    body: SilenceBody,
+    mut body: SilenceBody,
     before: Option<&SilenceView>,
     actor: &SmolStr,
     now: Timestamp,
 ) -> Result<SilenceWanted, Problem> {
     let before = before.map(|view| &view.silence);
     let missing = |field: &str| Problem::bad_request(format!("{field} is missing"));
-    let scope = ScopeBody {
-        ci: body.ci,
-        downstream: body.downstream,
-        class: body.class,
-        site: body.site,
-        service: body.service,
-    };
+    let scope = body.take_scope();
     let scope = scope.into_scope(before.map(|it| &*it.scope));
+    let span = extent::span(body.duration.as_deref(), body.duration_s)?;
     let matchers = match (body.matchers, before) {
         (Some(wanted), _) => extent::matchers(wanted)?,
         (None, Some(before)) => before.matchers.to_vec(),
@@ -328,13 +347,13 @@ fn wanted(
     let kept = before.filter(|it| it.state(now) != SilenceState::Expired);
     let starts_at = body.starts_at.map(|time| time.0);
     let starts_at = starts_at.or(kept.map(|it| it.starts_at)).unwrap_or(now);
-    let ends_at = match (body.ends_at, body.duration_s) {
+    let ends_at = match (body.ends_at, span) {
         (Some(_), Some(_)) => {
-            let detail = "give either ends_at or duration_s";
+            let detail = "give either ends_at or a duration";
             return Err(Problem::bad_request(detail));
         }
         (Some(time), None) => time.0,
-        (None, Some(seconds)) => starts_at.max(now).plus(Span::from_secs(seconds)),
+        (None, Some(span)) => starts_at.max(now).plus(span),
         (None, None) => kept
             .map(|it| it.ends_at)
             .ok_or_else(|| missing("ends_at (or duration_s)"))?,

@@ -49,22 +49,24 @@ pub fn read(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| format!("{text:?} is not a time; write it like 2026-11-20T12:30:00Z"))
 }
 
-/// Reads a length of time like `90s`, `15m`, `9h` or `30d`.
+/// Reads a length of time like `90s`, `15m`, `9h`, `30d` or `1h30m`.
 pub fn read_span(text: &str) -> Option<Span> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
-    let unit = text.get(digits.len()..)?;
-    let seconds: i64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
+    let mut rest = text;
+    let mut sum = 0_i64;
+    while !rest.is_empty() {
+        let digits = rest.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        let count: i64 = rest.strip_suffix(digits)?.parse().ok()?;
+        let seconds: i64 = match digits.chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        sum = sum.checked_add(count.checked_mul(seconds)?)?;
+        rest = digits.get(1..)?;
     }
-    let count: i64 = digits.parse().ok()?;
-    Some(Span::from_secs(count.checked_mul(seconds)?))
+    (!text.is_empty()).then(|| Span::from_secs(sum))
 }
 
 #[cfg(test)]
@@ -96,6 +98,7 @@ mod tests {
     #[test]
     fn spans_have_one_number_and_one_unit() {
         assert_eq!(read_span("30d"), Some(Span::from_days(30)));
+        assert_eq!(read_span("1h30m"), Some(Span::from_mins(90)));
         assert_eq!(read_span("90s"), Some(Span::from_secs(90)));
         for bad in [
             "",
@@ -103,7 +106,7 @@ mod tests {
             "1",
             "-1d",
             "1.5h",
-            "1h30m",
+            "1ms",
             "1 h",
             "99999999999999999d",
         ] {

@@ -10,6 +10,7 @@ mod checkpoints;
 pub(crate) mod connectors;
 pub(crate) mod deliveries;
 mod demo;
+mod feeds;
 mod imports;
 mod janitor;
 mod listeners;
@@ -31,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer_link::LinkKey;
 use crate::api;
-use crate::config::{self, LoadRequest, Settings};
+use crate::config::{LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::deliver::DeliverSetup;
@@ -58,6 +59,7 @@ use crate::tickets::{Board, TicketsSetup};
 
 use brokers::Brokers;
 use connectors::Connectors;
+use feeds::{FeedBook, Feeds};
 use imports::{ImportBoard, Imports};
 use janitor::Janitor;
 use lock::{FileLock, Instance};
@@ -164,6 +166,7 @@ async fn run(
         deliveries: core.deliveries.clone(),
         metrics: Arc::clone(&metrics),
         imports: core.board.clone(),
+        feeds: core.feeds.clone(),
         connectors: core.connectors.clone(),
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
@@ -325,12 +328,18 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     };
     start_outward(supervisor, stage, outward);
     start_checkpoints(supervisor, stage, side.db.clone());
+    let feeds = Feeds {
+        settings: settings_out.clone(),
+        rules: core.rules.clone(),
+        book: core.feeds.clone(),
+    };
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,
         notifier: side.notifier.clone(),
         logs: side.logs,
         rules: core.rules,
+        feeds: core.feeds,
         polls: polls_in,
         brokers: brokers_in,
         instance: side.instance,
@@ -345,6 +354,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     supervisor.spawn(stage, "rebind", |stop| done(rebind::run(rebinding, stop)));
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
+    supervisor.spawn(stage, "feeds", |stop| done(feeds.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
@@ -400,6 +410,7 @@ fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
             partition: PARTITION,
             writer: outward.engine.writer().clone(),
             brief: deliveries::brief(outward.db, outward.engine.clone(), outward.clock.clone()),
+            lost: deliveries::lost(outward.engine.clone()),
             answer: answers::answer_link(outward.links, outward.settings),
             clock: outward.clock,
             metrics: outward.metrics,
@@ -416,6 +427,7 @@ struct Core {
     ingest: Ingest,
     rules: watch::Sender<Arc<Rules>>,
     board: ImportBoard,
+    feeds: FeedBook,
     connectors: Board,
     deliveries: Deliveries,
 }
@@ -447,7 +459,8 @@ fn start_core(
             ended
         })
     });
-    let (rules_in, rules) = watch::channel(Arc::new(config::rules(settings)));
+    let feeds = FeedBook::open(settings, &inside.clock);
+    let (rules_in, rules) = watch::channel(feeds.rules(settings));
     let doors: Arc<OnceLock<Ingest>> = Arc::default();
     let deliveries = Deliveries::default();
     let wake = deliveries.clone();
@@ -481,6 +494,7 @@ fn start_core(
         ingest,
         rules: rules_in,
         board: ImportBoard::default(),
+        feeds,
         connectors: Board::default(),
         deliveries,
     }

@@ -21,6 +21,7 @@ use crate::runtime::tls::TlsHolder;
 use crate::store::writer::WriterHandle;
 use crate::telemetry::LogHandle;
 
+use super::feeds::FeedBook;
 use super::wiring;
 
 /// Lines of a changed configuration that the audit tells.
@@ -32,6 +33,7 @@ pub(super) struct Reloader {
     pub(super) notifier: Notifier,
     pub(super) logs: LogHandle,
     pub(super) rules: watch::Sender<Arc<Rules>>,
+    pub(super) feeds: FeedBook,
     pub(super) polls: watch::Sender<Vec<PollSetup>>,
     pub(super) brokers: watch::Sender<Vec<BrokerSetup>>,
     /// The name of this installation in client ids.
@@ -103,7 +105,8 @@ impl Reloader {
         }
         self.ingest
             .set_up(wiring::ingest_setup(&settings, self.request.is_demo));
-        self.rules.send_replace(Arc::new(config::rules(&settings)));
+        self.feeds.configure(&settings.feeds());
+        self.rules.send_replace(self.feeds.rules(&settings));
         self.polls.send_replace(wiring::poll_setups(&settings));
         let brokers = wiring::broker_setups(&settings, &self.instance);
         self.brokers.send_replace(brokers);

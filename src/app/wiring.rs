@@ -46,6 +46,7 @@ use crate::tickets::Board;
 use crate::token_key;
 
 use super::connectors;
+use super::feeds::FeedBook;
 use super::imports::ImportBoard;
 use super::tell_hooks::tell_hooks;
 use super::{admission, demo};
@@ -250,6 +251,7 @@ pub(super) struct ApiParts<'a> {
     pub(super) deliveries: Deliveries,
     pub(super) metrics: Arc<Metrics>,
     pub(super) imports: ImportBoard,
+    pub(super) feeds: FeedBook,
     pub(super) connectors: Board,
     pub(super) clock: Clock,
     pub(super) stage: Stage,
@@ -285,6 +287,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         deliveries,
         metrics,
         imports,
+        feeds,
         connectors: board,
         clock,
         stage,
@@ -307,6 +310,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         unready: Arc::new(move || readiness.readiness().err().into_iter().collect()),
         sources: Arc::new(move || sources(&silences, &doors, &shown_at)),
         imports: Arc::new(move || imports.list()),
+        feeds: Arc::new(move || feeds.list()),
         connectors: Arc::new(move || {
             let now = board_clock.now();
             let posts = board.list().into_iter();

@@ -152,6 +152,9 @@ enum Action {
         /// Why; needed when a priority is set
         #[arg(value_name = "REASON")]
         reason: Option<String>,
+        /// The same as an option
+        #[arg(long = "reason", value_name = "REASON", conflicts_with = "reason")]
+        why: Option<String>,
     },
     /// Write something down
     #[command(after_help = "Example:\n  watchbell incident 42 note \"vendor case 4711\"")]
@@ -184,7 +187,12 @@ impl Action {
             Self::Unlink { alerts } => ("unlink", json!({ "alerts": alerts })),
             Self::Pin { alerts } => ("pin", json!({ "alerts": alerts })),
             Self::Root { ci, reason } => ("root", json!({ "ci": ci, "reason": reason })),
-            Self::Priority { priority, reason } => {
+            Self::Priority {
+                priority,
+                reason,
+                why,
+            } => {
+                let reason = reason.as_ref().or(why.as_ref());
                 let priority = Some(priority.to_ascii_uppercase());
                 let priority = priority.filter(|it| it != "AUTO" && it != "NULL");
                 (

@@ -14,9 +14,10 @@ use crate::cli::machine::now;
 use crate::cli::options::{DaemonArgs, Extent, Output, duration};
 use crate::cli::out::Out;
 use crate::cli::pages::{self, Page};
+use crate::cli::scope::{Scope, ScopeArgs};
 use crate::cli::table::{Cell, Fit, Paint, Table};
-use crate::cli::text::relative;
-use crate::cli::views::time;
+use crate::cli::text::{relative, utc};
+use crate::cli::views::{Matcher, time};
 use crate::core::time::{Span, Timestamp};
 
 /// The examples of `--help`.
@@ -57,7 +58,7 @@ enum MaintenanceCommand {
         extent: Extent,
     },
     /// Make one
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = EXAMPLES, alias = "create")]
     Add {
         #[command(flatten)]
         wanted: Wanted,
@@ -88,7 +89,7 @@ enum MaintenanceCommand {
         wanted: Wanted,
     },
     /// Cancel some; what still fires is told at once
-    #[command(after_help = EXAMPLES, visible_alias = "delete")]
+    #[command(after_help = EXAMPLES, visible_alias = "delete", alias = "end")]
     Cancel {
         /// Their ids or names
         #[arg(value_name = "WINDOW", required = true)]
@@ -108,21 +109,8 @@ struct Wanted {
     /// Why people must not be told
     #[arg(short, long, visible_alias = "comment", value_name = "TEXT")]
     reason: Option<String>,
-    /// Ids or names of configuration items
-    #[arg(long, value_name = "CI")]
-    ci: Vec<String>,
-    /// Also everything that depends on them
-    #[arg(long)]
-    downstream: bool,
-    /// Classes of configuration items
-    #[arg(long, value_name = "CLASS")]
-    class: Vec<String>,
-    /// Sites
-    #[arg(long, value_name = "SITE")]
-    site: Vec<String>,
-    /// Services: they and what serves nothing else
-    #[arg(long, value_name = "SERVICE")]
-    service: Vec<String>,
+    #[command(flatten)]
+    scope: ScopeArgs,
     /// From when on, like 2026-12-01T01:00 on the clocks of the zone [default: now]
     #[arg(long, visible_alias = "from", value_name = "TIME")]
     start: Option<String>,
@@ -161,20 +149,10 @@ impl Wanted {
                 body.insert(key.to_owned(), value.as_str().into());
             }
         }
-        for (key, values) in [
-            ("matchers", &self.matchers),
-            ("ci", &self.ci),
-            ("class", &self.class),
-            ("site", &self.site),
-            ("service", &self.service),
-        ] {
-            if !values.is_empty() {
-                body.insert(key.to_owned(), json!(values));
-            }
+        if !self.matchers.is_empty() {
+            body.insert("matchers".to_owned(), json!(self.matchers));
         }
-        if self.downstream {
-            body.insert("downstream".to_owned(), true.into());
-        }
+        self.scope.add_to(&mut body);
         if let Some(span) = self.span {
             let seconds = span.as_millis().saturating_add(999) / 1000;
             body.insert("duration_s".to_owned(), seconds.into());
@@ -194,7 +172,30 @@ struct Window {
     starts_at: Option<jiff::Timestamp>,
     ends_at: Option<jiff::Timestamp>,
     rrule: Option<String>,
+    zone: Option<String>,
+    origin: String,
+    created_by: String,
+    matchers: Vec<Matcher>,
+    scope: Scope,
+    next: Vec<Occurrence>,
     alerts: u64,
+}
+
+/// When it holds next.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Occurrence {
+    starts_at: Option<jiff::Timestamp>,
+    ends_at: Option<jiff::Timestamp>,
+}
+
+impl Window {
+    /// What it is about, as people write it.
+    fn about(&self) -> Vec<String> {
+        let mut about = self.scope.words();
+        about.extend(self.matchers.iter().map(Matcher::written));
+        about
+    }
 }
 
 /// Does what is asked about maintenance windows.
@@ -222,7 +223,11 @@ pub async fn run(client: &Client, args: &MaintenanceArgs, out: &Out) -> Result<E
         }
         MaintenanceCommand::Show { id } => {
             let answer = client.get(&["maintenance", id], &[]).await?;
-            json::print(&answer, out)?;
+            if output == Output::Json {
+                json::print(&answer, out)?;
+            } else {
+                out.print(&page_of(&parse(&answer)?, now(), out))?;
+            }
         }
         MaintenanceCommand::Update { id, wanted } => {
             let answer = client.post(&["maintenance", id], &wanted.body()).await?;
@@ -270,6 +275,7 @@ fn table(page: &Page, now: Timestamp, out: &Out) -> Result<String, Failure> {
         ("ENDS", Fit::Right),
         ("ALERTS", Fit::Right),
         ("NAME", Fit::Cut),
+        ("ABOUT", Fit::Cut),
         ("RECURS", Fit::Cut),
         ("REASON", Fit::Cut),
     ]);
@@ -285,11 +291,43 @@ fn table(page: &Page, now: Timestamp, out: &Out) -> Result<String, Failure> {
             shown(window.ends_at).into(),
             window.alerts.to_string().into(),
             window.name.as_str().into(),
+            window.about().join(" ").into(),
             window.rrule.as_deref().unwrap_or("").into(),
             window.reason.as_str().into(),
         ]);
     }
     Ok(table.render(out))
+}
+
+fn page_of(window: &Window, now: Timestamp, out: &Out) -> String {
+    let mut table = Table::new(&[("", Fit::Fixed), ("", Fit::Wrap)]);
+    table.row(["id".into(), window.id.as_str().into()]);
+    table.row(["name".into(), window.name.as_str().into()]);
+    table.row(["state".into(), state(window)]);
+    for about in window.about() {
+        table.row(["about".into(), about.into()]);
+    }
+    if let Some(rule) = &window.rrule {
+        let zone = window.zone.as_deref().unwrap_or("UTC");
+        table.row([
+            "recurs".into(),
+            format!("{rule} on the clocks of {zone}").into(),
+        ]);
+    }
+    let times = [("starts", window.starts_at), ("ends", window.ends_at)].into_iter();
+    let later = window.next.iter().skip(1);
+    let later = later.flat_map(|it| [("then", it.starts_at), ("until", it.ends_at)]);
+    for (name, at) in times.chain(later) {
+        if let Some(at) = at.map(time) {
+            let shown = format!("{} ({})", utc(at), relative(at, now));
+            table.row([name.into(), shown.into()]);
+        }
+    }
+    table.row(["from".into(), window.origin.as_str().into()]);
+    table.row(["by".into(), window.created_by.as_str().into()]);
+    table.row(["reason".into(), window.reason.as_str().into()]);
+    table.row(["alerts now".into(), window.alerts.to_string().into()]);
+    table.render(out)
 }
 
 fn state(window: &Window) -> Cell {

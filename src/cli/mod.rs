@@ -35,6 +35,7 @@ pub mod replay;
 pub mod replay_log;
 pub mod report;
 pub mod route;
+mod scope;
 pub mod send_test;
 pub mod serve;
 pub mod settings;
@@ -308,7 +309,7 @@ async fn dispatch(
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
         Command::SendTest(args) => send_test::run(config, &args, env, out).await,
-        Command::Route(args) => route::run(&client(&args.daemon)?, &args, out).await,
+        Command::Route(args) => route::run(config, &args, env, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),
         Command::Bench(command) => bench::run(&command, out).await,
         Command::Completions(args) => generate::completions(&args, Cli::command(), out),

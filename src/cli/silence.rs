@@ -14,6 +14,7 @@ use crate::cli::machine::now;
 use crate::cli::options::{DaemonArgs, Extent, Output, Until, duration, until};
 use crate::cli::out::Out;
 use crate::cli::pages::{self, Page};
+use crate::cli::scope::ScopeArgs;
 use crate::cli::table::{Cell, Fit, Paint, Table};
 use crate::cli::text::{relative, rfc3339, utc};
 use crate::cli::views::{Alert, Silence, time};
@@ -25,6 +26,8 @@ pub const EXAMPLES: &str = "\
 Examples:
   watchbell silence add alertname=DiskFull instance=~\"web.*\" --for 2h --comment \"disks are swapped\"
   watchbell silence add DiskFull --for 2h --comment \"the same, for every instance\"
+  watchbell silence add --ci sw1 --downstream --for 2h --comment \"switch firmware\"
+  watchbell silence add severity!=critical --service checkout --for 1d --comment \"load test\"
   watchbell silence preview team=db severity!=critical
   watchbell silence list --state active
   watchbell silence show 4f0d1a2b-3c4d-8e5f-9a6b-7c8d9e0f1a2b
@@ -65,12 +68,14 @@ enum SilenceCommand {
     #[command(after_help = EXAMPLES)]
     Add {
         /// name=value, name!=value, name=~expression or name!~expression; a bare word means alertname
-        #[arg(value_name = "MATCHER", required = true)]
+        #[arg(value_name = "MATCHER")]
         matchers: Vec<String>,
+        #[command(flatten)]
+        scope: ScopeArgs,
         #[command(flatten)]
         times: Times,
         /// Why people must not be told
-        #[arg(short, long, value_name = "TEXT")]
+        #[arg(short, long, visible_alias = "reason", value_name = "TEXT")]
         comment: String,
         /// Who wants it [default: the name of the token]
         #[arg(short, long, value_name = "NAME")]
@@ -80,8 +85,10 @@ enum SilenceCommand {
     #[command(after_help = EXAMPLES)]
     Preview {
         /// name=value, name!=value, name=~expression or name!~expression; a bare word means alertname
-        #[arg(value_name = "MATCHER", required = true)]
+        #[arg(value_name = "MATCHER")]
         matchers: Vec<String>,
+        #[command(flatten)]
+        scope: ScopeArgs,
     },
     /// Show one
     #[command(after_help = EXAMPLES)]
@@ -99,7 +106,7 @@ enum SilenceCommand {
         #[command(flatten)]
         times: Times,
         /// Why people must not be told
-        #[arg(short, long, value_name = "TEXT")]
+        #[arg(short, long, visible_alias = "reason", value_name = "TEXT")]
         comment: Option<String>,
     },
     /// End some now
@@ -170,8 +177,8 @@ pub async fn run(client: &Client, args: &SilenceArgs, out: &Out) -> Result<Exit,
             let answer = client.post(&["silences"], &Value::Object(body)).await?;
             print_id(&answer, output, out)?;
         }
-        SilenceCommand::Preview { matchers } => {
-            let body = json!({"matchers": written(matchers)?});
+        SilenceCommand::Preview { matchers, scope } => {
+            let body = Value::Object(extent(matchers, scope)?);
             let answer = client.post(&["silences", "preview"], &body).await?;
             print_preview(&answer, output, out)?;
         }
@@ -202,26 +209,41 @@ pub async fn run(client: &Client, args: &SilenceArgs, out: &Out) -> Result<Exit,
 
 /// The body that makes a silence.
 fn wanted(add: &SilenceCommand) -> Result<Map<String, Value>, Failure> {
-    let mut body = Map::new();
     let SilenceCommand::Add {
         matchers,
+        scope,
         times,
         comment,
         author,
     } = add
     else {
-        return Ok(body);
+        return Ok(Map::new());
     };
     if times.span.is_none() && times.until.is_none() {
         let failure = Failure::usage("a silence needs an end");
         return Err(failure.next("say how long with --for 2h, or until when with --until"));
     }
-    body.insert("matchers".to_owned(), written(matchers)?);
+    let mut body = extent(matchers, scope)?;
     body.insert("comment".to_owned(), comment.as_str().into());
     if let Some(author) = author {
         body.insert("created_by".to_owned(), author.as_str().into());
     }
     times.add_to(&mut body);
+    Ok(body)
+}
+
+/// What it is about.
+fn extent(matchers: &[String], scope: &ScopeArgs) -> Result<Map<String, Value>, Failure> {
+    if matchers.is_empty() && scope.is_empty() {
+        let failure = Failure::usage("a silence needs something that it is about");
+        return Err(failure
+            .next("give matchers like alertname=DiskFull, or --ci, --class, --site, --service"));
+    }
+    let mut body = Map::new();
+    if !matchers.is_empty() {
+        body.insert("matchers".to_owned(), written(matchers)?);
+    }
+    scope.add_to(&mut body);
     Ok(body)
 }
 
@@ -316,7 +338,7 @@ fn table(page: &Page, now: Timestamp, out: &Out) -> Result<String, Failure> {
         ("ENDS", Fit::Right),
         ("ALERTS", Fit::Right),
         ("BY", Fit::Fixed),
-        ("MATCHERS", Fit::Cut),
+        ("ABOUT", Fit::Cut),
         ("COMMENT", Fit::Cut),
     ]);
     for silence in page.values::<Silence>()? {
@@ -348,7 +370,7 @@ fn page_of(silence: &Silence, now: Timestamp, out: &Out) -> String {
     table.row(["id".into(), silence.id.as_str().into()]);
     table.row(["state".into(), state(silence)]);
     for matcher in silence.matchers() {
-        table.row(["matcher".into(), matcher.into()]);
+        table.row(["about".into(), matcher.into()]);
     }
     for (name, at) in [
         ("starts", silence.starts_at),

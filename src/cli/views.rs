@@ -6,6 +6,7 @@
 use jiff::Timestamp as Rfc3339;
 use serde::Deserialize;
 
+use crate::cli::scope::Scope;
 use crate::cli::table::Paint;
 use crate::core::reason::Reason;
 use crate::core::silence::Operator;
@@ -86,12 +87,13 @@ pub struct Silence {
     /// Firing alerts that it hides.
     pub alerts: u64,
     matchers: Vec<Matcher>,
+    scope: Scope,
 }
 
 /// A condition of a silence.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Matcher {
+pub(super) struct Matcher {
     name: String,
     value: String,
     is_regex: bool,
@@ -99,13 +101,19 @@ struct Matcher {
 }
 
 impl Silence {
-    /// Its matchers as people write them.
+    /// Its matchers and scope as people write them.
     pub fn matchers(&self) -> Vec<String> {
-        let written = self.matchers.iter().map(|matcher| {
-            let sign = Operator::new(matcher.is_regex, matcher.is_equal).sign();
-            format!("{}{sign}{:?}", matcher.name, matcher.value)
-        });
-        written.collect()
+        let mut written: Vec<String> = self.matchers.iter().map(Matcher::written).collect();
+        written.extend(self.scope.words());
+        written
+    }
+}
+
+impl Matcher {
+    /// As people write it.
+    pub(super) fn written(&self) -> String {
+        let sign = Operator::new(self.is_regex, self.is_equal).sign();
+        format!("{}{sign}{:?}", self.name, self.value)
     }
 }
 

@@ -9,6 +9,9 @@ use crate::core::time::Span;
 /// Events of one calendar; more are refused.
 const EVENTS_MAX: usize = 1_000;
 
+/// Between the name of an event and the time of an occurrence of it that was moved.
+const MOVED: &str = " moved from ";
+
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Event {
@@ -40,7 +43,23 @@ pub(super) fn events(text: &str) -> Result<Vec<Event>, String> {
         }
         events.push(event(component)?);
     }
+    leave_out_moved(&mut events);
     Ok(events)
+}
+
+/// An occurrence that was moved has an event of its own: its old time is left out of the event that recurs.
+fn leave_out_moved(events: &mut [Event]) {
+    let moved = events.iter().filter_map(|event| {
+        let (uid, at) = event.uid.rsplit_once(MOVED)?;
+        Some((uid.to_owned(), at.to_owned()))
+    });
+    let moved: Vec<(String, String)> = moved.collect();
+    for (uid, at) in moved {
+        let of_it = events.iter_mut().filter(|event| event.uid == uid);
+        for rule in of_it.filter_map(|event| event.rrule.as_mut()) {
+            *rule = format!("EXDATE:{at}\n{rule}");
+        }
+    }
 }
 
 fn event(component: &Component<'_>) -> Result<Event, String> {
@@ -58,8 +77,12 @@ fn event(component: &Component<'_>) -> Result<Event, String> {
     let except = component.properties.iter().filter(|it| it.name == "EXDATE");
     let except = except.map(|it| format!("EXDATE:{}\n", it.val));
     let rrule = value(component, "RRULE");
+    let mut uid = value(component, "UID").unwrap_or_else(|| starts_at.clone());
+    if let Some(at) = value(component, "RECURRENCE-ID") {
+        uid = format!("{uid}{MOVED}{at}");
+    }
     Ok(Event {
-        uid: value(component, "UID").unwrap_or_else(|| starts_at.clone()),
+        uid,
         duration: match (duration, &ends_at) {
             (None, None) if is_day => Some(Span::from_days(1)),
             (duration, _) => duration,

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
 use crate::config::error::Complaint;
+use crate::config::feeds::{self, HolidayFeed};
 use crate::config::reader::{Spot, TableReader, expected};
 use crate::config::tree::{Node, Value};
 use crate::config::{files, holidays, values};
@@ -20,15 +21,17 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const HOURS_HINT: &str =
     "write it like { mon-fri = [\"08:00-12:00\", \"13:00-17:00\"], sat = \"09:00-12:00\" }";
-const HOLIDAYS_HINT: &str =
-    "write { file = \"holidays.ics\" } or a list of dates like [\"2026-12-25\"]";
+const HOLIDAYS_HINT: &str = "write { file = \"holidays.ics\" }, { url = \"https://...\" } or a list of dates like [\"2026-12-25\"]";
 
 /// Reads all calendars, by name.
-pub(super) fn read(tables: Vec<TableReader<'_>>) -> BTreeMap<SmolStr, Arc<Calendar>> {
+pub(super) fn read(
+    tables: Vec<TableReader<'_>>,
+) -> (BTreeMap<SmolStr, Arc<Calendar>>, Vec<HolidayFeed>) {
     let mut calendars = BTreeMap::new();
+    let mut feeds = Vec::new();
     let mut places: BTreeMap<SmolStr, String> = BTreeMap::new();
     for mut table in tables {
-        let calendar = calendar(&mut table);
+        let calendar = calendar(&mut table, &mut feeds);
         if let Some(calendar) = calendar {
             let name = calendar.name.clone();
             if let Some(place) = places.insert(name.clone(), table.place()) {
@@ -40,10 +43,10 @@ pub(super) fn read(tables: Vec<TableReader<'_>>) -> BTreeMap<SmolStr, Arc<Calend
         }
         table.finish();
     }
-    calendars
+    (calendars, feeds)
 }
 
-fn calendar(table: &mut TableReader<'_>) -> Option<Calendar> {
+fn calendar(table: &mut TableReader<'_>, feeds: &mut Vec<HolidayFeed>) -> Option<Calendar> {
     let name = table.required("name", values::text).map(SmolStr::from);
     let zone = match table.has("zone") {
         true => table.optional("zone", zone),
@@ -53,8 +56,17 @@ fn calendar(table: &mut TableReader<'_>) -> Option<Calendar> {
         }
     };
     let hours = table.optional("hours", |spot| Ok(spot.node));
-    let holidays = table.optional("holidays", holidays_of);
+    let mut feed = None;
+    let holidays = table.optional("holidays", |spot| {
+        feed = feeds::read(spot)?;
+        match feed {
+            Some(_) => Ok(Vec::new()),
+            None => holidays_of(spot),
+        }
+    });
     let (name, zone) = (name?, zone?);
+    let calendar = name.clone();
+    feeds.extend(feed.map(|feed| HolidayFeed { feed, calendar }));
     let mut calendar = Calendar::always(name, zone);
     calendar.holidays = holidays.unwrap_or_default().into_iter().collect();
     if let Some(node) = hours {

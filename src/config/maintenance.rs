@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use crate::config::calendar_file::{self, Event};
 use crate::config::error::Complaint;
+use crate::config::feeds::{self, Feed, WindowFeed};
 use crate::config::files;
 use crate::config::reader::{Spot, TableReader};
 use crate::config::tree::Value;
@@ -25,9 +26,10 @@ const CALENDAR_BYTES_MAX: u64 = 4 << 20;
 const SECOND: Span = Span::from_secs(1);
 const YEAR: Span = Span::from_days(366);
 
-/// Reads all windows.
-pub(super) fn read(tables: Vec<TableReader<'_>>) -> Vec<WindowWanted> {
+/// Reads all windows, and the feeds that bring others.
+pub(super) fn read(tables: Vec<TableReader<'_>>) -> (Vec<WindowWanted>, Vec<WindowFeed>) {
     let mut windows: Vec<WindowWanted> = Vec::new();
+    let mut feeds = Vec::new();
     let mut places: BTreeMap<String, String> = BTreeMap::new();
     for mut table in tables {
         let name = table.optional("name", values::text);
@@ -38,7 +40,7 @@ pub(super) fn read(tables: Vec<TableReader<'_>>) -> Vec<WindowWanted> {
             let hint = "every maintenance window needs a name of its own";
             table.refuse(Some("name"), Complaint::new(message).hint(hint));
         }
-        let found = window(&mut table, name);
+        let found = window(&mut table, name, &mut feeds);
         if windows.len().saturating_add(found.len()) > WINDOWS_MAX {
             let message = format!("there are more than {WINDOWS_MAX} maintenance windows");
             table.refuse(None, Complaint::new(message).hint("let one recur"));
@@ -46,10 +48,14 @@ pub(super) fn read(tables: Vec<TableReader<'_>>) -> Vec<WindowWanted> {
         windows.extend(found);
         table.finish();
     }
-    windows
+    (windows, feeds)
 }
 
-fn window(table: &mut TableReader<'_>, name: String) -> Vec<WindowWanted> {
+fn window(
+    table: &mut TableReader<'_>,
+    name: String,
+    feeds: &mut Vec<WindowFeed>,
+) -> Vec<WindowWanted> {
     let parts = WindowParts {
         name: Some(name),
         reason: table.optional("reason", values::text),
@@ -77,7 +83,21 @@ fn window(table: &mut TableReader<'_>, name: String) -> Vec<WindowWanted> {
         },
     };
     match table.optional("calendar", calendar) {
-        Some(events) => of_calendar(table, &parts, &events),
+        Some(_) if has_own_times(table) => Vec::new(),
+        Some(Calendar::File(events)) => of_calendar(table, &parts, &events),
+        Some(Calendar::Feed(feed)) => {
+            // What is wrong with the scope is wrong with every event.
+            let probe = WindowParts {
+                reason: Some("probe".to_owned()),
+                starts_at: Some("2030-01-01T00:00:00Z".to_owned()),
+                duration: Some(SECOND),
+                ..parts.clone()
+            };
+            if made(table, probe).is_some() {
+                feeds.push(WindowFeed { feed, parts });
+            }
+            Vec::new()
+        }
         None if table.has("calendar") => Vec::new(),
         None => made(table, parts).into_iter().collect(),
     }
@@ -100,29 +120,9 @@ fn of_calendar(
     parts: &WindowParts,
     events: &[Event],
 ) -> Vec<WindowWanted> {
-    for key in ["starts_at", "ends_at", "duration", "rrule"] {
-        if table.has(key) {
-            let complaint = Complaint::new("the times come from the calendar");
-            table.refuse(Some(key), complaint.hint("remove it, or the calendar"));
-            return Vec::new();
-        }
-    }
     let mut windows = Vec::with_capacity(events.len());
     for event in events {
-        let name = parts.name.clone().unwrap_or_default();
-        let zone = event.zone.as_deref().map(TimeZone::get);
-        let zone = zone.and_then(Result::ok).or_else(|| parts.zone.clone());
-        let parts = WindowParts {
-            name: Some(format!("{name}/{}", event.uid)),
-            reason: parts.reason.clone().or_else(|| event.summary.clone()),
-            starts_at: Some(event.starts_at.clone()),
-            ends_at: event.ends_at.clone(),
-            duration: event.duration,
-            rrule: event.rrule.clone(),
-            zone,
-            ..parts.clone()
-        };
-        match parts.into_wanted(None) {
+        match parts_of(parts, event).into_wanted(None) {
             Ok(window) => windows.push(window),
             Err(BadWindow { message, hint, .. }) => {
                 let message = format!("the event {:?}: {message}", event.uid);
@@ -131,6 +131,38 @@ fn of_calendar(
         }
     }
     windows
+}
+
+/// One event with what all windows of its table have.
+pub(super) fn parts_of(parts: &WindowParts, event: &Event) -> WindowParts {
+    let name = parts.name.clone().unwrap_or_default();
+    let zone = event.zone.as_deref().map(TimeZone::get);
+    let zone = zone.and_then(Result::ok).or_else(|| parts.zone.clone());
+    let usual = || Some(format!("maintenance {name}"));
+    WindowParts {
+        name: Some(format!("{name}/{}", event.uid)),
+        reason: parts
+            .reason
+            .clone()
+            .or_else(|| event.summary.clone())
+            .or_else(usual),
+        starts_at: Some(event.starts_at.clone()),
+        ends_at: event.ends_at.clone(),
+        duration: event.duration,
+        rrule: event.rrule.clone(),
+        zone,
+        ..parts.clone()
+    }
+}
+
+fn has_own_times(table: &TableReader<'_>) -> bool {
+    let mut keys = ["starts_at", "ends_at", "duration", "rrule"].into_iter();
+    let own = keys.find(|key| table.has(key));
+    if let Some(key) = own {
+        let complaint = Complaint::new("the times come from the calendar");
+        table.refuse(Some(key), complaint.hint("remove it, or the calendar"));
+    }
+    own.is_some()
 }
 
 fn names(table: &mut TableReader<'_>, key: &'static str) -> Vec<SmolStr> {
@@ -163,15 +195,27 @@ fn matchers(spot: &Spot<'_>) -> Result<Vec<Matcher>, Complaint> {
     })
 }
 
-/// The events of an iCalendar file.
-fn calendar(spot: &Spot<'_>) -> Result<Vec<Event>, Complaint> {
-    let hint = "write the path of an .ics file, or { file = \"maintenance.ics\" }";
+/// Where the times of windows come from.
+enum Calendar {
+    /// The events of a file.
+    File(Vec<Event>),
+    /// An address that is read again and again.
+    Feed(Feed),
+}
+
+/// The events of an iCalendar file, or where they are.
+fn calendar(spot: &Spot<'_>) -> Result<Calendar, Complaint> {
+    if let Some(feed) = feeds::read(spot)? {
+        return Ok(Calendar::Feed(feed));
+    }
+    let hint = "write the path of an .ics file, { file = \"maintenance.ics\" } or { url = \"https://calendar.example/maintenance.ics\" }";
     let path = values::file_path(spot).map_err(|complaint| complaint.hint(hint))?;
     let text = files::read_text(&path, CALENDAR_BYTES_MAX).map_err(|cause| {
         let message = format!("cannot read {}: {cause}", path.display());
         Complaint::new(message).hint("check the path and who may read it")
     })?;
-    calendar_file::events(&text).map_err(|problem| {
+    let events = calendar_file::events(&text);
+    events.map(Calendar::File).map_err(|problem| {
         let message = format!("{}: {problem}", path.display());
         Complaint::new(message).hint("it must be an iCalendar file of RFC 5545")
     })

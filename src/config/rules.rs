@@ -5,43 +5,69 @@
 use std::sync::Arc;
 
 use smol_str::{SmolStr, format_smolstr};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::connectors::ConnectorSettings;
+use crate::config::feeds::{FeedTexts, NoTexts};
 use crate::config::ladders;
 use crate::config::settings::{HeartbeatSettings, Settings, SourceSettings};
 use crate::config::units::show_duration;
 use crate::core::heartbeat::{Feed, HeartbeatRule};
 use crate::core::limits;
+use crate::core::mute::window::WINDOWS_MAX;
 use crate::core::observation::{AlertText, clean_pairs};
 use crate::core::rules::{Rules, SourceRules};
 use crate::core::severity::Severity;
 use crate::core::tell::TellRules;
 use crate::core::ticket::rules::ConnectorRule;
-use crate::core::time::Span;
+use crate::core::time::{Span, Timestamp};
 
-/// The policy that these settings ask for.
+/// The policy that these settings ask for, as long as no calendar behind an address was read.
 pub fn rules(settings: &Settings) -> Rules {
+    rules_with(settings, &NoTexts, Timestamp::from_millis(0))
+}
+
+/// The same with what the calendars say.
+pub fn rules_with(settings: &Settings, texts: &impl FeedTexts, now: Timestamp) -> Rules {
+    let mut windows = settings.maintenance.clone();
+    for feed in &settings.window_feeds {
+        let text = texts.text(&feed.name());
+        windows.extend(text.into_iter().flat_map(|text| feed.windows(&text, now)));
+    }
+    windows.truncate(WINDOWS_MAX);
+    let mut sla = settings.practice.sla.clone();
+    for feed in &settings.holiday_feeds {
+        let text = texts.text(&feed.name());
+        if let (Some(text), Some(calendar)) = (text, sla.calendars.get_mut(&feed.calendar)) {
+            Arc::make_mut(calendar).holidays.extend(feed.days(&text));
+        }
+    }
     let named = |source: &SourceSettings| (SmolStr::from(&source.name), source_rules(source));
     let heartbeats = settings.heartbeats.iter().map(heartbeat_rule);
     let silences = settings.sources.iter().filter_map(silence_rule);
-    Rules {
+    let rules = Rules {
+        inhibit: settings.inhibit.as_slice().into(),
+        digest: 0,
         correlation: settings.correlation.clone(),
         sources: settings.sources.iter().map(named).collect(),
         incident: settings.incident,
         heartbeats: heartbeats.chain(silences).collect(),
         settle: settings.settle,
         flapping: settings.flapping,
-        maintenance: settings.maintenance.iter().cloned().collect(),
+        maintenance: windows.into_iter().collect(),
         priority: settings.practice.priority.clone(),
         cost: settings.practice.cost.clone(),
-        sla: settings.practice.sla.clone(),
+        sla,
         cmdb: settings.cmdb.clone(),
         on_call: settings.on_call.clone(),
         ladders: ladders::in_force(settings),
         connectors: settings.connectors.iter().map(connector_rule).collect(),
         tell: tell(settings),
         records: settings.records.clone(),
-    }
+    };
+    // Never the digest of no rules at all.
+    let digest = xxh3_64(format!("{rules:?}").as_bytes()).max(1);
+    Rules { digest, ..rules }
 }
 
 fn connector_rule(connector: &ConnectorSettings) -> ConnectorRule {
@@ -60,7 +86,11 @@ fn tell(settings: &Settings) -> TellRules {
         targets: targets
             .map(|target| (SmolStr::new(&target.name), target.events))
             .collect(),
-        routes: settings.routes.clone(),
+        routes: settings
+            .routes
+            .iter()
+            .map(|route| ladders::route_in_force(settings, route))
+            .collect(),
     }
 }
 

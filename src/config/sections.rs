@@ -19,8 +19,8 @@ use crate::config::settings::{
 };
 use crate::config::values::{self, FOREVER};
 use crate::config::{
-    calendars, cmdb, connectors, correlation, maintenance, records, routes, sla, sources, targets,
-    watcher,
+    calendars, cmdb, connectors, correlation, inhibit, maintenance, records, routes, sla, sources,
+    targets, watcher,
 };
 use crate::core::flap::FlapRules;
 use crate::core::practice::PracticeRules;
@@ -52,7 +52,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let (cmdb, imports) = cmdb::read(&mut root);
     let heartbeats = heartbeats::read(root.tables("heartbeat"), &sources, exposed);
     let calendar_names: BTreeSet<String> = root.names("calendar");
-    let calendars = calendars::read(root.tables("calendar"));
+    let (calendars, holiday_feeds) = calendars::read(root.tables("calendar"));
     let is_calendar = |name: &str| calendar_names.contains(name);
     let sla = sla::read(root.tables("sla"), calendars, &is_calendar);
     let targets = targets::read(root.tables("target"));
@@ -65,6 +65,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         calendars: calendar_names.iter().map(String::as_str).collect(),
     };
     let ladders = ladders::read(root.tables("escalation"), &names);
+    let (maintenance, window_feeds) = maintenance::read(root.tables("maintenance"));
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
         server,
@@ -72,7 +73,10 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         auth,
         sources,
         heartbeats,
-        maintenance: maintenance::read(root.tables("maintenance")),
+        maintenance,
+        window_feeds,
+        holiday_feeds,
+        inhibit: inhibit::read(root.tables("inhibit")),
         targets,
         routes,
         watcher,

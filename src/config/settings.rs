@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::config::answers::AnswerSettings;
 use crate::config::connectors::ConnectorSettings;
+use crate::config::feeds::{HolidayFeed, WindowFeed};
 pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 pub use crate::config::housekeeping::{LimitSettings, LogFormat, LogSettings, RetentionSettings};
 use crate::config::imports::ImportSettings;
@@ -24,6 +25,7 @@ use crate::config::targets::TargetSettings;
 use crate::config::watcher::WatcherSettings;
 use crate::core::escalate::Ladder;
 use crate::core::flap::FlapRules;
+use crate::core::mute::inhibit::InhibitRule;
 use crate::core::mute::window::WindowWanted;
 use crate::core::oncall::OnCallRules;
 use crate::core::practice::PracticeRules;
@@ -48,6 +50,12 @@ pub struct Settings {
     pub heartbeats: Vec<HeartbeatSettings>,
     /// `[[maintenance]]`: when people are not told of what is worked on.
     pub maintenance: Vec<WindowWanted>,
+    /// Calendars behind an address, of which each event is such a window.
+    pub window_feeds: Vec<WindowFeed>,
+    /// Calendars behind an address that hold holidays.
+    pub holiday_feeds: Vec<HolidayFeed>,
+    /// `[[inhibit]]`: which incidents hold others.
+    pub inhibit: Vec<InhibitRule>,
     /// `[[target]]`: where people are told.
     pub targets: Vec<TargetSettings>,
     /// `[[route]]`: who is told of which incident.

@@ -46,6 +46,8 @@ impl Facts {
             first: Some(alert.id),
             source: state.source_name(alert.source),
             labels: &told.labels,
+            given: None,
+            is_major: false,
             is_flapping: false,
             suppressed_by: Vec::new(),
             now,

@@ -15,6 +15,7 @@ use crate::core::incident::{Incident, IncidentState};
 use crate::core::limits;
 use crate::core::mute;
 use crate::core::reason::Reason;
+use crate::core::review;
 use crate::core::rules::IncidentRules;
 use crate::core::time::Timestamp;
 use crate::core::variant::VariantChange;
@@ -36,6 +37,9 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
     draft.records_are_due();
     if !draft.decision.changes.is_empty() {
         // What is due besides is looked at with what was decided here in place.
+        return draft.finish();
+    }
+    if review::decide_due(&mut draft) {
         return draft.finish();
     }
     let is_any_clock_due = sla::decide_due(&mut draft);

@@ -23,6 +23,7 @@ use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId, WindowId};
 use crate::core::incident::{Incident, StateWord};
 use crate::core::input::IdempotencyKey;
+use crate::core::mute::inhibit::InhibitChange;
 use crate::core::mute::window::WindowChange;
 use crate::core::observation::AlertText;
 use crate::core::oncall::OnCallChange;
@@ -30,6 +31,7 @@ use crate::core::outcome::OutcomeChange;
 use crate::core::priority::StandingChange;
 use crate::core::reason::Reason;
 use crate::core::records::{RecordChange, RecordId};
+use crate::core::review::Review;
 use crate::core::silence::SilenceChange;
 use crate::core::sla::SlaChange;
 use crate::core::tell::TellChange;
@@ -217,6 +219,10 @@ pub enum Change {
     Flap(FlapChange),
     /// An alert goes on with another one, or may be gone on with.
     Variant(VariantChange),
+    /// An incident is held by another one, or no longer.
+    Inhibit(InhibitChange),
+    /// So far the rules in force have reached.
+    Review(Review),
     /// A ladder began, moved on or ended.
     Escalate(EscalateChange),
     /// Something changed about who is on call.

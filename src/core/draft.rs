@@ -14,7 +14,7 @@ use crate::core::condition::Opener;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::grove::Grove;
 use crate::core::decide::World;
-use crate::core::decision::{Change, Decision};
+use crate::core::decision::{Change, Decision, Entry};
 use crate::core::flap;
 use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
@@ -53,6 +53,8 @@ pub(super) struct Draft<'a> {
     /// Service level clocks, as far as this decision changes them.
     pub(super) clocks: BTreeMap<IncidentId, Arc<Clocks>>,
     touched: BTreeMap<IncidentId, Incident>,
+    /// Whether incidents are touched because of other rules: one that they leave as it is does not change.
+    pub(super) is_review: bool,
     pub(super) joins: Vec<Change>,
     /// Which of the touched incidents are held as this decision leaves them; known from announcing on.
     pub(super) mutes: mute::View,
@@ -81,6 +83,7 @@ impl<'a> Draft<'a> {
             standings: BTreeMap::new(),
             clocks: BTreeMap::new(),
             touched: BTreeMap::new(),
+            is_review: false,
             joins: Vec::new(),
             mutes: mute::View::default(),
             tolds: BTreeMap::new(),
@@ -98,6 +101,7 @@ impl<'a> Draft<'a> {
     /// The decision; every touched incident is one version further.
     pub(super) fn finish(mut self) -> Decision {
         self.settle();
+        self.ease();
         let touched: Vec<_> = self.touched.keys().copied().collect();
         for &id in &touched {
             self.prioritise(id, None);
@@ -106,7 +110,9 @@ impl<'a> Draft<'a> {
         flap::look(&mut self);
         variant::look(&mut self);
         self.look_at_problems();
+        self.inhibit();
         self.announce();
+        self.inhibit_dependents();
         for &id in &touched {
             self.look_at_clocks(id);
             self.note_outcome(id);
@@ -116,6 +122,11 @@ impl<'a> Draft<'a> {
         ticket::look(&mut self);
         self.escalate();
         for (_, mut incident) in self.touched {
+            let is_same = || self.world.state.incident(incident.id) == Some(&incident);
+            let is_said = |it: &Entry| it.incident == Some(incident.id);
+            if self.is_review && is_same() && !self.decision.entries.iter().any(is_said) {
+                continue;
+            }
             incident.version = incident.version.saturating_add(1);
             self.decision.change(Change::IncidentChanged(incident));
         }
@@ -141,7 +152,7 @@ impl<'a> Draft<'a> {
             let released = self.mutes.released(incident.id);
             let entry = self.decision.entry(self.ids, Some(incident), None, reason);
             if reason == Reason::IncidentAnnounced && was_held {
-                entry.note = Some(mute::was_held_by(state, &released).into());
+                entry.note = Some(mute::was_held_by(state, incident.id, &released).into());
             }
         }
     }
@@ -192,7 +203,7 @@ impl<'a> Draft<'a> {
         incident: Option<IncidentId>,
         alert: Option<AlertId>,
         reason: Reason,
-    ) -> &mut crate::core::decision::Entry {
+    ) -> &mut Entry {
         let incident = incident.and_then(|id| {
             self.touched
                 .get(&id)

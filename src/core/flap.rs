@@ -109,6 +109,28 @@ pub fn is_flapping(state: &State, incident: IncidentId) -> bool {
     !flaps.by_alert.is_empty() && members().any(|alert| flaps.is_flapping(*alert))
 }
 
+/// The same as a decision in the making has it so far.
+pub(in crate::core) fn is_flapping_in(draft: &Draft<'_>, incident: IncidentId) -> bool {
+    let mut said: BTreeMap<AlertId, bool> = BTreeMap::new();
+    for change in &draft.decision.changes {
+        if let Change::Flap(change) = change {
+            match change {
+                FlapChange::Changed(flap) => said.insert(flap.alert, flap.is_flapping),
+                FlapChange::Calm(alert) => said.insert(*alert, false),
+            };
+        }
+    }
+    let state = draft.world.state;
+    if said.is_empty() {
+        return is_flapping(state, incident);
+    }
+    let mut members = state.alerts_of(incident).iter().take(LOOKED_AT_MAX);
+    members.any(|alert| {
+        let said = said.get(alert).copied();
+        said.unwrap_or_else(|| state.flaps().is_flapping(*alert))
+    })
+}
+
 /// Notes which alerts a decision in the making begins or ends, at its end.
 pub(in crate::core) fn look(draft: &mut Draft<'_>) {
     let state = draft.world.state;

@@ -248,6 +248,10 @@ impl Draft<'_> {
             }
             return;
         }
+        let is_due = |held: &Standing| held.lower_at.is_some_and(|at| at <= self.now);
+        if held.as_ref().is_some_and(is_due) {
+            self.take_worst(id);
+        }
         let Some(grade) = self.graded(id) else {
             return;
         };
@@ -271,10 +275,12 @@ impl Draft<'_> {
                 return;
             }
         }
+        let is_left = lower_at.is_some_and(|at| at > self.now) && before == after;
+        let lower_at = lower_at.filter(|_| is_left && !self.is_as_bad(id));
         let standing = Standing {
             grade,
             given,
-            lower_at: None,
+            lower_at,
         };
         self.put_standing(id, standing);
         if before == after {
@@ -285,6 +291,33 @@ impl Draft<'_> {
         }
         let entry = self.say(Some(id), alert, Reason::PriorityChanged);
         entry.note = Some(format!("{} to {}", before.word(), after.word()).into());
+    }
+
+    /// Lets an incident fall to what fires of it still, unless it gets worse before.
+    pub(super) fn lower_later(&mut self, id: IncidentId) {
+        let Some(grade) = self.peek(id).map(|incident| self.grade(incident)) else {
+            return;
+        };
+        let standing = self.standing(id);
+        if standing.is_some_and(|standing| standing.lower_at.is_some()) {
+            return;
+        }
+        let given = standing.and_then(|standing| standing.given.clone());
+        let lower_at = Some(self.now.plus(self.world.rules.priority.lower_after));
+        let standing = Standing {
+            grade,
+            given,
+            lower_at,
+        };
+        self.put_standing(id, standing);
+    }
+
+    /// The severity of an incident is that of the worst that fires of it.
+    fn take_worst(&mut self, id: IncidentId) {
+        let worst = self.worst_of(id);
+        if let (Some(worst), Some(incident)) = (worst, self.touch(id)) {
+            incident.severity = incident.severity.max(worst);
+        }
     }
 
     /// Takes a person's word for the priority, or lets the rules judge again.

@@ -61,6 +61,8 @@ reasons! {
     DeadlinesChecked = "deadlines_checked", "Deadlines were reached and looked at.";
     Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
     SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
+    Inhibited = "inhibited", "People know of another incident on whose root cause this one depends, so they are not told of it; it is recorded all the same.";
+    Uninhibited = "uninhibited", "No other incident that people know of holds this one any more.";
     Silenced = "silenced", "A silence or a maintenance window keeps people from being told of the alert; it is recorded all the same.";
     Unsilenced = "unsilenced", "No silence or maintenance window applies to the alert any more; people are told of it again.";
     SilencesSwept = "silences_swept", "The alerts that fire already were compared with the silences.";
@@ -99,6 +101,7 @@ reasons! {
     FlappingEnded = "flapping_ended", "The alert has fired for a while without a change; it flaps no more.";
     AnnouncementHeld = "announcement_held", "The incident has settled, but everything that fires of it is suppressed; people are told when that ends and it still fires.";
     PeopleTold = "people_told", "Messages to people were written to the outbox.";
+    MessageUndelivered = "message_undelivered", "A message to people could not be delivered and was given up.";
     EscalationStarted = "escalation_started", "Nobody has the incident yet; a ladder was begun.";
     Escalated = "escalated", "A step of the ladder was due; whom it names were told.";
     EscalationWaits = "escalation_waits", "A step of the ladder was due outside of its hours; it waits for them, or is passed over.";

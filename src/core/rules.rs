@@ -15,6 +15,7 @@ use crate::core::correlate::rule::BondRule;
 use crate::core::escalate::Ladder;
 use crate::core::flap::FlapRules;
 use crate::core::heartbeat::Heartbeats;
+use crate::core::mute::inhibit::InhibitRule;
 use crate::core::mute::plan::ConfiguredWindows;
 use crate::core::oncall::OnCallRules;
 use crate::core::outcome::CostRules;
@@ -37,6 +38,10 @@ pub struct Rules {
     pub flapping: FlapRules,
     /// When people are not told of what is worked on.
     pub maintenance: ConfiguredWindows,
+    /// Which incidents hold others.
+    pub inhibit: Arc<[InhibitRule]>,
+    /// Tells these rules from others; open incidents are looked at again when it is another one.
+    pub digest: u64,
     /// What has to be heard of again and again.
     pub heartbeats: Heartbeats,
     /// How long incidents settle before people are told.
@@ -98,7 +103,8 @@ impl Rules {
         let sla = self.sla.rules.iter().map(|rule| &rule.when);
         let tell = self.tell.routes.iter().map(|route| &route.when);
         let connectors = self.connectors.iter().map(|rule| &rule.when);
-        sla.chain(tell).chain(connectors)
+        let inhibit = self.inhibit.iter().flat_map(|rule| [&rule.by, &rule.when]);
+        sla.chain(tell).chain(connectors).chain(inhibit)
     }
 
     /// Whether some condition looks at labels, so that those of open incidents are held.

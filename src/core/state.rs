@@ -24,15 +24,13 @@ use crate::core::deadlines::{Deadlines, bring_forward};
 use crate::core::decision::{Change, Decision};
 pub use crate::core::due::{DeadlineKey, Due};
 use crate::core::escalate::Escalations;
-use crate::core::flap::Flaps;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::KeyHash;
 use crate::core::ids::{AlertId, IncidentId, SourceId};
 use crate::core::incident::Incident;
 use crate::core::input::IdempotencyKey;
 use crate::core::members::Members;
-use crate::core::mute::window::Windows;
-use crate::core::mute::{self, Tally};
+use crate::core::mute::{self, Mutes, Tally};
 use crate::core::oncall::OnCall;
 use crate::core::pages::{Pages, page_of};
 use crate::core::practice::Practice;
@@ -41,7 +39,6 @@ use crate::core::silence::{SilenceChange, Silences};
 use crate::core::tell::Tells;
 use crate::core::ticket::Tickets;
 use crate::core::time::Timestamp;
-use crate::core::variant::Variants;
 
 /// Everything that decisions depend on besides rules and input.
 #[derive(Clone, Debug, Default)]
@@ -59,9 +56,7 @@ pub struct State {
     practice: Practice,
     records: Records,
     tally: Tally,
-    pub(super) windows: Windows,
-    pub(super) flaps: Flaps,
-    pub(super) variants: Variants,
+    pub(super) mutes: Mutes,
     tells: Tells,
     graph: Graph,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
@@ -245,11 +240,8 @@ impl State {
         let records = self.deadlines.first().copied();
         let conditions = self.forest.next_due();
         let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
-        let (silences, windows) = (self.silences.next_due(), self.windows.next_due());
-        let silences = [silences, windows, self.flaps.next_due()]
-            .into_iter()
-            .flatten()
-            .min();
+        let silences = [self.silences.next_due(), self.mutes.next_due()];
+        let silences = silences.into_iter().flatten().min();
         let silences = silences.map(|at| (at, DeadlineKey::Silences));
         let steps = self.escalations.next_due();
         let steps = steps.map(|at| (at, DeadlineKey::Escalations));
@@ -365,6 +357,8 @@ impl State {
                 Change::Window(change) => self.put_window(change),
                 Change::Flap(change) => self.put_flap(change),
                 Change::Variant(change) => self.put_variant(change),
+                Change::Inhibit(change) => self.put_inhibition(change),
+                Change::Review(review) => self.mutes.review = *review,
                 Change::Tell(change) => self.tells.apply(change),
                 Change::Ticket(change) => self.tickets.apply(change),
                 Change::Standing(change) => self.practice.standings.apply(change),
@@ -583,9 +577,7 @@ impl PartialEq for State {
             && self.practice == other.practice
             && self.records == other.records
             && self.tally == other.tally
-            && self.windows == other.windows
-            && self.flaps == other.flaps
-            && self.variants == other.variants
+            && self.mutes == other.mutes
             && self.tells == other.tells
             && self.heartbeats == other.heartbeats
             && self.graph == other.graph

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::IncidentId;
 use crate::core::tell::event::Event;
+use crate::core::tell::undelivered::Undelivered;
 use crate::core::time::{Span, Timestamp};
 use crate::runtime::clock::Clock;
 use crate::store::writer::WriterHandle;
@@ -65,6 +66,9 @@ pub type Brief = Arc<
 
 /// Makes the link by which somebody answers: of which incident, who, and when it is sent.
 pub type AnswerLink = Arc<dyn Fn(IncidentId, &str, Timestamp) -> String + Send + Sync>;
+
+/// Takes in word of a message that was given up.
+pub type Lost = Arc<dyn Fn(Undelivered) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// A message on its way.
 #[derive(Clone, Debug)]
@@ -165,6 +169,8 @@ pub struct DeliverSetup {
     pub brief: Brief,
     /// Makes links to answer by.
     pub answer: AnswerLink,
+    /// Takes in word of what is given up.
+    pub lost: Lost,
     /// The clock.
     pub clock: Clock,
     /// Figures.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::IncidentId;
 use crate::core::tell::event::Event;
+use crate::core::tell::undelivered::Undelivered;
 use crate::core::tell::webhook_id;
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
@@ -31,6 +32,8 @@ use super::{
 const ROWS_PER_READ: usize = 1_000;
 /// How often the store is looked at although nobody has said that something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Reports of what is given up that are on their way at once.
+const REPORTS_MAX: usize = 100;
 /// How long a failed store is left alone.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -45,6 +48,8 @@ pub(super) struct Worker {
     /// When the rate allows the next one.
     limited_until: Option<tokio::time::Instant>,
     flights: JoinSet<Flight>,
+    /// Word of what is given up, on its way to the incidents.
+    reports: JoinSet<()>,
     /// What became of messages, until it is committed.
     marks: Vec<Mark>,
     may_have_more: bool,
@@ -82,6 +87,7 @@ impl Worker {
             limiter,
             limited_until: None,
             flights: JoinSet::new(),
+            reports: JoinSet::new(),
             marks: Vec::new(),
             may_have_more: true,
         }
@@ -536,10 +542,26 @@ impl Worker {
         self.count(if is_dead { "dead" } else { "failed" });
         self.told_of_failure(&error, is_dead, now);
         if is_dead {
+            self.report_lost(key, row.event, &error);
             self.queue.give_back(key, &[row.id], None, now);
         } else {
             self.queue.give_back(key, &[], Some(row), now);
         }
+    }
+
+    /// Lets the incident know what it cannot tell; of a flood the outbox keeps the rest.
+    fn report_lost(&mut self, key: &LaneKey, event: Event, error: &str) {
+        while self.reports.try_join_next().is_some() {}
+        let Some(incident) = key.incident.filter(|_| self.reports.len() < REPORTS_MAX) else {
+            return;
+        };
+        let lost = Undelivered {
+            incident,
+            target: self.target.name.as_str().into(),
+            event: event.word().into(),
+            error: error.into(),
+        };
+        self.reports.spawn((self.setup.lost)(lost));
     }
 
     fn told_of_failure(&self, error: &str, is_dead: bool, now: Timestamp) {

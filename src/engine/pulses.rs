@@ -12,6 +12,7 @@ use crate::core::identity::AlertKey;
 use crate::core::ids::Seq;
 use crate::core::input::Input;
 use crate::core::mute::plan;
+use crate::core::review;
 use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
@@ -103,14 +104,15 @@ fn pulse(rule: &HeartbeatRule, held: Option<&Heartbeat>, started_at: Option<Time
 }
 
 impl Engine {
-    /// Whether heartbeats are not waited for or windows not planned as the policy asks, which looking at deadlines mends.
+    /// Whether heartbeats are not waited for, windows not planned or incidents not looked at as the policy asks, which
+    /// looking at deadlines mends.
     pub(super) fn is_outdated(&self) -> bool {
         let rules = Arc::clone(&self.rules.borrow());
         let world = World {
             state: &self.state,
             rules: &rules,
         };
-        heartbeat::is_outdated(world) || plan::is_outdated(world)
+        heartbeat::is_outdated(world) || plan::is_outdated(world) || review::is_outdated(world)
     }
 
     /// Tells the core of a message whose source must not fall silent.

@@ -28,6 +28,7 @@ use super::escalations::EscalationRows;
 use super::flaps::FlapRows;
 use super::forest::ForestBatch;
 use super::heartbeats;
+use super::inhibitions::InhibitionRows;
 use super::outbox::TellRows;
 use super::outcomes::OutcomeRows;
 use super::overrides::OverrideRows;
@@ -65,6 +66,7 @@ pub struct Batch {
     windows: WindowRows,
     flaps: FlapRows,
     variants: VariantRows,
+    inhibitions: InhibitionRows,
     overrides: OverrideRows,
     escalations: EscalationRows,
     tickets: TicketRows,
@@ -122,6 +124,7 @@ impl Batch {
                 Change::Window(change) => self.windows.add(change),
                 Change::Flap(change) => self.flaps.add(change),
                 Change::Variant(change) => self.variants.add(change),
+                Change::Inhibit(change) => self.inhibitions.add(change),
                 Change::OnCall(change) => self.overrides.add(change),
                 Change::Escalate(change) => self.escalations.add(change),
                 Change::Ticket(change) => self.tickets.add(seq, change),
@@ -141,7 +144,10 @@ impl Batch {
                 Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
                 noted @ Change::ChangeNoted { .. } => self.forest.change(noted),
                 // All are found again at the next start.
-                Change::DeadlinesTaken(_) | Change::Started(_) | Change::LabelsKept { .. } => {}
+                Change::DeadlinesTaken(_)
+                | Change::Started(_)
+                | Change::Review(_)
+                | Change::LabelsKept { .. } => {}
             }
         }
         self.entries
@@ -206,6 +212,7 @@ impl Batch {
             + self.windows.row_count()
             + self.flaps.row_count()
             + self.variants.row_count()
+            + self.inhibitions.row_count()
             + self.overrides.row_count()
             + self.escalations.row_count()
             + self.tickets.row_count()
@@ -298,6 +305,7 @@ impl Batch {
         self.windows.write(tx, partition).await?;
         self.flaps.write(tx, partition).await?;
         self.variants.write(tx, partition).await?;
+        self.inhibitions.write(tx, partition).await?;
         self.overrides.write(tx, partition).await?;
         self.escalations.write(tx, partition).await?;
         self.tickets.write(tx, partition).await?;

@@ -17,8 +17,8 @@ use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
 use super::{
-    Conn, StoreError, cmdb, escalations, flaps, forest, on, outbox, overrides, practice, records,
-    silences, tickets, variants, windows,
+    Conn, StoreError, cmdb, escalations, flaps, forest, inhibitions, on, outbox, overrides,
+    practice, records, silences, tickets, variants, windows,
 };
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
@@ -37,6 +37,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     windows::load(conn.lend(), partition, &mut state).await?;
     flaps::load(conn.lend(), partition, &mut state).await?;
     variants::load(conn.lend(), partition, &mut state).await?;
+    inhibitions::load(conn.lend(), partition, &mut state).await?;
     overrides::load(conn.lend(), partition, &mut state).await?;
     escalations::load(conn.lend(), partition, &mut state).await?;
     practice::load(conn.lend(), partition, &mut state).await?;

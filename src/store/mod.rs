@@ -20,6 +20,7 @@ mod escalations;
 mod forest;
 mod heartbeats;
 pub mod inbox;
+mod inhibitions;
 pub mod inspect;
 mod jobs;
 pub mod lease;
@@ -300,6 +301,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         38,
         "escalations",
         include_str!("schema/0038_escalations.sql"),
+    ),
+    (
+        50,
+        "inhibitions",
+        include_str!("schema/0050_inhibitions.sql"),
     ),
 ];
 

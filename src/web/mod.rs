@@ -1,4 +1,4 @@
-//! The pages for people on call: one document, one script and one style, compiled in.
+//! The pages for people on call: one document, its scripts and one style, compiled in.
 //!
 //! The script uses the API like any other client, with the token of whoever looks, so the pages themselves hold nothing
 //! that must be kept from anybody. Nothing comes from another host, and the policy of the answers says so. Must not know
@@ -14,13 +14,17 @@ use axum::routing::get;
 use tower_http::compression::CompressionLayer;
 
 /// What is served: path, type, content.
-pub const ASSETS: [(&str, &str, &str); 4] = [
+pub const ASSETS: [(&str, &str, &str); 12] = [
     ("/", "text/html; charset=utf-8", include_str!("index.html")),
-    (
-        "/assets/app.js",
-        "text/javascript; charset=utf-8",
-        include_str!("app.js"),
-    ),
+    ("/assets/app.js", SCRIPT, include_str!("app.js")),
+    ("/assets/base.js", SCRIPT, include_str!("base.js")),
+    ("/assets/list.js", SCRIPT, include_str!("list.js")),
+    ("/assets/queue.js", SCRIPT, include_str!("queue.js")),
+    ("/assets/incident.js", SCRIPT, include_str!("incident.js")),
+    ("/assets/graph.js", SCRIPT, include_str!("graph.js")),
+    ("/assets/quiet.js", SCRIPT, include_str!("quiet.js")),
+    ("/assets/items.js", SCRIPT, include_str!("items.js")),
+    ("/assets/operate.js", SCRIPT, include_str!("operate.js")),
     (
         "/assets/app.css",
         "text/css; charset=utf-8",
@@ -32,6 +36,8 @@ pub const ASSETS: [(&str, &str, &str); 4] = [
         include_str!("bell.svg"),
     ),
 ];
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Headers of every page.
 const HEADERS: [(HeaderName, &str); 5] = [

@@ -3,6 +3,7 @@
 //! A conversation says what to send; this sends it, to the configured server only, and never follows a redirect. Must
 //! not decide what an answer means, and must not show a secret.
 
+mod document;
 mod guard;
 pub mod itsm;
 pub mod post;

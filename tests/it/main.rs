@@ -44,6 +44,8 @@ mod hostile;
 #[cfg(test)]
 mod importers;
 #[cfg(test)]
+mod inhibition;
+#[cfg(test)]
 mod itsm;
 #[cfg(test)]
 mod lab;

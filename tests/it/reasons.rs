@@ -53,6 +53,7 @@ fn every_reason_is_met() {
         maintenance,
         crate::scenarios::s03_flap::tour,
         variants,
+        crate::inhibition::tour,
         refusals,
         crate::sla::tour,
         crate::heartbeats::tour,

@@ -10,8 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use minijinja::Value;
-use smol_str::{SmolStr, format_smolstr};
+pub use minijinja::Value;
+use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
 use crate::core::cmdb::ci::{Ci, CiNumber};
@@ -23,8 +23,10 @@ use crate::core::expr::Expr;
 use crate::core::flap;
 use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
-use crate::core::mute::{self, Hold};
+use crate::core::mute;
 use crate::core::observation::AlertText;
+use crate::core::priority::Given;
+use crate::core::records::major;
 use crate::core::severity::{Grade, Severity};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
@@ -176,6 +178,10 @@ pub struct Seen<'a> {
     pub source: &'a str,
     /// The labels of that alert; only there when some condition looks at them.
     pub labels: &'a [(SmolStr, SmolStr)],
+    /// The priority that a person has set.
+    pub given: Option<&'a Given>,
+    /// Whether it is a major incident that goes on.
+    pub is_major: bool,
     /// Whether it changes too often.
     pub is_flapping: bool,
     /// What keeps people from being told about it.
@@ -215,14 +221,19 @@ impl Seen<'_> {
     fn incident(&self, services: &Value) -> Value {
         let incident = self.incident;
         let owner = incident.owner.as_deref();
-        let hold_reason = match &incident.state {
-            IncidentState::OnHold { reason, .. } => Value::from(&**reason),
+        let mut hold_reason = null();
+        let (mut hold_until, mut acknowledged_until) = (None, None);
+        match &incident.state {
+            IncidentState::OnHold { reason, until } => {
+                hold_reason = Value::from(&**reason);
+                hold_until = *until;
+            }
+            IncidentState::Acknowledged { until } => acknowledged_until = *until,
             IncidentState::New
-            | IncidentState::Acknowledged { .. }
             | IncidentState::InProgress
             | IncidentState::Resolved { .. }
-            | IncidentState::Closed { .. } => null(),
-        };
+            | IncidentState::Closed { .. } => {}
+        }
         let title = self.cause.map(|cause| &cause.title);
         let title = title.filter(|title| !title.is_empty());
         let ended = incident.total.saturating_sub(incident.firing);
@@ -257,12 +268,17 @@ impl Seen<'_> {
             ("acknowledged_at", time(incident.acknowledged_at)),
             ("resolved_at", time(incident.resolved_at)),
             ("closed_at", time(incident.closed_at)),
+            ("priority_override", self.given.map_or_else(null, given)),
+            ("major", Value::from(self.is_major)),
             ("flapping", Value::from(self.is_flapping)),
             ("suppressed_by", suppressed_by.map(Value::from).collect()),
             ("merged_into", shown(incident.merged_into)),
             ("previous", shown(incident.previous)),
             ("reopen_count", Value::from(incident.reopen_count)),
             ("hold_reason", hold_reason),
+            ("hold_until", time(hold_until)),
+            ("acknowledged_until", time(acknowledged_until)),
+            ("recovers_at", time(incident.recovers_at)),
             ("version", Value::from(incident.version)),
             (
                 "age_s",
@@ -314,6 +330,40 @@ impl Seen<'_> {
         let numbers: &[CiNumber] = self.cause.map_or(&[], |cause| &cause.services);
         numbers.iter().filter_map(|ci| self.graph.ci(*ci))
     }
+}
+
+impl Facts {
+    /// With a value at a path between dots, in the place of what stands there; for trials.
+    #[must_use]
+    pub(in crate::core) fn with(self, path: &str, value: &Value) -> Self {
+        let path: Vec<&str> = path.split('.').collect();
+        Self(put(&self.0, &path, value))
+    }
+}
+
+fn put(of: &Value, path: &[&str], value: &Value) -> Value {
+    let Some((name, below)) = path.split_first() else {
+        return value.clone();
+    };
+    let keys = of.try_iter().into_iter().flatten();
+    let fields = keys.filter_map(|key| {
+        let name: Arc<str> = key.as_str()?.into();
+        Some((name, of.get_item(&key).ok()?))
+    });
+    let mut fields: BTreeMap<Arc<str>, Value> = fields.collect();
+    let old = fields.get(*name).cloned().unwrap_or_default();
+    fields.insert((*name).into(), put(&old, below, value));
+    Value::from(fields)
+}
+
+/// The priority that a person has set, as in the API.
+fn given(given: &Given) -> Value {
+    object([
+        ("priority", Value::from(given.priority.word())),
+        ("by", Value::from(given.by.as_str())),
+        ("reason", Value::from(&*given.reason)),
+        ("at", time(Some(given.at))),
+    ])
 }
 
 /// What the API shows as null.
@@ -399,6 +449,8 @@ fn sample() -> Value {
         first: None,
         source: "source",
         labels: &[],
+        given: None,
+        is_major: false,
         is_flapping: false,
         suppressed_by: Vec::new(),
         now,
@@ -406,18 +458,10 @@ fn sample() -> Value {
     seen.facts(&TimeZone::UTC).0
 }
 
-/// What keeps people from being told of an incident, as in the API.
-fn held_by(state: &State, incident: IncidentId) -> Vec<SmolStr> {
-    let holds = mute::holds_of(state, incident).into_iter();
-    holds
-        .map(|hold| match hold {
-            Hold::Upstream => SmolStr::new_static("upstream"),
-            Hold::Silence(id) => match state.silences().get(id) {
-                Some(silence) => format_smolstr!("{}", silence.shown()),
-                None => SmolStr::new_static("silence"),
-            },
-        })
-        .collect()
+/// Whether an incident is a major one that goes on.
+pub(in crate::core) fn is_major(state: &State, incident: IncidentId) -> bool {
+    let record = state.records().get(major::id_of(incident));
+    record.is_some_and(|record| record.as_major().is_some_and(|major| major.is_active))
 }
 
 impl Draft<'_> {
@@ -462,8 +506,14 @@ impl Draft<'_> {
             first,
             source: source.map_or("", |source| state.source_name(source)),
             labels,
-            is_flapping: flap::is_flapping(state, id),
-            suppressed_by: held_by(state, id),
+            given: self.standing(id).and_then(|it| it.given.as_ref()),
+            is_major: is_major(state, id),
+            is_flapping: flap::is_flapping_in(self, id),
+            suppressed_by: if self.mutes.is_held(state, incident) {
+                mute::words_of(state, id)
+            } else {
+                Vec::new()
+            },
             now: self.now,
         };
         Some(seen.facts(zone))

@@ -69,6 +69,8 @@ fn holds(condition: &Condition) -> Result<bool, Fault> {
         first: AlertId::new(7),
         source: "am",
         labels: &[("env".into(), "prod".into())],
+        given: None,
+        is_major: false,
         is_flapping: false,
         suppressed_by: Vec::new(),
         now: now.plus(Span::from_secs(90)),

@@ -1,38 +1,84 @@
-//! What the state holds about windows, flapping and variants. Must not decide.
+//! What the state holds about windows, flapping, variants and inhibition. Must not decide.
 
 use crate::core::flap::{FlapChange, Flaps};
+use crate::core::mute::inhibit::{InhibitChange, Inhibitions};
 use crate::core::mute::window::{WindowChange, Windows};
+use crate::core::review::Review;
 use crate::core::state::State;
+use crate::core::time::Timestamp;
 use crate::core::variant::{VariantChange, Variants};
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub struct Mutes {
+    pub(in crate::core) windows: Windows,
+    pub(in crate::core) flaps: Flaps,
+    pub(in crate::core) variants: Variants,
+    pub(in crate::core) inhibitions: Inhibitions,
+    pub(in crate::core) review: Review,
+}
+
+/// How far other rules have reached is not stored: after a restart they are gone through again.
+impl PartialEq for Mutes {
+    fn eq(&self, other: &Self) -> bool {
+        self.windows == other.windows
+            && self.flaps == other.flaps
+            && self.variants == other.variants
+            && self.inhibitions == other.inhibitions
+    }
+}
+
+impl Mutes {
+    /// When time alone has something to do here.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let dues = [self.windows.next_due(), self.flaps.next_due()];
+        dues.into_iter().flatten().min()
+    }
+}
 
 impl State {
     /// The maintenance windows that are not over.
     pub fn windows(&self) -> &Windows {
-        &self.windows
+        &self.mutes.windows
     }
 
     /// Changes maintenance windows, as [`State::apply`] does; also used to load.
     pub fn put_window(&mut self, change: &WindowChange) {
-        self.windows.apply(change);
+        self.mutes.windows.apply(change);
     }
 
     /// The last alert of each trouble that has variants.
     pub fn variants(&self) -> &Variants {
-        &self.variants
+        &self.mutes.variants
     }
 
     /// Changes what is known of them, as [`State::apply`] does; also used to load.
     pub fn put_variant(&mut self, change: &VariantChange) {
-        self.variants.apply(change);
+        self.mutes.variants.apply(change);
     }
 
     /// The alerts that came back not long ago.
     pub fn flaps(&self) -> &Flaps {
-        &self.flaps
+        &self.mutes.flaps
     }
 
     /// Changes what is remembered of them, as [`State::apply`] does; also used to load.
     pub fn put_flap(&mut self, change: &FlapChange) {
-        self.flaps.apply(change);
+        self.mutes.flaps.apply(change);
+    }
+
+    /// The incidents that are held by others.
+    pub fn inhibitions(&self) -> &Inhibitions {
+        &self.mutes.inhibitions
+    }
+
+    /// Changes which are, as [`State::apply`] does; also used to load.
+    pub fn put_inhibition(&mut self, change: &InhibitChange) {
+        self.mutes.inhibitions.apply(change);
+    }
+
+    /// How far the rules in force have reached.
+    pub fn review(&self) -> Review {
+        self.mutes.review
     }
 }

@@ -6,19 +6,22 @@
 //! announced gets its end told whatever holds. Must not end, change or hide a record.
 
 mod access;
+mod changes;
+pub mod inhibit;
 pub mod parts;
 pub mod plan;
 pub(super) mod scope;
 mod tally;
 pub mod window;
 
+pub use self::access::Mutes;
 pub use self::scope::{NAMES_MAX, Scope};
 pub use self::tally::Tally;
 pub(super) use self::tally::{View, place_of};
 
 use std::collections::BTreeMap;
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::ids::{AlertId, IncidentId, SilenceId};
 use crate::core::incident::Incident;
@@ -29,11 +32,12 @@ use crate::core::state::State;
 /// Members that are looked at to say what holds an incident; of a crowd the first tell enough.
 const LOOKED_AT_MAX: usize = 100;
 
-/// Whether people are not to be told anything new of an incident now: all of its alerts that fire are suppressed.
-/// The end of something announced is told all the same.
+/// Whether people are not to be told anything new of an incident now: all of its alerts that fire are suppressed, or
+/// people know of another incident that explains it. The end of something announced is told all the same.
 pub fn is_held(state: &State, incident: IncidentId) -> bool {
+    let is_inhibited = || state.inhibitions().of(incident).is_some();
     let incident = state.incident(incident);
-    incident.is_some_and(|incident| is_all(state.tally().count(incident.id), incident))
+    incident.is_some_and(|it| is_all(state.tally().count(it.id), it) || is_inhibited())
 }
 
 /// One thing that keeps people from being told.
@@ -43,16 +47,21 @@ pub enum Hold {
     Upstream,
     /// A silence, or an occurrence of a maintenance window.
     Silence(SilenceId),
+    /// Another incident, on whose root cause it depends.
+    Incident(IncidentId),
 }
 
 /// What holds an incident, each once; nothing when it is not held.
 pub fn holds_of(state: &State, incident: IncidentId) -> Vec<Hold> {
-    if !is_held(state, incident) {
-        return Vec::new();
+    let inhibition = state.inhibitions().of(incident).map(|it| it.by);
+    let inhibition = inhibition.filter(|_| is_held(state, incident));
+    let held = state.incident(incident);
+    if !held.is_some_and(|held| is_all(state.tally().count(incident), held)) {
+        return inhibition.map(Hold::Incident).into_iter().collect();
     }
     let members = state.alerts_of(incident).iter().take(LOOKED_AT_MAX);
     let alerts = members.filter_map(|&id| state.alert(id));
-    let mut holds = Vec::new();
+    let mut holds: Vec<Hold> = inhibition.map(Hold::Incident).into_iter().collect();
     for alert in alerts.filter(|alert| alert.is_firing() && alert.incident == Some(incident)) {
         let silences = state.silences().of(alert.id);
         let silences = silences.map(|silence| Hold::Silence(silence.id));
@@ -70,6 +79,7 @@ pub fn words_of(state: &State, incident: IncidentId) -> Vec<SmolStr> {
     holds
         .filter_map(|hold| match hold {
             Hold::Upstream => Some(SmolStr::new_static("upstream")),
+            Hold::Incident(id) => Some(format_smolstr!("incident:{id}")),
             Hold::Silence(id) => {
                 let silence = state.silences().get(id);
                 silence.map(|silence| silence.shown().into())
@@ -108,9 +118,10 @@ pub(super) fn name_of(state: &State, silence: &Silence) -> String {
 }
 
 /// Says what an incident that is announced late was held by.
-pub(super) fn was_held_by(state: &State, released: &[SilenceId]) -> String {
+pub(super) fn was_held_by(state: &State, id: IncidentId, released: &[SilenceId]) -> String {
     let silences = released.iter().filter_map(|id| state.silences().get(*id));
-    let names: Vec<String> = silences.map(|silence| name_of(state, silence)).collect();
+    let mut names: Vec<String> = silences.map(|silence| name_of(state, silence)).collect();
+    names.extend(state.inhibitions().of(id).map(|it| it.by.to_string()));
     if names.is_empty() {
         "it was held until now".to_owned()
     } else {

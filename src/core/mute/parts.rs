@@ -21,7 +21,7 @@ const LONGEST: Span = Span::from_days(366);
 const EXCEPT_MAX: usize = 500;
 
 /// What was written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WindowParts {
     /// What people call it; the reason when nothing is said.
     pub name: Option<String>,

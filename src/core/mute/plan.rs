@@ -207,7 +207,12 @@ pub(in crate::core) fn occurrence_is_over(draft: &mut Draft<'_>, silence: &Silen
     }
 }
 
-fn new(id: WindowId, wanted: Arc<WindowWanted>, origin: Origin, now: Timestamp) -> Window {
+pub(super) fn new(
+    id: WindowId,
+    wanted: Arc<WindowWanted>,
+    origin: Origin,
+    now: Timestamp,
+) -> Window {
     Window {
         id,
         wanted,
@@ -225,7 +230,7 @@ fn put(draft: &mut Draft<'_>, window: Window) {
 }
 
 /// Ends what a window holds now and takes it off the plan.
-fn cancel(draft: &mut Draft<'_>, window: &Window) {
+pub(super) fn cancel(draft: &mut Draft<'_>, window: &Window) {
     for silence in draft.world.state.silences().of_window(window.id) {
         draft.decision.change(silence::ended(silence, draft.now));
     }
@@ -241,7 +246,7 @@ fn cancel(draft: &mut Draft<'_>, window: &Window) {
 }
 
 /// Plans a new or changed window from now on.
-fn replan(draft: &mut Draft<'_>, mut window: Window) {
+pub(super) fn replan(draft: &mut Draft<'_>, mut window: Window) {
     let (state, now) = (draft.world.state, draft.now);
     window.planned = None;
     window.plan_at = None;

@@ -9,6 +9,7 @@ use crate::core::alert::Alert;
 use crate::core::decision::Change;
 use crate::core::ids::{AlertId, IncidentId, SilenceId};
 use crate::core::incident::Incident;
+use crate::core::mute::inhibit::InhibitChange;
 use crate::core::state::State;
 
 /// The suppressed firing alerts, and how many there are of each incident.
@@ -65,6 +66,8 @@ pub(in crate::core) fn place_of(alert: &Alert, is_silenced: bool) -> Option<Inci
 #[derive(Debug, Default)]
 pub(in crate::core) struct View {
     moved: BTreeMap<IncidentId, i64>,
+    /// The incidents that are held by another one from now on, or no longer.
+    inhibited: BTreeMap<IncidentId, bool>,
     /// The silences that let go of an alert, by the incident that it belongs to.
     released: Vec<(IncidentId, SilenceId)>,
 }
@@ -81,7 +84,12 @@ impl View {
     pub(in crate::core) fn of(state: &State, changes: &[Change]) -> Self {
         let mut said: BTreeMap<AlertId, Said<'_>> = BTreeMap::new();
         let mut is_any = !state.tally().counted.is_empty();
+        let mut inhibited = BTreeMap::new();
         for change in changes {
+            if let Change::Inhibit(change) = change {
+                let is_held = matches!(change, InhibitChange::Held(_));
+                inhibited.insert(change.incident(), is_held);
+            }
             if let Change::AlertAdded { alert, .. }
             | Change::AlertChanged(alert)
             | Change::AlertRepeated(alert) = change
@@ -97,7 +105,10 @@ impl View {
                 said.silences.insert(silence, is_new);
             }
         }
-        let mut view = Self::default();
+        let mut view = Self {
+            inhibited,
+            ..Self::default()
+        };
         if is_any {
             for (id, said) in &said {
                 view.add(state, *id, said);
@@ -132,7 +143,7 @@ impl View {
 
     /// The incidents in which something is suppressed now, or no longer.
     pub(in crate::core) fn incidents(&self) -> impl Iterator<Item = IncidentId> {
-        self.moved.keys().copied()
+        self.moved.keys().chain(self.inhibited.keys()).copied()
     }
 
     /// Whether an incident is held as the decision leaves it.
@@ -140,7 +151,9 @@ impl View {
         let before = i64::from(state.tally().count(incident.id));
         let moved = self.moved.get(&incident.id).copied().unwrap_or(0);
         let count = u32::try_from(before.saturating_add(moved)).unwrap_or(0);
-        super::is_all(count, incident)
+        let inhibited = self.inhibited.get(&incident.id).copied();
+        let is_inhibited = || state.inhibitions().of(incident.id).is_some();
+        super::is_all(count, incident) || inhibited.unwrap_or_else(is_inhibited)
     }
 
     /// The silences that let go of alerts of an incident, each once.

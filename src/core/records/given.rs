@@ -321,6 +321,7 @@ fn put_change(
     }
     draft.begin_change(&mut after);
     draft.suspect_change(&after);
+    draft.plan_window_of(&after);
     draft.record(RecordChange::Put(Arc::new(Record::Change(after))));
     draft.finish()
 }

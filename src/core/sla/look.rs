@@ -125,7 +125,7 @@ impl<'a> Draft<'a> {
             || before.state.word() != after.state.word()
             || before.owner != after.owner
             || self.is_judged(after.id);
-        has_changed || self.world.state.practice().sla.get(after.id).is_none()
+        has_changed || self.is_review || self.world.state.practice().sla.get(after.id).is_none()
     }
 
     /// The first rule that applies.

@@ -187,6 +187,7 @@ async fn into_views(
     if !suppressed.is_empty() {
         silences::add_to_incidents(conn.lend(), &suppressed, &mut views).await?;
     }
+    silences::add_inhibitions(conn.lend(), &mut views).await?;
     add_practice(conn.lend(), &mut views).await?;
     add_causes(conn.lend(), &mut views).await?;
     add_tickets(conn.lend(), &mut views).await?;

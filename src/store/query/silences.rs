@@ -6,7 +6,7 @@ use super::alerts::AlertView;
 use super::incidents::IncidentView;
 use super::select::Select;
 use super::{Listed, Page, Position};
-use crate::core::ids::WindowId;
+use crate::core::ids::{IncidentId, WindowId};
 use crate::core::silence::{Silence, SilenceState, SilenceUuid};
 use crate::core::time::Timestamp;
 use crate::store::rows::row;
@@ -116,7 +116,7 @@ impl ViewRow {
 
 /// Says of alerts which silences keep people from being told of them.
 pub(super) async fn add_to_alerts(
-    conn: Conn<'_>,
+    mut conn: Conn<'_>,
     views: &mut [AlertView],
 ) -> Result<(), StoreError> {
     let firing = views.iter().filter(|view| view.alert.is_firing());
@@ -128,16 +128,60 @@ pub(super) async fn add_to_alerts(
         "SELECT a.alert, silence.uuid, silence.maintenance FROM silence_alert a JOIN silence ON silence.id = a.silence WHERE",
     );
     select.any_number(" a.alert IN", &ids, " ORDER BY a.alert, a.silence");
-    let rows: Vec<(i64, String, Option<i64>)> = select.fetch(conn).await?;
+    let rows: Vec<(i64, String, Option<i64>)> = select.fetch(conn.lend()).await?;
     let mut by_alert: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     for (alert, uuid, window) in rows {
         let by = by_alert.entry(alert).or_default();
         by.push(shown(&uuid, window));
     }
-    for view in views {
+    for view in views.iter_mut() {
         if let Some(by) = by_alert.remove(&view.alert.id.get()) {
             view.suppressed_by.extend(by);
         }
+    }
+    let incidents: Vec<i64> = views.iter().filter_map(firing_in).collect();
+    let held = inhibitions(conn, &incidents).await?;
+    for view in views.iter_mut() {
+        if let Some(by) = firing_in(view).and_then(|incident| held.get(&incident)) {
+            view.suppressed_by.push(by.clone());
+        }
+    }
+    Ok(())
+}
+
+fn firing_in(view: &AlertView) -> Option<i64> {
+    let incident = view.alert.incident.filter(|_| view.alert.is_firing())?;
+    Some(incident.get())
+}
+
+/// What holds incidents that people are not told of because of another one.
+async fn inhibitions(
+    conn: Conn<'_>,
+    incidents: &[i64],
+) -> Result<BTreeMap<i64, String>, StoreError> {
+    if incidents.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut select = Select::new("SELECT incident, held_by FROM inhibition WHERE");
+    select.any_number(" incident IN", incidents, " ORDER BY incident");
+    let rows: Vec<(i64, i64)> = select.fetch(conn).await?;
+    let shown = |by: i64| IncidentId::new(by).map(|by| format!("incident:{by}"));
+    let rows = rows.into_iter();
+    Ok(rows
+        .filter_map(|(incident, by)| Some((incident, shown(by)?)))
+        .collect())
+}
+
+/// Says of incidents which other one holds them.
+pub(super) async fn add_inhibitions(
+    conn: Conn<'_>,
+    views: &mut [IncidentView],
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = views.iter().map(|view| view.incident.id.get()).collect();
+    let mut held = inhibitions(conn, &ids).await?;
+    for view in views {
+        view.suppressed_by
+            .extend(held.remove(&view.incident.id.get()));
     }
     Ok(())
 }

@@ -259,7 +259,12 @@ async fn page_shows_every_operation_and_schema_without_a_script() {
 #[tokio::test]
 async fn pages_for_people_are_whole_and_ask_no_other_host() {
     let world = World::guarded().await;
-    let script = world.get("/assets/app.js").await;
+    let document = world.get("/").await.text;
+    let is_there = |asset: &str| {
+        watchbell::web::ASSETS
+            .iter()
+            .any(|(path, ..)| *path == asset)
+    };
     for (path, kind, content) in watchbell::web::ASSETS {
         let answer = world.get(path).await;
         assert_eq!(
@@ -279,20 +284,18 @@ async fn pages_for_people_are_whole_and_ask_no_other_host() {
         );
         for asset in content.split("\"/assets/").skip(1) {
             let asset = format!("/assets/{}", asset.split('"').next().unwrap());
-            assert!(
-                watchbell::web::ASSETS
-                    .iter()
-                    .any(|(path, ..)| *path == asset),
-                "{asset}"
-            );
+            assert!(is_there(&asset), "{asset}");
         }
-    }
-    // Texts of alerts must never become markup.
-    assert!(!script.text.contains("innerHTML") && !script.text.contains("outerHTML"));
-    let document = world.get("/").await.text;
-    for id in script.text.split("$('").skip(1) {
-        let id = id.split('\'').next().unwrap();
-        assert!(document.contains(&format!("id=\"{id}\"")), "{id}");
+        for module in content.split("from './").skip(1) {
+            let asset = format!("/assets/{}", module.split('\'').next().unwrap());
+            assert!(is_there(&asset), "{path} imports {asset}");
+        }
+        // Texts of alerts must never become markup.
+        assert!(!content.contains("innerHTML") && !content.contains("outerHTML"));
+        for id in content.split("$('").skip(1) {
+            let id = id.split('\'').next().unwrap();
+            assert!(document.contains(&format!("id=\"{id}\"")), "{id}");
+        }
     }
 }
 

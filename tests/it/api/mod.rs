@@ -351,6 +351,7 @@ fn api_setup(
         unready: Arc::new(move || ready.readiness().err().into_iter().collect()),
         sources: Arc::new(|| ["am", "pd"].map(source).to_vec()),
         imports: Arc::new(Vec::new),
+        feeds: Arc::new(Vec::new),
         heartbeats: Arc::new(Vec::new),
         connectors: Arc::new(Vec::new),
         replay: Arc::new(|_| Box::pin(async { Replayed::Gone })),

@@ -501,7 +501,7 @@ w.toml:12:3: calendar[2].hours.mon-fri.1: the window "22:00-06:00" ends before i
 w.toml:16:22: calendar[3].hours.weekdays: "weekdays" is not a weekday
     hint: write it like { mon-fri = ["08:00-12:00", "13:00-17:00"], sat = "09:00-12:00" }
 w.toml:17:12: calendar[3].holidays: "2026-02-30" is not a date
-    hint: write { file = "holidays.ics" } or a list of dates like ["2026-12-25"]
+    hint: write { file = "holidays.ics" }, { url = "https://..." } or a list of dates like ["2026-12-25"]
 w.toml:19:8: sla[0].when: is not a Jinja expression: syntax error: unexpected input after expression (in <expression>:1)
     hint: write a Jinja expression, like "incident.priority <= 'P2'"
 w.toml:22:8: sla[1].when: `incdent` is not a variable; known here: incident, ci, service, services, team, tier, priority, severity, kind, labels, source, now; a text needs quotes inside, like 'incdent'

@@ -57,7 +57,7 @@ impl Bench {
         self.incident(id).announced_at
     }
 
-    fn held(&self, id: i64) -> bool {
+    pub(crate) fn held(&self, id: i64) -> bool {
         is_held(&self.state, self.incident(id).id)
     }
 }

@@ -18,6 +18,7 @@ use watchbell::core::flap::{Flap, FlapChange};
 use watchbell::core::heartbeat::Heartbeat;
 use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId, WindowId};
 use watchbell::core::incident::Incident;
+use watchbell::core::mute::inhibit::InhibitChange;
 use watchbell::core::mute::window::{Window, WindowChange};
 use watchbell::core::observation::AlertText;
 use watchbell::core::oncall::OnCall;
@@ -58,6 +59,7 @@ pub(crate) struct Ledger {
     windows: BTreeMap<WindowId, Arc<Window>>,
     flaps: BTreeMap<AlertId, Arc<Flap>>,
     variants: Vec<VariantChange>,
+    inhibitions: Vec<InhibitChange>,
     graph: Vec<Arc<Difference>>,
     standings: BTreeMap<IncidentId, StandingChange>,
     clocks: BTreeMap<IncidentId, SlaChange>,
@@ -154,6 +156,8 @@ impl Ledger {
                 self.windows.remove(&id);
             }
             Change::Variant(change) => self.variants.push(change),
+            Change::Inhibit(change) => self.inhibitions.push(change),
+            Change::Review(_) => {}
             Change::Flap(FlapChange::Changed(flap)) => {
                 self.flaps.insert(flap.alert, flap);
             }
@@ -296,6 +300,9 @@ impl Ledger {
         let silenced = silenced.map(|&(alert, silence)| SilenceChange::Silenced(alert, silence));
         for change in silences.chain(silenced) {
             state.put_silence(&change);
+        }
+        for change in &self.inhibitions {
+            state.put_inhibition(change);
         }
         for change in &self.variants {
             state.put_variant(change);

@@ -16,6 +16,7 @@ use watchbell::core::mute::plan;
 use watchbell::core::reason::Reason;
 use watchbell::core::reconcile::{Poll, compare};
 use watchbell::core::records::{RecordGiven, RecordOrder};
+use watchbell::core::review;
 use watchbell::core::rules::{Rules, SourceRules};
 use watchbell::core::state::State;
 use watchbell::core::time::{Span, Timestamp};
@@ -227,7 +228,8 @@ impl Bench {
                 rules: &self.rules,
             };
             let next = self.state.next_deadline();
-            let is_outdated = is_outdated(world) || plan::is_outdated(world);
+            let is_outdated =
+                is_outdated(world) || plan::is_outdated(world) || review::is_outdated(world);
             if next.is_none_or(|(at, _)| at > self.now) && !is_outdated {
                 let again = self.decide_twice(&Input::DeadlineReached);
                 assert!(

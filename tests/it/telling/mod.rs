@@ -3,4 +3,6 @@
 pub(crate) mod core;
 mod daemon;
 pub(crate) mod hook;
+mod muted;
+mod servers;
 mod targets;

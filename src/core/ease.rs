@@ -1,0 +1,100 @@
+//! What was worst of an incident has ended, and other things of it fire on.
+//!
+//! Its severity and priority then fall, once that has lasted for a while. Must not raise anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::alert::Alert;
+use crate::core::decision::Change;
+use crate::core::draft::Draft;
+use crate::core::ids::{AlertId, IncidentId};
+use crate::core::severity::Severity;
+
+/// Alerts that are looked through for another one that is as bad; of a larger crowd it is seen when the fall is due.
+const LOOKED_AT_MAX: usize = 1_000;
+
+impl Draft<'_> {
+    /// Notes which incidents may fall because of what this decision ends.
+    pub(super) fn ease(&mut self) {
+        let state = self.world.state;
+        let mut eased: BTreeSet<IncidentId> = BTreeSet::new();
+        for change in &self.decision.changes {
+            let Change::AlertChanged(alert) = change else {
+                continue;
+            };
+            let Some(before) = state.alert(alert.id).filter(|before| before.is_firing()) else {
+                continue;
+            };
+            let is_better = !alert.is_firing() || alert.severity > before.severity;
+            let incident = alert.incident.and_then(|id| self.peek(id));
+            let was_worst = |incident: &&crate::core::incident::Incident| {
+                incident.severity == before.severity
+                    && incident.state.is_open()
+                    && incident.firing > 0
+                    && incident.total > 1
+            };
+            if is_better && let Some(incident) = incident.filter(was_worst) {
+                eased.insert(incident.id);
+            }
+        }
+        for id in eased {
+            if !self.is_as_bad(id) {
+                self.lower_later(id);
+            }
+        }
+    }
+
+    /// Whether something that is as bad as the incident is said to be fires in it.
+    pub(super) fn is_as_bad(&self, id: IncidentId) -> bool {
+        let Some(severity) = self.peek(id).map(|incident| incident.severity) else {
+            return false;
+        };
+        let said = self.said_alerts();
+        let members = self.world.state.alerts_of(id).iter().rev();
+        let mut members = members.take(LOOKED_AT_MAX);
+        members.any(|alert| self.firing_in(id, *alert, &said) == Some(severity))
+            || self.is_joined_by(id, severity)
+    }
+
+    /// The worst of what fires in an incident.
+    pub(super) fn worst_of(&self, id: IncidentId) -> Option<Severity> {
+        let said = self.said_alerts();
+        let members = self.world.state.alerts_of(id).iter();
+        let severities = members.filter_map(|alert| self.firing_in(id, *alert, &said));
+        let joined = said
+            .values()
+            .filter(|it| it.is_firing() && it.incident == Some(id));
+        severities.chain(joined.map(|it| it.severity)).min()
+    }
+
+    /// Whether this decision brings in an alert that is as bad.
+    fn is_joined_by(&self, id: IncidentId, severity: Severity) -> bool {
+        self.said_alerts().values().any(|alert| {
+            alert.is_firing() && alert.incident == Some(id) && alert.severity == severity
+        })
+    }
+
+    fn said_alerts(&self) -> BTreeMap<AlertId, &Alert> {
+        let changes = self.decision.changes.iter();
+        let alerts = changes.filter_map(|change| {
+            if let Change::AlertAdded { alert, .. } | Change::AlertChanged(alert) = change {
+                Some((alert.id, alert))
+            } else {
+                None
+            }
+        });
+        alerts.collect()
+    }
+
+    /// How bad an alert is, if it fires in an incident as this decision leaves it.
+    fn firing_in(
+        &self,
+        id: IncidentId,
+        alert: AlertId,
+        said: &BTreeMap<AlertId, &Alert>,
+    ) -> Option<Severity> {
+        let said = said.get(&alert).copied();
+        let alert = said.or_else(|| self.world.state.alert(alert))?;
+        (alert.is_firing() && alert.incident == Some(id)).then_some(alert.severity)
+    }
+}
