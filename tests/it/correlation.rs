@@ -138,6 +138,101 @@ fn a_silent_switch_is_inferred_and_gives_way_to_its_own_alert() {
     assert_eq!(incident(&bench, "swa InstanceDown"), number);
 }
 
+#[test]
+fn what_the_cmdb_forgot_is_concluded_from_the_rack() {
+    let estate = Estate::new()
+        .ci("sw", "switch")
+        .rack("r1")
+        .ci("inside", "server")
+        .rack("r1")
+        .ci("outside", "server")
+        .rack("r2");
+    let mut bench = bench(&estate);
+    for ci in ["inside", "outside", "sw"] {
+        bench.hear(said(ci, "InstanceDown"));
+    }
+    let switch = incident(&bench, "sw InstanceDown");
+    assert_eq!(incident(&bench, "inside InstanceDown"), switch);
+    assert_ne!(incident(&bench, "outside InstanceDown"), switch);
+}
+
+/// A host with two feeds in one group, and four more hosts on them.
+fn two_feeds() -> Estate {
+    let mut estate = Estate::new().ci("feeda", "pdu").ci("feedb", "pdu");
+    for number in 0..5 {
+        let host = format!("host{number}");
+        estate = estate.ci(&host, "server");
+        for feed in ["feeda", "feedb"] {
+            estate = estate
+                .relate(&host, feed, RelationKind::PoweredBy, Role::Other)
+                .group(1);
+        }
+    }
+    estate
+}
+
+#[test]
+fn one_of_two_feeds_takes_nothing_down_and_both_do() {
+    let mut bench = bench(&two_feeds());
+    bench.hear(said("feeda", "PduDown"));
+    bench.hear(said("host1", "HostDown"));
+    let feed = incident(&bench, "feeda PduDown");
+    assert_ne!(incident(&bench, "host1 HostDown"), feed);
+    bench.after(Span::from_secs(20));
+    bench.hear(said("feedb", "PduDown"));
+    bench.hear(said("host2", "HostDown"));
+    let feeds = [feed, incident(&bench, "feedb PduDown")];
+    for host in ["host1 HostDown", "host2 HostDown"] {
+        assert!(feeds.contains(&incident(&bench, host)), "{host}");
+    }
+}
+
+/// Two switches that stand in for each other above a switch with six hosts: the one that died is below.
+#[test]
+fn a_silent_cause_higher_up_must_pay_for_itself() {
+    let mut estate = Estate::new()
+        .ci("corea", "router")
+        .ci("coreb", "router")
+        .ci("tor", "switch")
+        .ci("other", "switch");
+    for switch in ["tor", "other"] {
+        for core in ["corea", "coreb"] {
+            estate = estate
+                .relate(switch, core, RelationKind::ConnectsTo, Role::Net)
+                .group(2);
+        }
+        for number in 0..6 {
+            let host = format!("{switch}-{number}");
+            estate = estate.ci(&host, "server").on(&host, switch);
+        }
+    }
+    let mut bench = bench(&estate);
+    for number in 0..6 {
+        bench.hear(said(&format!("tor-{number}"), "HostDown"));
+        bench.after(Span::from_secs(4));
+    }
+    bench.after(Span::from_mins(3));
+    let number = incident(&bench, "tor-0 HostDown");
+    let root = bench.state.cause(number).unwrap().root().unwrap().ci;
+    assert_eq!(root, Some(estate.number("tor")));
+    assert_eq!(partition(&bench).len(), 1);
+}
+
+#[test]
+fn housekeeping_on_a_dead_host_stays_apart() {
+    let mut bench = bench(&two_racks());
+    for (ci, check) in [
+        ("swa", "SwitchDown"),
+        ("a1", "HostDown"),
+        ("a1", "DiskAlmostFull"),
+        ("a2", "NTPClockSkew"),
+        ("a3", "PackageUpdatesPending"),
+    ] {
+        bench.hear(said(ci, check));
+    }
+    assert_eq!(partition(&bench).len(), 4);
+}
+
 /// Which alerts are together, without numbers.
 fn partition(bench: &Bench) -> BTreeSet<BTreeSet<String>> {
     let mut groups: BTreeMap<IncidentId, BTreeSet<String>> = BTreeMap::new();
