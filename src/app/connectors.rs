@@ -19,6 +19,7 @@ use crate::core::time::Timestamp;
 use crate::store::Db;
 use crate::store::query::incidents;
 use crate::tickets::board::Post;
+use crate::tickets::changes::ChangePoll;
 use crate::tickets::{self, ConnectorSetup, Describe, TicketsSetup};
 use crate::wire::itsm::ItsmSetup;
 
@@ -113,6 +114,12 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
         people: pairs(&connector.people),
         groups: pairs(&connector.groups),
         is_dry_run: connector.is_dry_run,
+        changes: connector.changes.as_ref().map(|changes| ChangePoll {
+            query: changes.query.clone(),
+            every: duration(changes.every),
+            first_look: changes.first_look,
+            opens_maintenance: changes.maintenance,
+        }),
         hook_secret: connector
             .hook_secret
             .as_ref()

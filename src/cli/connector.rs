@@ -99,7 +99,7 @@ pub async fn run(
             let answer = client.get(&["connectors"], &[]).await?;
             match daemon.output {
                 Output::Json => print_json::print(&answer, out)?,
-                Output::Table => out.print(listed(&answer).trim_end())?,
+                Output::Table | Output::Csv => out.print(listed(&answer).trim_end())?,
             }
             Ok(Exit::Done)
         }

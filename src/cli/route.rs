@@ -148,7 +148,7 @@ pub async fn run(
     let tried: Tried = parse(&answer)?;
     match args.daemon.output {
         Output::Json => json::print(&answer, out)?,
-        Output::Table => out.print(&table(&tried, out))?,
+        Output::Table | Output::Csv => out.print(&table(&tried, out))?,
     }
     let is_told = !tried.targets.is_empty() || !tried.escalations.is_empty();
     Ok(if is_told { Exit::Done } else { Exit::Failed })

@@ -87,7 +87,7 @@ pub async fn run(
             })?;
             json::print(&text, out)?;
         }
-        Output::Table => {
+        Output::Table | Output::Csv => {
             let verdict = match &sent.error {
                 None => format!("{} took it in {took_s:.2} s.", sent.target),
                 Some(error) => format!("{} did not take it: {error}", sent.target),

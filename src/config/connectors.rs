@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::config::conditions;
+use crate::config::connector_changes::{self, ChangePollSettings};
 use crate::config::error::Complaint;
 use crate::config::files;
 use crate::config::reader::{Spot, TableReader, expected};
@@ -82,6 +83,8 @@ pub struct ConnectorSettings {
     pub people: BTreeMap<String, String>,
     /// Groups there that have what a team of ours has.
     pub groups: BTreeMap<String, String>,
+    /// Which change records are read there, if any are.
+    pub changes: Option<ChangePollSettings>,
     /// With which webhooks are signed; none are taken without it.
     pub hook_secret: Option<Secret>,
     /// Whether nothing is written there; requests are logged instead.
@@ -166,6 +169,10 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
             .unwrap_or_default(),
         people: table.optional("people", texts).unwrap_or_default(),
         groups: table.optional("groups", texts).unwrap_or_default(),
+        changes: connector_changes::read(
+            table,
+            profile.as_ref().map(|it| it.profile.name.as_str()),
+        ),
         hook_secret: table.optional("hook_secret", values::sender_secret),
         is_dry_run: table.optional("dry_run", values::flag).unwrap_or_default(),
         secrets,
@@ -331,7 +338,7 @@ fn by_state(spot: &Spot<'_>) -> Result<BTreeMap<String, Map<String, Json>>, Comp
     fields.collect::<Result<_, _>>().map_err(|_| wrong())
 }
 
-fn texts(spot: &Spot<'_>) -> Result<BTreeMap<String, String>, Complaint> {
+pub(super) fn texts(spot: &Spot<'_>) -> Result<BTreeMap<String, String>, Complaint> {
     let Value::Table(table) = &spot.node.value else {
         return Err(expected("a table of texts", &spot.node.value));
     };

@@ -12,6 +12,7 @@ mod calendar_file;
 mod calendars;
 mod cmdb;
 mod conditions;
+pub mod connector_changes;
 pub mod connectors;
 mod correlation;
 pub mod env;

@@ -53,7 +53,7 @@ pub(super) fn zone(spot: &Spot<'_>) -> Result<TimeZone, Complaint> {
     })
 }
 
-fn known(spot: &Spot<'_>, targets: &[TargetSettings]) -> Result<String, Complaint> {
+pub(super) fn known(spot: &Spot<'_>, targets: &[TargetSettings]) -> Result<String, Complaint> {
     let name = spot.text("the name of a target")?;
     if targets.iter().any(|target| target.name == name) {
         return Ok(name.to_owned());

@@ -8,6 +8,7 @@
 
 pub mod apply;
 pub mod call;
+pub mod change_list;
 mod compile;
 mod file;
 pub mod hook;

@@ -203,6 +203,7 @@ impl TextSetup {
             "runbook": runbook(alerts),
             "link": link,
             "answer_url": parcel.answer_url,
+            "rating_url": parcel.rating_url,
             "answer": answer,
             "answer_token": token,
             "is_interactive": self.is_interactive,

@@ -25,7 +25,8 @@ use super::queue::{LaneKey, Queue, Row};
 use super::retry::{self, Breaker};
 use super::rows::{as_duration, claim, into_row, skipped};
 use super::{
-    Attempt, Briefing, Briefings, DeliverSetup, Failure, LAST_WAIT, Outcome, Parcel, TargetSetup,
+    Asked, Attempt, Briefing, Briefings, DeliverSetup, Failure, LAST_WAIT, Outcome, Parcel,
+    TargetSetup,
 };
 
 /// Rows read at once.
@@ -407,6 +408,7 @@ impl Worker {
             is_repeat: row.may_have_arrived,
             incident: key.incident,
             answer_url: self.answer_url(&key, briefing.as_deref(), now),
+            rating_url: self.rating_url(&key, row.event, now),
             briefing: briefing.clone(),
         };
         let channel = self.target.channel.clone();
@@ -437,6 +439,18 @@ impl Worker {
             &key.recipient
         };
         Some((self.setup.answer)(incident, who, now))
+    }
+
+    /// Where whoever is told that it is over can rate how it was handled.
+    fn rating_url(&self, key: &LaneKey, event: Event, now: Timestamp) -> Option<String> {
+        let incident = key.incident.filter(|_| event == Event::Resolved)?;
+        let target = self.target.name.as_str();
+        let who = if key.recipient.is_empty() {
+            target
+        } else {
+            &key.recipient
+        };
+        (self.setup.rating)(incident, Asked { target, who }, now)
     }
 
     /// Takes in what has come back without waiting.

@@ -32,6 +32,7 @@ pub(crate) mod outcomes;
 pub mod overrides;
 pub(crate) mod practice;
 pub mod query;
+mod ratings;
 pub mod records;
 pub mod retention;
 pub mod rows;
@@ -306,6 +307,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         50,
         "inhibitions",
         include_str!("schema/0050_inhibitions.sql"),
+    ),
+    (
+        53,
+        "escalated_and_ratings",
+        include_str!("schema/0053_escalated_and_ratings.sql"),
     ),
 ];
 

@@ -125,6 +125,8 @@ async fn delete_incidents(
             "DELETE FROM incident_standing WHERE incident = $1",
             "DELETE FROM sla_clock WHERE incident = $1",
             "DELETE FROM incident_outcome WHERE incident = $1",
+            "DELETE FROM incident_escalated WHERE incident = $1",
+            "DELETE FROM rating WHERE incident = $1",
             "DELETE FROM told WHERE incident = $1",
             "DELETE FROM outbox WHERE incident = $1 AND NOT is_due AND id < (SELECT MAX(id) FROM outbox)",
             "DELETE FROM incident WHERE id = $1",

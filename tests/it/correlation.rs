@@ -494,3 +494,30 @@ proptest! {
         prop_assert_eq!(play(&[0, 1, 2, 3, 4, 5, 6]), play(&order));
     }
 }
+
+/// What a person pins to an incident comes there from another one, and stays whatever the rules say.
+#[test]
+fn pinned_alerts_of_another_incident_come_over_and_stay() {
+    let mut bench = Bench::new();
+    bench.at("10:00").firing("A", "10:00");
+    bench.firing("B", "10:00");
+    let (a, b) = (bench.alert("A").clone(), bench.alert("B").clone());
+    let (to, from) = (a.incident.unwrap(), b.incident.unwrap());
+    assert_ne!(to, from);
+    let alerts = vec![b.id];
+    bench.command(to.get(), Command::Pin { alerts });
+    assert_eq!(bench.alert("B").incident, Some(to));
+    assert_eq!(bench.incident(to.get()).total, 2);
+    assert_eq!(
+        bench.incident(from.get()).merged_into,
+        Some(to),
+        "nothing was left there"
+    );
+    bench.restart(Span::from_mins(1));
+    bench.firing("B", "10:00");
+    assert_eq!(bench.alert("B").incident, Some(to));
+    let alerts = vec![b.id];
+    bench.command(to.get(), Command::Unlink { alerts });
+    assert_ne!(bench.alert("B").incident, Some(to));
+    assert_eq!(bench.incident(to.get()).total, 1);
+}

@@ -255,6 +255,9 @@ impl Draft<'_> {
     fn give_up(&mut self, incident: &Incident, run: &Run, told: &mut Vec<Listener>) {
         let fallback = run.ladder.fallback.clone();
         let reached = self.reach(incident, run, &fallback);
+        if !reached.listeners.is_empty() {
+            self.note_escalated(incident.id);
+        }
         let note = format!("nobody has answered to the end of {}", run.ladder.name);
         self.page(incident, &reached, Event::Escalated, (&note, told));
         let shown = format!("{note}; told {}", shown(&reached));
@@ -296,6 +299,9 @@ impl Draft<'_> {
             Event::Escalated
         };
         let place = format!("{} of {}", run.place(), run.ladder.name);
+        if !is_first && !reached.listeners.is_empty() {
+            self.note_escalated(incident.id);
+        }
         let note = if missed.is_empty() {
             place
         } else {
