@@ -77,6 +77,7 @@ fn connector_rule(connector: &ConnectorSettings) -> ConnectorRule {
         owners: connector.owners,
         reopen: connector.reopen,
         reopenable: connector.profile.profile.caps.reopenable(),
+        extras: connector.extras,
     }
 }
 
