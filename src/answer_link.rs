@@ -1,7 +1,7 @@
 //! Links by which people answer a message: which incident, who was told, until when, and a signature over all of it.
 //!
-//! Whoever holds a link may acknowledge, resolve and annotate that one incident until it expires, and nothing else. The
-//! key is derived from the installation's secret, so that links and API tokens never stand in for one another. Must not
+//! Whoever holds a link may acknowledge, resolve and annotate that one incident until it expires, and nothing else; a link
+//! to rate how it was handled has a key and a folder of its own and allows just that. The key is derived from the installation's secret, so that links and API tokens never stand in for one another. Must not
 //! look anything up or read a clock.
 
 use std::fmt;
@@ -16,8 +16,10 @@ use zeroize::Zeroizing;
 use crate::core::ids::IncidentId;
 use crate::core::time::Timestamp;
 
-/// The folder of all links, before the token.
+/// The folder of the links to answer by, before the token.
 pub const PATH: &str = "/answer/";
+/// The folder of the links to rate by.
+pub const RATING_PATH: &str = "/rate/";
 /// What is signed begins with this, so that no other text of ours has the same signature.
 const DOMAIN: &str = "watchbell answer 1|";
 /// Bytes of a signature that are kept: 128 bits cannot be guessed.
@@ -47,9 +49,9 @@ pub enum BadLink {
     Expired,
 }
 
-/// The key that links are signed with.
+/// The key that links are signed with, and where they lead.
 #[derive(Clone)]
-pub struct LinkKey(Zeroizing<[u8; 32]>);
+pub struct LinkKey(Zeroizing<[u8; 32]>, &'static str);
 
 impl fmt::Debug for LinkKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,7 +62,14 @@ impl fmt::Debug for LinkKey {
 impl LinkKey {
     /// Derives it from the installation's secret.
     pub fn derive(secret: &[u8; 32]) -> Self {
-        Self(Zeroizing::new(mac(secret, b"watchbell answer links")))
+        Self(Zeroizing::new(mac(secret, b"watchbell answer links")), PATH)
+    }
+
+    /// The key of the links to rate by: what is signed with the one is nothing to the other.
+    #[must_use]
+    pub fn for_ratings(&self) -> Self {
+        let key = mac(&self.0, b"watchbell rating links");
+        Self(Zeroizing::new(key), RATING_PATH)
     }
 
     /// The token of a link.
@@ -80,7 +89,7 @@ impl LinkKey {
 
     /// The address of a link below that of the daemon, which has no slash at its end.
     pub fn url(&self, base: &str, about: &Answerable) -> String {
-        format!("{base}{PATH}{}", self.sign(about))
+        format!("{base}{}{}", self.1, self.sign(about))
     }
 
     /// Reads a token.
@@ -158,6 +167,17 @@ mod tests {
             key.url("https://w", &about()),
             format!("https://w/answer/{token}")
         );
+    }
+
+    #[test]
+    fn a_link_to_rate_is_no_link_to_answer() {
+        let key = LinkKey::derive(&[7; 32]);
+        let now = Timestamp::from_millis(1);
+        let token = key.for_ratings().sign(&about());
+        assert_eq!(key.read(&token, now), Err(BadLink::Forged));
+        assert_eq!(key.for_ratings().read(&token, now), Ok(about()));
+        let url = key.for_ratings().url("https://w", &about());
+        assert_eq!(url, format!("https://w/rate/{token}"));
     }
 
     #[test]

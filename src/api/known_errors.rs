@@ -231,9 +231,20 @@ async fn put_known(
         .ok_or_else(Trouble::internal)
 }
 
+/// Whether a signature is written as matchers are; those of root causes begin with `ci:` or `alert:`.
+fn is_matcher(text: &str) -> bool {
+    let is_own = text.starts_with("ci:") || text.starts_with("alert:");
+    !is_own && text.contains('=') && parse_matchers(text).is_ok()
+}
+
 fn known_wanted(fields: &Fields, id: Option<RecordId>) -> Result<KnownErrorWanted, Trouble> {
     let mut matchers = None;
-    if let Some(value) = fields.value(&["matchers", "match", "matcher"]) {
+    // A signature in labels is what the alerts must carry.
+    let own = fields.value(&["signature"]);
+    let in_labels = own.filter(|own| own.is_object() || own.is_array());
+    let in_text = own.filter(|own| own.as_str().is_some_and(is_matcher));
+    let given = fields.value(&["matchers", "match", "matcher"]);
+    if let Some(value) = given.or(in_labels).or(in_text) {
         let list = match value {
             serde_json::Value::Array(list) => list.clone(),
             serde_json::Value::Object(pairs) => pairs
@@ -269,7 +280,10 @@ fn known_wanted(fields: &Fields, id: Option<RecordId>) -> Result<KnownErrorWante
         id,
         title: fields.line(&["title", "summary", "name"])?,
         is_active: fields.flag(&["active"])?.or(retired),
-        signature: fields.line(&["signature"])?,
+        signature: match in_labels.or(in_text) {
+            Some(_) => None,
+            None => fields.line(&["signature"])?,
+        },
         cis: fields.texts(&["ci", "cis"])?,
         matchers,
         text: fields.line(&["text", "contains"])?,

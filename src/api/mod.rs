@@ -43,7 +43,9 @@ pub mod page;
 pub mod problem;
 pub mod problems;
 pub mod quality;
+pub mod ratings;
 mod record_order;
+mod report_table;
 pub mod reports;
 pub mod requests;
 pub mod review;
@@ -67,6 +69,7 @@ use std::sync::Arc;
 pub use routes::router;
 
 use crate::answer_link::LinkKey;
+use crate::core::ids::IncidentId;
 use crate::core::input::CommandGiven;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{CommandAnswer, EngineHandle, SubmitError};
@@ -91,6 +94,9 @@ pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, Submi
 pub type ReplayFuture = Pin<Box<dyn Future<Output = Replayed> + Send>>;
 /// Hands a command to the engine; answers after commit.
 pub type Submit = Arc<dyn Fn(CommandGiven) -> CommandFuture + Send + Sync>;
+
+/// Makes a link to rate by: of which incident, who, and when it is made.
+pub type RatingLink = Arc<dyn Fn(IncidentId, &str, Timestamp) -> (String, Timestamp) + Send + Sync>;
 
 /// What the API is made of.
 #[derive(Clone)]
@@ -131,6 +137,8 @@ pub struct ApiSetup {
     pub auth: AuthSetup,
     /// The key of the links by which people answer.
     pub links: LinkKey,
+    /// Makes a link by which somebody rates how an incident was handled, and says until when it works.
+    pub rating_link: RatingLink,
     /// What Slack signs with, if its answers are taken.
     pub slack_secret: Option<Arc<str>>,
     /// Randomness for new tokens.

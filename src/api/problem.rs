@@ -180,6 +180,11 @@ impl Problem {
         Self::new(Kind::Refused(reason), reason.sentence()).with("reason", reason.code())
     }
 
+    /// Whether the core refused for that reason.
+    pub fn is_for(&self, reason: Reason) -> bool {
+        self.kind == Kind::Refused(reason)
+    }
+
     /// A defect of ours; the cause is in the log, not in the answer.
     pub fn internal() -> Self {
         let detail = "the request met a defect of Watchbell; the log of the daemon says more";

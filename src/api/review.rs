@@ -25,13 +25,16 @@ use crate::core::ids::IncidentId;
 use crate::core::records::major::{MajorWanted, Review, id_of};
 use crate::core::records::{Kind, Role};
 use crate::core::time::{Span, Timestamp};
-use crate::store::query::Page;
 use crate::store::query::incidents::IncidentView;
 use crate::store::query::records::{self, RecordFilter};
 use crate::store::query::timeline::{self, Subject, TimelineView};
+use crate::store::query::{Page, cmdb};
+use crate::store::{Db, StoreError};
 
 /// Lines of the timeline in a review; the timeline has them all.
 const LINES_MAX: u32 = 500;
+/// Services of which it is looked how many people they serve.
+const SERVICES_MAX: usize = 50;
 const MARKDOWN: &str = "text/markdown; charset=utf-8";
 
 /// What a review says.
@@ -45,9 +48,10 @@ pub struct ReviewShape {
     is_final: bool,
     /// How long it lasted, from its opening to its resolve.
     duration_s: i64,
-    /// How many people were served worse; null when nobody has said.
+    /// How many people were served worse: as people say, else by the attribute `users` of the services reached; null when
+    /// nothing says it.
     users: Option<i64>,
-    /// Users by minutes; null when nobody has said how many users.
+    /// Users by minutes; null when nothing says how many users.
     user_minutes: Option<i64>,
     /// What happened.
     summary: String,
@@ -133,8 +137,12 @@ async fn draft(api: &ApiState, id: IncidentId) -> Result<ReviewShape, Problem> {
         is_newest_first: false,
         after: None,
     };
-    let (major, lines, actions) = api
+    let services = view.cause.as_ref();
+    let services = services.map(crate::store::query::causes::CauseView::services);
+    let (services, opened_at) = (services.unwrap_or_default(), view.incident.opened_at);
+    let (major, lines, actions, served) = api
         .read(async move |db| {
+            let served = served(&db, &services, opened_at).await?;
             let mut reader = db.reader().await?;
             let major = records::find(reader.lend(), id_of(id)).await?;
             let lines = timeline::list(reader.lend(), Subject::Incident(id), page).await?;
@@ -143,11 +151,12 @@ async fn draft(api: &ApiState, id: IncidentId) -> Result<ReviewShape, Problem> {
                 ..page
             };
             let actions = records::list(reader.lend(), Kind::Action, &filter, newest).await?;
-            Ok((major, lines.items, actions.items))
+            Ok((major, lines.items, actions.items, served))
         })
         .await?;
     let review = major.as_ref().and_then(|record| record.as_major());
-    let review = review.map(|major| major.review.clone()).unwrap_or_default();
+    let mut review = review.map(|major| major.review.clone()).unwrap_or_default();
+    review.users = review.users.or(served);
     let actions: Vec<Action> = actions
         .iter()
         .filter_map(|record| record.as_action())
@@ -170,6 +179,26 @@ async fn draft(api: &ApiState, id: IncidentId) -> Result<ReviewShape, Problem> {
         actions,
         markdown,
     })
+}
+
+/// How many people the services reached serve, as far as the CMDB says it in their attribute `users`.
+async fn served(
+    db: &Db,
+    services: &[String],
+    opened_at: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let mut reader = db.reader().await?;
+    let at = Some(opened_at.as_millis());
+    let version = cmdb::version_at(reader.lend(), at).await?;
+    let mut served: Option<i64> = None;
+    for service in services.iter().take(SERVICES_MAX) {
+        let found = cmdb::find(reader.lend(), service, version).await?;
+        let users = found.and_then(|ci| ci.attributes.get("users")?.trim().parse::<i64>().ok());
+        if let Some(users) = users.filter(|users| *users >= 0) {
+            served = Some(served.unwrap_or(0).saturating_add(users));
+        }
+    }
+    Ok(served)
 }
 
 /// What people wrote, else what is stored, else that it is open.
@@ -234,6 +263,22 @@ fn impact(review: &Review, lasted: Span, user_minutes: Option<i64>) -> String {
         written if impact.is_empty() => written.to_owned(),
         written => format!("{written}\n\n{impact}"),
     }
+}
+
+/// What ended it: of the entries since it was resolved last, what a person said, else why.
+fn ended_by(lines: &[TimelineView]) -> Option<String> {
+    let is_over = |line: &&TimelineView| line.state.as_deref() == Some("resolved");
+    let since = lines.iter().rposition(|line| {
+        line.state
+            .as_deref()
+            .is_some_and(|state| !matches!(state, "resolved" | "closed"))
+    });
+    let since = since.map_or(0, |at| at.saturating_add(1));
+    let mut after = lines.iter().skip(since).filter(is_over);
+    let by_person = after.clone().find(|line| line.actor.is_some());
+    let line = by_person.or_else(|| after.next())?;
+    let note = line.note.clone().filter(|note| !note.is_empty());
+    Some(note.unwrap_or_else(|| line.reason.sentence().to_owned()))
 }
 
 fn push_actions(text: &mut String, actions: &[Action]) {
@@ -302,15 +347,7 @@ fn markdown(
     )
     .ok();
     let impact = impact(review, lasted, user_minutes);
-    let resolution = lines
-        .iter()
-        .rev()
-        .find(|line| line.state.as_deref() == Some("resolved"))
-        .map(|line| {
-            line.note
-                .clone()
-                .unwrap_or_else(|| line.reason.sentence().to_owned())
-        });
+    let resolution = ended_by(lines);
     for (head, body) in [
         ("What happened", said(&review.summary, &view.title)),
         ("Detection", said(&review.detection, "")),

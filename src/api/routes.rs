@@ -15,8 +15,8 @@ use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, answers, audit, bind, changes, cis, cmdb, cmdb_imports,
     commands, connectors, dead_letters, escalations, feeds, heartbeats, incidents, known_errors,
-    layers, maintenance, majors, outbox, problems, quality, reports, requests, review, schedules,
-    silences, sources, status, targets, tell_routes, tokens,
+    layers, maintenance, majors, outbox, problems, quality, ratings, reports, requests, review,
+    schedules, silences, sources, status, targets, tell_routes, tokens,
 };
 use crate::api_token::Role;
 
@@ -45,6 +45,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(status::openapi))
         .routes(routes!(answers::slack::interact))
         .routes(routes!(answers::ask, answers::answer))
+        .routes(routes!(ratings::ask, ratings::rate))
         .routes(routes!(status::docs));
     let metrics = OpenApiRouter::new().routes(routes!(status::metrics));
     let admin = OpenApiRouter::new()
@@ -119,6 +120,7 @@ fn viewers() -> OpenApiRouter<ApiState> {
         .routes(routes!(connectors::of_incident))
         .routes(routes!(reports::list))
         .routes(routes!(reports::get))
+        .routes(routes!(ratings::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get))
 }
@@ -148,6 +150,7 @@ fn responders() -> OpenApiRouter<ApiState> {
         .routes(routes!(known_errors::create_known))
         .routes(routes!(known_errors::edit_known))
         .routes(routes!(majors::order))
+        .routes(routes!(ratings::make_link))
         .routes(routes!(majors::create_action))
         .routes(routes!(majors::edit_action))
         .routes(routes!(review::write))

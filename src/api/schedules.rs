@@ -145,6 +145,7 @@ pub struct OverrideShape {
 #[serde(default, deny_unknown_fields)]
 pub struct OverrideBody {
     /// Who stands in; without it `replaces` is only taken off.
+    #[serde(alias = "user", alias = "who")]
     pub(super) person: Option<String>,
     /// Only in the place of this person; else of everybody.
     pub(super) replaces: Option<String>,

@@ -9,7 +9,9 @@ use tokio::sync::watch;
 
 use crate::answer_link::{Answerable, LinkKey};
 use crate::config::Settings;
-use crate::deliver::AnswerLink;
+use crate::core::ids::IncidentId;
+use crate::core::time::Timestamp;
+use crate::deliver::{AnswerLink, RatingLink};
 
 /// Makes links below the address of the daemon, which work as long as the settings say.
 pub(super) fn answer_link(key: LinkKey, settings: watch::Receiver<Arc<Settings>>) -> AnswerLink {
@@ -22,6 +24,33 @@ pub(super) fn answer_link(key: LinkKey, settings: watch::Receiver<Arc<Settings>>
         };
         key.url(&base(&settings), &about)
     })
+}
+
+/// Makes links to rate by, for the targets whose readers are asked.
+pub(super) fn rating_link(key: &LinkKey, settings: watch::Receiver<Arc<Settings>>) -> RatingLink {
+    let key = key.for_ratings();
+    Arc::new(move |incident, asked, now| {
+        let settings = Arc::clone(&settings.borrow());
+        let targets = &settings.answers.rating_targets;
+        targets.iter().find(|target| **target == asked.target)?;
+        Some(rating_url(&key, &settings, incident, asked.who, now).0)
+    })
+}
+
+/// A link to rate by, and until when it works. The key is that of [`LinkKey::for_ratings`].
+pub(super) fn rating_url(
+    key: &LinkKey,
+    settings: &Settings,
+    incident: IncidentId,
+    who: &str,
+    now: Timestamp,
+) -> (String, Timestamp) {
+    let about = Answerable {
+        incident,
+        who: SmolStr::new(who),
+        expires_at: now.plus(settings.answers.rating_expires),
+    };
+    (key.url(&base(settings), &about), about.expires_at)
 }
 
 /// The address under which people reach the daemon.

@@ -3,6 +3,7 @@
 //! Must not decide who is told, or what a message says.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -25,7 +26,7 @@ use crate::deliver::channel::{
     ProfileChannel, ProfileSetup, SigningKey, WebhookChannel, WebhookSetup,
 };
 use crate::deliver::text::TextSetup;
-use crate::deliver::{self, Brief, Briefing, Briefings, DeliverSetup, TargetSetup};
+use crate::deliver::{self, Brief, Briefing, Briefings, DeliverSetup, Lost, TargetSetup};
 use crate::engine::handle::EngineHandle;
 use crate::runtime::clock::Clock;
 use crate::store::query::Page;
@@ -60,6 +61,8 @@ impl Workers {
                 self.deliveries.clone(),
                 round.clone(),
             ));
+            // Whoever looks right after the start sees every target.
+            self.count().await;
             loop {
                 tokio::select! {
                     () = &mut work => break,
@@ -88,14 +91,31 @@ impl Workers {
 
 /// Whether the targets or what their texts are made of have changed.
 fn is_other(now: &Settings, before: &Settings) -> bool {
-    now.targets != before.targets || now.server.external_url != before.server.external_url
+    now.targets != before.targets || surroundings(now) != surroundings(before)
+}
+
+/// What all targets depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Surroundings<'a> {
+    external_url: Option<&'a str>,
+    is_interactive: bool,
+    state_dir: &'a Path,
+}
+
+/// What all targets depend on, by these settings.
+pub(crate) fn surroundings(settings: &Settings) -> Surroundings<'_> {
+    Surroundings {
+        external_url: settings.server.external_url.as_deref(),
+        is_interactive: settings.answers.slack_signing_secret.is_some(),
+        state_dir: settings.state_dir(),
+    }
 }
 
 /// The targets, ready to be sent to; one that cannot be made is left out, loudly.
 fn target_setups(settings: &Settings) -> Vec<TargetSetup> {
-    let external_url = settings.server.external_url.as_deref();
+    let around = surroundings(settings);
     let made = settings.targets.iter().filter_map(|target| {
-        let channel = channel(target, external_url);
+        let channel = channel(target, around);
         if let Err(error) = &channel {
             let name = target.name.as_str();
             log::error!(target_name = name, error = error.as_str(); "target {name} cannot be used: {error}");
@@ -118,10 +138,11 @@ fn target_setups(settings: &Settings) -> Vec<TargetSetup> {
 /// Its address or a secret cannot be used, in words.
 pub(crate) fn channel(
     target: &TargetSettings,
-    external_url: Option<&str>,
+    around: Surroundings<'_>,
 ) -> Result<Channel, String> {
     let text = TextSetup {
-        external_url: external_url.map(str::to_owned),
+        is_interactive: around.is_interactive,
+        external_url: around.external_url.map(str::to_owned),
         zone: target.zone.clone().unwrap_or(TimeZone::UTC),
         title: target.title.as_deref().map(Into::into),
         text: target.text.as_deref().map(Into::into),
@@ -143,9 +164,13 @@ pub(crate) fn channel(
         TargetKind::Email => mail(target, text),
         TargetKind::Mqtt => {
             let url = url(target)?;
+            let is_tls = matches!(url.scheme(), "mqtts" | "ssl");
             Ok(Channel::Mqtt(Box::new(MqttChannel::new(MqttSetup {
                 host: host(&url)?,
-                port: url.port().unwrap_or(1883),
+                port: url.port().unwrap_or(if is_tls { 8883 } else { 1883 }),
+                is_tls,
+                ca: target.ca.clone(),
+                retain: target.retain,
                 login: login(target, &url),
                 topic: target.to.first().cloned().unwrap_or_default(),
                 text,
@@ -158,6 +183,7 @@ pub(crate) fn channel(
                 command: target.command.clone(),
                 text,
                 timeout,
+                folder: around.state_dir.join("commands").join(&target.name),
             };
             Ok(Channel::Command(Box::new(CommandChannel::new(setup))))
         }
@@ -221,6 +247,7 @@ fn mail(target: &TargetSettings, text: TextSetup) -> Result<Channel, String> {
         host: host(&url)?,
         port: url.port().unwrap_or(port),
         tls,
+        ca: target.ca.clone(),
         login: login(target, &url),
         from: target.from.clone().unwrap_or_default(),
         to: target.to.clone(),
@@ -277,6 +304,19 @@ fn headers(target: &TargetSettings, authorizes: bool) -> Result<HeaderMap, Strin
         put(name, value.expose())?;
     }
     Ok(headers)
+}
+
+/// Lets the incident's own history know of a message that is given up.
+pub(super) fn lost(engine: EngineHandle) -> Lost {
+    Arc::new(move |undelivered| {
+        let engine = engine.clone();
+        Box::pin(async move {
+            if let Err(error) = engine.report_undelivered(&undelivered).await {
+                let id = undelivered.incident.to_string();
+                log::warn!(incident = id.as_str(), error:% = error; "that a message is given up could not be noted: {error}");
+            }
+        })
+    })
 }
 
 /// Reads incidents in the form of the API.

@@ -11,6 +11,7 @@ pub(crate) mod connectors;
 pub(crate) mod deliveries;
 mod demo;
 mod feeds;
+mod figures;
 mod imports;
 mod janitor;
 mod listeners;
@@ -321,13 +322,16 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         engine: core.engine.clone(),
         db: side.db.clone(),
         clock: clock.clone(),
-        metrics: side.metrics,
+        metrics: Arc::clone(&side.metrics),
         board: core.connectors,
         deliveries: core.deliveries,
         links: side.links,
     };
     start_outward(supervisor, stage, outward);
+    let shown = side.metrics;
     start_checkpoints(supervisor, stage, side.db.clone());
+    let figured = (side.db.clone(), core.engine.clone(), clock.clone());
+    start_figures(supervisor, stage, figured, shown);
     let feeds = Feeds {
         settings: settings_out.clone(),
         rules: core.rules.clone(),
@@ -363,6 +367,17 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));
 }
 
+fn start_figures(
+    supervisor: &mut Supervisor,
+    stage: &Stage,
+    (db, engine, clock): (Db, EngineHandle, Clock),
+    metrics: Arc<Metrics>,
+) {
+    supervisor.spawn(stage, "figures", |stop| {
+        done(figures::run(db, engine, clock, metrics, stop))
+    });
+}
+
 fn start_demo(supervisor: &mut Supervisor, stage: &Stage, engine: EngineHandle, ingest: Ingest) {
     let imported = stage.clone();
     supervisor.spawn(stage, "demo", |stop| {
@@ -391,7 +406,7 @@ fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
             db: outward.db.clone(),
             clock: outward.clock.clone(),
             metrics: Arc::clone(&outward.metrics),
-            describe: connectors::describe(outward.db.clone()),
+            describe: connectors::describe(&outward.db, &outward.engine, &outward.clock),
             board: outward.board,
             external_url: None,
         },
@@ -410,6 +425,8 @@ fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
             partition: PARTITION,
             writer: outward.engine.writer().clone(),
             brief: deliveries::brief(outward.db, outward.engine.clone(), outward.clock.clone()),
+            rating: answers::rating_link(&outward.links, outward.settings.clone()),
+            lost: deliveries::lost(outward.engine.clone()),
             answer: answers::answer_link(outward.links, outward.settings),
             clock: outward.clock,
             metrics: outward.metrics,

@@ -176,6 +176,7 @@ pub(crate) fn sample(to: &str, now: Timestamp) -> Parcel {
         incident: id,
         briefing: Some(Arc::new(sample_briefing(now))),
         answer_url: None,
+        rating_url: None,
     }
 }
 

@@ -183,6 +183,7 @@ impl Watcher {
             incident: None,
             briefing: None,
             answer_url: None,
+            rating_url: None,
         };
         match channel.send(&parcel).await.outcome {
             Outcome::Arrived => true,

@@ -19,7 +19,7 @@ use crate::api::auth::{AuthSetup, TokenKey};
 use crate::api::sources::{
     SourceConnection, SourceErrors, SourceStatus, SubscriptionStatus, Trial, Tried, VolatileLabels,
 };
-use crate::api::{ApiSetup, ApiState};
+use crate::api::{ApiSetup, ApiState, RatingLink};
 use crate::config::Settings;
 use crate::config::mqtt::{MqttSettings, MqttVersion, Retained};
 use crate::config::settings::{LogFormat, ReconcileAuth, SourceKind, SourceSettings};
@@ -340,13 +340,23 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
             is_metrics_open: !settings.auth.is_required,
             key: token_key,
         },
+        rating_link: rating_link(&links, settings),
         links,
-        slack_secret: settings
-            .answers
-            .slack_signing_secret
-            .as_ref()
-            .map(|it| it.expose().into()),
+        slack_secret: slack_secret(settings),
         entropy: Arc::new(|| random_bytes::<32>().map_err(|error| error.to_string())),
+    })
+}
+
+fn slack_secret(settings: &Settings) -> Option<Arc<str>> {
+    let secret = settings.answers.slack_signing_secret.as_ref();
+    secret.map(|secret| secret.expose().into())
+}
+
+/// Makes links to rate by with these settings.
+fn rating_link(links: &LinkKey, settings: &Settings) -> RatingLink {
+    let (key, settings) = (links.for_ratings(), settings.clone());
+    Arc::new(move |incident, who, now| {
+        super::answers::rating_url(&key, &settings, incident, who, now)
     })
 }
 

@@ -10,8 +10,9 @@ use crate::cli::out::Out;
 use crate::cli::settings::{request, shown_path, shown_store};
 use crate::cli::table::{Fit, Table};
 use crate::cli::target;
-use crate::config::people::warnings;
+use crate::config::gaps::warnings;
 use crate::config::settings::SourceSettings;
+use crate::config::targets::TargetSettings;
 use crate::config::{Env, Settings, load};
 
 /// The examples of `--help`.
@@ -82,7 +83,64 @@ fn summary(settings: &Settings, out: &Out) -> String {
         );
         table.row(["heartbeat".into(), line.into()]);
     }
+    for (what, line) in tell_lines(settings) {
+        table.row([what.into(), line.into()]);
+    }
     format!("The configuration is valid.\n{}", table.render(out))
+}
+
+/// Who is told, and by which way.
+fn tell_lines(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let targets = settings.targets.iter();
+    lines.extend(targets.map(|target| ("target", target_line(target))));
+    if settings.targets.is_empty() {
+        lines.push(("target", "none: nobody is told".to_owned()));
+    }
+    for route in &settings.routes {
+        let when = route.when.source().unwrap_or("always");
+        let mut to: Vec<String> = route.targets.iter().map(ToString::to_string).collect();
+        to.extend(route.team.iter().map(|team| format!("team {team}")));
+        to.extend(route.escalation.iter().map(|it| format!("escalation {it}")));
+        let to = if to.is_empty() {
+            "nobody".to_owned()
+        } else {
+            to.join(", ")
+        };
+        let more = if route.goes_on { ", and goes on" } else { "" };
+        let name = route.when.rule();
+        lines.push(("route", format!("{name}: {when} -> {to}{more}")));
+    }
+    if settings.routes.is_empty() && !settings.targets.is_empty() {
+        let line = "none: every target is told of every incident";
+        lines.push(("route", line.to_owned()));
+    }
+    for schedule in settings.on_call.schedules.values() {
+        let people = schedule.people().join(", ");
+        lines.push(("schedule", format!("{}: {people}", schedule.name)));
+    }
+    for ladder in settings.ladders.values() {
+        let steps = ladder.steps.len();
+        lines.push(("escalation", format!("{}: {steps} steps", ladder.name)));
+    }
+    lines
+}
+
+fn target_line(target: &TargetSettings) -> String {
+    let (name, kind) = (&target.name, target.kind.word());
+    let mut line = format!("{name} ({kind})");
+    if target.kind.word() == "webhook" {
+        let signed = if target.secret.is_some() {
+            "signed"
+        } else {
+            "not signed"
+        };
+        line.push_str(&format!(", {signed}"));
+    }
+    if target.allow_private {
+        line.push_str(", also at private addresses");
+    }
+    line
 }
 
 fn source_line(source: &SourceSettings, base: &str) -> String {

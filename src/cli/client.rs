@@ -15,7 +15,7 @@ use url::{Host, Url};
 
 use crate::cli::failure::{Failure, chain};
 use crate::cli::machine::random_bytes;
-use crate::cli::options::DaemonArgs;
+use crate::cli::options::{DaemonArgs, Output};
 use crate::cli::target::{self, Target};
 use crate::cli::text::clean;
 use crate::config::{Env, Secret};
@@ -44,6 +44,10 @@ impl Client {
     /// # Errors
     /// The address or the certificate cannot be used, or the configuration tells no listener.
     pub fn new(args: &DaemonArgs, config: Option<&Path>, env: &Env) -> Result<Self, Failure> {
+        if args.output == Output::Csv {
+            let text = "only reports can be printed as comma-separated values";
+            return Err(Failure::usage(text).next("use --output table or --output json"));
+        }
         let target = target::find(args, config, env)?;
         Self::to(&target, args.token.clone(), args.ca.as_deref())
     }

@@ -62,7 +62,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::client::Client;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::options::DaemonArgs;
+use crate::cli::options::{DaemonArgs, Output};
 use crate::cli::out::Out;
 use crate::config::Env;
 use crate::runtime::listen;
@@ -305,11 +305,18 @@ async fn dispatch(
         Command::OnCall(args) => on_call::run(&client(&args.daemon)?, &args, out).await,
         Command::Schedule(args) => on_call::schedule(&client(&args.daemon)?, &args, out).await,
         Command::Explain(args) => explain::run(&client(&args.daemon)?, &args, out).await,
-        Command::Report(args) => report::run(&client(&args.daemon)?, &args, out).await,
+        Command::Report(args) => {
+            // Only reports can be printed as comma-separated values.
+            let daemon = DaemonArgs {
+                output: Output::Table,
+                ..args.daemon.clone()
+            };
+            report::run(&client(&daemon)?, &args, out).await
+        }
         Command::DeadLetters(args) => dead_letters::run(&client(&args.daemon)?, &args, out).await,
         Command::Source(command) => source::run(config, &command, env, out).await,
         Command::SendTest(args) => send_test::run(config, &args, env, out).await,
-        Command::Route(args) => route::run(&client(&args.daemon)?, &args, out).await,
+        Command::Route(args) => route::run(config, &args, env, out).await,
         Command::Simulate(args) => simulate::run(config, &args, env, out),
         Command::Bench(command) => bench::run(&command, out).await,
         Command::Completions(args) => generate::completions(&args, Cli::command(), out),

@@ -17,6 +17,8 @@ pub enum Output {
     Table,
     /// The answer of the API, for programs
     Json,
+    /// Comma-separated values; reports only
+    Csv,
 }
 
 /// Options of the commands that talk to a daemon.
@@ -45,7 +47,7 @@ pub struct DaemonArgs {
         hide_env_values = true
     )]
     pub ca: Option<PathBuf>,
-    /// `table` for people, `json` for programs: the answer of the API
+    /// `table` for people, `json` for programs: the answer of the API; of reports also `csv`
     #[arg(long, global = true, value_enum, default_value_t = Output::Table, hide_possible_values = true)]
     pub output: Output,
 }

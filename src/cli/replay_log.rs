@@ -167,12 +167,18 @@ pub async fn run(
 
 /// A time, or how long ago.
 fn time(text: &str) -> Result<Timestamp, Failure> {
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+    let is_day = text.parse::<jiff::civil::Date>().is_ok() && text.len() == 10;
+    let whole = if is_day {
+        format!("{text}T00:00:00Z")
+    } else {
+        text.to_owned()
+    };
+    if let Ok(at) = whole.parse::<jiff::Timestamp>() {
         return Ok(Timestamp::from_millis(at.as_millisecond()));
     }
     let ago = parse_duration(text).map_err(|_| {
         Failure::usage(format!(
-            "{text:?} is neither a time like 2026-11-20T08:00:00Z nor a length like 24h"
+            "{text:?} is neither a time like 2026-11-20T08:00:00Z or 2026-11-20 nor a length like 24h"
         ))
     })?;
     Ok(now().minus(ago))
@@ -318,7 +324,9 @@ fn translate(own: &Input, side: &Side, first: &Drive) -> Input {
     }
     if let Input::RecordGiven(given) = &mut own {
         match &mut given.order {
-            RecordOrder::JudgeChange { incident, .. } | RecordOrder::Major { incident, .. } => {
+            RecordOrder::JudgeChange { incident, .. }
+            | RecordOrder::Major { incident, .. }
+            | RecordOrder::Rate { incident, .. } => {
                 *incident = side.twin(first, *incident);
             }
             RecordOrder::PutChange { .. }

@@ -25,7 +25,7 @@ Examples:
 /// Options of `report`.
 #[derive(Args, Clone, Debug)]
 pub struct ReportArgs {
-    /// Which: mtta, mttr, sla, backlog, reopen, escalation, recurring, noise, changes, cost or summary; without it, a list
+    /// Which: mtta, mttr, sla, backlog, reopen, escalation, recurring, noise, changes, cost, satisfaction or summary; without it, a list
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// From when: so long ago like 30d, a date, or a time like 2026-01-31T08:00:00Z
@@ -40,6 +40,9 @@ pub struct ReportArgs {
     /// Comma-separated values, with the total as the last row
     #[arg(long)]
     csv: bool,
+    /// The same as --output
+    #[arg(long, value_enum, conflicts_with = "csv")]
+    format: Option<Output>,
     /// Which daemon.
     #[command(flatten)]
     pub daemon: DaemonArgs,
@@ -82,9 +85,15 @@ struct Kind {
 /// # Errors
 /// The daemon does not answer, or there is no such report.
 pub async fn run(client: &Client, args: &ReportArgs, out: &Out) -> Result<Exit, Failure> {
+    let output = if args.csv {
+        Output::Csv
+    } else {
+        args.format.unwrap_or(args.daemon.output)
+    };
+    let (is_csv, is_json) = (output == Output::Csv, output == Output::Json);
     let Some(name) = &args.name else {
         let answer = client.get(&["reports"], &[]).await?;
-        if args.daemon.output == Output::Json {
+        if is_json {
             json::print(&answer, out)?;
             return Ok(Exit::Done);
         }
@@ -101,12 +110,12 @@ pub async fn run(client: &Client, args: &ReportArgs, out: &Out) -> Result<Exit, 
     let mut query = vec![("since", args.since.clone()), ("by", by.to_owned())];
     query.extend(args.until.clone().map(|until| ("until", until)));
     let answer = client.get(&["reports", name], &query).await?;
-    if args.daemon.output == Output::Json {
+    if is_json {
         json::print(&answer, out)?;
         return Ok(Exit::Done);
     }
     let report: Report = parse(&answer)?;
-    let text = if args.csv {
+    let text = if is_csv {
         csv(&report)?
     } else {
         table(&report)

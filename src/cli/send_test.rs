@@ -55,7 +55,7 @@ pub async fn run(
     env: &Env,
     out: &Out,
 ) -> Result<Exit, Failure> {
-    let settings = load_sections(&request(config, env), &["target", "server"])?;
+    let settings = load_sections(&request(config, env), &["target", "server", "answers"])?;
     let found = settings
         .targets
         .iter()
@@ -72,8 +72,8 @@ pub async fn run(
         let text = format!("{} is a target, and those have no --dry-run", target.name);
         return Err(Failure::usage(text));
     }
-    let external_url = settings.server.external_url.as_deref();
-    let channel = deliveries::channel(target, external_url).map_err(Failure::failed)?;
+    let around = deliveries::surroundings(&settings);
+    let channel = deliveries::channel(target, around).map_err(Failure::failed)?;
     let parcel = tell_hooks::sample(args.to.as_deref().unwrap_or_default(), now());
     let started = Instant::now();
     let attempt = channel.send(&parcel).await;
@@ -87,7 +87,7 @@ pub async fn run(
             })?;
             json::print(&text, out)?;
         }
-        Output::Table => {
+        Output::Table | Output::Csv => {
             let verdict = match &sent.error {
                 None => format!("{} took it in {took_s:.2} s.", sent.target),
                 Some(error) => format!("{} did not take it: {error}", sent.target),

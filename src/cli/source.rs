@@ -154,7 +154,7 @@ fn try_payload(
             })?;
             json::print(&text, out)?;
         }
-        Output::Table => out.print(&tried(&made, out))?,
+        Output::Table | Output::Csv => out.print(&tried(&made, out))?,
     }
     Ok(if made.understood {
         Exit::Done

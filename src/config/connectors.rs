@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::config::conditions;
+use crate::config::connector_changes::{self, ChangePollSettings};
 use crate::config::error::Complaint;
 use crate::config::files;
 use crate::config::reader::{Spot, TableReader, expected};
@@ -23,7 +24,7 @@ use crate::connectors::login::{Credential, Login};
 use crate::connectors::profile::Own;
 use crate::connectors::{PROFILES, Profile};
 use crate::core::condition::{Condition, Section};
-use crate::core::ticket::rules::{Owner, Owners, ReopenPolicy};
+use crate::core::ticket::rules::{Extras, Owner, Owners, ReopenPolicy};
 use crate::core::time::Span;
 
 /// Bytes of a name, which is a part of a path.
@@ -82,8 +83,12 @@ pub struct ConnectorSettings {
     pub people: BTreeMap<String, String>,
     /// Groups there that have what a team of ours has.
     pub groups: BTreeMap<String, String>,
+    /// Which change records are read there, if any are.
+    pub changes: Option<ChangePollSettings>,
     /// With which webhooks are signed; none are taken without it.
     pub hook_secret: Option<Secret>,
+    /// What of the timeline is told there besides.
+    pub extras: Extras,
     /// Whether nothing is written there; requests are logged instead.
     pub is_dry_run: bool,
 }
@@ -166,7 +171,14 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
             .unwrap_or_default(),
         people: table.optional("people", texts).unwrap_or_default(),
         groups: table.optional("groups", texts).unwrap_or_default(),
-        hook_secret: table.optional("hook_secret", values::sender_secret),
+        changes: connector_changes::read(
+            table,
+            profile.as_ref().map(|it| it.profile.name.as_str()),
+        ),
+        hook_secret: table
+            .optional("hook_secret", values::sender_secret)
+            .or_else(|| table.optional("secret", values::sender_secret)),
+        extras: table.table("send").map(extras).unwrap_or_default(),
         is_dry_run: table.optional("dry_run", values::flag).unwrap_or_default(),
         secrets,
         credential,
@@ -186,6 +198,16 @@ fn check(table: &TableReader<'_>, connector: &ConnectorSettings) {
             "use https, or write allow_private = true if the server stands in your own network";
         table.refuse(Some("url"), Complaint::new(message).hint(hint));
     }
+}
+
+fn extras(mut table: TableReader<'_>) -> Extras {
+    let mut flag = |key| table.optional(key, values::flag).unwrap_or_default();
+    let extras = Extras {
+        worklogs: flag("worklogs"),
+        changes: flag("changes"),
+    };
+    table.finish();
+    extras
 }
 
 fn owners(table: &mut TableReader<'_>) -> Owners {
@@ -331,7 +353,7 @@ fn by_state(spot: &Spot<'_>) -> Result<BTreeMap<String, Map<String, Json>>, Comp
     fields.collect::<Result<_, _>>().map_err(|_| wrong())
 }
 
-fn texts(spot: &Spot<'_>) -> Result<BTreeMap<String, String>, Complaint> {
+pub(super) fn texts(spot: &Spot<'_>) -> Result<BTreeMap<String, String>, Complaint> {
     let Value::Table(table) = &spot.node.value else {
         return Err(expected("a table of texts", &spot.node.value));
     };

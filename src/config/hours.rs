@@ -23,10 +23,21 @@ const DAY: Span = Span::from_hours(24);
 
 /// Reads hours of the week.
 pub(super) fn hours(spot: &Spot<'_>) -> Result<Hours, Complaint> {
-    let Value::Table(table) = &spot.node.value else {
-        return Err(expected("a table of hours", &spot.node.value).hint(HOURS_HINT));
-    };
     let mut windows = Vec::new();
+    let no_days = crate::config::tree::Table::new();
+    let table = match &spot.node.value {
+        Value::Table(table) => table,
+        // Without days it is every day.
+        Value::Text(_) | Value::List(_) => {
+            for (from, to) in ranges(spot.node)? {
+                windows.extend((0..7).map(|weekday| Window { weekday, from, to }));
+            }
+            &no_days
+        }
+        Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date => {
+            return Err(expected("a table of hours", &spot.node.value).hint(HOURS_HINT));
+        }
+    };
     for (key, (_, node)) in table {
         let days = days(key).ok_or_else(|| {
             Complaint::new(format!("`{key}` is no day of the week")).hint(HOURS_HINT)

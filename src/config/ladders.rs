@@ -14,8 +14,9 @@ use crate::config::settings::Settings;
 use crate::config::tree::{Node, Value};
 use crate::config::values;
 use crate::core::escalate::ladder::{REPEAT_MAX, STEPS_MAX};
-use crate::core::escalate::{Ladder, Notify, Step};
+use crate::core::escalate::{Ladder, Notify, Step, ladder_of_team};
 use crate::core::oncall::{OnCallRules, Team};
+use crate::core::tell::route::Route;
 use crate::core::time::Span;
 
 const DAY: Span = Span::from_days(1);
@@ -53,15 +54,20 @@ pub(super) fn read(
 }
 
 fn ladder(table: &mut TableReader<'_>, names: &Names<'_>) -> Option<Ladder> {
+    table.also("step", &["steps", "level", "levels", "rule", "rules"]);
+    table.also("repeat", &["repeats", "repeat_times", "times", "loops"]);
+    table.also("repeat_after", &["repeat_every", "repeat_delay"]);
+    table.also(
+        "fallback",
+        &["fallbacks", "fallback_target", "fallback_targets"],
+    );
     let name = table.required("name", values::text).map(SmolStr::from);
     let mut steps = Vec::new();
     let mut last = Span::ZERO;
-    let below: Vec<_> = ["step", "steps"]
-        .into_iter()
-        .flat_map(|key| table.tables(key))
-        .collect();
-    for mut below in below {
-        let step = step(&mut below, names);
+    let mut pause = Span::ZERO;
+    for mut below in table.tables("step") {
+        let step = step(&mut below, names, last.plus(pause));
+        pause = below.optional("wait", duration()).unwrap_or(Span::ZERO);
         if step.after < last {
             let complaint = Complaint::new("the step is due before the one above it");
             let hint = "`after` counts from the begin of the ladder, not from the step before";
@@ -96,9 +102,7 @@ fn ladder(table: &mut TableReader<'_>, names: &Names<'_>) -> Option<Ladder> {
     Some(Ladder {
         name: name?,
         steps,
-        repeat: table
-            .optional("repeat", values::count(0..=REPEAT_MAX))
-            .unwrap_or_default(),
+        repeat: table.optional("repeat", repeat).unwrap_or_default(),
         repeat_after: table
             .optional("repeat_after", values::duration(Span::from_secs(1)..=DAY))
             .unwrap_or(REPEAT_AFTER),
@@ -106,12 +110,39 @@ fn ladder(table: &mut TableReader<'_>, names: &Names<'_>) -> Option<Ladder> {
     })
 }
 
-fn step(table: &mut TableReader<'_>, names: &Names<'_>) -> Step {
-    let after = table.optional("after", values::duration(Span::ZERO..=LONGEST));
+fn duration() -> impl FnOnce(&Spot<'_>) -> Result<Span, Complaint> {
+    values::duration(Span::ZERO..=LONGEST)
+}
+
+/// A number; `true` is the usual one.
+fn repeat(spot: &Spot<'_>) -> Result<u32, Complaint> {
+    match spot.node.value {
+        Value::Flag(is_repeated) => Ok(if is_repeated { IMPLIED_REPEAT } else { 0 }),
+        Value::Text(_)
+        | Value::Integer(_)
+        | Value::Float
+        | Value::Date
+        | Value::List(_)
+        | Value::Table(_) => values::count(0..=REPEAT_MAX)(spot),
+    }
+}
+
+/// A step; `last` is when it is due unless it says so: with the one before it, or so long after it as that waits.
+fn step(table: &mut TableReader<'_>, names: &Names<'_>, last: Span) -> Step {
+    table.also("after", &["at"]);
+    table.also("notify", &["to", "who", "tell", "page"]);
+    table.also("schedule", &["schedules", "on_call", "oncall"]);
+    table.also("person", &["persons", "people", "user", "users"]);
+    table.also("team", &["teams"]);
+    table.also("targets", &["target"]);
+    table.also("calendar", &["business_hours", "hours"]);
+    let delay = table.optional("delay", duration());
+    let after = table.optional("after", duration());
+    let after = after.or_else(|| delay.map(|delay| last.plus(delay)));
+    let after = after.or(Some(last));
     let mut notify = table.list("notify", |spot| notify(spot, names));
     for (key, kind) in [
         ("targets", "target"),
-        ("target", "target"),
         ("schedule", "schedule"),
         ("person", "person"),
         ("team", "team"),
@@ -269,7 +300,50 @@ pub(super) fn in_force(settings: &Settings) -> BTreeMap<SmolStr, Arc<Ladder>> {
         };
         ladders.insert(name, Arc::new(ladder));
     }
+    let teams = settings.on_call.teams.values();
+    for team in teams.filter(|team| team.escalation.is_none() && is_reached(settings, team)) {
+        let ladder = of_team(team);
+        ladders.insert(ladder.name.clone(), Arc::new(ladder));
+    }
     ladders
+}
+
+/// A route as it is obeyed: one that ends with a team and says nothing else tells that team, whoever was told before.
+pub(super) fn route_in_force(settings: &Settings, route: &Route) -> Route {
+    let mut route = route.clone();
+    let says_nothing = route.targets.is_empty() && route.escalation.is_none() && !route.goes_on;
+    let team = route.team.as_ref().filter(|_| says_nothing);
+    if let Some(team) = team.and_then(|team| settings.on_call.teams.get(team)) {
+        let implied = || is_reached(settings, team).then(|| ladder_of_team(&team.name));
+        route.escalation = team.escalation.clone().or_else(implied);
+    }
+    route
+}
+
+/// The ladder of a team that has none: people are told again while nobody answers, a channel is told once.
+fn of_team(team: &Team) -> Ladder {
+    let has_people = team.schedule.is_some() || team.targets.is_empty();
+    Ladder {
+        name: ladder_of_team(&team.name),
+        steps: vec![Step {
+            after: Span::ZERO,
+            notify: vec![Notify::Team(team.name.clone())],
+            calendar: None,
+            skips: false,
+        }],
+        repeat: if has_people { IMPLIED_REPEAT } else { 0 },
+        repeat_after: REPEAT_AFTER,
+        fallback: Vec::new(),
+    }
+}
+
+/// Whether anybody is told when a team is.
+pub(super) fn is_reached(settings: &Settings, team: &Team) -> bool {
+    let has_way = |person: &SmolStr| {
+        let person = settings.on_call.people.get(person);
+        person.is_some_and(|person| !person.contacts.is_empty())
+    };
+    team.schedule.is_some() || !team.targets.is_empty() || team.members.iter().any(has_way)
 }
 
 /// The names of ladders that are used and not written.
@@ -300,14 +374,7 @@ fn implied(settings: &Settings, name: &SmolStr) -> Vec<Notify> {
         let mut teams = teams.values();
         teams.find(|team| team.escalation.as_ref() == Some(name))
     });
-    let is_reached = |team: &&Team| {
-        let has_way = |person: &SmolStr| {
-            let person = settings.on_call.people.get(person);
-            person.is_some_and(|person| !person.contacts.is_empty())
-        };
-        team.schedule.is_some() || !team.targets.is_empty() || team.members.iter().any(has_way)
-    };
-    if let Some(team) = team.filter(is_reached) {
+    if let Some(team) = team.filter(|team| is_reached(settings, team)) {
         return vec![Notify::Team(team.name.clone())];
     }
     let of_route = route.map(|route| route.targets.clone()).unwrap_or_default();

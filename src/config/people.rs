@@ -14,6 +14,7 @@ use crate::config::ladders;
 use crate::config::reader::{Spot, TableReader, nearest};
 use crate::config::schedules::{self, once};
 use crate::config::settings::Settings;
+use crate::config::target_profiles;
 use crate::config::targets::TargetSettings;
 use crate::config::values;
 use crate::core::oncall::{Contact, OnCallRules, Person, Quiet, Team};
@@ -35,6 +36,9 @@ const PRIORITIES: &[(&str, Priority)] = &[
 
 /// Reads the three sections.
 pub(super) fn read(root: &mut TableReader<'_>, targets: &[TargetSettings]) -> OnCallRules {
+    root.also("person", &["people", "persons", "user", "users"]);
+    root.also("team", &["teams"]);
+    root.also("schedule", &["schedules"]);
     let people = people(root.tables("person"), targets);
     let schedules = schedules::read(root.tables("schedule"));
     let mut on_call = OnCallRules {
@@ -57,6 +61,15 @@ fn people(tables: Vec<TableReader<'_>>, targets: &[TargetSettings]) -> BTreeMap<
     let mut people = BTreeMap::new();
     let mut places = BTreeMap::new();
     for mut table in tables {
+        table.also("zone", schedules::ZONE);
+        table.also("targets", &["target", "notify"]);
+        table.also("contact", &["contacts", "contact_methods", "methods"]);
+        table.also("email", &["mail", "e_mail"]);
+        table.also("quiet_up_to", &["quiet_priority"]);
+        // For people who read the file.
+        for key in ["full_name", "title", "description", "role"] {
+            table.skip(key);
+        }
         let name = table.required("name", values::text).map(SmolStr::from);
         let zone = table
             .optional("zone", schedules::zone)
@@ -122,6 +135,8 @@ fn contacts(table: &mut TableReader<'_>, targets: &[TargetSettings]) -> Vec<Cont
 }
 
 fn contact(table: &mut TableReader<'_>, targets: &[TargetSettings]) -> Option<Contact> {
+    table.also("kind", &["type", "method"]);
+    table.also("address", &["to", "value", "number", "recipient"]);
     let target = table.optional("target", |spot| known(spot, targets));
     let kind = table.optional("kind", |spot| kind(spot, targets));
     let address = table.optional("address", values::text).map(SmolStr::from);
@@ -159,7 +174,11 @@ fn known(spot: &Spot<'_>, targets: &[TargetSettings]) -> Result<SmolStr, Complai
 /// The first target of a kind.
 fn kind(spot: &Spot<'_>, targets: &[TargetSettings]) -> Result<SmolStr, Complaint> {
     let kind = spot.text("a kind of targets")?;
-    let target = targets.iter().find(|target| target.kind.word() == kind);
+    let is_kind = |target: &&TargetSettings| {
+        let word = target.kind.word();
+        word == kind || target_profiles::find(kind).is_some_and(|(found, _)| found == word)
+    };
+    let target = targets.iter().find(is_kind);
     target
         .map(|target| SmolStr::new(&target.name))
         .ok_or_else(|| {
@@ -176,14 +195,19 @@ fn teams(
     let mut teams = BTreeMap::new();
     let mut places = BTreeMap::new();
     for mut table in tables {
+        table.also("members", &["people", "users", "member"]);
+        table.also("schedule", &["on_call", "oncall", "on_call_schedule"]);
+        table.also("escalation", &["ladder", "escalation_policy"]);
+        table.also("targets", &["target", "notify"]);
+        table.skip("description");
         let name = table.required("name", values::text).map(SmolStr::from);
-        let names = |table: &mut TableReader<'_>, key| {
-            let names = table.list(key, values::text).into_iter();
-            names.map(SmolStr::from).collect::<Vec<_>>()
-        };
         let team = Team {
             name: name.clone().unwrap_or_default(),
-            members: names(&mut table, "members"),
+            members: table
+                .list("members", values::text)
+                .into_iter()
+                .map(SmolStr::from)
+                .collect(),
             schedule: table.optional("schedule", values::text).map(SmolStr::from),
             escalation: table
                 .optional("escalation", values::text)

@@ -4,7 +4,7 @@
 //! stop at an error: a bad value reads as absent, and the load fails at its end.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::env::Env;
 use crate::config::error::{Complaint, ConfigError, ConfigErrors};
@@ -39,6 +39,7 @@ impl<'a> Reading<'a> {
             schema: String::new(),
             table,
             asked: BTreeSet::new(),
+            also: BTreeMap::new(),
         }
     }
 
@@ -120,16 +121,43 @@ pub(super) struct TableReader<'a> {
     schema: String,
     table: &'a Table,
     asked: BTreeSet<&'static str>,
+    /// Keys that are written under another name that means the same.
+    also: BTreeMap<&'static str, &'static str>,
 }
 
 impl<'a> TableReader<'a> {
+    /// Takes other names for a key, as people know them from elsewhere; to be called before the key is read.
+    pub(super) fn also(&mut self, key: &'static str, others: &[&'static str]) {
+        let table = self.table;
+        for &other in others.iter().filter(|other| table.contains_key(**other)) {
+            self.asked.insert(other);
+            if self.also.get(key) == Some(&other) {
+                continue;
+            }
+            if self.has(key) {
+                let message = format!("means the same as `{}`", self.written(key));
+                self.refuse(
+                    Some(other),
+                    Complaint::new(message).hint("write one of the two"),
+                );
+            } else {
+                self.also.insert(key, other);
+            }
+        }
+    }
+
+    /// The name under which a key is written here.
+    fn written<'k>(&self, key: &'k str) -> &'k str {
+        self.also.get(key).copied().unwrap_or(key)
+    }
+
     /// Reads a key that must be there; `None` (and an error) when it is missing or wrong.
     pub(super) fn required<T>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&Spot<'a>) -> Result<T, Complaint>,
     ) -> Option<T> {
-        if !self.table.contains_key(key) {
+        if !self.has(key) {
             self.ask(key);
             self.refuse(None, Complaint::new(format!("`{key}` is required here")));
             return None;
@@ -202,6 +230,18 @@ impl<'a> TableReader<'a> {
         None
     }
 
+    /// Opens a table under a name that is only another way to write something.
+    pub(super) fn table_unlisted(&mut self, key: &'static str) -> Option<Self> {
+        self.asked.insert(key);
+        let (_, node) = self.table.get(key)?;
+        let Value::Table(table) = &node.value else {
+            return None;
+        };
+        let mut below = self.below(key, self.path_of(key), node.at, table);
+        below.schema.clone_from(&self.schema);
+        Some(below)
+    }
+
     /// Opens every table of a list of tables.
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         let path = self.path_of(key);
@@ -235,7 +275,19 @@ impl<'a> TableReader<'a> {
 
     /// Whether the key is written.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
+        self.table.contains_key(self.written(key))
+    }
+
+    /// The value of a key that is only another way to write something.
+    pub(super) fn plain(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.asked.insert(key);
+        self.peek(key)
+    }
+
+    /// The value of a key that is written here, for a look at its kind.
+    pub(super) fn peek(&self, key: &str) -> Option<&'a Value> {
+        let entry = self.table.get(self.written(key));
+        entry.map(|(_, node)| &node.value)
     }
 
     /// The names of a list of tables, whether or not the rest of each is well written.
@@ -266,12 +318,12 @@ impl<'a> TableReader<'a> {
 
     /// Whether the key is written as a list of nothing.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
-        let node = self.table.get(key).map(|(_, node)| &node.value);
-        matches!(node, Some(Value::List(items)) if items.is_empty())
+        matches!(self.peek(key), Some(Value::List(items)) if items.is_empty())
     }
 
     /// Records an error at a key of this table, or at the table itself.
     pub(super) fn refuse(&self, key: Option<&str>, complaint: Complaint) {
+        let key = key.map(|key| self.written(key));
         let entry = key.and_then(|key| self.table.get(key).map(|(at, node)| (key, *at, node)));
         match entry {
             Some((key, key_at, node)) => {
@@ -366,7 +418,8 @@ impl<'a> TableReader<'a> {
         self.asked.insert(key);
         let schema = dotted(&self.schema, key);
         self.reading.asked.borrow_mut().insert(schema);
-        self.table.get(key).map(|(_, node)| node)
+        let entry = self.table.get(self.written(key));
+        entry.map(|(_, node)| node)
     }
 
     fn below(&self, key: &str, path: String, at: At, table: &'a Table) -> Self {
@@ -377,11 +430,12 @@ impl<'a> TableReader<'a> {
             schema: dotted(&self.schema, key),
             table,
             asked: BTreeSet::new(),
+            also: BTreeMap::new(),
         }
     }
 
     fn path_of(&self, key: &str) -> String {
-        dotted(&self.path, key)
+        dotted(&self.path, self.written(key))
     }
 }
 

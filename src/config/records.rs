@@ -10,6 +10,8 @@ use smol_str::SmolStr;
 use crate::config::conditions;
 use crate::config::error::Complaint;
 use crate::config::reader::{Spot, TableReader};
+use crate::config::routes::known;
+use crate::config::targets::TargetSettings;
 use crate::config::values;
 use crate::core::alert_facts::ALERT_VARIABLES;
 use crate::core::condition::{Condition, Section};
@@ -34,7 +36,7 @@ const PRIORITIES: &[(&str, &str)] = &[
 const REQUESTS_MAX: usize = 200;
 
 /// Reads all of them.
-pub(super) fn read(root: &mut TableReader<'_>) -> RecordRules {
+pub(super) fn read(root: &mut TableReader<'_>, targets: &[TargetSettings]) -> RecordRules {
     let mut rules = RecordRules::default();
     if let Some(mut table) = root.table("change") {
         rules.suspect_within = table
@@ -55,12 +57,12 @@ pub(super) fn read(root: &mut TableReader<'_>) -> RecordRules {
         table.finish();
     }
     if let Some(table) = root.table("major") {
-        rules.major = major(table);
+        rules.major = major(table, targets);
     }
     rules
 }
 
-fn major(mut table: TableReader<'_>) -> MajorRules {
+fn major(mut table: TableReader<'_>, targets: &[TargetSettings]) -> MajorRules {
     let has_rule = table.has("when");
     let condition = conditions::when(&mut table, Section::Other, "major");
     let rules = MajorRules {
@@ -69,7 +71,7 @@ fn major(mut table: TableReader<'_>) -> MajorRules {
             .required("update_every", values::duration(Span::ZERO..=DAY))
             .unwrap_or_default(),
         targets: table
-            .list("targets", values::text)
+            .list("targets", |spot| known(spot, targets))
             .into_iter()
             .map(SmolStr::from)
             .collect(),

@@ -18,6 +18,10 @@ use crate::core::tell::route::Route;
 pub(super) fn read(tables: Vec<TableReader<'_>>, targets: &[TargetSettings]) -> Vec<Route> {
     let mut routes = Vec::with_capacity(tables.len());
     for (index, mut table) in tables.into_iter().enumerate() {
+        table.also("targets", &["target", "to", "notify"]);
+        table.also("zone", crate::config::schedules::ZONE);
+        table.also("escalation", &["ladder", "escalation_policy"]);
+        table.also("when", &["if", "match", "condition"]);
         let name = table.optional("name", values::text);
         let name = name.unwrap_or_else(|| format!("route[{index}]"));
         let route = Route {
@@ -49,7 +53,7 @@ pub(super) fn zone(spot: &Spot<'_>) -> Result<TimeZone, Complaint> {
     })
 }
 
-fn known(spot: &Spot<'_>, targets: &[TargetSettings]) -> Result<String, Complaint> {
+pub(super) fn known(spot: &Spot<'_>, targets: &[TargetSettings]) -> Result<String, Complaint> {
     let name = spot.text("the name of a target")?;
     if targets.iter().any(|target| target.name == name) {
         return Ok(name.to_owned());

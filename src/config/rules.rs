@@ -78,6 +78,7 @@ fn connector_rule(connector: &ConnectorSettings) -> ConnectorRule {
         owners: connector.owners,
         reopen: connector.reopen,
         reopenable: connector.profile.profile.caps.reopenable(),
+        extras: connector.extras,
     }
 }
 
@@ -87,7 +88,11 @@ fn tell(settings: &Settings) -> TellRules {
         targets: targets
             .map(|target| (SmolStr::new(&target.name), target.events))
             .collect(),
-        routes: settings.routes.clone(),
+        routes: settings
+            .routes
+            .iter()
+            .map(|route| ladders::route_in_force(settings, route))
+            .collect(),
     }
 }
 

@@ -12,12 +12,13 @@ use smol_str::{SmolStr, format_smolstr};
 use crate::config::error::Complaint;
 use crate::config::hours::{clock, hours, weekday};
 use crate::config::reader::{Spot, TableReader};
+use crate::config::rota;
 use crate::config::tree::Value;
 use crate::config::units::parse_duration;
 use crate::config::values;
 use crate::core::oncall::rotation::{Rotation, TURN_MAX, TURN_MIN, Turn};
 use crate::core::oncall::zone::{Local, weekday as weekday_of};
-use crate::core::oncall::{Layer, Plan, Schedule};
+use crate::core::oncall::{Layer, Plan, Schedule, StandIn};
 use crate::core::time::{Span, Timestamp};
 
 /// Layers of one schedule; more are refused.
@@ -28,6 +29,44 @@ const TURNS_MAX: usize = 500;
 const FIRST_MONDAY: &str = "2024-01-01";
 /// When turns change if nobody says when.
 const HANDOVER: Span = Span::from_hours(9);
+/// Other names of `zone`.
+pub(super) const ZONE: &[&str] = &["timezone", "time_zone", "tz"];
+/// Other names of `members`.
+const MEMBERS: &[&str] = &[
+    "users",
+    "user",
+    "people",
+    "persons",
+    "participants",
+    "member",
+    "rota",
+];
+
+/// Other names of `rotation`, the length of a turn.
+const LENGTH: &[&str] = &[
+    "type", "kind", "every", "length", "shift", "turn", "period", "interval",
+];
+/// Other names of `handover`.
+const HANDOVER_WORDS: &[&str] = &[
+    "handoff",
+    "handover_time",
+    "handoff_time",
+    "handover_at",
+    "at",
+];
+/// Other names of `start` and `until`.
+const START: &[&str] = &[
+    "starts_at",
+    "start_at",
+    "start_date",
+    "starts",
+    "from",
+    "begin",
+];
+const UNTIL: &[&str] = &["ends_at", "end_at", "end_date", "ends", "end", "to"];
+
+/// What the rotation of a schedule itself is called.
+const ROTATION: SmolStr = SmolStr::new_static("rotation");
 
 /// Reads all schedules, by name.
 pub(super) fn read(tables: Vec<TableReader<'_>>) -> BTreeMap<SmolStr, Schedule> {
@@ -59,43 +98,125 @@ pub(super) fn once(
 }
 
 fn schedule(table: &mut TableReader<'_>) -> Option<Schedule> {
+    table.also("zone", ZONE);
+    table.also("members", MEMBERS);
+    table.also("layer", &["layers", "rotations"]);
+    table.also("override", &["overrides"]);
+    table.skip("description");
     let name = table.required("name", values::text).map(SmolStr::from);
     let zone = table.optional("zone", zone).unwrap_or(TimeZone::UTC);
     let mut layers = Vec::new();
-    if table.has("members") {
-        layers.extend(layer(table, &zone, SmolStr::new_static("rotation")));
+    let mut below = Vec::new();
+    match table.peek("rotation") {
+        // People know rotations also as what a layer is here.
+        Some(Value::List(_)) => below.extend(table.tables("rotation")),
+        Some(Value::Table(_)) if table.has("members") => {
+            let turns = table.list("members", turn);
+            if let Some(mut below) = table.table("rotation") {
+                layers.extend(layer(&mut below, &zone, ROTATION, Some(turns)));
+                below.finish();
+            }
+        }
+        Some(Value::Table(_)) => below.extend(table.table("rotation")),
+        Some(_) | None if table.has("members") => {
+            layers.extend(layer(table, &zone, ROTATION, None));
+        }
+        Some(_) | None => {}
     }
-    for (number, mut below) in (1..).zip(table.tables("layer")) {
+    below.extend(table.tables("layer"));
+    for (number, mut below) in (1..).zip(below) {
         let name = below.optional("name", values::text).map(SmolStr::from);
         let name = name.unwrap_or_else(|| format_smolstr!("layer {number}"));
-        layers.extend(layer(&mut below, &zone, name));
+        layers.extend(layer(&mut below, &zone, name, None));
         below.finish();
     }
+    layers.extend(table.optional("ics", |spot| rota::layer(spot, &zone)));
     if layers.len() > LAYERS_MAX {
         let message = format!("has more than {LAYERS_MAX} layers");
         table.refuse(None, Complaint::new(message));
     }
-    if layers.is_empty() && !table.has("layer") {
+    if layers.is_empty()
+        && !["layer", "rotation", "ics"]
+            .iter()
+            .any(|key| table.has(key))
+    {
         let complaint = Complaint::new("the schedule has nobody in it");
         let hint =
             "write members = [\"ana\", \"ben\"], or [[schedule.layer]] for several rotations";
         table.refuse(None, complaint.hint(hint));
     }
+    let stand_ins = table.tables("override").into_iter();
+    let stand_ins = stand_ins.filter_map(|below| stand_in(below, &zone));
     Some(Schedule {
         name: name?,
+        stand_ins: stand_ins.collect(),
         zone,
         layers,
     })
 }
 
-fn layer(table: &mut TableReader<'_>, zone: &TimeZone, name: SmolStr) -> Option<Layer> {
-    let turns = table.list("members", turn);
+/// Somebody stands in, as it is known beforehand.
+fn stand_in(mut table: TableReader<'_>, zone: &TimeZone) -> Option<StandIn> {
+    table.also("person", &["user", "member", "name", "who"]);
+    table.also("replaces", &["instead_of", "for"]);
+    table.also("start", START);
+    table.also("until", UNTIL);
+    let moment = |spot: &Spot<'_>| moment(spot, zone);
+    let person = table.optional("person", values::text).map(SmolStr::from);
+    let replaces = table.optional("replaces", values::text).map(SmolStr::from);
+    let from = table.required("start", moment);
+    let to = table.required("until", moment);
+    if person.is_none() && replaces.is_none() {
+        let complaint = Complaint::new("it is not said who stands in");
+        table.refuse(None, complaint.hint("write person = \"ana\""));
+    }
+    if let (Some(from), Some(to)) = (from, to)
+        && to <= from
+    {
+        let complaint = Complaint::new("ends before it begins");
+        table.refuse(Some("until"), complaint);
+    }
+    table.finish();
+    Some(StandIn {
+        person,
+        replaces,
+        from: from?,
+        to: to?,
+    })
+}
+
+fn layer(
+    table: &mut TableReader<'_>,
+    zone: &TimeZone,
+    name: SmolStr,
+    turns: Option<Vec<Turn>>,
+) -> Option<Layer> {
+    table.also("members", MEMBERS);
+    table.also("rotation", LENGTH);
+    table.also("handover", HANDOVER_WORDS);
+    table.also(
+        "handover_day",
+        &["handoff_day", "day", "weekday", "start_day"],
+    );
+    table.also("start", START);
+    table.also("until", UNTIL);
+    table.also(
+        "hours",
+        &["restriction", "restrictions", "during", "active"],
+    );
+    let turns = turns.unwrap_or_else(|| table.list("members", turn));
     let length = table
         .optional("rotation", length)
         .unwrap_or(Span::from_days(7));
     let handover = table.optional("handover", handover);
-    let start = table.optional("start", |spot| civil(spot));
-    let until = table.optional("until", |spot| civil(spot));
+    let day = table.optional("handover_day", day);
+    let handover = match (handover, day) {
+        (Some((of_time, time)), day) => Some((day.or(of_time), time)),
+        (None, Some(day)) => Some((Some(day), HANDOVER)),
+        (None, None) => None,
+    };
+    let start = table.optional("start", |spot| civil(spot, zone));
+    let until = table.optional("until", |spot| moment(spot, zone));
     let hours = table.optional("hours", hours);
     if turns.is_empty() {
         let complaint = Complaint::new("the layer has nobody in it");
@@ -114,10 +235,16 @@ fn layer(table: &mut TableReader<'_>, zone: &TimeZone, name: SmolStr) -> Option<
             turns,
         }),
         hours,
-        until: until.map(|(date, time)| {
-            let local = Local::of(date.to_datetime(time.unwrap_or_default()));
-            crate::core::oncall::zone::first(zone, local)
-        }),
+        until,
+    })
+}
+
+/// A day of the week.
+fn day(spot: &Spot<'_>) -> Result<u8, Complaint> {
+    let text = spot.text("a day of the week")?;
+    weekday(text.trim()).ok_or_else(|| {
+        let message = format!("{text:?} is no day of the week");
+        Complaint::new(message).hint("write it like mon or monday")
     })
 }
 
@@ -184,8 +311,8 @@ fn length(spot: &Spot<'_>) -> Result<Span, Complaint> {
     let hint = "write \"daily\", \"weekly\", or how long a turn is, like \"12h\", \"3d\" or \"2w\"";
     let text = spot.text("a rotation")?;
     let span = match text {
-        "daily" => Span::from_days(1),
-        "weekly" => Span::from_days(7),
+        "daily" | "day" => Span::from_days(1),
+        "weekly" | "week" => Span::from_days(7),
         "biweekly" | "fortnightly" => Span::from_days(14),
         "hourly" => Span::from_hours(1),
         _ => parse_duration(text).map_err(|complaint| complaint.hint(hint))?,
@@ -216,19 +343,32 @@ fn handover(spot: &Spot<'_>) -> Result<(Option<u8>, Span), Complaint> {
     Ok((day, time))
 }
 
-/// A local date, with or without a time.
-fn civil(spot: &Spot<'_>) -> Result<(Date, Option<jiff::civil::Time>), Complaint> {
-    let hint = "write a local date in quotes, like \"2026-11-30\" or \"2026-11-30T09:00\"";
-    let text = spot
-        .text("a date in quotes")
-        .map_err(|complaint| complaint.hint(hint))?;
-    if let (Ok(date), false) = (text.parse::<Date>(), text.contains('T')) {
+/// A local date, with or without a time; a time with an offset is looked up on the clocks of the zone.
+fn civil(spot: &Spot<'_>, zone: &TimeZone) -> Result<(Date, Option<jiff::civil::Time>), Complaint> {
+    let hint = "write a local date like \"2026-11-30\" or \"2026-11-30T09:00\"";
+    let text = match (&spot.node.value, &spot.node.raw) {
+        (Value::Date, Some(raw)) => raw.as_str(),
+        _ => spot.text("a date").map_err(|it| it.hint(hint))?,
+    };
+    let has_time = text.contains([':', 'T']);
+    if let (Ok(date), false) = (text.parse::<Date>(), has_time) {
         return Ok((date, None));
+    }
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        let local = at.to_zoned(zone.clone());
+        return Ok((local.date(), Some(local.time())));
     }
     let civil = text.parse::<DateTime>();
     civil
         .map(|civil| (civil.date(), Some(civil.time())))
         .map_err(|_| Complaint::new(format!("{text:?} is no local date")).hint(hint))
+}
+
+/// The moment that a date, a local time, or a time with an offset means.
+fn moment(spot: &Spot<'_>, zone: &TimeZone) -> Result<Timestamp, Complaint> {
+    let (date, time) = civil(spot, zone)?;
+    let local = Local::of(date.to_datetime(time.unwrap_or_default()));
+    Ok(crate::core::oncall::zone::first(zone, local))
 }
 
 /// A zone of the IANA database.

@@ -65,6 +65,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         calendars: calendar_names.iter().map(String::as_str).collect(),
     };
     let ladders = ladders::read(root.tables("escalation"), &names);
+    let answers = answers::read(&mut root, &targets);
+    let records = records::read(&mut root, &targets);
     let (maintenance, window_feeds) = maintenance::read(root.tables("maintenance"));
     let settings = Settings {
         state_dir: state_dir(&store.url, env),
@@ -94,8 +96,8 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         imports,
         on_call,
         ladders,
-        answers: answers::read(&mut root),
-        records: records::read(&mut root),
+        answers,
+        records,
         retention: retention(&mut root),
         limits: limits(&mut root),
         log: log(&mut root),

@@ -81,11 +81,18 @@ const FILES: &[(&str, &str)] = &[
 /// Other words for a kind.
 const ALSO: &[(&str, &str)] = &[
     ("msteams", "teams"),
+    ("microsoft-teams", "teams"),
+    ("microsoft_teams", "teams"),
+    ("rocket_chat", "rocketchat"),
+    ("rocket-chat", "rocketchat"),
     ("rocket.chat", "rocketchat"),
     ("jsm", "opsgenie"),
     ("twilio", "sms"),
     ("twilio-sms", "sms"),
     ("twilio-voice", "voice"),
+    ("twilio_sms", "sms"),
+    ("twilio_voice", "voice"),
+    ("jsm-ops", "opsgenie"),
     ("call", "voice"),
 ];
 

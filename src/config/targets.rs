@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use url::Url;
@@ -15,7 +16,7 @@ use crate::config::secret::Secret;
 use crate::config::settings::{Basic, RateSettings};
 use crate::config::target_profiles::{self, TargetProfile};
 use crate::config::tree::Value;
-use crate::config::{sources, values};
+use crate::config::{schedules, sources, values};
 use crate::core::tell::event::{Event, EventSet};
 use crate::core::time::Span;
 
@@ -27,6 +28,8 @@ const SECOND: Span = Span::from_secs(1);
 const TIMEOUT: Span = Span::from_secs(10);
 const RETRY_FOR: Span = Span::from_hours(24);
 const WIDTH: u32 = 8;
+/// Steps of a text when it is tried at load.
+const FUEL: u64 = 50_000;
 
 /// How a target is spoken to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +87,10 @@ pub struct TargetSettings {
     pub token: Option<Secret>,
     /// User and password.
     pub basic: Option<Basic>,
+    /// Certificate authorities of a mail server or broker.
+    pub ca: Option<PathBuf>,
+    /// Whether a broker keeps the last message of a topic.
+    pub retain: bool,
     /// Headers besides.
     pub headers: Vec<(String, Secret)>,
     /// Whether it may stand at a private or loopback address.
@@ -120,22 +127,71 @@ pub(super) fn read(tables: Vec<TableReader<'_>>) -> Vec<TargetSettings> {
     targets
 }
 
+/// The names that keys have where people know them from.
+fn also(table: &mut TableReader<'_>) {
+    table.also("kind", &["type"]);
+    table.also(
+        "url",
+        &["webhook_url", "server", "homeserver", "smtp", "broker"],
+    );
+    table.also(
+        "token",
+        &[
+            "api_key",
+            "api_token",
+            "access_token",
+            "bot_token",
+            "app_token",
+            "bearer_token",
+            "routing_key",
+            "integration_key",
+            "key",
+        ],
+    );
+    table.also("user", &["username", "account_sid", "account"]);
+    table.also("password", &["auth_token", "pass"]);
+    table.also("from", &["sender"]);
+    table.also("zone", schedules::ZONE);
+    table.also("title", &["subject", "headline"]);
+    table.also("text", &["template", "message", "body"]);
+    table.also("secret", &["signing_secret"]);
+    table.also("retry_for", &["give_up_after"]);
+    table.skip("description");
+}
+
 fn target(table: &mut TableReader<'_>) -> TargetSettings {
+    also(table);
     let kind = table.required("kind", kind).unwrap_or_default();
     let profile = profile_of(kind);
+    match kind {
+        TargetKind::Profile("pushover") => table.also("to", &["user"]),
+        TargetKind::Profile("sms" | "voice") => table.also("password", &["token"]),
+        TargetKind::Profile(_)
+        | TargetKind::Webhook
+        | TargetKind::Email
+        | TargetKind::Mqtt
+        | TargetKind::Command => {}
+    }
+    let (url, to) = place(table, kind);
     TargetSettings {
         name: table.required("name", name).unwrap_or_default(),
         kind,
-        url: table.optional("url", address),
-        to: addressees(table),
+        url,
+        to,
         from: table.optional("from", values::text),
-        command: table.list("command", values::text),
+        command: command(table),
         title: table.optional("title", template),
         text: table.optional("text", template),
         zone: table.optional("zone", zone),
         secret: table.optional("secret", signing_secret),
         token: table.optional("token", values::remote_secret),
-        basic: basic(table),
+        basic: if kind == TargetKind::Profile("pushover") {
+            None
+        } else {
+            basic(table)
+        },
+        ca: table.optional("ca", values::pem_file),
+        retain: retain(table, kind),
         headers: table.optional("headers", headers).unwrap_or_default(),
         allow_private: table
             .optional("allow_private", values::flag)
@@ -190,11 +246,110 @@ fn kind(spot: &Spot<'_>) -> Result<TargetKind, Complaint> {
 
 /// `to`, or what it is called where the kind has a word of its own.
 fn addressees(table: &mut TableReader<'_>) -> Vec<String> {
-    let mut to = table.list("to", values::text);
+    table.also(
+        "to",
+        &[
+            "chat_id",
+            "chat",
+            "room",
+            "room_id",
+            "user_key",
+            "recipients",
+            "recipient",
+            "number",
+        ],
+    );
+    let mut to = table.list("to", addressee);
     for key in ["channel", "topic"] {
         to.extend(table.list(key, values::text));
     }
     to
+}
+
+/// Where it is and whom it is for, whichever way that is written.
+fn place(table: &mut TableReader<'_>, kind: TargetKind) -> (Option<Secret>, Vec<String>) {
+    let url = table.optional("url", address);
+    let mut to = addressees(table);
+    let url = url.or_else(|| match kind {
+        TargetKind::Email => of_host(table, ["smtp", "smtp+starttls", "smtps"]),
+        TargetKind::Mqtt => of_host(table, ["mqtt", "mqtts", "mqtts"]),
+        TargetKind::Webhook | TargetKind::Command | TargetKind::Profile(_) => None,
+    });
+    let is_ntfy = kind == TargetKind::Profile("ntfy");
+    let parsed = url.as_ref().and_then(|url| Url::parse(url.expose()).ok());
+    if let Some(mut base) = parsed.filter(|_| is_ntfy && to.is_empty()) {
+        // The topic as part of the address, as the product itself shows it.
+        let topic = base.path().trim_matches('/').to_owned();
+        if !topic.is_empty() && !topic.contains('/') {
+            to.push(topic);
+            base.set_path("");
+            return (Some(Secret::new(base.as_str())), to);
+        }
+    }
+    (url, to)
+}
+
+/// An address of its parts: `host`, `port`, and whether TLS begins at once (`tls`) or later (`starttls`).
+fn of_host(table: &mut TableReader<'_>, schemes: [&str; 3]) -> Option<Secret> {
+    let is_set = |value: Option<&Value>| matches!(value, Some(Value::Flag(true)));
+    let port = match table.plain("port") {
+        Some(Value::Integer(Some(port))) => format!(":{port}"),
+        Some(_) | None => String::new(),
+    };
+    let (starttls, tls) = (is_set(table.plain("starttls")), is_set(table.plain("tls")));
+    let [plain, later, wrapped] = schemes;
+    let scheme = match (starttls, tls) {
+        (true, _) => later,
+        (false, true) => wrapped,
+        (false, false) => plain,
+    };
+    let Some(Value::Text(host)) = table.plain("host") else {
+        return None;
+    };
+    let url = format!("{scheme}://{}{port}", host.as_str());
+    Url::parse(&url).is_ok().then(|| Secret::new(&url))
+}
+
+/// `retain` of MQTT; `qos` may be written there too, as what it is.
+fn retain(table: &mut TableReader<'_>, kind: TargetKind) -> bool {
+    if kind != TargetKind::Mqtt {
+        return false;
+    }
+    if let Some(qos) = table.plain("qos")
+        && !matches!(qos, Value::Integer(Some(1)))
+    {
+        let complaint = Complaint::new("messages are published with quality of service 1");
+        table.refuse(Some("qos"), complaint.hint("remove it, or write qos = 1"));
+    }
+    table.optional("retain", values::flag).unwrap_or_default()
+}
+
+/// A name, or the number of a chat.
+fn addressee(spot: &Spot<'_>) -> Result<String, Complaint> {
+    match spot.node.value {
+        Value::Integer(Some(number)) => Ok(number.to_string()),
+        Value::Text(_)
+        | Value::Integer(None)
+        | Value::Float
+        | Value::Flag(_)
+        | Value::Date
+        | Value::List(_)
+        | Value::Table(_) => values::text(spot),
+    }
+}
+
+/// A program and its arguments; of a text, the words between blanks. No shell reads it.
+fn command(table: &mut TableReader<'_>) -> Vec<String> {
+    table.also("command", &["cmd", "exec", "argv"]);
+    match table.peek("command") {
+        Some(Value::Text(text)) => {
+            let words = text.split_whitespace().map(str::to_owned).collect();
+            table.optional("command", |spot| values::text(spot).map(|_| words))
+        }
+        Some(_) => Some(table.list("command", values::text)),
+        None => table.optional("command", |_| Ok(Vec::new())),
+    }
+    .unwrap_or_default()
 }
 
 fn usual_rate(profile: Option<&TargetProfile>) -> Option<RateSettings> {
@@ -206,14 +361,31 @@ fn usual_rate(profile: Option<&TargetProfile>) -> Option<RateSettings> {
 /// A text with places, in Jinja.
 fn template(spot: &Spot<'_>) -> Result<String, Complaint> {
     let text = spot.text("a text")?;
-    let environment = minijinja::Environment::new();
-    match environment.template_from_str(text) {
-        Ok(_) => Ok(text.to_owned()),
+    let mut environment = minijinja::Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Chainable);
+    environment.set_fuel(Some(FUEL));
+    // Filters are only looked for when they are used; what else goes wrong without an incident says nothing.
+    let tried = |template: minijinja::Template<'_, '_>| match template.render(()) {
+        Err(error) if is_unknown(error.kind()) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    };
+    match environment.template_from_str(text).and_then(tried) {
+        Ok(()) => Ok(text.to_owned()),
         Err(error) => {
             let complaint = Complaint::new(format!("is not a Jinja template: {error}"));
             Err(complaint.hint("write it like \"{{ incident.number }}: {{ incident.title }}\""))
         }
     }
+}
+
+/// Whether a text uses something that does not exist.
+fn is_unknown(kind: minijinja::ErrorKind) -> bool {
+    matches!(
+        kind,
+        minijinja::ErrorKind::UnknownFilter
+            | minijinja::ErrorKind::UnknownTest
+            | minijinja::ErrorKind::UnknownFunction
+    )
 }
 
 fn check(table: &TableReader<'_>, target: &TargetSettings) {
@@ -234,15 +406,21 @@ fn check(table: &TableReader<'_>, target: &TargetSettings) {
             lacks("url", hint);
         }
         TargetKind::Email => {
-            lacks(
-                "url",
-                "write url = \"smtp://mail.example:25\", smtps:// or smtp+starttls://",
-            );
+            if target.url.is_none() {
+                lacks(
+                    "url",
+                    "write url = \"smtp://mail.example:25\", smtps:// or smtp+starttls://",
+                );
+            }
             lacks("from", "write from = \"Watchbell <watchbell@example.org>\"");
         }
         TargetKind::Mqtt => {
-            lacks("url", "write url = \"mqtt://broker.example:1883\"");
-            lacks("topic", "write topic = \"ops/incidents\"");
+            if target.url.is_none() {
+                lacks("url", "write url = \"mqtt://broker.example:1883\"");
+            }
+            if target.to.is_empty() {
+                lacks("topic", "write topic = \"ops/incidents\"");
+            }
         }
         TargetKind::Command => lacks("command", "write command = [\"/usr/local/bin/page\"]"),
         TargetKind::Profile(_) => check_profile(table, target),
@@ -287,7 +465,7 @@ fn check_scheme(table: &TableReader<'_>, target: &TargetSettings) {
     };
     let known: &[&str] = match target.kind {
         TargetKind::Email => &["smtp", "smtps", "smtp+starttls"],
-        TargetKind::Mqtt => &["mqtt", "tcp"],
+        TargetKind::Mqtt => &["mqtt", "tcp", "mqtts", "ssl"],
         TargetKind::Webhook | TargetKind::Command | TargetKind::Profile(_) => &["http", "https"],
     };
     if !known.contains(&url.scheme()) {
@@ -328,6 +506,16 @@ fn signing_secret(spot: &Spot<'_>) -> Result<Secret, Complaint> {
 }
 
 fn basic(table: &mut TableReader<'_>) -> Option<Basic> {
+    for key in ["auth", "basic", "basic_auth"] {
+        if matches!(table.peek(key), Some(Value::Table(_)))
+            && let Some(mut below) = table.table_unlisted(key)
+        {
+            below.also("user", &["username"]);
+            let basic = basic(&mut below);
+            below.finish();
+            return basic;
+        }
+    }
     let user = table.optional("user", values::user_name);
     let password = table.optional("password", values::remote_secret);
     for (key, other) in [("user", "password"), ("password", "user")] {
@@ -363,20 +551,26 @@ fn headers(spot: &Spot<'_>) -> Result<Vec<(String, Secret)>, Complaint> {
     Ok(headers)
 }
 
-/// The events that a target wants: those that are listed, or the usual ones.
+/// The events that a target wants: the usual ones, or those that are listed. A list of nothing but unusual ones asks for
+/// them besides: nobody who wants to hear of acknowledgements wants to hear of nothing else.
 fn events(table: &mut TableReader<'_>, profile: Option<&TargetProfile>) -> EventSet {
-    if !table.has("events") {
-        let usual = profile.map_or(&[][..], |profile| profile.events.as_slice());
-        let usual = usual.iter().filter_map(|word| Event::from_word(word));
-        let usual = usual.fold(EventSet::NONE, EventSet::with);
-        return if usual == EventSet::NONE {
-            EventSet::default()
-        } else {
-            usual
-        };
-    }
+    let usual = profile.map_or(&[][..], |profile| profile.events.as_slice());
+    let usual = usual.iter().filter_map(|word| Event::from_word(word));
+    let usual = usual.fold(EventSet::NONE, EventSet::with);
+    let usual = if usual == EventSet::NONE {
+        EventSet::default()
+    } else {
+        usual
+    };
     let wanted = table.list("events", event);
-    wanted.into_iter().fold(EventSet::NONE, EventSet::with)
+    let is_only = table
+        .optional("events_only", values::flag)
+        .unwrap_or_else(|| wanted.iter().any(|event| EventSet::default().has(*event)));
+    if !table.has("events") {
+        return usual;
+    }
+    let start = if is_only { EventSet::NONE } else { usual };
+    wanted.into_iter().fold(start, EventSet::with)
 }
 
 fn event(spot: &Spot<'_>) -> Result<Event, Complaint> {

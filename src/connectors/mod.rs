@@ -8,6 +8,7 @@
 
 pub mod apply;
 pub mod call;
+pub mod change_list;
 mod compile;
 mod file;
 pub mod hook;
@@ -73,6 +74,10 @@ pub const PROFILES: &[(&str, &str)] = &[
     (
         "servicenow",
         include_str!("../../config/connectors/servicenow.toml"),
+    ),
+    (
+        "servicenow-events",
+        include_str!("../../config/connectors/servicenow-events.toml"),
     ),
     (
         "zammad",

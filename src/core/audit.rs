@@ -115,6 +115,7 @@ fn order(input: &Input) -> Option<(&SmolStr, &'static str, Option<&str>)> {
         Input::CmdbImported(imported) => Some((&imported.actor, "cmdb.import", None)),
         Input::TicketOrdered(order) => Some((&order.actor, order.wanted.word(), None)),
         Input::TicketReported(_)
+        | Input::MessageLost(_)
         | Input::ObservationReceived { .. }
         | Input::SourceHeard { .. }
         | Input::SourcePolled(_)

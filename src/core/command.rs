@@ -226,7 +226,10 @@ fn regroup(draft: &mut Draft<'_>, id: IncidentId, order: &Command) -> (Reason, O
             let note = draft.split_by_person(id, alerts, true);
             (Reason::UnlinkedByPerson, Some(note))
         }
-        Command::Pin { alerts } => (Reason::PinnedByPerson, Some(draft.pin_by_person(alerts))),
+        Command::Pin { alerts } => {
+            let note = draft.pin_by_person(id, alerts);
+            (Reason::PinnedByPerson, Some(note))
+        }
         Command::Root { ci, reason } => {
             if let Some(number) = draft.world.state.graph().find(ci) {
                 draft.root_by_person(id, number);

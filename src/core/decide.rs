@@ -11,7 +11,7 @@ use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::core::{
     audit, command, correlate, deadline, episode, heartbeat, mute, oncall, rebind, reconcile,
-    records, silence, ticket,
+    records, silence, tell, ticket,
 };
 
 /// What a decision may look at.
@@ -55,6 +55,7 @@ fn decide_input(world: World<'_>, input: &Input, now: Timestamp, ids: &mut IdFee
         Input::AlertsRebound(alerts) => rebind::compare(world, alerts, now, ids),
         Input::TicketReported(report) => ticket::decide_report(world, report, now, ids),
         Input::TicketOrdered(order) => ticket::decide_order(world, order, now, ids),
+        Input::MessageLost(lost) => tell::undelivered::decide_undelivered(world, lost, ids),
         Input::DeadlineReached => deadline::decide_due(world, now, ids),
         Input::Started => {
             let mut decision = Decision::because(Reason::Started);

@@ -18,6 +18,7 @@ use crate::core::records::RecordGiven;
 use crate::core::severity::Priority;
 use crate::core::silence::Sweep;
 use crate::core::silence::given::SilenceGiven;
+use crate::core::tell::undelivered::Undelivered;
 use crate::core::ticket::order::TicketOrder;
 use crate::core::ticket::report::TicketReport;
 use crate::core::time::Timestamp;
@@ -61,6 +62,8 @@ pub enum Input {
     TicketReported(Box<TicketReport>),
     /// A person or program with a token orders something about connectors.
     TicketOrdered(TicketOrder),
+    /// A message to people was given up.
+    MessageLost(Undelivered),
     /// The time of some deadline has come.
     DeadlineReached,
     /// The daemon started and has decided all that was left over.

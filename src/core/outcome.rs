@@ -3,6 +3,7 @@
 //! Noted when an incident is over, taken back when it is reopened. One that went on in another one is none of its own.
 //! Must not hold anything that names people.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -21,6 +22,54 @@ pub enum OutcomeChange {
     Ended(Arc<Outcome>),
     /// It is not over after all.
     Reopened(IncidentId),
+    /// Somebody further up a ladder was told of it, for the first time.
+    Escalated(IncidentId, Timestamp),
+    /// Somebody said how well it was handled.
+    Rated(Arc<Rating>),
+}
+
+/// What the state holds of incidents for the time when they are over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutcomeState {
+    escalated: BTreeSet<IncidentId>,
+    rated: BTreeMap<IncidentId, BTreeSet<SmolStr>>,
+}
+
+impl OutcomeState {
+    /// Whether somebody further up a ladder was ever told of an incident.
+    pub fn is_escalated(&self, incident: IncidentId) -> bool {
+        self.escalated.contains(&incident)
+    }
+
+    /// Whether that person has rated an incident.
+    pub fn is_rated(&self, incident: IncidentId, who: &str) -> bool {
+        let rated = self.rated.get(&incident);
+        rated.is_some_and(|people| people.contains(who))
+    }
+
+    /// Makes a change true; also used to load.
+    pub fn apply(&mut self, change: &OutcomeChange) {
+        match change {
+            OutcomeChange::Escalated(incident, _) => {
+                self.escalated.insert(*incident);
+            }
+            OutcomeChange::Rated(rating) if rating.is_held => {
+                self.rate(rating.incident, rating.who.clone());
+            }
+            OutcomeChange::Rated(_) | OutcomeChange::Ended(_) | OutcomeChange::Reopened(_) => {}
+        }
+    }
+
+    /// Somebody has rated an incident.
+    pub fn rate(&mut self, incident: IncidentId, who: SmolStr) {
+        self.rated.entry(incident).or_default().insert(who);
+    }
+
+    /// Lets go of an incident that is closed for good.
+    pub fn forget(&mut self, incident: IncidentId) {
+        self.escalated.remove(&incident);
+        self.rated.remove(&incident);
+    }
 }
 
 /// One incident that is over.
@@ -36,6 +85,27 @@ pub struct Outcome {
     pub team: SmolStr,
     /// Its figures.
     pub figures: Figures,
+}
+
+/// What somebody says of how an incident was handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rating {
+    /// Which.
+    pub incident: IncidentId,
+    /// Who.
+    pub who: SmolStr,
+    /// From 1, bad, to 5, very good.
+    pub score: u8,
+    /// What else they say.
+    pub comment: Arc<str>,
+    /// The incident's priority then.
+    pub priority: Priority,
+    /// The team that had it; empty when none did.
+    pub team: SmolStr,
+    /// When.
+    pub at: Timestamp,
+    /// Whether the incident is held, so that a second rating is refused without a look into the store.
+    pub is_held: bool,
 }
 
 /// Figures of one incident, or the sums of many.
@@ -197,7 +267,7 @@ impl Draft<'_> {
             resolve_ms: since_open(ended_at),
             reopened: flag(incident.reopen_count > 0),
             recurring: flag(incident.previous.is_some()),
-            escalated: 0,
+            escalated: flag(self.world.state.practice().outcomes.is_escalated(id)),
             by_itself: flag(acknowledged.is_none()),
             response_met: flag(response == Some(ClockState::Met)),
             response_breached: flag(response == Some(ClockState::Breached)),
@@ -217,6 +287,14 @@ impl Draft<'_> {
         };
         let change = OutcomeChange::Ended(Arc::new(outcome));
         self.decision.change(Change::Outcome(change));
+    }
+
+    /// Notes that somebody further up a ladder is told of an incident.
+    pub(super) fn note_escalated(&mut self, id: IncidentId) {
+        if !self.world.state.practice().outcomes.is_escalated(id) {
+            let change = OutcomeChange::Escalated(id, self.now);
+            self.decision.change(Change::Outcome(change));
+        }
     }
 
     /// The clocks of an incident as this decision leaves them.

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use crate::core::condition::Labels;
 use crate::core::ids::IncidentId;
-use crate::core::outcome::CostRules;
+use crate::core::outcome::{CostRules, OutcomeState};
 use crate::core::priority::{PriorityRules, Standings};
 use crate::core::sla::{SlaRules, SlaState};
 use crate::core::time::Timestamp;
@@ -33,13 +33,17 @@ pub struct Practice {
     pub standings: Standings,
     /// The service level clocks.
     pub sla: SlaState,
+    /// Which incidents were escalated, and who rated them.
+    pub outcomes: OutcomeState,
     labels: BTreeMap<IncidentId, Labels>,
 }
 
 /// Labels are looked up again when they are needed.
 impl PartialEq for Practice {
     fn eq(&self, other: &Self) -> bool {
-        self.standings == other.standings && self.sla == other.sla
+        self.standings == other.standings
+            && self.sla == other.sla
+            && self.outcomes == other.outcomes
     }
 }
 
@@ -64,6 +68,7 @@ impl Practice {
     pub fn forget(&mut self, incident: IncidentId) {
         self.standings.forget(incident);
         self.sla.forget(incident);
+        self.outcomes.forget(incident);
         self.labels.remove(&incident);
     }
 }

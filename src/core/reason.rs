@@ -103,6 +103,7 @@ reasons! {
     FlappingEnded = "flapping_ended", "The alert has fired for a while without a change; it flaps no more.";
     AnnouncementHeld = "announcement_held", "The incident has settled, but everything that fires of it is suppressed; people are told when that ends and it still fires.";
     PeopleTold = "people_told", "Messages to people were written to the outbox.";
+    MessageUndelivered = "message_undelivered", "A message to people could not be delivered and was given up.";
     EscalationStarted = "escalation_started", "Nobody has the incident yet; a ladder was begun.";
     Escalated = "escalated", "A step of the ladder was due; whom it names were told.";
     EscalationWaits = "escalation_waits", "A step of the ladder was due outside of its hours; it waits for them, or is passed over.";
@@ -171,6 +172,7 @@ reasons! {
     MajorDeclared = "major_declared", "The incident is a major one.";
     MajorRolesGiven = "major_roles_given", "A person said who leads the major incident and who speaks for it.";
     StakeholdersUpdated = "stakeholders_updated", "A person wrote an update to stakeholders.";
+    IncidentRated = "incident_rated", "Somebody who was served said how well the incident was handled.";
     ReviewWritten = "review_written", "A person wrote into the review of the incident.";
     BoundByPerson = "bound_by_person", "A person said which configuration item the alert is about; only a person undoes it.";
     UnboundByPerson = "unbound_by_person", "A person lets the rules decide again which configuration item the alert is about.";
@@ -210,6 +212,7 @@ reasons! {
     UnknownAlert = "unknown_alert", "There is no such alert, or it ended too long ago.";
     UnknownRecord = "unknown_record", "There is no such record.";
     ChangeEndsTooEarly = "change_ends_too_early", "The end of a change must not lie before its begin.";
+    AlreadyRated = "already_rated", "This person has rated the incident already; a rating stays as it is.";
     UnknownCi = "unknown_ci", "The CMDB holds no configuration item of that id.";
 }
 

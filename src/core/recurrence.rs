@@ -161,6 +161,21 @@ impl Recurrence {
         all.find(|it| it.ends_at > now && after.is_none_or(|after| it.starts_at > after))
     }
 
+    /// Its first occurrences, so many at most.
+    pub fn occurrences(&self, at_most: usize) -> Vec<Occurrence> {
+        let Ok(set) = self.set(self.start) else {
+            return Vec::new();
+        };
+        let starts = set.limit().into_iter().take(at_most);
+        let starts = starts.filter_map(|date| self.instant(date.timestamp()));
+        starts
+            .map(|starts_at| Occurrence {
+                starts_at,
+                ends_at: starts_at.plus(self.duration),
+            })
+            .collect()
+    }
+
     /// A local time not after those that are wanted, from which the rule gives the same occurrences: so that old rules
     /// cost no more than new ones.
     fn nearer_start(&self, from: Timestamp) -> DateTime {

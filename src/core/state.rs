@@ -314,8 +314,7 @@ impl State {
                 | Change::AlertTextChanged { .. }
                 | Change::AlertBound { .. }
                 | Change::TitleChanged { .. }
-                | Change::AlertLeft { .. }
-                | Change::Outcome(_) => {}
+                | Change::AlertLeft { .. } => {}
                 Change::GraphChanged(difference) => self.change_graph(difference),
                 Change::AlertForgotten(id) => self.forget_alert(*id),
                 Change::IncidentChanged(incident) => self.put_incident(incident.clone()),
@@ -349,6 +348,7 @@ impl State {
                 Change::Ticket(change) => self.tickets.apply(change),
                 Change::Standing(change) => self.practice.standings.apply(change),
                 Change::Sla(change) => self.practice.sla.apply(change),
+                Change::Outcome(change) => self.practice.outcomes.apply(change),
                 Change::HeartbeatChanged(heartbeat) => self.put_heartbeat(heartbeat.clone()),
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.remove(name)),
                 Change::Started(at) => self.started_at = Some(*at),

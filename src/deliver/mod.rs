@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::IncidentId;
 use crate::core::tell::event::Event;
+use crate::core::tell::undelivered::Undelivered;
 use crate::core::time::{Span, Timestamp};
 use crate::runtime::clock::Clock;
 use crate::store::writer::WriterHandle;
@@ -66,6 +67,22 @@ pub type Brief = Arc<
 /// Makes the link by which somebody answers: of which incident, who, and when it is sent.
 pub type AnswerLink = Arc<dyn Fn(IncidentId, &str, Timestamp) -> String + Send + Sync>;
 
+/// Makes the link by which somebody rates how an incident was handled: of which, who, and when it is sent; nothing for a
+/// target whose readers are not asked.
+pub type RatingLink = Arc<dyn Fn(IncidentId, Asked<'_>, Timestamp) -> Option<String> + Send + Sync>;
+
+/// Who is asked how an incident was handled.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// By which target.
+    pub target: &'a str,
+    /// The person there, or the target itself.
+    pub who: &'a str,
+}
+
+/// Takes in word of a message that was given up.
+pub type Lost = Arc<dyn Fn(Undelivered) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
 /// A message on its way.
 #[derive(Clone, Debug)]
 pub struct Parcel {
@@ -89,6 +106,8 @@ pub struct Parcel {
     pub briefing: Option<Arc<Briefing>>,
     /// Where whoever is told can answer, while the incident needs people.
     pub answer_url: Option<String>,
+    /// Where whoever is told can rate how it was handled, once it is over.
+    pub rating_url: Option<String>,
 }
 
 /// What an attempt came to.
@@ -165,6 +184,10 @@ pub struct DeliverSetup {
     pub brief: Brief,
     /// Makes links to answer by.
     pub answer: AnswerLink,
+    /// Makes links to rate by.
+    pub rating: RatingLink,
+    /// Takes in word of what is given up.
+    pub lost: Lost,
     /// The clock.
     pub clock: Clock,
     /// Figures.

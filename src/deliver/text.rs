@@ -98,6 +98,8 @@ pub struct TextSetup {
     pub title: Option<Arc<str>>,
     /// The operator's own text.
     pub text: Option<Arc<str>>,
+    /// Whether buttons in a chat answer by themselves, without a page.
+    pub is_interactive: bool,
 }
 
 /// A message in words, with the values that it is made of.
@@ -180,6 +182,9 @@ impl TextSetup {
             let name = word(ci, "name")?;
             Some(format!("{name} ({})", word(ci, "class").unwrap_or("item")))
         });
+        // Without an address that people reach, a link leads nowhere.
+        let answer = parcel.answer_url.as_deref().filter(|_| link.is_some());
+        let token = answer.and_then(|url| url.rsplit('/').next());
         json!({
             "id": parcel.id,
             "type": parcel.event.word(),
@@ -198,6 +203,10 @@ impl TextSetup {
             "runbook": runbook(alerts),
             "link": link,
             "answer_url": parcel.answer_url,
+            "rating_url": parcel.rating_url,
+            "answer": answer,
+            "answer_token": token,
+            "is_interactive": self.is_interactive,
             "to": parcel.recipient,
             "color": color,
             "color_number": u32::from_str_radix(color.trim_start_matches('#'), 16).unwrap_or_default(),
@@ -314,21 +323,37 @@ fn runbook(alerts: &[Value]) -> Option<&str> {
 }
 
 fn html(headline: &str, details: &str, link: Option<&str>) -> String {
-    let escape = |text: &str| {
-        text.replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;")
-            .replace('"', "&quot;")
-    };
     let head = escape(headline);
     let head = match link {
         Some(link) => format!("<a href=\"{}\">{head}</a>", escape(link)),
         None => head,
     };
+    let lines: Vec<String> = details.lines().map(html_line).collect();
     format!(
         "<p><strong>{head}</strong></p><p>{}</p>",
-        escape(details).replace('\n', "<br>\n")
+        lines.join("<br>\n")
     )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+/// A line in which addresses can be clicked.
+fn html_line(line: &str) -> String {
+    let words = line.split(' ').map(|word| {
+        let shown = escape(word);
+        let is_link = word.starts_with("https://") || word.starts_with("http://");
+        if is_link && !word.contains(char::is_control) {
+            format!("<a href=\"{shown}\">{shown}</a>")
+        } else {
+            shown
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn cut(text: &str, characters_max: usize) -> String {

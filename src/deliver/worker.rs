@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::ids::IncidentId;
 use crate::core::tell::event::Event;
+use crate::core::tell::undelivered::Undelivered;
 use crate::core::tell::webhook_id;
 use crate::core::time::Timestamp;
 use crate::store::StoreError;
@@ -24,13 +25,16 @@ use super::queue::{LaneKey, Queue, Row};
 use super::retry::{self, Breaker};
 use super::rows::{as_duration, claim, into_row, skipped};
 use super::{
-    Attempt, Briefing, Briefings, DeliverSetup, Failure, LAST_WAIT, Outcome, Parcel, TargetSetup,
+    Asked, Attempt, Briefing, Briefings, DeliverSetup, Failure, LAST_WAIT, Outcome, Parcel,
+    TargetSetup,
 };
 
 /// Rows read at once.
 const ROWS_PER_READ: usize = 1_000;
 /// How often the store is looked at although nobody has said that something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Reports of what is given up that are on their way at once.
+const REPORTS_MAX: usize = 100;
 /// How long a failed store is left alone.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -45,6 +49,8 @@ pub(super) struct Worker {
     /// When the rate allows the next one.
     limited_until: Option<tokio::time::Instant>,
     flights: JoinSet<Flight>,
+    /// Word of what is given up, on its way to the incidents.
+    reports: JoinSet<()>,
     /// What became of messages, until it is committed.
     marks: Vec<Mark>,
     may_have_more: bool,
@@ -82,6 +88,7 @@ impl Worker {
             limiter,
             limited_until: None,
             flights: JoinSet::new(),
+            reports: JoinSet::new(),
             marks: Vec::new(),
             may_have_more: true,
         }
@@ -401,6 +408,7 @@ impl Worker {
             is_repeat: row.may_have_arrived,
             incident: key.incident,
             answer_url: self.answer_url(&key, briefing.as_deref(), now),
+            rating_url: self.rating_url(&key, row.event, now),
             briefing: briefing.clone(),
         };
         let channel = self.target.channel.clone();
@@ -431,6 +439,18 @@ impl Worker {
             &key.recipient
         };
         Some((self.setup.answer)(incident, who, now))
+    }
+
+    /// Where whoever is told that it is over can rate how it was handled.
+    fn rating_url(&self, key: &LaneKey, event: Event, now: Timestamp) -> Option<String> {
+        let incident = key.incident.filter(|_| event == Event::Resolved)?;
+        let target = self.target.name.as_str();
+        let who = if key.recipient.is_empty() {
+            target
+        } else {
+            &key.recipient
+        };
+        (self.setup.rating)(incident, Asked { target, who }, now)
     }
 
     /// Takes in what has come back without waiting.
@@ -536,10 +556,26 @@ impl Worker {
         self.count(if is_dead { "dead" } else { "failed" });
         self.told_of_failure(&error, is_dead, now);
         if is_dead {
+            self.report_lost(key, row.event, &error);
             self.queue.give_back(key, &[row.id], None, now);
         } else {
             self.queue.give_back(key, &[], Some(row), now);
         }
+    }
+
+    /// Lets the incident know what it cannot tell; of a flood the outbox keeps the rest.
+    fn report_lost(&mut self, key: &LaneKey, event: Event, error: &str) {
+        while self.reports.try_join_next().is_some() {}
+        let Some(incident) = key.incident.filter(|_| self.reports.len() < REPORTS_MAX) else {
+            return;
+        };
+        let lost = Undelivered {
+            incident,
+            target: self.target.name.as_str().into(),
+            event: event.word().into(),
+            error: error.into(),
+        };
+        self.reports.spawn((self.setup.lost)(lost));
     }
 
     fn told_of_failure(&self, error: &str, is_dead: bool, now: Timestamp) {

@@ -15,6 +15,7 @@ pub mod rebind;
 mod recover;
 mod setup;
 pub mod sweep;
+mod tell;
 mod tickets;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@ use crate::core::ids::Seq;
 use crate::core::input::Input;
 use crate::store::inbox::{InputKind, NewInput};
 
+use super::tell::LOST;
 use super::tickets::{TICKET, TICKETS};
 use super::{CHANGE, cmdb, handle, rebind, sweep};
 
@@ -27,6 +28,7 @@ pub fn own_input(seq: Seq, input: &NewInput) -> Option<Input> {
         (InputKind::Poll, Some(TICKET)) => Input::TicketReported(Box::new(read_json(seq, input)?)),
         (InputKind::Command, Some(TICKETS)) => Input::TicketOrdered(read_json(seq, input)?),
         (InputKind::Poll, Some(sweep::SWEEP)) => Input::SilencesSwept(read_json(seq, input)?),
+        (InputKind::Poll, Some(LOST)) => Input::MessageLost(read_json(seq, input)?),
         (InputKind::Poll, _) => Input::SourcePolled(read_json(seq, input)?),
         (InputKind::Command, _) => Input::CommandGiven(read_json(seq, input)?),
         (InputKind::Message | InputKind::Deadline | InputKind::Started, _) => return None,

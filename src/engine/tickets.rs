@@ -27,12 +27,21 @@ impl EngineHandle {
     /// # Errors
     /// As [`EngineHandle::command`].
     pub async fn report_ticket(&self, report: &TicketReport) -> Result<CommandAnswer, SubmitError> {
+        self.report(report, TICKET).await
+    }
+
+    /// Takes in what one of our own workers found out, and waits until that is decided and committed.
+    pub(super) async fn report(
+        &self,
+        report: &impl serde::Serialize,
+        mark: &str,
+    ) -> Result<CommandAnswer, SubmitError> {
         self.readiness().map_err(SubmitError::NotReady)?;
         let body = serde_json::to_vec(report).map_err(|_| SubmitError::Unknown)?;
         let input = NewInput {
             kind: InputKind::Poll,
             source: None,
-            content_type: Some(TICKET.to_owned()),
+            content_type: Some(mark.to_owned()),
             envelope: None,
             body: StoredBody::new(Bytes::from(body)),
         };

@@ -17,8 +17,8 @@ use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
 use super::{
-    Conn, StoreError, cmdb, escalations, flaps, folds, forest, inhibitions, on, outbox, overrides,
-    practice, records, silences, tickets, variants, windows,
+    Conn, StoreError, cmdb, escalations, flaps, folds, forest, inhibitions, on, outbox, outcomes,
+    overrides, practice, records, silences, tickets, variants, windows,
 };
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
@@ -42,6 +42,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     overrides::load(conn.lend(), partition, &mut state).await?;
     escalations::load(conn.lend(), partition, &mut state).await?;
     practice::load(conn.lend(), partition, &mut state).await?;
+    outcomes::load(conn.lend(), partition, &mut state).await?;
     outbox::load(conn.lend(), partition, &mut state).await?;
     records::load(conn.lend(), partition, &mut state).await?;
     heartbeats::load(conn.lend(), partition, &mut state).await?;

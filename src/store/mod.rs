@@ -33,6 +33,7 @@ pub(crate) mod outcomes;
 pub mod overrides;
 pub(crate) mod practice;
 pub mod query;
+mod ratings;
 pub mod records;
 pub mod retention;
 pub mod rows;
@@ -309,6 +310,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0050_inhibitions.sql"),
     ),
     (51, "folds", include_str!("schema/0051_folds.sql")),
+    (
+        53,
+        "escalated_and_ratings",
+        include_str!("schema/0053_escalated_and_ratings.sql"),
+    ),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

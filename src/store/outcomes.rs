@@ -9,11 +9,14 @@ use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
 use crate::core::ids::IncidentId;
-use crate::core::outcome::{Figures, Outcome, OutcomeChange};
+use crate::core::outcome::{Figures, Outcome, OutcomeChange, Rating};
 use crate::core::severity::Priority;
+use crate::core::state::State;
 use crate::core::time::Timestamp;
 
 use super::commit::chunks;
+use super::ratings;
+use super::rows::incident_id;
 use super::{Conn, StoreError, Tx, on};
 
 /// The columns of figures, in the order of [`Figures::columns`].
@@ -60,6 +63,8 @@ pub(super) struct OutcomeRows {
     ended: BTreeMap<IncidentId, Arc<Outcome>>,
     /// Those that are stored already and are no longer true.
     reopened: Vec<IncidentId>,
+    escalated: BTreeMap<IncidentId, Timestamp>,
+    ratings: Vec<Arc<Rating>>,
 }
 
 /// Days, part, priority and team.
@@ -74,11 +79,17 @@ impl OutcomeRows {
                     self.reopened.push(incident);
                 }
             }
+            OutcomeChange::Escalated(incident, at) => {
+                self.escalated.entry(incident).or_insert(at);
+            }
+            OutcomeChange::Rated(rating) => self.ratings.push(rating),
         }
     }
 
     pub(super) fn row_count(&self) -> usize {
-        self.ended.len().saturating_add(self.reopened.len())
+        let outcomes = self.ended.len().saturating_add(self.reopened.len());
+        let others = self.escalated.len().saturating_add(self.ratings.len());
+        outcomes.saturating_add(others)
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
@@ -101,6 +112,15 @@ impl OutcomeRows {
         let sums: Vec<_> = sums.into_iter().collect();
         for rows in chunks(&sums) {
             add_up(tx.lend(), partition, rows).await?;
+        }
+        for (incident, at) in &self.escalated {
+            on!(tx.lend(), c => sqlx::query(
+                "INSERT INTO incident_escalated (incident, partition, at) VALUES ($1, $2, $3) \
+                 ON CONFLICT (incident) DO NOTHING"
+            ).bind(incident.get()).bind(partition).bind(at.as_millis()).execute(c).await.map(drop))?;
+        }
+        for rating in &self.ratings {
+            ratings::insert(tx, partition, rating).await?;
         }
         Ok(())
     }
@@ -160,5 +180,30 @@ async fn add_up(
         query.push(ADD);
         query.build().execute(c).await?;
     });
+    Ok(())
+}
+
+/// Reads which of the incidents that the core holds were escalated, and who rated them.
+pub(super) async fn load(
+    mut conn: Conn<'_>,
+    partition: i64,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    let escalated: Vec<(i64, i64)> = on!(conn.lend(), c => sqlx::query_as(
+        "SELECT e.incident, e.at FROM incident_escalated e JOIN incident i ON i.id = e.incident \
+         WHERE NOT i.is_forgotten AND e.partition = $1"
+    ).bind(partition).fetch_all(c).await?);
+    let rated: Vec<(i64, String)> = on!(conn, c => sqlx::query_as(
+        "SELECT r.incident, r.who FROM rating r JOIN incident i ON i.id = r.incident \
+         WHERE NOT i.is_forgotten AND r.partition = $1"
+    ).bind(partition).fetch_all(c).await?);
+    let held = &mut state.practice_mut().outcomes;
+    for (incident, at) in escalated {
+        let at = Timestamp::from_millis(at);
+        held.apply(&OutcomeChange::Escalated(incident_id(incident)?, at));
+    }
+    for (incident, who) in rated {
+        held.rate(incident_id(incident)?, who.into());
+    }
     Ok(())
 }

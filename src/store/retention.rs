@@ -13,7 +13,7 @@ const ROWS_PER_STEP: i64 = 500;
 /// What may be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Inputs and dead letters received before this.
+    /// Inputs and dead letters received before this; messages to people that ended before this.
     pub inputs_before: Timestamp,
     /// Inputs up to this position, whatever their age (the log is too large).
     pub inputs_through: Seq,
@@ -39,6 +39,7 @@ pub(super) async fn step(
         (SILENCES, limits.inputs_before),
         (WINDOWS, limits.inputs_before),
         (ANSWERS, limits.answers_before),
+        (MESSAGES, limits.inputs_before),
     ] {
         rows = rows.saturating_add(on!(tx.lend(), c => sqlx::query(sql)
             .bind(before.as_millis()).bind(ROWS_PER_STEP).execute(c).await.map(|done| done.rows_affected()))?);
@@ -65,6 +66,12 @@ const WINDOWS: &str = "DELETE FROM maintenance WHERE id IN (SELECT id FROM maint
     ORDER BY updated_at LIMIT $2) AND id < (SELECT MAX(id) FROM maintenance)";
 
 const ANSWERS: &str = "DELETE FROM command_answer WHERE key IN (SELECT key FROM command_answer WHERE at < $1 LIMIT $2)";
+
+/// Messages that ended, but not those of an incident that is held: they say who knows what of it. The newest stays, as
+/// with silences.
+const MESSAGES: &str = "DELETE FROM outbox WHERE id IN (SELECT o.id FROM outbox o WHERE NOT o.is_due \
+    AND o.ended_at < $1 AND NOT EXISTS (SELECT 1 FROM incident i WHERE i.id = o.incident AND NOT i.is_forgotten) \
+    ORDER BY o.ended_at LIMIT $2) AND id < (SELECT MAX(id) FROM outbox)";
 
 /// What is noted of inputs goes with them.
 async fn delete_replayed(tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
@@ -118,6 +125,10 @@ async fn delete_incidents(
             "DELETE FROM incident_standing WHERE incident = $1",
             "DELETE FROM sla_clock WHERE incident = $1",
             "DELETE FROM incident_outcome WHERE incident = $1",
+            "DELETE FROM incident_escalated WHERE incident = $1",
+            "DELETE FROM rating WHERE incident = $1",
+            "DELETE FROM told WHERE incident = $1",
+            "DELETE FROM outbox WHERE incident = $1 AND NOT is_due AND id < (SELECT MAX(id) FROM outbox)",
             "DELETE FROM incident WHERE id = $1",
         ] {
             on!(tx.lend(), c => sqlx::query(sql).bind(incident).execute(c).await.map(drop))?;

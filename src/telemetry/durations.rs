@@ -5,7 +5,22 @@
 
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::metrics::{MACHINE_BUCKETS_S, PEOPLE_BUCKETS_S, Registrar};
+use super::metrics::Registrar;
+
+/// Bucket bounds for what people do, in seconds: half a minute to a week.
+pub(super) const PEOPLE_BUCKETS_S: [f64; 12] = [
+    30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0,
+    604_800.0,
+];
+/// Bucket bounds for what machines do, in seconds: half a millisecond to a minute.
+pub(super) const MACHINE_BUCKETS_S: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
+];
+
+/// Bucket bounds for telling people, in seconds: from at once to a day; an incident settles for up to ten minutes.
+pub(super) const TELLING_BUCKETS_S: [f64; 14] = [
+    0.1, 0.5, 1.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 14_400.0, 86_400.0,
+];
 
 /// The histograms of the way of an alert, once registered.
 pub(super) struct Durations {

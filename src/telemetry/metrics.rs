@@ -22,6 +22,7 @@ pub use super::builds::ALERTMANAGER_VERSION;
 use super::builds::{register_alertmanager, register_build};
 use super::durations::Durations;
 use super::process::ProcessCollector;
+use super::reports::Reports;
 use super::telling::Telling;
 use super::tickets::Tickets;
 
@@ -35,7 +36,7 @@ pub const OTHER_SOURCE: &str = "other";
 pub const PREFIX: &str = "watchbell";
 
 /// Every metric on the page, by the name under which its series are found (histograms without their suffix).
-pub const NAMES: [&str; 38] = [
+pub const NAMES: [&str; 52] = [
     "alertmanager_build_info",
     "process_cpu_seconds_total",
     "process_open_fds",
@@ -69,6 +70,20 @@ pub const NAMES: [&str; 38] = [
     "watchbell_outbox_first_attempt_seconds",
     "watchbell_outbox_oldest_seconds",
     "watchbell_peer_limited_total",
+    "watchbell_report_acknowledge_seconds",
+    "watchbell_report_backlog",
+    "watchbell_report_backlog_age_seconds",
+    "watchbell_report_change_success_ratio",
+    "watchbell_report_compression_ratio",
+    "watchbell_report_cost_per_incident",
+    "watchbell_report_incidents",
+    "watchbell_report_recurring_ratio",
+    "watchbell_report_reopened_ratio",
+    "watchbell_report_resolution_met_ratio",
+    "watchbell_report_resolve_seconds",
+    "watchbell_report_response_met_ratio",
+    "watchbell_report_satisfaction",
+    "watchbell_report_without_escalation_ratio",
     "watchbell_sla_breaches_total",
     "watchbell_sla_clocks",
     "watchbell_source_silent_seconds",
@@ -180,6 +195,7 @@ pub struct Metrics {
     /// 1 while this replica decides, else 0.
     pub leader: Gauge,
     pub(super) telling: Telling,
+    pub(super) reports: Reports,
 }
 
 impl Metrics {
@@ -245,6 +261,7 @@ impl Metrics {
             ),
             leader: ours.gauge("leader", "1 while this replica decides"),
             telling: Telling::new(&mut ours),
+            reports: Reports::new(&mut ours),
             sources: Mutex::new(BTreeSet::new()),
             registry,
         }
@@ -397,21 +414,6 @@ impl SourceMetrics {
     }
 }
 
-/// Bucket bounds for what people do, in seconds: half a minute to a week.
-pub(super) const PEOPLE_BUCKETS_S: [f64; 12] = [
-    30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0,
-    604_800.0,
-];
-/// Bucket bounds for what machines do, in seconds: half a millisecond to a minute.
-pub(super) const MACHINE_BUCKETS_S: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
-];
-
-/// Bucket bounds for telling people, in seconds: from at once to a day; an incident settles for up to ten minutes.
-pub(super) const TELLING_BUCKETS_S: [f64; 14] = [
-    0.1, 0.5, 1.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 14_400.0, 86_400.0,
-];
-
 /// Registers a metric and hands it back. The crate puts `_total` behind counters itself.
 pub(super) struct Registrar<'a>(&'a mut Registry);
 
@@ -477,6 +479,7 @@ impl Labels for PriorityStateLabels {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::reports::FIGURES;
 
     /// Touches every series once, so that no family is empty.
     fn full() -> Metrics {
@@ -502,6 +505,9 @@ mod tests {
         metrics.outbox("chat", 3, 1_500);
         metrics.deliveries("chat", "sent").inc();
         metrics.tickets("snow", "in_sync").set(1);
+        for figure in FIGURES {
+            metrics.report(figure.0, "all", Some(1.0));
+        }
         metrics
     }
 

@@ -14,6 +14,7 @@ pub mod format;
 pub mod metrics;
 pub mod process;
 pub mod record;
+pub mod reports;
 pub mod router;
 pub mod sink;
 pub mod telling;

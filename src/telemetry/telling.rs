@@ -10,9 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::metrics::{
-    FloatGauge, Labels, MACHINE_BUCKETS_S, Metrics, Registrar, TELLING_BUCKETS_S,
-};
+use super::durations::{MACHINE_BUCKETS_S, TELLING_BUCKETS_S};
+use super::metrics::{FloatGauge, Labels, Metrics, Registrar};
 
 /// The target of a series.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -9,6 +9,7 @@
 
 pub mod board;
 mod brief;
+pub mod changes;
 mod gate;
 pub mod hook;
 mod poll;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connectors::Profile;
 use crate::connectors::login::Login;
 use crate::core::ids::IncidentId;
+use crate::core::ticket::rules::Extras;
 use crate::engine::handle::EngineHandle;
 use crate::runtime::clock::Clock;
 use crate::store::Db;
@@ -92,8 +94,12 @@ pub struct ConnectorSetup {
     pub people: Vec<(String, String)>,
     /// Groups there by team.
     pub groups: Vec<(String, String)>,
+    /// What of the timeline is told there besides.
+    pub extras: Extras,
     /// Whether nothing is written there.
     pub is_dry_run: bool,
+    /// Which change records are read there, if any are.
+    pub changes: Option<changes::ChangePoll>,
     /// With which webhooks are signed.
     pub hook_secret: Option<String>,
 }
@@ -111,6 +117,10 @@ pub async fn run(setup: TicketsSetup, connectors: Vec<ConnectorSetup>, stop: Can
     for connector in connectors {
         let (hints, hinted) = mpsc::channel(1_024);
         setup.board.open(&connector, hints);
+        if let Some(poll) = connector.changes.clone() {
+            let changes = changes::run(setup.clone(), connector.clone(), poll, stop.clone());
+            workers.spawn(changes);
+        }
         match worker::Worker::new(setup.clone(), connector) {
             Ok(worker) => {
                 workers.spawn(worker.run(hinted, stop.clone()));

@@ -16,7 +16,7 @@ pub(super) struct Guard {
 
 /// What to say about a refused address.
 const ADVICE: &str =
-    "it is private and allow_private is false; remove that if the address is meant";
+    "it is private and allow_private is false; set it to true if the address is meant";
 
 impl Guard {
     /// Checks an address that needs no look-up.

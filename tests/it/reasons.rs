@@ -22,6 +22,7 @@ use watchbell::core::records::change::ChangeWanted;
 use watchbell::core::records::known::KnownErrorWanted;
 use watchbell::core::records::major::{ActionWanted, MajorWanted};
 use watchbell::core::records::problem::ProblemWanted;
+use watchbell::core::records::rating::RatingWanted;
 use watchbell::core::records::{Kind, RecordId, RecordOrder, RequestRule, Role};
 use watchbell::core::rules::Rules;
 use watchbell::core::severity::Severity;
@@ -363,6 +364,19 @@ fn records() -> Bench {
                 wanted: Box::new(wanted),
             };
             bench.record(major(MajorWanted::default()));
+            let rate = || RecordOrder::Rate {
+                incident,
+                wanted: Box::new(RatingWanted {
+                    who: "carol".into(),
+                    score: 4,
+                    comment: "".into(),
+                    priority: "P2".into(),
+                    team: "".into(),
+                    is_rated: false,
+                }),
+            };
+            bench.record(rate());
+            bench.record(rate());
             bench.record(major(MajorWanted {
                 commander: Some("ana".into()),
                 update: Some("we look".into()),

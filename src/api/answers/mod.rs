@@ -3,7 +3,7 @@
 //! Mail programs and chats open links to preview them, so GET never changes anything; only the form does. The link is
 //! the permission, for one incident. Must not show more of an incident than the message did that carried the link.
 
-mod page;
+pub(super) mod page;
 pub mod slack;
 
 use axum::body::Body;
@@ -236,7 +236,7 @@ async fn read(api: &ApiState, id: IncidentId) -> Result<Option<IncidentView>, Pr
         .await
 }
 
-fn show(status: StatusCode, page: &Markup) -> Response {
+pub(super) fn show(status: StatusCode, page: &Markup) -> Response {
     let hash = STANDARD.encode(Sha256::digest(page::STYLE));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

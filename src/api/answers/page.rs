@@ -59,7 +59,7 @@ pub(super) fn question(view: &IncidentView, who: &str, said: Option<&str>) -> Ma
 }
 
 /// The incident is not there any more.
-pub(super) fn gone(incident: IncidentId) -> Markup {
+pub(in crate::api) fn gone(incident: IncidentId) -> Markup {
     whole(
         "Not found",
         &html! {
@@ -70,7 +70,7 @@ pub(super) fn gone(incident: IncidentId) -> Markup {
 }
 
 /// The link does not work.
-pub(super) fn bad_link(bad: BadLink) -> Markup {
+pub(in crate::api) fn bad_link(bad: BadLink) -> Markup {
     let (title, next) = match bad {
         BadLink::Forged => (
             "This link does not work",
@@ -90,7 +90,7 @@ pub(super) fn bad_link(bad: BadLink) -> Markup {
     )
 }
 
-fn whole(title: &str, content: &Markup) -> Markup {
+pub(in crate::api) fn whole(title: &str, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {

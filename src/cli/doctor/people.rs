@@ -9,7 +9,7 @@ use crate::cli::client::{Client, parse};
 use crate::cli::machine::now;
 use crate::cli::target;
 use crate::config::Settings;
-use crate::config::people::warnings;
+use crate::config::gaps::warnings;
 
 #[derive(Deserialize)]
 struct Unattended {

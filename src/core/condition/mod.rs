@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use minijinja::Value;
+pub use minijinja::Value;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
@@ -330,6 +330,30 @@ impl Seen<'_> {
         let numbers: &[CiNumber] = self.cause.map_or(&[], |cause| &cause.services);
         numbers.iter().filter_map(|ci| self.graph.ci(*ci))
     }
+}
+
+impl Facts {
+    /// With a value at a path between dots, in the place of what stands there; for trials.
+    #[must_use]
+    pub(in crate::core) fn with(self, path: &str, value: &Value) -> Self {
+        let path: Vec<&str> = path.split('.').collect();
+        Self(put(&self.0, &path, value))
+    }
+}
+
+fn put(of: &Value, path: &[&str], value: &Value) -> Value {
+    let Some((name, below)) = path.split_first() else {
+        return value.clone();
+    };
+    let keys = of.try_iter().into_iter().flatten();
+    let fields = keys.filter_map(|key| {
+        let name: Arc<str> = key.as_str()?.into();
+        Some((name, of.get_item(&key).ok()?))
+    });
+    let mut fields: BTreeMap<Arc<str>, Value> = fields.collect();
+    let old = fields.get(*name).cloned().unwrap_or_default();
+    fields.insert((*name).into(), put(&old, below, value));
+    Value::from(fields)
 }
 
 /// The priority that a person has set, as in the API.

@@ -3,7 +3,7 @@
 //! What a person has placed is pinned: no rule moves it afterwards. Works for alerts without a CI as well. Must not
 //! check whether somebody may; that is done at the door.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -32,7 +32,24 @@ pub(crate) fn check(world: World<'_>, id: IncidentId, command: &Command) -> Resu
             Some(other) if !other.state.is_open() => Err(Reason::MergeIntoClosed),
             Some(_) => Ok(()),
         },
-        Command::Split { alerts } | Command::Unlink { alerts } | Command::Pin { alerts } => {
+        Command::Pin { alerts } => {
+            // One that belongs elsewhere is brought here, as long as that is open.
+            let is_at_hand = |alert: &AlertId| {
+                let of = world.state.alert(*alert).and_then(|alert| alert.incident);
+                let is_open = |of| {
+                    world
+                        .state
+                        .incident(of)
+                        .is_some_and(|it| it.state.is_open())
+                };
+                of.is_some_and(|of| of == id || is_open(of))
+            };
+            if alerts.is_empty() || !alerts.iter().all(is_at_hand) {
+                return Err(Reason::NotAMember);
+            }
+            Ok(())
+        }
+        Command::Split { alerts } | Command::Unlink { alerts } => {
             let is_member = |alert: &AlertId| {
                 let alert = world.state.alert(*alert);
                 alert.is_some_and(|alert| alert.incident == Some(id))
@@ -43,7 +60,7 @@ pub(crate) fn check(world: World<'_>, id: IncidentId, command: &Command) -> Resu
             let members = world.state.alerts_of(id).iter();
             let mut members = members.filter(|alert| is_member(alert));
             let is_all = members.all(|alert| alerts.contains(alert));
-            if is_all && !matches!(command, Command::Pin { .. }) {
+            if is_all {
                 return Err(Reason::NothingLeft);
             }
             Ok(())
@@ -120,6 +137,22 @@ impl Draft<'_> {
         let to = self.ids.incident();
         let incident = Incident::open(to, severity.unwrap_or(Severity::Warning), self.now);
         self.insert(incident);
+        let nodes = self.move_over((from, to), alerts);
+        let named = nodes.first().and_then(|&node| self.grove.node(node));
+        let name = named.map(|node| words::of_node(self.grove.graph(), node));
+        self.title(to, name.map(SmolStr::from).as_ref());
+        let first = alerts.first().copied();
+        self.say(Some(to), first, Reason::IncidentOpened).note =
+            Some(format!("from {from}").into());
+        to
+    }
+
+    /// Moves alerts of one incident to another one that is open, with their nodes, which are given back.
+    fn move_over(
+        &mut self,
+        (from, to): (IncidentId, IncidentId),
+        alerts: &BTreeSet<AlertId>,
+    ) -> BTreeSet<NodeId> {
         let mut nodes = BTreeSet::new();
         for &alert in alerts {
             nodes.extend(self.own_node(alert, alerts));
@@ -139,13 +172,35 @@ impl Draft<'_> {
                 self.regroup(alert, to, true);
             }
         }
-        let named = nodes.first().and_then(|&node| self.grove.node(node));
-        let name = named.map(|node| words::of_node(self.grove.graph(), node));
-        self.title(to, name.map(SmolStr::from).as_ref());
-        let first = alerts.first().copied();
-        self.say(Some(to), first, Reason::IncidentOpened).note =
-            Some(format!("from {from}").into());
-        to
+        nodes
+    }
+
+    /// Brings alerts of other incidents here; one that would be left without any is merged into this one.
+    fn bring(&mut self, id: IncidentId, alerts: &[AlertId]) {
+        let state = self.world.state;
+        let mut by_incident: BTreeMap<IncidentId, BTreeSet<AlertId>> = BTreeMap::new();
+        for &alert in alerts {
+            let from = state.alert(alert).and_then(|alert| alert.incident);
+            if let Some(from) = from.filter(|from| *from != id) {
+                by_incident.entry(from).or_default().insert(alert);
+            }
+        }
+        for (from, moved) in by_incident {
+            let is_of = |alert: &AlertId| {
+                let alert = state.alert(*alert);
+                alert.is_some_and(|alert| alert.incident == Some(from))
+            };
+            let mut members = state.alerts_of(from).iter().filter(|alert| is_of(alert));
+            self.touch(from);
+            if members.all(|alert| moved.contains(alert)) {
+                self.merge_by_person(from, id);
+                continue;
+            }
+            self.move_over((from, id), &moved);
+            let names: Vec<_> = moved.iter().map(ToString::to_string).collect();
+            self.say(Some(from), moved.first().copied(), Reason::PinnedByPerson)
+                .note = Some(format!("{} to {id}", names.join(", ")).into());
+        }
     }
 
     /// The node of an alert; one that it shares with alerts that stay is divided.
@@ -192,8 +247,9 @@ impl Draft<'_> {
         }
     }
 
-    /// Keeps alerts where they are.
-    pub(crate) fn pin_by_person(&mut self, alerts: &[AlertId]) -> Arc<str> {
+    /// Keeps alerts in an incident, and brings those that are elsewhere.
+    pub(crate) fn pin_by_person(&mut self, id: IncidentId, alerts: &[AlertId]) -> Arc<str> {
+        self.bring(id, alerts);
         for &alert in alerts {
             if let Some(node) = self.grove.node_of(alert) {
                 self.pin_node(node);

@@ -11,11 +11,12 @@ use crate::core::draft::Draft;
 use crate::core::escalate::ladder::{Ladder, Notify, Step};
 use crate::core::escalate::reach::{Look, Reached, reach};
 use crate::core::escalate::run::{Next, Phase, Run};
-use crate::core::escalate::{EscalateChange, RUNS_MAX};
+use crate::core::escalate::{EscalateChange, RUNS_MAX, ladder_of_team};
 use crate::core::ids::IncidentId;
 use crate::core::incident::{Incident, IncidentState};
 use crate::core::mute;
 use crate::core::reason::Reason;
+use crate::core::rules::Rules;
 use crate::core::tell::event::Event;
 use crate::core::tell::{Listener, TellChange, Telling};
 use crate::core::time::{Span, Timestamp};
@@ -165,18 +166,11 @@ impl Draft<'_> {
 
     /// The ladders of an incident: those of its routes, else that of its team.
     fn ladders_of(&self, incident: &Incident) -> Vec<Arc<Ladder>> {
-        let rules = self.world.rules;
-        let mut names = self.told(incident.id, incident.priority).escalations;
-        if names.is_empty() {
-            let team = incident
-                .owner
-                .as_ref()
-                .and_then(|owner| owner.team.as_ref());
-            let team = team.and_then(|team| rules.on_call.teams.get(team));
-            names.extend(team.and_then(|team| team.escalation.clone()));
-        }
-        let ladders = names.iter().filter_map(|name| rules.ladders.get(name));
-        ladders.take(RUNS_MAX).cloned().collect()
+        let told = self.told(incident.id, incident.priority);
+        let has_targets = !told.audience.is_empty();
+        self.world
+            .rules
+            .ladders_for(incident, told.escalations, has_targets)
     }
 
     fn look_at_run(
@@ -261,6 +255,9 @@ impl Draft<'_> {
     fn give_up(&mut self, incident: &Incident, run: &Run, told: &mut Vec<Listener>) {
         let fallback = run.ladder.fallback.clone();
         let reached = self.reach(incident, run, &fallback);
+        if !reached.listeners.is_empty() {
+            self.note_escalated(incident.id);
+        }
         let note = format!("nobody has answered to the end of {}", run.ladder.name);
         self.page(incident, &reached, Event::Escalated, (&note, told));
         let shown = format!("{note}; told {}", shown(&reached));
@@ -302,6 +299,9 @@ impl Draft<'_> {
             Event::Escalated
         };
         let place = format!("{} of {}", run.place(), run.ladder.name);
+        if !is_first && !reached.listeners.is_empty() {
+            self.note_escalated(incident.id);
+        }
         let note = if missed.is_empty() {
             place
         } else {
@@ -414,6 +414,27 @@ impl Draft<'_> {
 
     fn put(&mut self, change: EscalateChange) {
         self.decision.change(Change::Escalate(change));
+    }
+}
+
+impl Rules {
+    /// The ladders of an incident whose routes named these: they, else that of its team. A team without one is told all
+    /// the same where the routes name no target.
+    pub(in crate::core) fn ladders_for(
+        &self,
+        incident: &Incident,
+        mut names: Vec<SmolStr>,
+        has_targets: bool,
+    ) -> Vec<Arc<Ladder>> {
+        if names.is_empty() {
+            let owner = incident.owner.as_ref();
+            let team = owner.and_then(|owner| owner.team.as_ref());
+            let own = team.and_then(|team| self.on_call.teams.get(team)?.escalation.clone());
+            let implied = team.filter(|_| !has_targets);
+            names.extend(own.or_else(|| implied.map(|team| ladder_of_team(team))));
+        }
+        let ladders = names.iter().filter_map(|name| self.ladders.get(name));
+        ladders.take(RUNS_MAX).cloned().collect()
     }
 }
 

@@ -9,6 +9,7 @@
 //! tells), [`audit`]. Must not know how a message reads or whether it arrives.
 
 pub mod audit;
+mod foresee;
 pub mod ladder;
 mod look;
 mod reach;
@@ -25,6 +26,7 @@ use crate::core::time::Timestamp;
 
 pub(super) use self::look::touch_due;
 
+pub use self::foresee::{Foreseen, ForeseenStep, foresee, ladder_of_team};
 pub use self::ladder::{Ladder, Notify, Step};
 pub use self::run::{Phase, Run};
 

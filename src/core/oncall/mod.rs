@@ -24,7 +24,7 @@ use crate::core::time::Timestamp;
 use self::hours::Hours;
 
 pub use self::overrides::{Held, Override, OverrideGiven, OverrideId};
-pub use self::schedule::{Ground, Layer, Plan, Schedule, Shift};
+pub use self::schedule::{Ground, Layer, Plan, Schedule, Shift, StandIn};
 
 /// People, teams and schedules as configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -28,7 +28,25 @@ pub struct Schedule {
     pub zone: TimeZone,
     /// From the lowest to the highest.
     pub layers: Vec<Layer>,
+    /// Who stands in, as it was known beforehand; above the layers, below what is made while the daemon runs.
+    pub stand_ins: Vec<StandIn>,
 }
+
+/// Somebody stands in for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandIn {
+    /// Who is on call; nobody when only somebody is taken off.
+    pub person: Option<SmolStr>,
+    /// Only in the place of this person; else in the place of everybody.
+    pub replaces: Option<SmolStr>,
+    /// From then on.
+    pub from: Timestamp,
+    /// Until then.
+    pub to: Timestamp,
+}
+
+/// What a stand-in of the configuration is called where it is said why somebody is on call.
+const STAND_IN: SmolStr = SmolStr::new_static("override");
 
 /// One layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,36 +174,39 @@ impl Schedule {
                 break;
             }
         }
+        let held = |it: &&StandIn| it.from <= at && at < it.to;
+        for it in self.stand_ins.iter().filter(held) {
+            if stand_in(&mut people, it.person.as_ref(), it.replaces.as_ref()) {
+                ground = Ground::Layer(STAND_IN);
+            }
+        }
         for it in overrides.iter().filter(|it| it.holds(at)) {
-            match &it.replaces {
-                None => {
-                    people = it.person.iter().cloned().collect();
-                    ground = Ground::Override(it.id);
-                }
-                Some(replaced) if people.contains(replaced) => {
-                    people
-                        .retain(|person| person != replaced && Some(person) != it.person.as_ref());
-                    people.extend(it.person.iter().cloned());
-                    ground = Ground::Override(it.id);
-                }
-                Some(_) => {}
+            if stand_in(&mut people, it.person.as_ref(), it.replaces.as_ref()) {
+                ground = Ground::Override(it.id);
             }
         }
         (people, ground)
+    }
+
+    /// When stand-ins and overrides begin and end.
+    fn edges(&self, overrides: &Overrides<'_>) -> impl Iterator<Item = Timestamp> {
+        let known = self.stand_ins.iter().map(|it| [it.from, it.to]);
+        let made = overrides.iter().map(|it| [it.from, it.to]);
+        known.chain(made).flatten()
     }
 
     /// The next time after `at` at which something may change.
     pub fn next_edge(&self, overrides: &Overrides<'_>, at: Timestamp) -> Option<Timestamp> {
         let layers = self.layers.iter();
         let layers = layers.filter_map(|layer| layer.next_edge(&self.zone, at));
-        let edges = overrides.iter().flat_map(|it| [it.from, it.to]);
+        let edges = self.edges(overrides);
         layers.chain(edges.filter(|edge| *edge > at)).min()
     }
 
     fn last_edge(&self, overrides: &Overrides<'_>, at: Timestamp) -> Option<Timestamp> {
         let layers = self.layers.iter();
         let layers = layers.filter_map(|layer| layer.last_edge(&self.zone, at));
-        let edges = overrides.iter().flat_map(|it| [it.from, it.to]);
+        let edges = self.edges(overrides);
         layers.chain(edges.filter(|edge| *edge <= at)).max()
     }
 
@@ -259,8 +280,26 @@ impl Schedule {
                 }
             }
         }
+        people.extend(self.stand_ins.iter().filter_map(|it| it.person.clone()));
         people.sort();
         people.dedup();
         people
     }
+}
+
+/// Puts somebody in the place of one or all; false when that one is not on call.
+fn stand_in(
+    people: &mut Vec<SmolStr>,
+    person: Option<&SmolStr>,
+    replaces: Option<&SmolStr>,
+) -> bool {
+    match replaces {
+        None => people.clear(),
+        Some(replaced) if people.contains(replaced) => {
+            people.retain(|it| it != replaced && Some(it) != person);
+        }
+        Some(_) => return false,
+    }
+    people.extend(person.cloned());
+    true
 }

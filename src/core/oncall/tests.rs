@@ -227,6 +227,7 @@ fn case() -> impl Strategy<Value = Case> {
                         name: "s".into(),
                         zone: TimeZone::get(zone).unwrap(),
                         layers,
+                        stand_ins: Vec::new(),
                     },
                     overrides,
                     from: Timestamp::from_millis(Local::of_day(day).as_millis()),
@@ -282,6 +283,7 @@ fn weekly() -> Schedule {
             hours: None,
             until: None,
         }],
+        stand_ins: Vec::new(),
     }
 }
 

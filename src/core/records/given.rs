@@ -12,8 +12,10 @@ use super::change::ChangeWanted;
 use super::known::KnownErrorWanted;
 use super::major::{ActionWanted, MajorWanted, id_of};
 use super::problem::ProblemWanted;
+use super::rating::{RatingWanted, rate};
 use super::request::RequestWanted;
-use super::{CIS_MAX, ChangeState, ItChange, Kind, Link, Record, RecordChange, RecordId, Role};
+use super::suspect::judge;
+use super::{CIS_MAX, ChangeState, ItChange, Kind, Record, RecordChange, RecordId, Role};
 use crate::core::bind::{Subject, bind};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision, Entry};
@@ -22,6 +24,7 @@ use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::input::Rebound;
 use crate::core::reason::Reason;
 use crate::core::rebind;
+use crate::core::state::State;
 use crate::core::tell::Telling;
 use crate::core::tell::event::Event;
 use crate::core::time::Timestamp;
@@ -97,6 +100,13 @@ pub enum RecordOrder {
         /// Why.
         reason: Box<str>,
     },
+    /// Say how well an incident was handled.
+    Rate {
+        /// The incident.
+        incident: IncidentId,
+        /// What is said.
+        wanted: Box<RatingWanted>,
+    },
 }
 
 impl RecordOrder {
@@ -111,6 +121,7 @@ impl RecordOrder {
             Self::Major { .. } => "incident.major",
             Self::PutAction { .. } => "action.put",
             Self::Bind { .. } => "alert.bind",
+            Self::Rate { .. } => "incident.rate",
         }
     }
 
@@ -122,6 +133,7 @@ impl RecordOrder {
             Self::PutAction { wanted } => wanted.note.as_deref(),
             Self::Major { wanted, .. } => wanted.reason.as_deref(),
             Self::JudgeChange { reason, .. } | Self::Bind { reason, .. } => Some(reason),
+            Self::Rate { wanted, .. } => Some(&wanted.comment),
         }
     }
 
@@ -133,9 +145,9 @@ impl RecordOrder {
             | Self::PutProblem { .. }
             | Self::PutKnownError { .. }
             | Self::PutAction { .. } => None,
-            Self::JudgeChange { incident, .. } | Self::Major { incident, .. } => {
-                Some(SmolStr::new(incident.to_string()))
-            }
+            Self::JudgeChange { incident, .. }
+            | Self::Major { incident, .. }
+            | Self::Rate { incident, .. } => Some(SmolStr::new(incident.to_string())),
             Self::Bind { alert, .. } => Some(SmolStr::new(alert.alert.to_string())),
         }
     }
@@ -210,26 +222,10 @@ pub(in crate::core) fn decide_given(
             let said = (*incident, *change, *role, &**reason);
             judge(world, given, said, (now, ids))
         }
+        RecordOrder::Rate { incident, wanted } => {
+            rate(world, given, (*incident, wanted), (now, ids))
+        }
     }
-}
-
-fn judge(
-    world: World<'_>,
-    given: &RecordGiven,
-    (incident, change, role, reason): (IncidentId, RecordId, Role, &str),
-    (now, ids): (Timestamp, &mut IdFeed),
-) -> Decision {
-    let Some(record) = held(world, change, given) else {
-        return Decision::refused(Reason::UnknownRecord);
-    };
-    if world.state.incident(incident).is_none() && !given.is_past_incident {
-        return Decision::refused(Reason::UnknownIncident);
-    }
-    let mut draft = Draft::new(world, now, ids, Reason::ChangeJudged);
-    draft.judge_change(incident, &record, role, (reason, &given.actor));
-    draft.decision.record = Some(change);
-    draft.decision.incident = Some(incident);
-    draft.finish()
 }
 
 /// The record that an order names; nothing when it wants a new one.
@@ -272,7 +268,7 @@ fn order_major(
 }
 
 /// A record as it is in memory, else as the store holds it.
-fn held(world: World<'_>, id: RecordId, given: &RecordGiven) -> Option<Arc<Record>> {
+pub(super) fn held(world: World<'_>, id: RecordId, given: &RecordGiven) -> Option<Arc<Record>> {
     let records = world.state.records();
     let past = || {
         let past = given.past.as_deref().filter(|past| past.id() == id)?;
@@ -381,7 +377,7 @@ fn merge(change: &mut ItChange, wanted: &ChangeWanted, world: World<'_>, now: Ti
         }
     }
     if let Some(cis) = &wanted.cis {
-        change.cis = resolve(world, cis);
+        change.cis = resolve(world.state, cis);
     }
     change.starts_at = wanted.starts_at.or(change.starts_at);
     change.ends_at = wanted.ends_at.or(change.ends_at);
@@ -400,9 +396,39 @@ fn merge(change: &mut ItChange, wanted: &ChangeWanted, world: World<'_>, now: Ti
     }
 }
 
+/// Whether a change is held just as it is wanted, so that an order to put it would come to nothing.
+pub fn is_recorded(state: &State, wanted: &ChangeWanted) -> bool {
+    let held = wanted.key.as_ref();
+    let held = held.and_then(|key| state.records().find(Kind::Change, key));
+    let Some(held) = held.and_then(|record| record.as_change()) else {
+        return false;
+    };
+    let is_same = |wanted: &Option<SmolStr>, held: &SmolStr| {
+        wanted.as_ref().is_none_or(|wanted| wanted == held)
+    };
+    let is_same_if =
+        |wanted: &Option<SmolStr>, held: &Option<SmolStr>| wanted.is_none() || wanted == held;
+    let texts = is_same(&wanted.summary, &held.summary)
+        && is_same(&wanted.description, &held.description)
+        && is_same(&wanted.kind, &held.kind)
+        && is_same(&wanted.url, &held.url)
+        && is_same_if(&wanted.risk, &held.risk)
+        && is_same_if(&wanted.approval, &held.approval)
+        && is_same_if(&wanted.by, &held.by);
+    let cis = wanted.cis.as_ref();
+    texts
+        && cis.is_none_or(|cis| resolve(state, cis) == held.cis)
+        && wanted.state.is_none_or(|state| state == held.state)
+        && wanted.starts_at.is_none_or(|at| held.starts_at == Some(at))
+        && wanted.ends_at.is_none_or(|at| held.ends_at == Some(at))
+        && wanted
+            .opens_maintenance
+            .is_none_or(|opens| opens == held.opens_maintenance)
+}
+
 /// The CIs by their ids in the CMDB; a name that it does not know stays as it is.
-pub(super) fn resolve(world: World<'_>, names: &[SmolStr]) -> Vec<SmolStr> {
-    let graph = world.state.graph();
+pub(super) fn resolve(state: &State, names: &[SmolStr]) -> Vec<SmolStr> {
+    let graph = state.graph();
     let mut cis: Vec<SmolStr> = Vec::new();
     for name in names.iter().take(CIS_MAX) {
         let by_name = || {
@@ -455,40 +481,6 @@ impl Draft<'_> {
                 },
                 summary: change.summary.clone(),
             });
-        }
-    }
-
-    fn judge_change(
-        &mut self,
-        incident: IncidentId,
-        record: &Arc<Record>,
-        role: Role,
-        (reason, actor): (&str, &SmolStr),
-    ) {
-        let id = record.id();
-        let before = self.world.state.records().link(incident, id);
-        let link = Link {
-            role,
-            score: before.map_or(0, |link| link.score),
-            why: Arc::from(reason),
-            by: Some(actor.clone()),
-            at: self.now,
-        };
-        self.touch(incident);
-        self.record(RecordChange::Linked(incident, id, link));
-        let note = format!("{id} ({}): {}: {reason}", record.title(), role.word());
-        self.tell(incident, Reason::ChangeJudged, actor, &note);
-        let Some(change) = record.as_change() else {
-            return;
-        };
-        let mut after = change.clone();
-        after.caused.retain(|it| *it != incident);
-        if role == Role::Confirmed {
-            after.caused.push(incident);
-        }
-        if after != *change {
-            after.updated_at = self.now;
-            self.record(RecordChange::Put(Arc::new(Record::Change(after))));
         }
     }
 

@@ -214,7 +214,7 @@ impl Draft<'_> {
         known.signature = wanted.signature.clone().or(known.signature);
         known.problem = wanted.problem.or(known.problem);
         if let Some(cis) = &wanted.cis {
-            known.cis = super::given::resolve(self.world, cis);
+            known.cis = super::given::resolve(self.world.state, cis);
         }
         if let Some(matchers) = &wanted.matchers {
             known.matchers.clone_from(matchers);

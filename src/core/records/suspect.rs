@@ -5,12 +5,16 @@
 
 use std::sync::Arc;
 
-use super::{ItChange, LINKS_MAX, Link, RecordChange, RecordId, Role};
+use smol_str::SmolStr;
+
+use super::given::held;
+use super::{ItChange, LINKS_MAX, Link, Record, RecordChange, RecordGiven, RecordId, Role};
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::correlate::node::NodeId;
-use crate::core::decision::Change;
+use crate::core::decide::World;
+use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
-use crate::core::ids::IncidentId;
+use crate::core::ids::{IdFeed, IncidentId};
 use crate::core::reason::Reason;
 use crate::core::time::{Span, Timestamp};
 
@@ -28,7 +32,61 @@ struct Tie {
     weight: u32,
 }
 
+/// Decides what a person says of a change.
+pub(super) fn judge(
+    world: World<'_>,
+    given: &RecordGiven,
+    (incident, change, role, reason): (IncidentId, RecordId, Role, &str),
+    (now, ids): (Timestamp, &mut IdFeed),
+) -> Decision {
+    let Some(record) = held(world, change, given) else {
+        return Decision::refused(Reason::UnknownRecord);
+    };
+    if world.state.incident(incident).is_none() && !given.is_past_incident {
+        return Decision::refused(Reason::UnknownIncident);
+    }
+    let mut draft = Draft::new(world, now, ids, Reason::ChangeJudged);
+    draft.judge_change(incident, &record, role, (reason, &given.actor));
+    draft.decision.record = Some(change);
+    draft.decision.incident = Some(incident);
+    draft.finish()
+}
+
 impl Draft<'_> {
+    fn judge_change(
+        &mut self,
+        incident: IncidentId,
+        record: &Arc<Record>,
+        role: Role,
+        (reason, actor): (&str, &SmolStr),
+    ) {
+        let id = record.id();
+        let before = self.world.state.records().link(incident, id);
+        let link = Link {
+            role,
+            score: before.map_or(0, |link| link.score),
+            why: Arc::from(reason),
+            by: Some(actor.clone()),
+            at: self.now,
+        };
+        self.touch(incident);
+        self.record(RecordChange::Linked(incident, id, link));
+        let note = format!("{id} ({}): {}: {reason}", record.title(), role.word());
+        self.tell(incident, Reason::ChangeJudged, actor, &note);
+        let Some(change) = record.as_change() else {
+            return;
+        };
+        let mut after = change.clone();
+        after.caused.retain(|it| *it != incident);
+        if role == Role::Confirmed {
+            after.caused.push(incident);
+        }
+        if after != *change {
+            after.updated_at = self.now;
+            self.record(RecordChange::Put(Arc::new(Record::Change(after))));
+        }
+    }
+
     /// Looks for changes behind every condition that this decision brought to an incident.
     pub(in crate::core) fn suspect_changes(&mut self) {
         if !self.world.state.records().has_changes() {

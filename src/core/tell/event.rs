@@ -96,6 +96,11 @@ impl Event {
         }
     }
 
+    /// Whether it is about changing too often.
+    pub const fn is_of_flapping(self) -> bool {
+        matches!(self, Self::FlappingStarted | Self::FlappingEnded)
+    }
+
     /// Whether it can be asked for under `events`.
     pub const fn is_configurable(self) -> bool {
         !matches!(self, Self::Trouble | Self::Test)

@@ -2,11 +2,13 @@
 //!
 //! Must not judge whether a message still makes sense later; only what this decision changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::core::decision::Change;
 use crate::core::draft::Draft;
-use crate::core::ids::IncidentId;
+use crate::core::flap::{self, FlapChange};
+use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::{Incident, Owner, StateWord};
 use crate::core::reason::Reason;
 
@@ -214,12 +216,47 @@ impl Draft<'_> {
             if let Some(id) = entry.incident
                 && let Some((_, event)) = BY_REASON.iter().find(|(it, _)| *it == entry.reason)
             {
-                said.entry(id)
-                    .or_default()
-                    .push((*event, entry.note.clone()));
+                let events: &mut Vec<_> = said.entry(id).or_default();
+                let is_again =
+                    event.is_of_flapping() && events.iter().any(|(told, _)| told == event);
+                if !is_again && self.is_told_of(id, *event) {
+                    events.push((*event, entry.note.clone()));
+                }
             }
         }
         said
+    }
+
+    /// Alerts flap one by one, but people are told once: of the first that begins and of the last that ends.
+    fn is_told_of(&self, id: IncidentId, event: Event) -> bool {
+        let state = self.world.state;
+        match event {
+            Event::FlappingStarted => !flap::is_flapping(state, id),
+            Event::FlappingEnded => {
+                let changes = self.decision.changes.iter();
+                let calm: BTreeSet<AlertId> = changes
+                    .filter_map(|change| {
+                        let Change::Flap(FlapChange::Calm(alert)) = change else {
+                            return None;
+                        };
+                        Some(*alert)
+                    })
+                    .collect();
+                let mut alerts = state.alerts_of(id).iter();
+                !alerts.any(|alert| state.flaps().is_flapping(*alert) && !calm.contains(alert))
+            }
+            Event::Opened
+            | Event::Escalated
+            | Event::PriorityRaised
+            | Event::Resolved
+            | Event::Acknowledged
+            | Event::Closed
+            | Event::SlaWarning
+            | Event::SlaBreached
+            | Event::Update
+            | Event::Trouble
+            | Event::Test => true,
+        }
     }
 
     /// Tells the targets that know of an incident and ask for this event.

@@ -9,6 +9,7 @@ pub mod event;
 mod look;
 pub mod route;
 pub mod trial;
+pub mod undelivered;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,13 +2,16 @@
 //!
 //! Must not change anything.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
-use crate::core::condition::{Facts, Seen, is_major};
+use crate::core::condition::{Facts, Seen, Value, is_major, item, object};
+use crate::core::escalate::{Foreseen, foresee};
 use crate::core::flap;
 use crate::core::ids::IncidentId;
-use crate::core::incident::Incident;
+use crate::core::incident::{Incident, Owner};
 use crate::core::mute;
 use crate::core::rules::Rules;
 use crate::core::severity::{Grade, Priority, Severity};
@@ -27,15 +30,23 @@ pub struct Trial {
     pub labels: Vec<(SmolStr, SmolStr)>,
     /// The source of its alert.
     pub source: SmolStr,
+    /// The CI that it is about, by its id in the CMDB.
+    pub ci: Option<SmolStr>,
+    /// What conditions see besides, by path: `incident.title`.
+    pub given: Vec<(SmolStr, Value)>,
+}
+
+/// Who would be told.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// What the routes came to.
+    pub routed: Routed,
+    /// The ladders that would be climbed, with whom each step would tell now.
+    pub ladders: Vec<Foreseen>,
 }
 
 /// Who would be told of an incident if it were announced now; `None` when there is none of this number.
-pub fn try_incident(
-    state: &State,
-    rules: &Rules,
-    id: IncidentId,
-    now: Timestamp,
-) -> Option<Routed> {
+pub fn try_incident(state: &State, rules: &Rules, id: IncidentId, now: Timestamp) -> Option<Tried> {
     let incident = state.incident(id)?;
     let first = state.alerts_of(id).first().copied();
     let source = first
@@ -63,21 +74,48 @@ pub fn try_incident(
         };
         Some(seen.facts(zone))
     };
-    Some(rules.tell.route(facts))
+    let routed = rules.tell.route(facts);
+    Some(tried(state, rules, incident, routed, now))
+}
+
+fn tried(
+    state: &State,
+    rules: &Rules,
+    incident: &Incident,
+    routed: Routed,
+    now: Timestamp,
+) -> Tried {
+    let mut incident = incident.clone();
+    let owner = incident.owner.as_deref().cloned().unwrap_or_default();
+    let team = owner.team.clone().or_else(|| routed.team.clone());
+    incident.owner = Some(Arc::new(Owner { team, ..owner }));
+    let has_targets = !routed.targets.is_empty();
+    let ladders = rules.ladders_for(&incident, routed.escalations.clone(), has_targets);
+    let ladders = ladders.into_iter();
+    let ladders = ladders.map(|ladder| foresee(rules, state, &incident, &ladder, now));
+    Tried {
+        ladders: ladders.collect(),
+        routed,
+    }
 }
 
 /// Who would be told of an incident that is made up.
-pub fn try_made_up(state: &State, rules: &Rules, trial: &Trial, now: Timestamp) -> Routed {
-    let made_up = IncidentId::new(1).map(|id| {
-        let mut incident = Incident::open(id, trial.severity, now);
-        (incident.firing, incident.total) = (1, 1);
-        incident.priority = trial.priority.unwrap_or(incident.priority);
-        incident
+pub fn try_made_up(state: &State, rules: &Rules, trial: &Trial, now: Timestamp) -> Option<Tried> {
+    let mut incident = Incident::open(IncidentId::new(1)?, trial.severity, now);
+    (incident.firing, incident.total) = (1, 1);
+    incident.priority = trial.priority.unwrap_or(incident.priority);
+    let graph = state.graph();
+    let ci = trial.ci.as_ref().map(|id| {
+        let known = graph.find(id).and_then(|number| graph.ci(number));
+        let unknown = || {
+            let id = || Value::from(id.as_str());
+            object([("id", id()), ("name", id())])
+        };
+        known.map_or_else(unknown, item)
     });
     let facts = |zone: &TimeZone| -> Option<Facts> {
-        let incident = made_up.as_ref()?;
         let seen = Seen {
-            incident,
+            incident: &incident,
             kind: "incident",
             grade: Grade::of_severity(incident.severity),
             cause: None,
@@ -91,7 +129,15 @@ pub fn try_made_up(state: &State, rules: &Rules, trial: &Trial, now: Timestamp) 
             suppressed_by: Vec::new(),
             now,
         };
-        Some(seen.facts(zone))
+        let mut facts = seen.facts(zone);
+        if let Some(ci) = &ci {
+            facts = facts.with("ci", ci).with("incident.root_cause.ci", ci);
+        }
+        for (path, value) in &trial.given {
+            facts = facts.with(path, value);
+        }
+        Some(facts)
     };
-    rules.tell.route(facts)
+    let routed = rules.tell.route(facts);
+    Some(tried(state, rules, &incident, routed, now))
 }

@@ -3,12 +3,13 @@
 //! The first message of an incident has an id that follows from the incident, and the later ones refer to it, so that
 //! mailboxes thread them. Must not put text of an alert into a header without its encoding; lettre does that.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use serde_json::Value;
 
@@ -37,6 +38,8 @@ pub struct MailSetup {
     pub port: u16,
     /// TLS.
     pub tls: MailTls,
+    /// Certificate authorities of the server besides the system's, PEM.
+    pub ca: Option<PathBuf>,
     /// User and password.
     pub login: Option<(String, String)>,
     /// Who it is from.
@@ -121,7 +124,14 @@ impl Mail {
         let address = resolve(&setup.host, setup.port, setup.allow_private)
             .await
             .map_err(unsent)?;
-        let parameters = || TlsParameters::new(setup.host.clone());
+        let own = own_authority(setup.ca.as_deref()).await.map_err(unsent)?;
+        let parameters = || {
+            let mut parameters = TlsParameters::builder(setup.host.clone());
+            for certificate in own.clone() {
+                parameters = parameters.add_root_certificate(certificate);
+            }
+            parameters.build()
+        };
         let tls = match setup.tls {
             MailTls::Wrapped => parameters().map(Tls::Wrapper),
             MailTls::Required => parameters().map(Tls::Required),
@@ -194,6 +204,18 @@ impl Mail {
         };
         body(builder, &words)
     }
+}
+
+/// The certificate of an authority of the operator's.
+async fn own_authority(file: Option<&Path>) -> Result<Vec<Certificate>, String> {
+    let Some(file) = file else {
+        return Ok(Vec::new());
+    };
+    let shown = file.display();
+    let pem = tokio::fs::read(file).await;
+    let pem = pem.map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let certificate = Certificate::from_pem(&pem).map_err(|error| format!("{shown}: {error}"))?;
+    Ok(vec![certificate])
 }
 
 fn body(builder: lettre::message::MessageBuilder, words: &Words) -> Result<Message, String> {

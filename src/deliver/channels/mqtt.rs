@@ -1,15 +1,32 @@
 //! A publish to an MQTT broker, taken for arrived when the broker acknowledges it (quality of service 1).
 //!
-//! A connection per message: they are rare, and a kept one would have to be watched. Must not subscribe.
+//! A connection per message: they are rare, and a kept one would have to be watched. Only the codec of rumqttc is used:
+//! TLS is ours, in front of it. Must not subscribe.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use bytes::BytesMut;
+use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Disconnect, Packet, Publish};
+use rumqttc::mqttbytes::{Error, QoS};
+use rustls_pki_types::ServerName;
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::deliver::text::TextSetup;
 use crate::deliver::{Attempt, Failure, Outcome, Parcel, Trace, rfc3339};
+use crate::runtime::tls::{ClientTlsPaths, client_config};
 use crate::wire::resolve;
+
+/// Bytes of an answer; a broker has nothing long to say to a publisher.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Anything that carries bytes both ways.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// What an MQTT target is made of.
 #[derive(Clone)]
@@ -20,6 +37,12 @@ pub struct MqttSetup {
     pub port: u16,
     /// User and password.
     pub login: Option<(String, String)>,
+    /// Whether TLS is spoken.
+    pub is_tls: bool,
+    /// Certificate authorities of the broker, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// Whether the broker keeps the last message of a topic.
+    pub retain: bool,
     /// Where messages are published.
     pub topic: String,
     /// Texts.
@@ -100,34 +123,109 @@ impl Publisher {
     }
 
     async fn publish(&self, parcel: &Parcel, topic: &str, body: String) -> Result<(), Failure> {
-        let setup = &self.setup;
-        let failed = |error: String, may_have_arrived: bool| Failure {
+        let unsent = |error: String| Failure {
             error,
-            may_have_arrived,
             ..Failure::default()
         };
-        let address = resolve(&setup.host, setup.port, setup.allow_private).await;
-        let address = address.map_err(|error| failed(error, false))?;
-        let client_id = format!("watchbell-tell-{}", parcel.id);
-        let mut options = MqttOptions::new(client_id, address.ip().to_string(), setup.port);
-        if let Some((user, password)) = &setup.login {
-            options.set_credentials(user, password);
+        let mut stream = self.connect().await.map_err(unsent)?;
+        let mut hello = Connect::new(format!("watchbell-tell-{}", parcel.id));
+        hello.keep_alive = 60;
+        if let Some((user, password)) = &self.setup.login {
+            hello.set_login(user, password);
         }
-        let (client, mut events) = AsyncClient::new(options, 4);
-        let queued = client.publish(topic, QoS::AtLeastOnce, false, body).await;
-        queued.map_err(|error| failed(error.to_string(), false))?;
-        let mut is_sent = false;
-        loop {
-            match events.poll().await {
-                Ok(Event::Incoming(Packet::PubAck(_))) => break,
-                Ok(Event::Outgoing(rumqttc::Outgoing::Publish(_))) => is_sent = true,
-                Ok(Event::Incoming(_) | Event::Outgoing(_)) => {}
-                Err(error) => return Err(failed(error.to_string(), is_sent)),
+        let mut out = BytesMut::new();
+        let written = hello.write(&mut out);
+        written.map_err(|error| unsent(error.to_string()))?;
+        let greeted = async {
+            stream
+                .write_all(&out)
+                .await
+                .map_err(|error| error.to_string())?;
+            stream.flush().await.map_err(|error| error.to_string())?;
+            match answer(&mut *stream).await? {
+                Packet::ConnAck(answer) if answer.code == ConnectReturnCode::Success => Ok(()),
+                Packet::ConnAck(answer) => Err(format!("the broker refuses: {:?}", answer.code)),
+                _ => Err("the broker answers a connect with something else".to_owned()),
             }
-        }
+        };
+        greeted.await.map_err(unsent)?;
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, body);
+        publish.pkid = 1;
+        publish.retain = self.setup.retain;
+        out.clear();
+        let written = publish.write(&mut out);
+        written.map_err(|error| unsent(error.to_string()))?;
+        // From here on it may be there, whatever happens.
+        let sent = async {
+            stream
+                .write_all(&out)
+                .await
+                .map_err(|error| error.to_string())?;
+            stream.flush().await.map_err(|error| error.to_string())?;
+            loop {
+                if let Packet::PubAck(_) = answer(&mut *stream).await? {
+                    return Ok(());
+                }
+            }
+        };
+        sent.await.map_err(|error: String| Failure {
+            error,
+            may_have_arrived: true,
+            ..Failure::default()
+        })?;
         // It is there; how the connection ends does not matter.
-        drop(client.disconnect().await);
-        drop(events.poll().await);
+        out.clear();
+        if Disconnect.write(&mut out).is_ok() {
+            drop(stream.write_all(&out).await);
+            drop(stream.shutdown().await);
+        }
         Ok(())
+    }
+
+    /// A connection to the address that was checked.
+    async fn connect(&self) -> Result<Box<dyn Stream>, String> {
+        let setup = &self.setup;
+        let address = resolve(&setup.host, setup.port, setup.allow_private).await?;
+        let tcp = TcpStream::connect(address)
+            .await
+            .map_err(|error| format!("cannot be reached: {error}"))?;
+        if !setup.is_tls {
+            return Ok(Box::new(tcp));
+        }
+        let paths = ClientTlsPaths {
+            ca: setup.ca.clone(),
+            identity: None,
+        };
+        let config = tokio::task::spawn_blocking(move || client_config(&paths)).await;
+        let config = config.map_err(|error| error.to_string())?;
+        let config = config.map_err(|error| error.to_string())?;
+        let name = ServerName::try_from(setup.host.clone())
+            .map_err(|_| format!("{:?} is no name for a certificate", setup.host))?;
+        let tls = TlsConnector::from(config).connect(name, tcp).await;
+        let tls = tls.map_err(|error| {
+            format!(
+                "TLS failed: {error}; check the certificate authority (ca) and the name in the url"
+            )
+        })?;
+        Ok(Box::new(tls))
+    }
+}
+
+/// The next packet of the broker.
+async fn answer(stream: &mut dyn Stream) -> Result<Packet, String> {
+    let mut buffer = BytesMut::new();
+    loop {
+        match Packet::read(&mut buffer, ANSWER_BYTES_MAX) {
+            Ok(packet) => return Ok(packet),
+            Err(Error::InsufficientBytes(_)) => {}
+            Err(error) => return Err(format!("the broker says something strange: {error}")),
+        }
+        // Byte by byte at the end of a packet would be slow for more; a broker says a few bytes at a time.
+        let mut byte = [0_u8; 1];
+        let read = stream.read(&mut byte).await;
+        match read.map_err(|error| format!("the connection broke: {error}"))? {
+            0 => return Err("the broker has closed the connection".to_owned()),
+            _ => buffer.extend_from_slice(&byte),
+        }
     }
 }

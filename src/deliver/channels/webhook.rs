@@ -136,6 +136,9 @@ impl Webhook {
         if let Some(url) = &parcel.answer_url {
             put("watchbell-answer-url", url.clone());
         }
+        if let Some(url) = &parcel.rating_url {
+            put("watchbell-rating-url", url.clone());
+        }
         let signature = self.setup.key.as_ref();
         if let Some(signature) = signature.and_then(|key| key.sign(&parcel.id, seconds, &body)) {
             put("webhook-signature", signature);

@@ -12,6 +12,7 @@ pub mod dead_letters;
 pub mod incidents;
 pub mod outbox;
 mod practice;
+pub mod ratings;
 pub mod records;
 pub mod reports;
 mod select;

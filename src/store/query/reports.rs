@@ -95,42 +95,17 @@ const SUMS: &str = "SELECT priority, team, CAST(SUM(incidents) AS BIGINT), CAST(
 /// # Errors
 /// The database cannot be read.
 pub async fn outcomes(conn: Conn<'_>, period: Period) -> Result<Vec<OutcomeSum>, StoreError> {
-    let (since, until) = (period.since.as_millis(), period.until.as_millis());
-    let first = day_of(period.since.plus(crate::core::time::Span::from_millis(
-        DAY_MS.saturating_sub(1),
-    )));
-    let last = day_of(period.until).max(first);
-    // Whole parts of 32 days, and the single days around them.
-    let first_long = first.saturating_add(LONG - 1).div_euclid(LONG);
-    let last_long = last.div_euclid(LONG).max(first_long);
-    let (long_from, long_to) = (first_long * LONG, last_long * LONG);
     let mut select = Select::new(SUMS);
-    select.sql(FIGURES).sql(" FROM outcome_sum WHERE days = ");
-    select.number(LONG).sql(" AND part >= ").number(first_long);
-    select.sql(" AND part < ").number(last_long);
-    for (from, to) in [(first, long_from.min(last)), (long_to.max(first), last)] {
-        select
-            .sql(" UNION ALL SELECT priority, team, ")
-            .sql(FIGURES)
-            .sql(" FROM outcome_sum WHERE days = 1 AND part >= ")
-            .number(from)
-            .sql(" AND part < ")
-            .number(to);
-    }
-    select
-        .sql(" UNION ALL SELECT priority, team, ")
-        .sql(FIGURES)
-        .sql(" FROM incident_outcome WHERE ended_at >= ")
-        .number(since)
-        .sql(" AND ended_at < ")
-        .number(first.saturating_mul(DAY_MS).min(until))
-        .sql(" UNION ALL SELECT priority, team, ")
-        .sql(FIGURES)
-        .sql(" FROM incident_outcome WHERE ended_at >= ")
-        .number(last.saturating_mul(DAY_MS).max(since))
-        .sql(" AND ended_at < ")
-        .number(until)
-        .sql(") sums GROUP BY priority, team ORDER BY priority, team");
+    select_parts(
+        &mut select,
+        period,
+        &Parts {
+            columns: FIGURES,
+            sums: "outcome_sum",
+            rows: ("incident_outcome", "ended_at", FIGURES),
+        },
+    );
+    select.sql(") sums GROUP BY priority, team ORDER BY priority, team");
     let rows: Vec<SumRow> = select.fetch(conn).await?;
     let sums = rows.into_iter().map(SumRow::into_core);
     let sums: Result<Vec<_>, _> = sums.collect();
@@ -138,6 +113,54 @@ pub async fn outcomes(conn: Conn<'_>, period: Period) -> Result<Vec<OutcomeSum>,
         .into_iter()
         .filter(|sum| sum.figures.incidents != 0)
         .collect())
+}
+
+/// Where sums per day and the rows that they are made of stand.
+pub(super) struct Parts {
+    /// The columns of the sums.
+    pub(super) columns: &'static str,
+    /// The table of the sums.
+    pub(super) sums: &'static str,
+    /// The table of the rows, its time, and the same columns there.
+    pub(super) rows: (&'static str, &'static str, &'static str),
+}
+
+/// Puts together what makes a period: sums of 32 days and of single days, and rows at both ends. The statement so far ends
+/// with the priority and team of an inner SELECT.
+pub(super) fn select_parts(select: &mut Select, period: Period, parts: &Parts) {
+    let (since, until) = (period.since.as_millis(), period.until.as_millis());
+    let almost_a_day = crate::core::time::Span::from_millis(DAY_MS.saturating_sub(1));
+    let first = day_of(period.since.plus(almost_a_day));
+    let last = day_of(period.until).max(first);
+    // Whole parts of 32 days, and the single days around them.
+    let first_long = first.saturating_add(LONG - 1).div_euclid(LONG);
+    let last_long = last.div_euclid(LONG).max(first_long);
+    let (long_from, long_to) = (first_long * LONG, last_long * LONG);
+    let (table, time, columns) = parts.rows;
+    let mut is_first = true;
+    for (days, from, to) in [
+        (LONG, first_long, last_long),
+        (1, first, long_from.min(last)),
+        (1, long_to.max(first), last),
+    ] {
+        if !is_first {
+            select.sql(" UNION ALL SELECT priority, team, ");
+        }
+        is_first = false;
+        select.sql(parts.columns).sql(" FROM ").sql(parts.sums);
+        select.sql(" WHERE days = ").number(days);
+        select.sql(" AND part >= ").number(from);
+        select.sql(" AND part < ").number(to);
+    }
+    for (from, to) in [
+        (since, first.saturating_mul(DAY_MS).min(until)),
+        (last.saturating_mul(DAY_MS).max(since), until),
+    ] {
+        select.sql(" UNION ALL SELECT priority, team, ");
+        select.sql(columns).sql(" FROM ").sql(table);
+        select.sql(" WHERE ").sql(time).sql(" >= ").number(from);
+        select.sql(" AND ").sql(time).sql(" < ").number(to);
+    }
 }
 
 /// What is open at that time, by priority and team.
@@ -198,17 +221,31 @@ fn priority(word: &str) -> Result<Priority, StoreError> {
     Priority::from_word(word).ok_or_else(|| StoreError::corrupt("outcome_sum", "priority", word))
 }
 
-/// How many changes were last changed in a period, by state.
+/// How many changes were last changed in a period, by state; and of how many of them a person says that they caused an
+/// incident.
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn changes(conn: Conn<'_>, period: Period) -> Result<Vec<(String, i64)>, StoreError> {
-    let mut select = Select::new("SELECT state, COUNT(*) FROM record WHERE kind = 'change' AND ");
+pub async fn changes(
+    conn: Conn<'_>,
+    period: Period,
+) -> Result<Vec<(String, i64, i64)>, StoreError> {
+    let mut select =
+        Select::new("SELECT state, CAST(SUM(made) AS BIGINT), CAST(SUM(caused) AS BIGINT) FROM (");
+    let (since, until) = (period.since.as_millis(), period.until.as_millis());
     select
-        .sql("updated_at >= ")
-        .number(period.since.as_millis())
+        .sql("SELECT state, COUNT(*) AS made, 0 AS caused FROM record WHERE kind = 'change' AND state IN ")
+        .sql("('planned', 'in_progress', 'successful', 'failed', 'cancelled') AND updated_at >= ")
+        .number(since)
         .sql(" AND updated_at < ")
-        .number(period.until.as_millis())
-        .sql(" GROUP BY state ORDER BY state");
+        .number(until)
+        .sql(" GROUP BY state UNION ALL SELECT r.state, 0, COUNT(DISTINCT l.number) FROM record_incident l ")
+        // To SQLite that says where to begin: few changes are confirmed.
+        .sql("CROSS JOIN record r WHERE r.kind = l.kind AND r.number = l.number ")
+        .sql("AND l.kind = 'change' AND l.role = 'confirmed' AND r.updated_at >= ")
+        .number(since)
+        .sql(" AND r.updated_at < ")
+        .number(until)
+        .sql(" GROUP BY r.state) counts GROUP BY state ORDER BY state");
     select.fetch(conn).await
 }

@@ -341,6 +341,7 @@ fn api_setup(
 ) -> ApiSetup {
     let (commands, ready) = (engine.clone(), engine.clone());
     ApiSetup {
+        rating_link: Arc::new(|incident, who, now| (format!("/rate/{incident}/{who}"), now)),
         db: db.clone(),
         engine: engine.clone(),
         submit: Arc::new(move |given| {

@@ -1,6 +1,6 @@
 //! MQTT through a real broker: what publishers were told is stored, and nothing counts twice.
 
-mod broker;
+pub(crate) mod broker;
 mod faults;
 mod feeds;
 mod sparkplug;

@@ -124,6 +124,55 @@ fn overrides_survive_a_restart_and_leave_memory_when_they_are_over() {
 }
 
 #[test]
+fn other_names_for_the_same_are_understood() {
+    let usual = "zone = \"Europe/Berlin\"\nmembers = [\"ana\", \"ben\"]\nrotation = \"weekly\"\n\
+        handover = \"mon 09:00\"\nstart = \"2026-11-30\"";
+    let schedule = |text: &str| {
+        let rules = policy(&format!("[[schedule]]\nname = \"s\"\n{text}\n"));
+        let mut schedule = rules.on_call.schedules["s"].clone();
+        schedule.layers[0].name = "layer".into();
+        schedule
+    };
+    for other in [
+        "timezone = \"Europe/Berlin\"\nusers = [\"ana\", \"ben\"]\ntype = \"weekly\"\nhandoff = \"Monday 09:00\"\n\
+         start = 2026-11-30",
+        "zone = \"Europe/Berlin\"\nparticipants = [\"ana\", \"ben\"]\nevery = \"7d\"\nhandover_day = \"monday\"\n\
+         handover_time = \"09:00\"\nstarts_at = \"2026-11-30\"",
+        "zone = \"Europe/Berlin\"\nlayers = [{ people = [\"ana\", \"ben\"], shift = \"1w\", start = 2026-11-30T08:00:00Z }]",
+        "zone = \"Europe/Berlin\"\n[[schedule.rotation]]\nmembers = [\"ana\", \"ben\"]\nlength = \"weekly\"\n\
+         start = \"2026-11-30T09:00\"",
+    ] {
+        assert_eq!(schedule(other), schedule(usual), "{other}");
+    }
+}
+
+#[test]
+fn who_stands_in_may_be_known_beforehand() {
+    let rules = policy(
+        r#"
+        [[schedule]]
+        name = "s"
+        zone = "Europe/Berlin"
+        members = [["ana", "ben"]]
+        overrides = [
+          { person = "cem", from = "2026-12-24T09:00", to = "2026-12-25T09:00" },
+          { user = "dina", replaces = "ben", start = 2026-12-26T08:00:00Z, end = 2026-12-26T09:00:00Z },
+        ]
+        "#,
+    );
+    let schedule = &rules.on_call.schedules["s"];
+    let at = |text: &str| {
+        let at: jiff::Timestamp = text.parse().unwrap();
+        let at = watchbell::core::time::Timestamp::from_millis(at.as_millisecond());
+        schedule.at(&[], at).0.join("+")
+    };
+    assert_eq!(at("2026-12-24T07:59:59Z"), "ana+ben");
+    assert_eq!(at("2026-12-24T08:00:00Z"), "cem");
+    assert_eq!(at("2026-12-25T08:00:00Z"), "ana+ben");
+    assert_eq!(at("2026-12-26T08:30:00Z"), "ana+dina");
+}
+
+#[test]
 fn a_file_is_read_as_it_is_meant() {
     let rules = policy(
         r#"

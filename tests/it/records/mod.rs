@@ -4,6 +4,7 @@ mod audit;
 mod changes;
 mod practice;
 mod rule_tests;
+mod served;
 
 use serde_json::{Value, json};
 

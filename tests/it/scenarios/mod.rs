@@ -8,3 +8,4 @@ mod s05_clock_skew;
 pub(crate) mod s07_maintenance;
 pub(crate) mod s08_label_churn;
 mod s09_cascade;
+mod s10_tickets;

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod daemon;
+mod deadlines;
 mod laws;
 
 use std::sync::Arc;

@@ -23,6 +23,7 @@ use watchbell::core::mute::inhibit::InhibitChange;
 use watchbell::core::mute::window::{Window, WindowChange};
 use watchbell::core::observation::AlertText;
 use watchbell::core::oncall::OnCall;
+use watchbell::core::outcome::OutcomeState;
 use watchbell::core::priority::StandingChange;
 use watchbell::core::reason::Reason;
 use watchbell::core::records::RecordChange;
@@ -65,6 +66,7 @@ pub(crate) struct Ledger {
     graph: Vec<Arc<Difference>>,
     standings: BTreeMap<IncidentId, StandingChange>,
     clocks: BTreeMap<IncidentId, SlaChange>,
+    outcomes: OutcomeState,
     heartbeats: BTreeMap<SmolStr, Heartbeat>,
     on_call: OnCall,
     escalations: Escalations,
@@ -124,7 +126,7 @@ impl Ledger {
                 assert!(events >= 0, "an alert cannot have heard less than nothing");
                 *self.left.entry(incident).or_default() += events;
             }
-            Change::Outcome(_) => {}
+            Change::Outcome(change) => self.outcomes.apply(&change),
             Change::Standing(change) => {
                 self.standings.insert(change.incident, change);
             }
@@ -141,6 +143,7 @@ impl Ledger {
                 self.causes.remove(&id);
                 self.standings.remove(&id);
                 self.clocks.remove(&id);
+                self.outcomes.forget(id);
                 self.tells.forget(id);
                 let is_of = |change: &RecordChange| matches!(change, RecordChange::Linked(incident, ..) if *incident == id);
                 self.records.retain(|change| !is_of(change));
@@ -308,6 +311,7 @@ impl Ledger {
         for change in self.clocks.values() {
             state.practice_mut().sla.apply(change);
         }
+        state.practice_mut().outcomes = self.outcomes.clone();
         for &(key, remembered) in &self.answers {
             state.remember(key, remembered);
         }

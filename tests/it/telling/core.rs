@@ -3,10 +3,12 @@
 use smol_str::SmolStr;
 use watchbell::core::condition::{Condition, Section};
 use watchbell::core::decision::Change;
-use watchbell::core::input::Command;
+use watchbell::core::ids::IncidentId;
+use watchbell::core::input::{Command, Input};
 use watchbell::core::rules::Rules;
 use watchbell::core::tell::event::{Event, EventSet};
 use watchbell::core::tell::route::Route;
+use watchbell::core::tell::undelivered::Undelivered;
 use watchbell::core::tell::{TellChange, TellRules};
 use watchbell::core::time::Span;
 
@@ -62,9 +64,58 @@ fn queued(bench: &Bench) -> Vec<String> {
 pub(crate) fn tour() -> Bench {
     let mut bench = bench(&["hook"], Vec::new());
     bench.at("10:00").firing("F", "10:00");
+    let lost = Undelivered {
+        incident: IncidentId::new(1).unwrap(),
+        target: "hook".into(),
+        event: "incident.opened".into(),
+        error: "it answered 400".into(),
+    };
+    bench.happen(&Input::MessageLost(lost));
     bench.at("10:30").resolved("F", "10:00", "10:29");
     bench.at("11:00");
     bench
+}
+
+/// A route that names only a team tells that team, by whatever it has.
+#[test]
+fn team_without_a_ladder_is_told_where_its_route_names_no_target() {
+    let rules = crate::on_call::policy(
+        r#"
+        [[target]]
+        name = "db-chat"
+        kind = "webhook"
+        url = "https://chat.example/hook"
+        [[target]]
+        name = "log"
+        kind = "webhook"
+        url = "https://log.example/hook"
+        [[team]]
+        name = "db"
+        targets = ["db-chat"]
+        [[route]]
+        when = "severity == 'critical'"
+        team = "db"
+        targets = ["log"]
+        [[route]]
+        team = "db"
+        "#,
+    );
+    let mut bench = Bench::with(rules);
+    bench.at("10:00:00").firing("F", "10:00:00");
+    bench.at("11:00:00");
+    bench.hear(
+        firing("G")
+            .start("11:00:00")
+            .severity(watchbell::core::severity::Severity::Critical),
+    );
+    bench.at("12:00:00");
+    assert_eq!(
+        queued(&bench),
+        [
+            "10:00:30 db-chat INC-1 incident.opened",
+            "11:00:10 log INC-2 incident.opened",
+        ]
+    );
 }
 
 /// S2: both halves of a pair, retries, and a contradiction.

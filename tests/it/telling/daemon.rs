@@ -11,7 +11,19 @@ use tokio::sync::Notify;
 
 use super::hook::{Hook, Manner};
 use crate::support::daemon::{Daemon, Home, LISTEN};
+use crate::support::database::{TestStore, on_both_engines};
 use crate::support::process::eventually;
+
+on_both_engines! {
+    opening_and_end_are_told_once_and_signed,
+    bad_manners_are_survived_with_the_same_id,
+    nobody_hears_of_what_is_taken_or_over_by_then,
+    refused_message_is_dead_visible_and_can_be_tried_again,
+    paused_target_waits_over_a_restart_and_then_hears_what_still_holds,
+    kill_between_send_and_mark_is_at_most_one_marked_repeat,
+    private_addresses_are_not_reached_unless_allowed,
+    target_that_never_answers_does_not_hold_up_another,
+}
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -23,6 +35,11 @@ pub(super) fn config(hook: &Hook, more: &str) -> String {
          [[target]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\nallow_private = true\n\
          timeout = \"2s\"\n{more}[[route]]\ntargets = [\"hook\"]\n"
     )
+}
+
+/// The same with a store of its own.
+fn on(store: &TestStore, hook: &Hook, more: &str) -> String {
+    format!("{}[store]\nurl = \"{}\"\n", config(hook, more), store.url)
 }
 
 pub(super) async fn heard(hook: &Hook, count: usize) -> Vec<String> {
@@ -54,10 +71,9 @@ async fn settled(daemon: &Daemon, count: usize) -> Vec<String> {
     .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn opening_and_end_are_told_once_and_signed() {
+async fn opening_and_end_are_told_once_and_signed(store: TestStore) {
     let hook = Hook::start([]).await;
-    let home = Home::new(&config(&hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
     heard(&hook, 1).await;
@@ -88,15 +104,14 @@ async fn opening_and_end_are_told_once_and_signed() {
     daemon.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bad_manners_are_survived_with_the_same_id() {
+async fn bad_manners_are_survived_with_the_same_id(store: TestStore) {
     let hook = Hook::start([
         Manner::Say(429, "retry-after: 1\r\n", ""),
         Manner::Reset,
         Manner::Drip,
     ])
     .await;
-    let home = Home::new(&config(&hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
     let lines = heard(&hook, 4).await;
@@ -117,10 +132,9 @@ async fn bad_manners_are_survived_with_the_same_id() {
     daemon.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_hears_of_what_is_taken_or_over_by_then() {
+async fn nobody_hears_of_what_is_taken_or_over_by_then(store: TestStore) {
     let hook = Hook::start([Manner::Say(503, "retry-after: 2\r\n", "")]).await;
-    let home = Home::new(&config(&hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
     heard(&hook, 1).await;
@@ -143,16 +157,22 @@ async fn nobody_hears_of_what_is_taken_or_over_by_then() {
     daemon.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn refused_message_is_dead_visible_and_can_be_tried_again() {
+async fn refused_message_is_dead_visible_and_can_be_tried_again(store: TestStore) {
     let hook = Hook::start([Manner::Say(400, "", "no such channel")]).await;
-    let home = Home::new(&config(&hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
     assert_eq!(settled(&daemon, 1).await, ["incident.opened dead rejected"]);
     let dead = outbox(&daemon, "state=dead").await;
     assert_eq!(dead[0]["last_error"], "it answered 400: no such channel");
     assert_eq!(dead[0]["status"], 400);
+    eventually("word of it in the timeline", async || {
+        let reasons = daemon.reasons("INC-1").await;
+        reasons
+            .contains(&"message_undelivered".to_owned())
+            .then_some(())
+    })
+    .await;
     let id = dead[0]["id"].as_str().unwrap();
     let retried = daemon
         .post(&format!("/api/v1/outbox/{id}/retry"), &json!({}))
@@ -168,10 +188,9 @@ async fn refused_message_is_dead_visible_and_can_be_tried_again() {
     daemon.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn paused_target_waits_over_a_restart_and_then_hears_what_still_holds() {
+async fn paused_target_waits_over_a_restart_and_then_hears_what_still_holds(store: TestStore) {
     let hook = Hook::start([]).await;
-    let home = Home::new(&config(&hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
     let paused = daemon.post("/api/v1/targets/hook/pause", &json!({})).await;
     assert_eq!(paused.ok()["health"], "paused");
@@ -192,11 +211,10 @@ async fn paused_target_waits_over_a_restart_and_then_hears_what_still_holds() {
     daemon.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kill_between_send_and_mark_is_at_most_one_marked_repeat() {
+async fn kill_between_send_and_mark_is_at_most_one_marked_repeat(store: TestStore) {
     let gate = Arc::new(Notify::new());
     let hook = Hook::start([Manner::Held(Arc::clone(&gate))]).await;
-    let home = Home::new(&config(&hook, ""));
+    let home = Home::new(&on(&store, &hook, ""));
     let mut daemon = home.start().await;
     daemon.alert("A", "firing").await;
     heard(&hook, 1).await;
@@ -217,10 +235,9 @@ async fn kill_between_send_and_mark_is_at_most_one_marked_repeat() {
     daemon.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn private_addresses_are_not_reached_unless_allowed() {
+async fn private_addresses_are_not_reached_unless_allowed(store: TestStore) {
     let hook = Hook::start([]).await;
-    let config = config(&hook, "").replace("allow_private = true\n", "");
+    let config = on(&store, &hook, "").replace("allow_private = true\n", "");
     let home = Home::new(&config);
     let daemon = home.start().await;
     daemon.alert("A", "firing").await;
@@ -241,15 +258,14 @@ async fn private_addresses_are_not_reached_unless_allowed() {
     daemon.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn target_that_never_answers_does_not_hold_up_another() {
+async fn target_that_never_answers_does_not_hold_up_another(store: TestStore) {
     let silent = Hook::start(std::iter::repeat_n(Manner::Silence, 100)).await;
     let hook = Hook::start([]).await;
     let more = format!(
         "[[target]]\nname = \"silent\"\nkind = \"webhook\"\nurl = \"{}\"\nallow_private = true\ntimeout = \"60s\"\n",
         silent.url()
     );
-    let config = config(&hook, &more).replace("[\"hook\"]", "[\"silent\", \"hook\"]");
+    let config = on(&store, &hook, &more).replace("[\"hook\"]", "[\"silent\", \"hook\"]");
     let home = Home::new(&config);
     let daemon = home.start().await;
     for name in ["A", "B", "C"] {

@@ -4,4 +4,5 @@ pub(crate) mod core;
 mod daemon;
 pub(crate) mod hook;
 mod muted;
+mod servers;
 mod targets;

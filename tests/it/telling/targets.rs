@@ -75,3 +75,103 @@ async fn command_gets_the_message_and_answers_by_its_exit_code() {
     let ran = home.run(&["send-test", "no", "--config", "w.toml"]);
     assert_eq!(ran.status.code(), Some(1));
 }
+
+const ROUTES: &str = "[[target]]\nname = \"chat\"\nkind = \"slack\"\nurl = \"https://chat.example/x\"\n\
+    [[target]]\nname = \"lonely\"\nkind = \"slack\"\nurl = \"https://chat.example/y\"\n\
+    [[person]]\nname = \"ana\"\ntargets = [\"chat\"]\n[[schedule]]\nname = \"rota\"\nmembers = [\"ana\"]\n\
+    [[team]]\nname = \"net\"\nschedule = \"rota\"\n\
+    [[route]]\nname = \"switches\"\nwhen = \"incident.root_cause.ci.class == 'switch' and labels.site == 'berlin'\"\nteam = \"net\"\n\
+    [[route]]\nwhen = \"incident.priority == 'P1'\"\ntargets = [\"chat\"]\n";
+
+#[test]
+fn routes_are_tried_without_a_daemon_and_say_whom_they_reach() {
+    let home = Home::new(&format!("{LISTEN}{ROUTES}").replace(":0\"", ":9\""));
+    let tried = |arguments: &[&str], input: &str| {
+        let mut command = home.command(env!("CARGO_BIN_EXE_watchbell"));
+        let file = home.path("input.json");
+        std::fs::write(&file, input).unwrap();
+        command.args(["route", "try", "--config", "w.toml"]);
+        command
+            .args(arguments)
+            .stdin(std::fs::File::open(&file).unwrap());
+        let ran = command.output().unwrap();
+        let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+        (ran.status.code(), said)
+    };
+    let (code, said) = tried(&["priority=P1"], "");
+    assert_eq!(code, Some(1), "a label is no priority: {said}");
+    let (code, said) = tried(&["--priority", "P1"], "");
+    assert!(
+        code == Some(0) && said.contains("tells      chat"),
+        "{said}"
+    );
+    assert!(said.contains("no daemon answers"), "{said}");
+    let incident = r#"{"number": "INC-7", "priority": "P3", "labels": {"site": "berlin"},
+        "root_cause": {"ci": {"id": "sw1", "name": "sw1", "class": "switch"}}}"#;
+    for (arguments, input) in [
+        (&["--offline"][..], incident),
+        (
+            &["-"],
+            r#"{"ci": {"id": "sw1", "class": "switch"}, "labels": {"site": "berlin"}}"#,
+        ),
+        (
+            &[],
+            r#"{"alerts": [{"labels": {"site": "berlin"}, "ci": {"id": "sw1", "class": "switch"}}]}"#,
+        ),
+    ] {
+        let (code, said) = tried(arguments, input);
+        assert_eq!(code, Some(0), "{input}: {said}");
+        for part in ["switches", "team net", "ana"] {
+            assert!(said.contains(part), "no {part} of {input}: {said}");
+        }
+    }
+    let (code, said) = tried(&["INC-7"], "");
+    assert_eq!(code, Some(3), "{said}");
+}
+
+#[test]
+fn check_names_who_is_told_and_who_never_is() {
+    let home = Home::new(&format!("{LISTEN}{ROUTES}"));
+    let ran = home.run(&["check", "--config", "w.toml"]);
+    let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+    assert!(ran.status.success(), "{said}");
+    let one_line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "chat (slack)",
+        "-> team net",
+        "rota: ana",
+        "leads to target lonely: it is never told",
+    ] {
+        assert!(one_line.contains(part), "no {part:?}: {said}");
+    }
+}
+
+/// What a command starts ends with it, and what it says is bounded.
+#[tokio::test(flavor = "multi_thread")]
+async fn command_is_confined_and_takes_its_children_with_it() {
+    let home = Home::new("");
+    let script = home.path("page.sh");
+    let text =
+        "#!/bin/sh\nsleep 600 &\necho $! > child\nenv > seen\nyes | head -c 50000000\nsleep 600\n";
+    std::fs::write(&script, text).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).unwrap();
+    home.configure(&format!(
+        "{LISTEN}[store]\nurl = \"sqlite:state/w.db\"\n[[target]]\nname = \"page\"\nkind = \"command\"\ncommand = [\"{}\"]\ntimeout = \"2s\"\n",
+        script.display()
+    ));
+    let ran = home.run(&["send-test", "page", "--config", "w.toml"]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(ran.stdout.len() < 100_000, "{}", ran.stdout.len());
+    let folder = home.path("state/commands/page");
+    let child = std::fs::read_to_string(folder.join("child")).unwrap();
+    let child = format!("/proc/{}/cmdline", child.trim());
+    crate::support::process::eventually("the end of what it started", async || {
+        let left = std::fs::read_to_string(&child).unwrap_or_default();
+        left.is_empty().then_some(())
+    })
+    .await;
+    let seen = std::fs::read_to_string(folder.join("seen")).unwrap();
+    assert!(seen.contains("WATCHBELL_EVENT=watchbell.test"), "{seen}");
+    assert!(!seen.contains("CARGO"), "{seen}");
+}
