@@ -447,7 +447,11 @@ impl Turn<'_> {
             return Start::Unknown;
         };
         let later_by = starts_at.since(alert.starts_at);
-        if later_by.abs() <= limits::EPISODE_TOLERANCE {
+        // Short episodes follow each other faster than the tolerance; what starts after the end is no second word of it.
+        let is_after_end = later_by > limits::JITTER
+            && alert.ends_at.is_some_and(|end| starts_at >= end)
+            && !alert.is_firing();
+        if later_by.abs() <= limits::EPISODE_TOLERANCE && !is_after_end {
             Start::Same
         } else if later_by.as_millis() > 0 {
             Start::Newer

@@ -19,6 +19,8 @@ pub const NOTE_BYTES_MAX: usize = 64 * 1024;
 
 /// Two start times of one alert nearer than this are the same episode: peers of a pair round differently.
 pub const EPISODE_TOLERANCE: Span = Span::from_secs(2);
+/// Start times of one episode differ by less than this when the episode is so short that its end lies between them.
+pub const JITTER: Span = Span::from_millis(250);
 /// A source whose clock is further off than this is shown with a warning.
 pub const SKEW_WARN: Span = Span::from_secs(60);
 

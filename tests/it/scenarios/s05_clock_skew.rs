@@ -79,6 +79,16 @@ fn end_before_the_start_is_clamped() {
 }
 
 #[test]
+fn an_episode_of_a_second_is_an_episode() {
+    let mut bench = Bench::new();
+    bench.at("10:00:00").firing("F", "10:00:00");
+    bench.at("10:00:01").resolved("F", "10:00:00", "10:00:01");
+    bench.at("10:00:02");
+    assert_eq!(bench.firing("F", "10:00:01.500"), Reason::NewEpisode);
+    assert_eq!(bench.alert("F").episode, 2);
+}
+
+#[test]
 fn jitter_of_milliseconds_is_not_a_new_episode() {
     let mut bench = Bench::new();
     bench.at("10:00:05").firing("F", "10:00:00");
