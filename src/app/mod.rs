@@ -12,6 +12,7 @@ pub(crate) mod deliveries;
 mod demo;
 mod feeds;
 mod figures;
+mod heard;
 mod imports;
 mod janitor;
 mod listeners;
@@ -51,7 +52,6 @@ use crate::runtime::supervise::{Stage, Stopped, Supervisor, TaskError, TaskFaile
 use crate::runtime::thread::on_own_thread;
 use crate::runtime::tls::TlsHolder;
 use crate::store::inbox::NewInput;
-use crate::store::query::sources::list_last_heard;
 use crate::store::writer::{Writer, WriterSetup};
 use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -72,8 +72,6 @@ pub(crate) use wiring::broker_setups;
 const PARTITION: i64 = 0;
 /// How often a standby looks whether the lease is free.
 const STANDBY_LOOK: Duration = Duration::from_secs(2);
-/// How long the start waits to learn when sources were last heard of.
-const RESTORE_TIME: Duration = Duration::from_secs(10);
 /// How long each stage may take to stop; the http stage has its drain time besides.
 const STAGE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -154,7 +152,7 @@ async fn run(
         is_demo: request.is_demo,
     };
     let core = start_core(&mut supervisor, &settings, claimed, inside);
-    restore_heard(&db, &core.ingest).await;
+    heard::restore(&db, &core.ingest).await;
     let side_stage = supervisor.stage("side", STAGE_DEADLINE);
     let http_stage = supervisor.stage("http", http_deadline(&settings));
 
@@ -526,23 +524,6 @@ fn start_checkpoints(supervisor: &mut Supervisor, stage: &Stage, db: Db) {
 /// How long the answers in flight may take at the end.
 fn http_deadline(settings: &Settings) -> Duration {
     wiring::duration(settings.server.drain_timeout).saturating_add(STAGE_DEADLINE)
-}
-
-/// Tells the doors when each source was last heard of, so that a restart does not count as a sign of life.
-async fn restore_heard(db: &Db, ingest: &Ingest) {
-    let heard = async {
-        let mut conn = db.reader().await?;
-        list_last_heard(conn.lend(), PARTITION).await
-    };
-    match tokio::time::timeout(RESTORE_TIME, heard).await {
-        Ok(Ok(heard)) => ingest.restore(heard),
-        Ok(Err(error)) => {
-            log::warn!(error:% = error; "it is not known when sources were last heard of: {error}");
-        }
-        Err(_) => log::warn!(
-            "it is not known when sources were last heard of: the store takes too long to say"
-        ),
-    }
 }
 
 /// A task that cannot fail.
