@@ -64,6 +64,8 @@ pub struct Decision {
     pub entries: Vec<Entry>,
     /// Conditions that could not be evaluated and counted as false.
     pub faults: Vec<Fault>,
+    /// How many conditions and ways correlation looked at; the same for the same input, and bounded.
+    pub looked_at: usize,
 }
 
 /// What is told to whoever gave a command.
@@ -275,6 +277,7 @@ impl Decision {
             changes: Vec::new(),
             entries: Vec::new(),
             faults: Vec::new(),
+            looked_at: 0,
         }
     }
 

@@ -131,6 +131,7 @@ impl<'a> Draft<'a> {
             self.decision.change(Change::IncidentChanged(incident));
         }
         self.decision.changes.append(&mut self.joins);
+        self.decision.looked_at = self.grove.work();
         self.decision.changes.extend(self.grove.into_changes());
         self.decision
     }

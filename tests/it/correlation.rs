@@ -138,6 +138,101 @@ fn a_silent_switch_is_inferred_and_gives_way_to_its_own_alert() {
     assert_eq!(incident(&bench, "swa InstanceDown"), number);
 }
 
+#[test]
+fn what_the_cmdb_forgot_is_concluded_from_the_rack() {
+    let estate = Estate::new()
+        .ci("sw", "switch")
+        .rack("r1")
+        .ci("inside", "server")
+        .rack("r1")
+        .ci("outside", "server")
+        .rack("r2");
+    let mut bench = bench(&estate);
+    for ci in ["inside", "outside", "sw"] {
+        bench.hear(said(ci, "InstanceDown"));
+    }
+    let switch = incident(&bench, "sw InstanceDown");
+    assert_eq!(incident(&bench, "inside InstanceDown"), switch);
+    assert_ne!(incident(&bench, "outside InstanceDown"), switch);
+}
+
+/// A host with two feeds in one group, and four more hosts on them.
+fn two_feeds() -> Estate {
+    let mut estate = Estate::new().ci("feeda", "pdu").ci("feedb", "pdu");
+    for number in 0..5 {
+        let host = format!("host{number}");
+        estate = estate.ci(&host, "server");
+        for feed in ["feeda", "feedb"] {
+            estate = estate
+                .relate(&host, feed, RelationKind::PoweredBy, Role::Other)
+                .group(1);
+        }
+    }
+    estate
+}
+
+#[test]
+fn one_of_two_feeds_takes_nothing_down_and_both_do() {
+    let mut bench = bench(&two_feeds());
+    bench.hear(said("feeda", "PduDown"));
+    bench.hear(said("host1", "HostDown"));
+    let feed = incident(&bench, "feeda PduDown");
+    assert_ne!(incident(&bench, "host1 HostDown"), feed);
+    bench.after(Span::from_secs(20));
+    bench.hear(said("feedb", "PduDown"));
+    bench.hear(said("host2", "HostDown"));
+    let feeds = [feed, incident(&bench, "feedb PduDown")];
+    for host in ["host1 HostDown", "host2 HostDown"] {
+        assert!(feeds.contains(&incident(&bench, host)), "{host}");
+    }
+}
+
+/// Two switches that stand in for each other above a switch with six hosts: the one that died is below.
+#[test]
+fn a_silent_cause_higher_up_must_pay_for_itself() {
+    let mut estate = Estate::new()
+        .ci("corea", "router")
+        .ci("coreb", "router")
+        .ci("tor", "switch")
+        .ci("other", "switch");
+    for switch in ["tor", "other"] {
+        for core in ["corea", "coreb"] {
+            estate = estate
+                .relate(switch, core, RelationKind::ConnectsTo, Role::Net)
+                .group(2);
+        }
+        for number in 0..6 {
+            let host = format!("{switch}-{number}");
+            estate = estate.ci(&host, "server").on(&host, switch);
+        }
+    }
+    let mut bench = bench(&estate);
+    for number in 0..6 {
+        bench.hear(said(&format!("tor-{number}"), "HostDown"));
+        bench.after(Span::from_secs(4));
+    }
+    bench.after(Span::from_mins(3));
+    let number = incident(&bench, "tor-0 HostDown");
+    let root = bench.state.cause(number).unwrap().root().unwrap().ci;
+    assert_eq!(root, Some(estate.number("tor")));
+    assert_eq!(partition(&bench).len(), 1);
+}
+
+#[test]
+fn housekeeping_on_a_dead_host_stays_apart() {
+    let mut bench = bench(&two_racks());
+    for (ci, check) in [
+        ("swa", "SwitchDown"),
+        ("a1", "HostDown"),
+        ("a1", "DiskAlmostFull"),
+        ("a2", "NTPClockSkew"),
+        ("a3", "PackageUpdatesPending"),
+    ] {
+        bench.hear(said(ci, check));
+    }
+    assert_eq!(partition(&bench).len(), 4);
+}
+
 /// Which alerts are together, without numbers.
 fn partition(bench: &Bench) -> BTreeSet<BTreeSet<String>> {
     let mut groups: BTreeMap<IncidentId, BTreeSet<String>> = BTreeMap::new();
@@ -282,6 +377,63 @@ fn rules_keep_apart_even_below_one_cause() {
     assert!(!["swa", "a1", "a2"].map(of).contains(&of("a3")));
 }
 
+/// The most that a single decision may look at, whatever is open and however large the graph is.
+const LOOKED_AT_MAX: usize = 100_000;
+
+/// The most that a decision looked at in a storm: all machines of one switch, the services on them, the switch last, then
+/// the end of everything.
+fn most_looked_at(machines: usize, services: usize) -> usize {
+    let mut estate = Estate::new().ci("sw", "switch").ci("dns", "dns");
+    for number in 0..machines {
+        let id = format!("vm{number}");
+        estate = estate.ci(&id, "vm").on(&id, "sw");
+    }
+    for number in 0..services {
+        let id = format!("svc{number}");
+        estate = estate
+            .ci(&id, "service")
+            .relate(&id, "dns", RelationKind::Uses, Role::Dns)
+            .relate(
+                &id,
+                &format!("vm{number}"),
+                RelationKind::MemberOf,
+                Role::Member,
+            );
+    }
+    let mut bench = bench(&estate);
+    for number in 0..machines.max(services) {
+        if number < machines {
+            bench.hear(said(&format!("vm{number}"), "InstanceDown"));
+        }
+        if number < services {
+            bench.hear(said(&format!("svc{number}"), "HighErrorRate"));
+        }
+        if number % 40 == 39 {
+            bench.after(Span::from_secs(3));
+        }
+    }
+    bench.hear(said("sw", "SwitchDown"));
+    bench.after(Span::from_mins(12));
+    for number in 0..machines {
+        bench.hear(resolved(&format!("vm{number} InstanceDown")));
+    }
+    bench.hear(resolved("sw SwitchDown"));
+    bench.after(Span::from_mins(30));
+    let looked_at = bench
+        .recorded
+        .iter()
+        .map(|(_, decision)| decision.looked_at);
+    looked_at.max().unwrap_or_default()
+}
+
+#[test]
+fn no_decision_looks_at_more_than_its_bound_however_large_the_storm() {
+    for (machines, services) in [(60, 20), (900, 300)] {
+        let most = most_looked_at(machines, services);
+        assert!(most <= LOOKED_AT_MAX, "{machines} machines: {most}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -319,6 +471,7 @@ proptest! {
             }
         }
         prop_assert_eq!(partition(&once), partition(&twice));
+        prop_assert!(once.recorded.iter().all(|(_, decision)| decision.looked_at <= LOOKED_AT_MAX));
         once.after(Span::from_days(60));
         prop_assert!(once.state.incidents().all(|incident| !incident.state.is_open()));
         prop_assert_eq!(once.state.forest().len(), 0);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::core::cmdb::ci::{Ci, CiNumber};
+use crate::core::cmdb::gear::Gear;
 use crate::core::cmdb::index::{Index, Meaning};
 use crate::core::cmdb::relation::{Relation, RelationKind, Role};
 
@@ -60,6 +61,7 @@ pub struct Graph {
     index: Index,
     relation_count: usize,
     links: BTreeSet<CiNumber>,
+    gear: Gear,
     version: u64,
 }
 
@@ -113,6 +115,11 @@ impl Graph {
     /// The CIs that are links between sites, by number.
     pub fn links(&self) -> impl Iterator<Item = CiNumber> {
         self.links.iter().copied()
+    }
+
+    /// Network gear by the place that it serves.
+    pub fn gear(&self) -> &Gear {
+        &self.gear
     }
 
     /// How many CIs there are.
@@ -185,6 +192,8 @@ impl Graph {
             Some(slot) => {
                 self.index.remove(&slot.ci);
                 self.index.add(&ci);
+                self.gear.remove(&slot.ci);
+                self.gear.add(&ci);
                 let before = std::mem::replace(&mut slot.ci, ci);
                 if before.id != id && self.by_id.get(&before.id) == Some(&number) {
                     self.by_id.remove(&before.id);
@@ -192,6 +201,7 @@ impl Graph {
             }
             None => {
                 self.index.add(&ci);
+                self.gear.add(&ci);
                 *place = Some(Slot {
                     ci,
                     providers: Vec::new(),
@@ -209,6 +219,7 @@ impl Graph {
         self.by_id.remove(&slot.ci.id);
         self.links.remove(&number);
         self.index.remove(&slot.ci);
+        self.gear.remove(&slot.ci);
         for edge in &slot.providers {
             if let Some(other) = self.slot_mut(edge.ci) {
                 other.dependents.retain(|back| back.ci != number);

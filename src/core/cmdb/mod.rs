@@ -5,6 +5,7 @@
 //! know which import said what: records of several imports are merged before they come here.
 
 pub mod ci;
+pub mod gear;
 pub mod graph;
 pub mod index;
 pub mod merge;

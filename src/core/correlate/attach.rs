@@ -352,6 +352,7 @@ impl Draft<'_> {
             link: None,
             incident,
             is_pinned: false,
+            is_slow: false,
             looks: 0,
             due_at: (family != Family::Config).then(|| self.now.plus(LOOKS[0])),
         }

@@ -11,7 +11,7 @@ use crate::core::cmdb::graph::Graph;
 use crate::core::correlate::forest::{
     BurstKey, Forest, RecentChange, WATCHER_WEIGHT, burst_key, is_unexplained,
 };
-use crate::core::correlate::node::{Node, NodeId};
+use crate::core::correlate::node::{Link, Node, NodeId};
 use crate::core::correlate::upstream::{Reach, Upstream};
 use crate::core::decision::Change;
 use crate::core::ids::{AlertId, IncidentId};
@@ -26,6 +26,8 @@ pub(crate) struct Grove<'a> {
     upstream: BTreeMap<CiNumber, Arc<Upstream>>,
     /// The nodes put in place, and how much was looked at; both only make work cheap.
     fresh: Vec<NodeId>,
+    /// The nodes that were hung below each by this decision; some may have left again.
+    hung: BTreeMap<NodeId, BTreeSet<NodeId>>,
     work: Cell<usize>,
 }
 
@@ -36,6 +38,7 @@ impl<'a> Grove<'a> {
             touched: BTreeMap::new(),
             upstream: BTreeMap::new(),
             fresh: Vec::new(),
+            hung: BTreeMap::new(),
             work: Cell::new(0),
         }
     }
@@ -77,7 +80,20 @@ impl<'a> Grove<'a> {
         if !self.fresh.contains(&node.id) {
             self.fresh.push(node.id);
         }
+        if let Some(parent) = node.parent() {
+            self.hung.entry(parent).or_default().insert(node.id);
+        }
         self.touched.insert(node.id, Some(node));
+    }
+
+    /// Hangs a node below another, or lets it stand alone.
+    pub(crate) fn link(&mut self, id: NodeId, link: Option<Link>) {
+        if let Some(link) = &link {
+            self.hung.entry(link.parent).or_default().insert(id);
+        }
+        if let Some(node) = self.edit(id) {
+            node.link = link;
+        }
     }
 
     pub(crate) fn forget(&mut self, id: NodeId) {
@@ -111,6 +127,7 @@ impl<'a> Grove<'a> {
     pub(crate) fn nodes_at(&self, ci: CiNumber) -> Vec<NodeId> {
         // Only a node that is put in place can have come to a CI.
         let base = self.base().nodes_at(ci).iter().copied();
+        self.note_work(base.len().saturating_add(self.fresh.len()));
         let came = self.fresh.iter().copied();
         let came = came.filter(|id| self.base().nodes_at(ci).binary_search(id).is_err());
         let is_here = |id: &NodeId| self.node(*id).is_some_and(|node| node.ci == Some(ci));
@@ -188,7 +205,16 @@ impl<'a> Grove<'a> {
     }
 
     pub(crate) fn children(&self, id: NodeId) -> Vec<NodeId> {
-        self.merged(self.base().children(id), |node| node.parent() == Some(id))
+        let hung = self.hung.get(&id).into_iter().flatten().copied();
+        let came = hung.filter(|child| self.base().node(*child).and_then(Node::parent) != Some(id));
+        let all = self.base().children(id).chain(came);
+        let children: Vec<_> = all.filter(|child| self.is_child(*child, id)).collect();
+        self.note_work(children.len().saturating_add(1));
+        children
+    }
+
+    fn is_child(&self, child: NodeId, of: NodeId) -> bool {
+        self.node(child).and_then(Node::parent) == Some(of)
     }
 
     /// About how many nodes a node explains: exact but for those touched by this decision.
@@ -201,18 +227,15 @@ impl<'a> Grove<'a> {
     }
 
     pub(crate) fn has_children(&self, id: NodeId) -> bool {
-        let is_child = |node: &Node| node.parent() == Some(id);
-        self.touched.values().flatten().any(is_child)
-            || self
-                .base()
-                .children(id)
-                .any(|child| !self.touched.contains_key(&child))
+        let hung = self.hung.get(&id).into_iter().flatten().copied();
+        let mut all = self.base().children(id).chain(hung);
+        all.any(|child| self.is_child(child, id))
     }
 
     /// The nodes that depend on a CI, newest first, at most so many.
     pub(crate) fn watchers(&self, ci: CiNumber, at_most: usize) -> Vec<(NodeId, u16)> {
         let mut fresh = Vec::new();
-        self.note_work(at_most.saturating_add(self.touched.len()));
+        self.note_work(self.touched.len());
         for node in self.touched.values().flatten().rev() {
             if let Some(weight) = self.reach(node, ci) {
                 fresh.push((node.id, weight));
@@ -220,7 +243,9 @@ impl<'a> Grove<'a> {
         }
         let base = self.base().watchers(ci);
         let base = base.filter(|(id, _)| !self.touched.contains_key(id));
-        fresh.into_iter().chain(base).take(at_most).collect()
+        let found: Vec<_> = fresh.into_iter().chain(base).take(at_most).collect();
+        self.note_work(found.len());
+        found
     }
 
     fn reach(&self, node: &Node, ci: CiNumber) -> Option<u16> {

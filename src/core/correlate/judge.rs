@@ -8,8 +8,9 @@ use crate::core::cmdb::graph::Graph;
 use crate::core::correlate::family::Family;
 use crate::core::correlate::grove::Grove;
 use crate::core::correlate::node::{FLAP_WINDOW, Node};
+use crate::core::correlate::upstream::Reach;
 use crate::core::correlate::weight::{
-    ONE, for_family, of_delay, of_families, of_families_at_home, times,
+    ONE, for_family, of_delay, of_families, of_families_at_home, spares, times,
 };
 use crate::core::time::Span;
 
@@ -17,12 +18,16 @@ use crate::core::time::Span;
 const HUB_FROM: usize = 25;
 /// What is left for missing data when something else than its monitoring server is down.
 const NOT_THE_WATCHER: u32 = 5_000;
+/// Providers that stand in for another which are looked at.
+const SPARES_MAX: usize = 8;
 /// A silent cause must be depended on so strongly to explain a condition of hard evidence.
 const SURE_OF_HARD: u32 = 5_500;
 /// What is left of an explanation by something that had ended clearly before.
 const ENDED_BEFORE: u32 = 2_500;
-/// What is left of an explanation for something that was itself changed shortly before.
-const CHANGED_ITSELF: u32 = 5_500;
+/// What is left of an explanation for something that was itself changed shortly before ...
+const CHANGED_ITSELF: u32 = 2_500;
+/// ... if it would be gone with what it stands on.
+const CHANGED_BELOW: u32 = 5_500;
 /// ... and that began before the other did.
 const CHANGED_BEFORE_IT: u32 = 4_000;
 
@@ -59,8 +64,12 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
     let weight = if is_home {
         weight
     } else {
+        let weight = reach.map_or(weight, |reach| by_spares(grove, child, reach, weight));
         for_family(child.family, weight, is_power)
     };
+    if parent.is_silent() && parent.is_slow && is_dead(child) {
+        return Judgement::default();
+    }
     // Whoever knows which server misses the data has a better explanation than what else is down.
     let kind = match child.watcher {
         Some(watcher) if parent.ci != Some(watcher) => times(kind, NOT_THE_WATCHER),
@@ -75,7 +84,15 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
         rest = times(rest, ENDED_BEFORE);
     }
     if child.change.is_some() && !is_home {
-        rest = times(rest, CHANGED_ITSELF);
+        let is_below = reach.is_some_and(|reach| reach.is_hard) && parent.family.is_hard();
+        rest = times(
+            rest,
+            if is_below {
+                CHANGED_BELOW
+            } else {
+                CHANGED_ITSELF
+            },
+        );
         if child.onset.plus(Span::from_secs(30)) < parent.onset {
             rest = times(rest, CHANGED_BEFORE_IT);
         }
@@ -99,6 +116,39 @@ pub(crate) fn judge(grove: &Grove<'_>, child: &Node, parent: &Node, weight: u32)
         kind,
         rest,
     }
+}
+
+/// How strongly a condition depends on a provider for which others stand in: hardly, as long as they do; wholly, when
+/// they have failed, too.
+fn by_spares(grove: &Grove<'_>, child: &Node, reach: Reach, weight: u32) -> u32 {
+    let Some((dependent, provider)) = reach.spare.filter(|_| child.family != Family::Redundancy)
+    else {
+        return weight;
+    };
+    let edges = grove.graph().providers(dependent);
+    let Some(edge) = edges.iter().find(|edge| edge.ci == provider) else {
+        return weight;
+    };
+    let least = edge.min.map_or(1, |min| usize::from(min.get()));
+    let is_gone = |ci: CiNumber| {
+        let nodes = grove.nodes_at(ci).into_iter();
+        let mut nodes = nodes.filter_map(|id| grove.node(id));
+        nodes.any(|node| is_dead(node) && !node.has_ended())
+    };
+    let others = spares(edge, edges).take(SPARES_MAX);
+    let left = others.filter(|other| !is_gone(other.ci)).count();
+    if left < least {
+        weight.max(u32::from(reach.full))
+    } else if is_dead(child) {
+        weight / 2
+    } else {
+        weight
+    }
+}
+
+/// Whether a condition says that something is gone.
+fn is_dead(node: &Node) -> bool {
+    node.family.is_hard() || (node.is_silent() && !node.is_slow)
 }
 
 /// What is left when something only does badly that should be down if the other were: behind a dead switch nothing is

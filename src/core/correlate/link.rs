@@ -72,7 +72,10 @@ impl Draft<'_> {
             by_incident
                 .entry(incident)
                 .and_modify(|best| {
-                    best.support = either(best.support, judgement.score);
+                    // Many of a kind that hardly explains it do not make one that does.
+                    let most = best.judgement.kind.max(judgement.kind);
+                    let joint = either(best.support, judgement.score).min(most);
+                    best.support = best.support.max(joint);
                     if judgement.score > best.judgement.score {
                         (best.parent, best.judgement) = (parent, judgement);
                     }
@@ -231,12 +234,10 @@ impl Draft<'_> {
             if tree.iter().any(|&node| is_held(node)) || self.is_barred(&tree, to) {
                 return;
             }
-            if let Some(node) = self.grove.edit(id) {
-                node.link = Some(link);
-            }
+            self.grove.link(id, Some(link));
             self.unite(tree, from, to);
-        } else if let Some(node) = self.grove.edit(id) {
-            node.link = Some(link);
+        } else {
+            self.grove.link(id, Some(link));
         }
         if let Some(before) = before.filter(|&before| before != parent) {
             self.thin_out(before);
@@ -247,10 +248,10 @@ impl Draft<'_> {
     fn unite(&mut self, tree: Vec<NodeId>, from: IncidentId, to: IncidentId) {
         let is_whole = tree.len() >= self.grove.count_in(from);
         let is_older = from < to;
-        let others = if is_whole && is_older {
+        let others = if is_whole && is_older && self.grove.count_in(to) <= MOVED_MAX {
             let others = self.grove.nodes_in(to);
             let is_held = |node: &NodeId| self.grove.node(*node).is_some_and(|it| it.is_pinned);
-            (others.len() <= MOVED_MAX && !others.iter().any(is_held)).then_some(others)
+            (!others.iter().any(is_held)).then_some(others)
         } else {
             None
         };

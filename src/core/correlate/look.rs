@@ -82,7 +82,7 @@ impl Draft<'_> {
             return;
         }
         if live {
-            self.thin_out(id);
+            self.weigh_again(id);
             if self.grove.node(id).is_some() && !self.relink(id) && !self.infer_silent(id) {
                 self.bridge(id);
             }

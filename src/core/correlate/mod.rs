@@ -15,6 +15,7 @@ mod company;
 pub mod family;
 pub mod forest;
 pub(crate) mod grove;
+mod implied;
 mod judge;
 mod lateral;
 mod link;

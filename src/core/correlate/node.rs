@@ -142,6 +142,9 @@ pub struct Node {
     /// Whether a person said where it belongs; no rule moves it then.
     #[serde(default)]
     pub is_pinned: bool,
+    /// For a silent cause: whether it makes others slow, and takes nothing down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_slow: bool,
     /// How many of [`LOOKS`] are done.
     #[serde(default)]
     pub looks: u8,

@@ -4,7 +4,7 @@
 //! speaks for it; that it is silent, and every direct dependent that is well, speak against it. So a power feed is
 //! not blamed for a dead switch, and a hub needs breadth. Must not count what has an alerted explanation already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::core::cmdb::ci::CiNumber;
@@ -13,13 +13,15 @@ use crate::core::correlate::family::Family;
 use crate::core::correlate::judge::{
     is_apart, judge, kind_of_silent as kind_of, recent_change, weight_for,
 };
-use crate::core::correlate::node::{Link, Node, NodeId};
+use crate::core::correlate::link::MOVED_MAX;
+use crate::core::correlate::node::{LOOKS, Link, Node, NodeId};
 use crate::core::correlate::weight::{
     ONE, for_family, log2, of_edge, of_evidence, of_families, times,
 };
 use crate::core::correlate::words;
 use crate::core::draft::Draft;
-use crate::core::time::Span;
+use crate::core::ids::IncidentId;
+use crate::core::time::{Span, Timestamp};
 
 /// Conditions looked at for one silent cause.
 const SUPPORTERS_MAX: usize = 200;
@@ -37,6 +39,10 @@ const SHARE_MIN: u32 = 3_000;
 const WINDOW: Span = Span::from_mins(5);
 /// How unlikely an unexplained condition is by chance: one in so many.
 const CHANCE: u32 = 1_000;
+/// The same beside an outage that explains more than is left.
+const LEFT_OVER: u32 = 30;
+/// CIs asked for their way from one cause to another.
+const WITNESSES: usize = 4;
 /// What it costs that a CI fails without a word, in 1/1,024 bits.
 const SILENCE: i32 = 16 * 1_024;
 /// What a dependent that should have spoken and did not costs, in 1/1,024 bits.
@@ -47,6 +53,8 @@ const SPEAKING: u32 = 7_000;
 const ASKED_MAX: usize = 400;
 /// Conditions that move from a silent cause to the alert that turns up at its CI.
 const UNVEILED_MAX: usize = 200;
+/// From this share on two CIs are enough, if they are all that depends on the cause.
+const SURE_OF_TWO: u32 = 8_500;
 /// Effects less probable than this are not followed further.
 const PASSED_ON: u32 = 5_000;
 
@@ -55,6 +63,11 @@ struct Support {
     fan_in: usize,
     ci: CiNumber,
     nodes: Vec<(NodeId, u16)>,
+    /// What each of its CIs says for it, in 1/1,024 bits.
+    gains: BTreeMap<CiNumber, i64>,
+    /// What speaks against it, its silence included.
+    against: i64,
+    is_slow: bool,
 }
 
 /// About how many CIs suffer when this one fails, in 1/10,000: a bounded walk towards the dependents.
@@ -106,88 +119,156 @@ impl Draft<'_> {
         }
         causes.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
         causes.truncate(CAUSES_MAX);
-        let mut best: Option<Support> = None;
+        let mut found: Vec<Support> = Vec::new();
         for (_, cause) in causes {
-            let Some(found) = self.support(&node, cause) else {
-                continue;
-            };
-            let is_better = best.as_ref().is_none_or(|best| {
-                (found.net, best.fan_in, best.ci) > (best.net, found.fan_in, found.ci)
-            });
-            if is_better {
-                best = Some(found);
-            }
+            found.extend(self.support(&node, cause));
         }
-        let Some(found) = best else {
+        found.sort_by_key(|it| (std::cmp::Reverse(it.net), it.fan_in, it.ci));
+        let best = (0..found.len()).find(|&index| !self.is_explained_away(index, &found));
+        let Some(best) = best.and_then(|index| found.get(index)) else {
             return false;
         };
-        self.materialise(&found);
+        self.materialise(best);
         self.grove.node(id).is_some_and(|node| node.link.is_some())
+    }
+
+    /// Whether causes further down explain what a cause explains, and better: a dead switch needs no dead router above
+    /// it, and what is left must pay for the router by itself.
+    fn is_explained_away(&self, index: usize, found: &[Support]) -> bool {
+        let Some(cause) = found.get(index) else {
+            return false;
+        };
+        let mut covered: BTreeSet<CiNumber> = BTreeSet::new();
+        let mut total = 0_i64;
+        for (place, other) in found.iter().enumerate() {
+            let is_below = place != index && self.is_below(other, cause.ci);
+            if !is_below {
+                continue;
+            }
+            let fresh = other.gains.iter().filter(|(ci, _)| !covered.contains(ci));
+            let gain: i64 = fresh.map(|(_, gain)| gain).sum();
+            let net = gain.saturating_sub(other.against);
+            if net > 0 {
+                total = total.saturating_add(net);
+                covered.extend(other.gains.keys());
+            }
+        }
+        total > 0 && {
+            let left = cause.gains.iter().filter(|(ci, _)| !covered.contains(ci));
+            let left: i64 = left.map(|(_, gain)| gain).sum();
+            // What is left over may as well have causes of its own.
+            total.saturating_add(left / 2) >= cause.net
+        }
     }
 
     fn support(&self, node: &Node, cause: CiNumber) -> Option<Support> {
         let graph = self.grove.graph();
         let is_speaking = self.grove.nodes_at(cause).into_iter().any(|id| {
             let there = self.grove.node(id);
-            there.is_some_and(|there| there.family != Family::Config && !there.has_ended())
+            there.is_some_and(|there| {
+                let may_explain = of_families(node.family, there.family) >= SHARE_MIN;
+                !there.has_ended() && (may_explain || there.is_silent())
+            })
         });
         if is_speaking || graph.ci(cause).is_none_or(|ci| ci.is_retired) {
             return None;
         }
+        let watchers = self.grove.watchers(cause, SUPPORTERS_MAX);
+        let supporters: Vec<(&Node, u16)> = watchers
+            .iter()
+            .filter_map(|&(id, weight)| Some((self.grove.node(id)?, weight)))
+            .filter(|(other, _)| self.is_supporter(node, other))
+            .collect();
+        let soft = supporters.iter().filter(|(it, _)| is_soft(it)).count();
+        let is_slow = soft > supporters.len().saturating_sub(soft).saturating_mul(2);
+        let speaking = self.speaking(cause, &watchers, node.onset);
+        let explained = speaking.saturating_sub(supporters.len().saturating_mul(2));
         let mut nodes = Vec::new();
-        let mut cis = BTreeSet::new();
-        let mut gain = 0_i64;
+        let mut gains: BTreeMap<CiNumber, i64> = BTreeMap::new();
         let mut first = node.onset;
-        for (id, weight) in self.grove.watchers(cause, SUPPORTERS_MAX) {
-            let Some(other) = self.grove.node(id) else {
-                continue;
-            };
-            if !self.is_supporter(node, other) {
-                continue;
-            }
+        let mut are_sure = true;
+        for (other, weight) in supporters {
             let kind = kind_of(&self.grove, other, cause);
-            let weight_for = weight_for(&self.grove, other, cause, weight);
-            let share = times(weight_for, kind);
-            if share < SHARE_MIN {
+            let for_it = weight_for(&self.grove, other, cause, weight);
+            let share = times(for_it, kind);
+            let bits = self.bits(other.id, share, explained);
+            let is_other_kind = is_slow && !is_soft(other);
+            if share < SHARE_MIN || is_other_kind || bits <= 0 {
                 continue;
             }
-            let bits = log2(share).saturating_sub(log2(10_000 / CHANCE));
-            let Some(ci) = other.ci.filter(|_| bits > 0) else {
+            let Some(ci) = other.ci else {
                 continue;
             };
-            if cis.insert(ci) {
-                gain = gain.saturating_add(i64::from(bits));
-            }
+            let gain = gains.entry(ci).or_insert(0);
+            *gain = (*gain).max(i64::from(bits));
+            are_sure &= other.family.is_hard() && share >= SURE_OF_TWO;
             first = first.min(other.onset);
-            nodes.push((id, weight));
+            nodes.push((other.id, weight));
         }
         let is_changed = recent_change(&self.grove, cause, first).is_some();
-        if cis.len() < if is_changed { CIS_MIN_CHANGED } else { CIS_MIN } {
+        let fan_in = graph.dependents(cause).len();
+        let are_all = are_sure && fan_in <= gains.len();
+        if gains.len() < CIS_MIN && !(gains.len() >= CIS_MIN_CHANGED && (is_changed || are_all)) {
             return None;
         }
-        let fan_in = graph.dependents(cause).len();
-        let expected = i64::from(times(population(graph, cause), SPEAKING)) / 10;
-        let seen = i64::try_from(cis.len()).unwrap_or(0) * 1_000;
-        let well = expected.saturating_sub(seen).max(0);
-        // Monitors need minutes to notice: early on, silence of the others says little.
-        let age = self.now.since(first).as_millis().clamp(30_000, 150_000);
-        let against = well.saturating_mul(WELL) / 1_000;
-        let against = against.saturating_mul(age) / 150_000;
-        let silence = match (is_changed, fan_in) {
-            (true, _) => SILENCE / 2,
-            // That something depends on it at all is only concluded.
-            (false, 0) if node.watcher != Some(cause) => SILENCE * 2,
-            (false, _) => SILENCE,
-        };
-        let net = gain
-            .saturating_sub(i64::from(silence))
-            .saturating_sub(against);
+        let is_concluded = fan_in == 0 && node.watcher != Some(cause);
+        let silence = silence(is_changed, is_concluded);
+        let against = self.against(cause, speaking, first);
+        let against = against.saturating_add(i64::from(silence));
+        let gain: i64 = gains.values().sum();
+        let net = gain.saturating_sub(against);
         (net > 2 * 1_024).then_some(Support {
             net,
             fan_in,
             ci: cause,
             nodes,
+            gains,
+            against,
+            is_slow,
         })
+    }
+
+    /// What one condition says for a cause, in 1/1,024 bits. Beside an outage that is explained already, one that stands
+    /// alone is most probably a part of it whose relation the CMDB lacks, and says little for anything else.
+    fn bits(&self, id: NodeId, share: u32, explained: usize) -> i32 {
+        let is_left_over = explained > 0 && !self.grove.has_children(id);
+        let chance = if is_left_over { LEFT_OVER } else { CHANCE };
+        log2(share).saturating_sub(log2(10_000 / chance))
+    }
+
+    /// Whether a cause lies on the way from what it explains to another cause.
+    fn is_below(&self, cause: &Support, other: CiNumber) -> bool {
+        let some = cause.gains.keys().take(WITNESSES);
+        let mut paths = some.map(|&ci| self.grove.path(ci, other));
+        paths.any(|path| path.contains(&cause.ci) && path.last() != Some(&cause.ci))
+    }
+
+    /// How many CIs that depend on a cause say that something is wrong, whatever explains them.
+    fn speaking(&self, cause: CiNumber, watchers: &[(NodeId, u16)], at: Timestamp) -> usize {
+        let nodes = watchers.iter().filter_map(|&(id, weight)| {
+            let node = self
+                .grove
+                .node(id)
+                .filter(|_| u32::from(weight) >= WEIGHT_MIN)?;
+            let is_of_it = node.onset.since(at).abs() <= WINDOW
+                && !node.has_ended()
+                && node.ci != Some(cause)
+                && node.family != Family::Config;
+            node.ci.filter(|_| is_of_it && !node.is_silent())
+        });
+        nodes.collect::<BTreeSet<CiNumber>>().len()
+    }
+
+    /// What the silence of those that should suffer says against a cause, in 1/1,024 bits.
+    fn against(&self, cause: CiNumber, speaking: usize, first: Timestamp) -> i64 {
+        // Not by `times`: a site is more than its numbers hold.
+        let suffering = i64::from(population(self.grove.graph(), cause));
+        let expected = suffering * i64::from(SPEAKING) / i64::from(ONE) / 10;
+        let seen = i64::try_from(speaking).unwrap_or(0) * 1_000;
+        let well = expected.saturating_sub(seen).max(0);
+        // Monitors need minutes to notice: early on, silence of the others says little.
+        let age = self.now.since(first).as_millis().clamp(30_000, 150_000);
+        well.saturating_mul(WELL) / 1_000 * age / 150_000
     }
 
     fn is_supporter(&self, node: &Node, other: &Node) -> bool {
@@ -221,6 +302,7 @@ impl Draft<'_> {
         node.evidence = evidence;
         node.scope = nodes.iter().map(|&(_, _, scope)| scope).max().unwrap_or(0);
         node.change = recent_change(&self.grove, found.ci, onset);
+        node.is_slow = found.is_slow;
         self.grove.put(node);
         for (index, &(child, weight)) in found.nodes.iter().enumerate() {
             if self.grove.is_tired() && index >= CIS_MIN {
@@ -236,22 +318,109 @@ impl Draft<'_> {
         self.relink(id);
     }
 
-    /// Dissolves a silent cause that has lost its support.
+    /// Dissolves a silent cause that nothing is left of; of others it is asked soon whether they are worth it.
     pub(crate) fn thin_out(&mut self, id: NodeId) {
-        let is_silent = self.grove.node(id).is_some_and(Node::is_silent);
-        if !is_silent {
+        if !self.grove.node(id).is_some_and(Node::is_silent) {
             return;
         }
         let children = self.grove.children(id);
-        if children.len() >= 2 {
+        let now = self.now;
+        if children.len() >= CIS_MIN_CHANGED {
+            if let Some(node) = self.grove.edit(id) {
+                node.due_at = Some(now);
+            }
             return;
         }
         for child in children {
-            if let Some(node) = self.grove.edit(child) {
-                node.link = None;
-            }
+            self.grove.link(child, None);
         }
         self.grove.forget(id);
+    }
+
+    /// Dissolves a silent cause that is not worth it any more: what it explained goes its own ways.
+    pub(crate) fn weigh_again(&mut self, id: NodeId) {
+        let Some(node) = self.grove.node(id).filter(|node| node.is_silent()).cloned() else {
+            return;
+        };
+        let children = self.grove.children(id);
+        if children.len() < CIS_MIN_CHANGED {
+            self.thin_out(id);
+        } else if !self.is_paid(&node, &children) {
+            for &child in &children {
+                self.grove.link(child, None);
+            }
+            self.grove.forget(id);
+            self.release(&children, node.incident);
+        }
+    }
+
+    /// Whether what a silent cause explains is still worth that it is believed.
+    fn is_paid(&self, node: &Node, children: &[NodeId]) -> bool {
+        let Some(cause) = node.ci.filter(|_| !self.grove.is_tired()) else {
+            return true;
+        };
+        let mut gains: BTreeMap<CiNumber, i64> = BTreeMap::new();
+        let watchers = self.grove.watchers(cause, SUPPORTERS_MAX);
+        if watchers.len() >= SUPPORTERS_MAX {
+            return true;
+        }
+        let speaking = self.speaking(cause, &watchers, node.onset);
+        let explained = speaking.saturating_sub(children.len().saturating_mul(2));
+        for child in children.iter().filter_map(|&child| self.grove.node(child)) {
+            let reach = child.ci.and_then(|own| self.grove.reach_of(own, cause));
+            let (Some(ci), Some(reach)) = (child.ci, reach) else {
+                // Joined by other evidence: it says as much as the least.
+                continue;
+            };
+            let kind = kind_of(&self.grove, child, cause);
+            let share = times(weight_for(&self.grove, child, cause, reach.weight), kind);
+            let bits = self.bits(child.id, share, explained);
+            let gain = gains.entry(ci).or_insert(0);
+            *gain = (*gain).max(i64::from(bits.max(0)));
+        }
+        if gains.is_empty() {
+            return true;
+        }
+        let gain: i64 = gains.values().sum();
+        gain > self.against(cause, speaking, node.onset)
+    }
+
+    /// Lets trees that a dissolved cause held together go their own ways; the largest keeps the incident.
+    fn release(&mut self, roots: &[NodeId], from: IncidentId) {
+        let mut left = Vec::new();
+        for &root in roots {
+            let is_there = self.grove.node(root).is_some_and(|it| it.incident == from);
+            if is_there && !self.relink(root) {
+                left.push((self.grove.subtree(root, MOVED_MAX), root));
+            }
+        }
+        let largest = left
+            .iter()
+            .map(|(tree, root)| (tree.len(), std::cmp::Reverse(*root)))
+            .max();
+        for (tree, root) in left {
+            let is_largest = largest.is_some_and(|(_, std::cmp::Reverse(it))| it == root);
+            let is_held = |id: &NodeId| self.grove.node(*id).is_some_and(|it| it.is_pinned);
+            if is_largest || tree.len() >= MOVED_MAX || tree.iter().any(is_held) {
+                continue;
+            }
+            let now = self.now;
+            if let Some(node) = self.grove.edit(root) {
+                node.looks = 0;
+                node.due_at = (!node.has_ended())
+                    .then(|| now.plus(LOOKS[0]))
+                    .or(node.due_at);
+            }
+            if tree.len() >= self.grove.count_in(from) {
+                continue;
+            }
+            let into = self.open_for(root, Some(from));
+            for id in tree {
+                if let Some(node) = self.grove.edit(id) {
+                    node.incident = into;
+                }
+            }
+        }
     }
 
     /// Gives the children of a silent cause to a condition with an alert that has come up on the same CI.
@@ -301,5 +470,20 @@ impl Draft<'_> {
             self.hang_by(id, link);
         }
         self.grove.forget(silent);
+    }
+}
+
+/// Whether a condition says that something does badly, not that it is gone.
+fn is_soft(node: &Node) -> bool {
+    node.family == Family::Symptom || node.family == Family::Resource
+}
+
+/// What it costs that a cause fails without a word, in 1/1,024 bits; more when that something depends on it at all is
+/// only concluded.
+const fn silence(is_changed: bool, is_concluded: bool) -> i32 {
+    match (is_changed, is_concluded) {
+        (true, _) => SILENCE / 2,
+        (false, true) => SILENCE + SILENCE / 4,
+        (false, false) => SILENCE,
     }
 }

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
+use crate::core::correlate::implied::implied;
 use crate::core::correlate::ways::{WAY_WEIGHT, Ways};
 use crate::core::correlate::weight::{
-    either, is_hard_edge, is_power_edge, is_storage_edge, of_edge, times,
+    either, is_hard_edge, is_power_edge, is_storage_edge, of_edge, of_last_edge, spares, times,
 };
 
 /// CIs in one upstream set.
@@ -38,6 +39,10 @@ pub struct Reach {
     pub is_hard: bool,
     /// Whether the best way is one of power only.
     pub is_power: bool,
+    /// The first relation on the best way for which another one stands in: dependent and provider ...
+    pub spare: Option<(CiNumber, CiNumber)>,
+    /// ... and how strongly the CI depends on this one when nothing stands in any more.
+    pub full: u16,
 }
 
 /// Everything that one CI depends on, by number.
@@ -80,6 +85,8 @@ impl Upstream {
             via: step.via,
             is_hard: step.is_hard && !(step.depth == 1 && step.is_storage),
             is_power: step.is_power,
+            spare: step.spare,
+            full: u16::try_from(step.full).unwrap_or(u16::MAX),
         });
         Self {
             reaches: reaches.collect(),
@@ -124,6 +131,8 @@ struct Step {
     is_hard: bool,
     is_power: bool,
     is_storage: bool,
+    spare: Option<(CiNumber, CiNumber)>,
+    full: u32,
 }
 
 /// Best-first by product; of equal products the lower number first.
@@ -132,8 +141,9 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
     let mut heap = BinaryHeap::new();
     let mut ways = Ways::new(graph);
     let one = crate::core::correlate::weight::ONE;
-    heap.push((one, [true, true, false], Reverse((0_u8, start, start))));
-    while let Some((weight, how, Reverse((depth, ci, via)))) = heap.pop() {
+    let start = Reverse((0_u8, start, start));
+    heap.push((one, [true, true, false], start, (one, None)));
+    while let Some((weight, how, Reverse((depth, ci, via)), (full, spare))) = heap.pop() {
         if settled.contains_key(&ci) {
             continue;
         }
@@ -145,6 +155,8 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
             is_hard,
             is_power,
             is_storage,
+            spare,
+            full,
         };
         settled.insert(ci, step);
         if settled.len() > REACH_MAX {
@@ -154,11 +166,16 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
             continue;
         }
         let edges = graph.providers(ci);
-        for link in ways.links(ci, depth) {
-            let further = times(weight, WAY_WEIGHT);
-            if further >= WEIGHT_MIN && !settled.contains_key(&link) {
-                let next = Reverse((depth.saturating_add(1), link, ci));
-                heap.push((further, [false, false, false], next));
+        let (gear, share) = implied(graph, ci);
+        let gear = gear.iter().map(|&gear| (gear, share, is_hard));
+        let links = ways.links(ci, depth).into_iter();
+        let links = links.map(|link| (link, WAY_WEIGHT, false));
+        for (other, share, is_hard) in links.chain(gear) {
+            let further = times(weight, share);
+            if further >= WEIGHT_MIN && !settled.contains_key(&other) {
+                let next = Reverse((depth.saturating_add(1), other, ci));
+                let rest = (times(full, share), spare);
+                heap.push((further, [is_hard, false, false], next, rest));
             }
         }
         for edge in edges.iter().take(EDGES_MAX) {
@@ -172,7 +189,14 @@ fn walk(graph: &Graph, start: CiNumber) -> BTreeMap<CiNumber, Step> {
                     is_storage_edge(edge),
                 ];
                 let next = Reverse((depth.saturating_add(1), edge.ci, ci));
-                heap.push((further, how, next));
+                let has_spare = spares(edge, edges).next().is_some();
+                let rest = if has_spare {
+                    let full = times(full, of_last_edge(edge));
+                    (full, spare.or(Some((ci, edge.ci))))
+                } else {
+                    (times(full, of_edge(edge, edges)), spare)
+                };
+                heap.push((further, how, next, rest));
             }
         }
     }

@@ -43,7 +43,7 @@ pub fn of_edge(edge: &Edge, edges: &[Edge]) -> u32 {
         }
         (Role::Other, RelationKind::PoweredBy) => {
             let feeds = edges.iter().filter(|other| other.kind == edge.kind);
-            if feeds.count() > 1 { 4_000 } else { 9_500 }
+            if feeds.count() > 1 { 2_500 } else { 9_500 }
         }
         (Role::Other, RelationKind::Uses | RelationKind::DependsOn) => 7_500,
         (Role::Other, RelationKind::MemberOf) => {
@@ -57,11 +57,46 @@ pub fn of_edge(edge: &Edge, edges: &[Edge]) -> u32 {
             match alike.count() {
                 0 | 1 => base,
                 // One of two alike: the other one carries on.
+                2 if is_hard_edge(edge) => base / 4,
                 2 => base / 2,
                 _ => base.min(member(edges, |other| other.group == Some(group))),
             }
         }
         None => base,
+    };
+    times(base, u32::from(edge.confidence))
+}
+
+/// Relations that stand in for this one when its provider fails, of the same dependent; members of a service are counted
+/// otherwise.
+pub fn spares<'a>(edge: &'a Edge, edges: &'a [Edge]) -> impl Iterator<Item = &'a Edge> {
+    let is_member = edge.role == Role::Member || edge.kind == RelationKind::MemberOf;
+    edges.iter().filter(move |other| {
+        let is_alike = match edge.group {
+            Some(group) => other.group == Some(group),
+            None => is_power_edge(edge) && edge.role != Role::Single && is_power_edge(other),
+        };
+        is_alike && !is_member && other.ci != edge.ci
+    })
+}
+
+/// How surely a dependent suffers when everything that stands in for the provider has failed, too.
+pub fn of_last_edge(edge: &Edge) -> u32 {
+    let base = match edge.role {
+        Role::Dns | Role::Auth => 8_000,
+        Role::Net
+        | Role::Host
+        | Role::Storage
+        | Role::Database
+        | Role::Call
+        | Role::Cert
+        | Role::Part
+        | Role::Single
+        | Role::Dual
+        | Role::Primary
+        | Role::Replica
+        | Role::Member
+        | Role::Other => 9_500,
     };
     times(base, u32::from(edge.confidence))
 }
@@ -131,7 +166,7 @@ pub const fn of_families(child: Family, parent: Family) -> u32 {
         (Reach | Link | Silent, Config | NoData) => 0,
         (Redundancy, Reach | Link | Silent) => 10_000,
         (Redundancy, Resource | Symptom | Config | NoData) => 0,
-        (Resource, Reach | Link) => 3_500,
+        (Resource, Reach | Link) => 1_500,
         (Resource, Resource) => 7_000,
         (Resource, Symptom) => 6_500,
         (Resource, Silent) => 6_500,

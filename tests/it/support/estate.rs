@@ -45,6 +45,18 @@ impl Estate {
         self
     }
 
+    /// Sets the rack of the CI added last.
+    pub(crate) fn rack(mut self, rack: &str) -> Self {
+        self.difference.put.last_mut().unwrap().rack = Some(rack.into());
+        self
+    }
+
+    /// Puts the relation added last into a group of which one is enough.
+    pub(crate) fn group(mut self, group: u32) -> Self {
+        self.difference.linked.last_mut().unwrap().group = Some(group);
+        self
+    }
+
     /// `from` depends on `to`.
     pub(crate) fn relate(mut self, from: &str, to: &str, kind: RelationKind, role: Role) -> Self {
         self.difference.linked.push(Relation {
