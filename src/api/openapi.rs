@@ -22,7 +22,7 @@ use crate::api_token::Role;
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 /// Bodies of requests; everything else is an answer, in which every field is always present.
-const REQUESTS: [&str; 17] = [
+const REQUESTS: [&str; 18] = [
     "Acknowledge",
     "Assign",
     "BindCheck",
@@ -30,6 +30,7 @@ const REQUESTS: [&str; 17] = [
     "MajorBody",
     "Note",
     "Plain",
+    "RatingLinkBody",
     "Reopen",
     "Resolve",
     "ReviewBody",

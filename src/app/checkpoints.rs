@@ -8,13 +8,21 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::runtime::supervise::{Stage, Supervisor};
 use crate::store::Db;
+
+use super::done;
 
 /// How often; what was written meanwhile is a few MB at most.
 const EVERY: Duration = Duration::from_millis(300);
 
+/// Begins to.
+pub(super) fn start(supervisor: &mut Supervisor, stage: &Stage, db: Db) {
+    supervisor.spawn(stage, "checkpoints", |stop| done(run(db, stop)));
+}
+
 /// Works until it is told to stop; has nothing to do on PostgreSQL.
-pub(super) async fn run(db: Db, stop: CancellationToken) {
+async fn run(db: Db, stop: CancellationToken) {
     if db.file().is_none() {
         stop.cancelled().await;
         return;

@@ -14,11 +14,14 @@ use crate::core::severity::Priority;
 use crate::core::time::{Span, Timestamp};
 use crate::engine::handle::EngineHandle;
 use crate::runtime::clock::Clock;
+use crate::runtime::supervise::{Stage, Supervisor};
 use crate::store::query::ratings::{self, RatingSum};
 use crate::store::query::reports::{self, Backlog, OutcomeSum, Period};
 use crate::store::{Db, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::reports::ReportFigure;
+
+use super::done;
 
 /// How often they are read.
 const EVERY: Duration = Duration::from_secs(5);
@@ -35,8 +38,20 @@ struct Read {
     changes: Vec<(String, i64, i64)>,
 }
 
+/// Begins to.
+pub(super) fn start(
+    supervisor: &mut Supervisor,
+    stage: &Stage,
+    (db, engine, clock): (Db, EngineHandle, Clock),
+    metrics: Arc<Metrics>,
+) {
+    supervisor.spawn(stage, "figures", |stop| {
+        done(run(db, engine, clock, metrics, stop))
+    });
+}
+
 /// Works until it is told to stop.
-pub(super) async fn run(
+async fn run(
     db: Db,
     engine: EngineHandle,
     clock: Clock,

@@ -327,9 +327,9 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     };
     start_outward(supervisor, stage, outward);
     let shown = side.metrics;
-    start_checkpoints(supervisor, stage, side.db.clone());
+    checkpoints::start(supervisor, stage, side.db.clone());
     let figured = (side.db.clone(), core.engine.clone(), clock.clone());
-    start_figures(supervisor, stage, figured, shown);
+    figures::start(supervisor, stage, figured, shown);
     let feeds = Feeds {
         settings: settings_out.clone(),
         rules: core.rules.clone(),
@@ -363,17 +363,6 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
     supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
     supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));
-}
-
-fn start_figures(
-    supervisor: &mut Supervisor,
-    stage: &Stage,
-    (db, engine, clock): (Db, EngineHandle, Clock),
-    metrics: Arc<Metrics>,
-) {
-    supervisor.spawn(stage, "figures", |stop| {
-        done(figures::run(db, engine, clock, metrics, stop))
-    });
 }
 
 fn start_demo(supervisor: &mut Supervisor, stage: &Stage, engine: EngineHandle, ingest: Ingest) {
@@ -512,13 +501,6 @@ fn start_core(
         connectors: Board::default(),
         deliveries,
     }
-}
-
-/// Keeps SQLite's log short beside the writer.
-fn start_checkpoints(supervisor: &mut Supervisor, stage: &Stage, db: Db) {
-    supervisor.spawn(stage, "checkpoints", |stop| {
-        done(checkpoints::run(db, stop))
-    });
 }
 
 /// How long the answers in flight may take at the end.

@@ -433,24 +433,19 @@ impl Worker {
         let incident = key
             .incident
             .filter(|_| briefing.is_some_and(|it| it.is_open))?;
-        let who = if key.recipient.is_empty() {
-            &self.target.name
-        } else {
-            &key.recipient
-        };
-        Some((self.setup.answer)(incident, who, now))
+        Some((self.setup.answer)(incident, self.who(key), now))
     }
 
     /// Where whoever is told that it is over can rate how it was handled.
     fn rating_url(&self, key: &LaneKey, event: Event, now: Timestamp) -> Option<String> {
         let incident = key.incident.filter(|_| event == Event::Resolved)?;
-        let target = self.target.name.as_str();
-        let who = if key.recipient.is_empty() {
-            target
-        } else {
-            &key.recipient
-        };
+        let (target, who) = (self.target.name.as_str(), self.who(key));
         (self.setup.rating)(incident, Asked { target, who }, now)
+    }
+
+    fn who<'a>(&'a self, key: &'a LaneKey) -> &'a str {
+        let recipient = Some(key.recipient.as_str()).filter(|it| !it.is_empty());
+        recipient.unwrap_or(&self.target.name)
     }
 
     /// Takes in what has come back without waiting.

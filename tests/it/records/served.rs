@@ -95,6 +95,7 @@ async fn an_incident_told_further_up_is_escalated_whatever_follows(store: TestSt
     let home = home(&store, more);
     let mut daemon = home.start().await;
     fire(&daemon, "Down", "web1").await;
+    daemon.incident("an incident", |_| true).await;
     eventually("the second step", async || {
         let reasons = daemon.reasons("INC-1").await;
         let told = reasons.iter().filter(|it| *it == "escalated").count();
