@@ -16,6 +16,8 @@ use crate::config::Settings;
 use crate::config::connectors::ConnectorSettings;
 use crate::connectors::login::Login;
 use crate::core::time::Timestamp;
+use crate::engine::handle::EngineHandle;
+use crate::runtime::clock::Clock;
 use crate::store::Db;
 use crate::store::query::incidents;
 use crate::tickets::board::Post;
@@ -113,6 +115,7 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
         width: usize::try_from(connector.width).unwrap_or(1),
         people: pairs(&connector.people),
         groups: pairs(&connector.groups),
+        extras: connector.extras,
         is_dry_run: connector.is_dry_run,
         changes: connector.changes.as_ref().map(|changes| ChangePoll {
             query: changes.query.clone(),
@@ -128,16 +131,17 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
 }
 
 /// Reads incidents in the form of the API.
-pub(super) fn describe(db: Db) -> Describe {
+pub(super) fn describe(db: &Db, engine: &EngineHandle, clock: &Clock) -> Describe {
+    let (db, engine, clock) = (db.clone(), engine.clone(), clock.clone());
     Arc::new(move |id| {
-        let db = db.clone();
+        let (db, rules, now) = (db.clone(), engine.rules(), clock.now());
         Box::pin(async move {
             let found = async {
                 let mut reader = db.reader().await?;
                 incidents::find(reader.lend(), id).await
             };
             let view = found.await.map_err(|error| error.to_string())?;
-            view.map(|view| serde_json::to_value(Incident::from(view)))
+            view.map(|view| serde_json::to_value(Incident::from(view).counted(&rules, now)))
                 .transpose()
                 .map_err(|error| error.to_string())
         })

@@ -406,7 +406,7 @@ fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
             db: outward.db.clone(),
             clock: outward.clock.clone(),
             metrics: Arc::clone(&outward.metrics),
-            describe: connectors::describe(outward.db.clone()),
+            describe: connectors::describe(&outward.db, &outward.engine, &outward.clock),
             board: outward.board,
             external_url: None,
         },

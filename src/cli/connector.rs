@@ -26,7 +26,9 @@ use crate::tickets::trial::{self, Tried};
 pub const EXAMPLES: &str = "\
 Examples:
   watchbell connector list
-  watchbell connector probe snow";
+  watchbell connector probe snow
+  watchbell connector pause snow
+  watchbell connector resync snow --incident INC-42";
 
 /// The examples of `connector probe --help`.
 pub const PROBE_EXAMPLES: &str = "\
@@ -43,6 +45,16 @@ Examples:
   watchbell connector list
   watchbell connector list --output json | jq '.items[] | select(.state != \"ok\") | .last_error'";
 
+/// The examples of orders to a connector.
+pub const ORDER_EXAMPLES: &str = "\
+Examples:
+  watchbell connector pause snow
+  watchbell connector resume snow
+  watchbell connector resync snow
+  watchbell connector resync snow --incident INC-42
+
+A pause outlasts a restart. Incidents go on meanwhile; their tickets follow when the connector goes on.";
+
 /// What to do with connectors.
 #[derive(Subcommand, Clone, Debug)]
 pub enum ConnectorCommand {
@@ -56,6 +68,33 @@ pub enum ConnectorCommand {
     /// See whether a platform does what its profile says
     #[command(after_help = PROBE_EXAMPLES)]
     Probe(ProbeArgs),
+    /// Send and read nothing until it goes on
+    #[command(after_help = ORDER_EXAMPLES)]
+    Pause(OrderArgs),
+    /// Let it go on
+    #[command(after_help = ORDER_EXAMPLES)]
+    Resume(OrderArgs),
+    /// Read and compare tickets anew, and try refused ones again
+    #[command(after_help = ORDER_EXAMPLES)]
+    Resync {
+        /// Which connector, and which daemon.
+        #[command(flatten)]
+        order: OrderArgs,
+        /// Only the ticket of this incident; one that was deleted there gets another ticket then
+        #[arg(long, value_name = "NUMBER")]
+        incident: Option<String>,
+    },
+}
+
+/// Options of orders to a connector.
+#[derive(Args, Clone, Debug)]
+pub struct OrderArgs {
+    /// The name of the connector
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Which daemon.
+    #[command(flatten)]
+    daemon: DaemonArgs,
 }
 
 /// Options of `connector probe`.
@@ -108,7 +147,42 @@ pub async fn run(
             let tried = trial::probe(setup, Clock::system(), &random_key()?).await;
             show(&tried, args.output, out)
         }
+        ConnectorCommand::Pause(args) => order(config, (args, "pause", json!({})), env, out).await,
+        ConnectorCommand::Resume(args) => {
+            order(config, (args, "resume", json!({})), env, out).await
+        }
+        ConnectorCommand::Resync {
+            order: args,
+            incident,
+        } => {
+            let body = match incident {
+                Some(incident) => json!({"incident": incident}),
+                None => json!({}),
+            };
+            order(config, (args, "resync", body), env, out).await
+        }
     }
+}
+
+/// Gives the daemon an order and shows where the connector stands after it.
+async fn order(
+    config: Option<&Path>,
+    (args, verb, body): (&OrderArgs, &str, serde_json::Value),
+    env: &Env,
+    out: &Out,
+) -> Result<Exit, Failure> {
+    let client = Client::new(&args.daemon, config, env)?;
+    let answer = client
+        .post(&["connectors", &args.name, verb], &body)
+        .await?;
+    match args.daemon.output {
+        Output::Json => print_json::print(&answer, out)?,
+        Output::Table | Output::Csv => {
+            let one: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+            out.print(listed(&json!({"items": [one]}).to_string()).trim_end())?;
+        }
+    }
+    Ok(Exit::Done)
 }
 
 /// Makes a ticket and resolves it.

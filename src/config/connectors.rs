@@ -24,7 +24,7 @@ use crate::connectors::login::{Credential, Login};
 use crate::connectors::profile::Own;
 use crate::connectors::{PROFILES, Profile};
 use crate::core::condition::{Condition, Section};
-use crate::core::ticket::rules::{Owner, Owners, ReopenPolicy};
+use crate::core::ticket::rules::{Extras, Owner, Owners, ReopenPolicy};
 use crate::core::time::Span;
 
 /// Bytes of a name, which is a part of a path.
@@ -87,6 +87,8 @@ pub struct ConnectorSettings {
     pub changes: Option<ChangePollSettings>,
     /// With which webhooks are signed; none are taken without it.
     pub hook_secret: Option<Secret>,
+    /// What of the timeline is told there besides.
+    pub extras: Extras,
     /// Whether nothing is written there; requests are logged instead.
     pub is_dry_run: bool,
 }
@@ -173,7 +175,10 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
             table,
             profile.as_ref().map(|it| it.profile.name.as_str()),
         ),
-        hook_secret: table.optional("hook_secret", values::sender_secret),
+        hook_secret: table
+            .optional("hook_secret", values::sender_secret)
+            .or_else(|| table.optional("secret", values::sender_secret)),
+        extras: table.table("send").map(extras).unwrap_or_default(),
         is_dry_run: table.optional("dry_run", values::flag).unwrap_or_default(),
         secrets,
         credential,
@@ -193,6 +198,16 @@ fn check(table: &TableReader<'_>, connector: &ConnectorSettings) {
             "use https, or write allow_private = true if the server stands in your own network";
         table.refuse(Some("url"), Complaint::new(message).hint(hint));
     }
+}
+
+fn extras(mut table: TableReader<'_>) -> Extras {
+    let mut flag = |key| table.optional(key, values::flag).unwrap_or_default();
+    let extras = Extras {
+        worklogs: flag("worklogs"),
+        changes: flag("changes"),
+    };
+    table.finish();
+    extras
 }
 
 fn owners(table: &mut TableReader<'_>) -> Owners {

@@ -171,7 +171,10 @@ impl Apply {
     /// What the ticket is now says whether anything is written at all.
     fn look(&mut self) -> Result<Step<Brought>, Failure> {
         let known = self.link.record.clone().unwrap_or_default();
-        let is_moved = known.status != self.record.status || known.assignee != self.record.assignee;
+        let is_regraded = known.priority.is_some() && known.priority != self.record.priority;
+        let is_moved = known.status != self.record.status
+            || known.assignee != self.record.assignee
+            || is_regraded;
         if is_moved && self.link.record.is_some() {
             return Ok(Step::Done(Brought::Moved(self.record.clone())));
         }
@@ -367,9 +370,7 @@ impl Apply {
     fn pick(&self, lookup: &Lookup, pick: &Rule, answer: &Answer) -> Result<Option<Json>, Failure> {
         let (reply, _) = self.place.read(&lookup.call, false, answer)?;
         for item in items(&lookup.call, &reply, &self.place.vars)? {
-            let mut vars = reply.vars(&self.place.vars);
-            vars.insert("item".to_owned(), item.clone());
-            let vars = super::text::value_of(&vars);
+            let vars = reply.of_item(&self.place.vars, &item);
             if pick.is_true(&vars).map_err(Failure::Broken)? {
                 return Ok(Some(item));
             }

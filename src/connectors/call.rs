@@ -33,6 +33,9 @@ pub(super) struct CallFile {
     /// Whether the answer is read at all; some answer with no body.
     #[serde(default)]
     empty: bool,
+    /// Whether it changes something there although what it is for only reads.
+    #[serde(default)]
+    writes: bool,
 }
 
 impl CallFile {
@@ -164,9 +167,9 @@ impl Call {
     /// Whether it changes something there: everything that is not asked by GET or under a name that only reads.
     fn is_write(&self) -> bool {
         let reads = [
-            "find", "read", "notes", "changes", "lookup", "probe", "auth",
+            "find", "read", "notes", "changes", "lookup", "probe", "auth", "ci",
         ];
-        self.method != "GET" && !reads.contains(&self.step.as_str())
+        self.method != "GET" && (self.source.writes || !reads.contains(&self.step.as_str()))
     }
 
     /// The request with values.

@@ -9,11 +9,12 @@ use smol_str::SmolStr;
 
 use super::call::{Call, CallFile};
 use super::file::{
-    AuthFile, HeaderFile, LoginFile, LookupFile, NotesFile, PriorityFile, StepFile, TicketFile,
-    split,
+    AuthFile, CiFile, HeaderFile, LoginFile, LookupFile, NotesFile, PriorityFile, StepFile,
+    TicketFile, split,
 };
 use super::profile::{
-    ANSWER_VARS, Lookup, Notes, REQUEST_VARS, Reading, Rule2, Text2, Transition, Way, Ways, state,
+    ANSWER_VARS, CiLookup, Lookup, Notes, REQUEST_VARS, Reading, Rule2, Text2, Transition, Way,
+    Ways, state,
 };
 use super::text::{Known, Rule, Text, Tree};
 use crate::core::incident::StateWord;
@@ -243,6 +244,18 @@ pub(super) fn read_notes(
         text: compiler.rule("notes.text", &file.text)?,
         author: compiler.optional("notes.author", file.author.as_ref())?,
         when: compiler.optional("notes.when", file.when.as_ref())?,
+    })
+}
+
+pub(super) fn read_ci(
+    table: Map<String, Json>,
+    compiler: &Compiler<'_>,
+) -> Result<CiLookup, String> {
+    let (file, call): (CiFile, _) = split("ci", table, &["id", "when"])?;
+    Ok(CiLookup {
+        call: Call::compile("ci", call, None, compiler)?,
+        id: compiler.rule("ci.id", &file.id)?,
+        when: compiler.rule("ci.when", &file.when)?,
     })
 }
 

@@ -38,6 +38,7 @@ pub(super) struct ProfileFile {
     pub(super) update: Option<CallFile>,
     pub(super) note: Option<CallFile>,
     pub(super) notes: Option<Map<String, Json>>,
+    pub(super) ci: Option<Map<String, Json>>,
     pub(super) changes: Option<CallFile>,
     #[serde(default)]
     pub(super) probe: BTreeMap<String, CallFile>,
@@ -126,6 +127,14 @@ pub(super) struct NotesFile {
     pub(super) author: Option<String>,
     /// Whether an entry is a note at all.
     pub(super) when: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CiFile {
+    pub(super) id: String,
+    /// Whether an item is the CI that was asked for.
+    pub(super) when: String,
 }
 
 #[derive(Deserialize)]

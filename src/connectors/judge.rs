@@ -3,7 +3,10 @@
 //! A good status proves nothing by itself: a request says what its answer must hold. A write whose answer proves neither
 //! that it was done nor that it was not is doubtful.
 
+use std::cell::OnceCell;
+
 use minijinja::Value;
+use minijinja::value::merge_maps;
 use serde_json::{Map, Value as Json, json};
 use smol_str::SmolStr;
 
@@ -25,6 +28,8 @@ pub(super) struct Reply {
     is_json: bool,
     text: String,
     headers: Map<String, Json>,
+    /// All of it as expressions see it, made once: a page has hundreds of tickets.
+    seen: OnceCell<Value>,
 }
 
 impl Reply {
@@ -39,17 +44,23 @@ impl Reply {
             body: body.unwrap_or(Json::Null),
             text: text.chars().take(4_096).collect(),
             headers: headers.collect(),
+            seen: OnceCell::new(),
         }
     }
 
-    /// The values that expressions about this answer see.
-    pub(super) fn vars(&self, vars: &TicketVars) -> Map<String, Json> {
-        let mut values = vars.values().clone();
-        values.insert("status".to_owned(), json!(self.status));
-        values.insert("body".to_owned(), self.body.clone());
-        values.insert("headers".to_owned(), Json::Object(self.headers.clone()));
-        values.insert("text".to_owned(), json!(self.text));
-        values
+    /// The values that expressions about this answer see, with some more over them.
+    pub(super) fn with(&self, vars: &TicketVars, more: &Map<String, Json>) -> Value {
+        let seen = self.seen.get_or_init(|| {
+            value_of(json!({"status": self.status, "body": self.body, "headers": self.headers, "text": self.text}))
+        });
+        merge_maps([value_of(more), seen.clone(), value_of(vars.values())])
+    }
+
+    /// The values that expressions about one item of this answer see.
+    pub(super) fn of_item(&self, vars: &TicketVars, item: &Json) -> Value {
+        let mut more = Map::new();
+        more.insert("item".to_owned(), item.clone());
+        self.with(vars, &more)
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -116,7 +127,7 @@ pub(super) fn judge(
     reply: &Reply,
     vars: &TicketVars,
 ) -> Result<(), Failure> {
-    let values = value_of(reply.vars(vars));
+    let values = reply.with(vars, &Map::new());
     let holds = |rule: &Option<Rule>| {
         let held = rule.as_ref().map(|rule| rule.is_true(&values));
         matches!(held, Some(Ok(true)))
@@ -177,7 +188,7 @@ pub(super) fn items(call: &Call, reply: &Reply, vars: &TicketVars) -> Result<Vec
     let Some(rule) = &call.items else {
         return Ok(vec![reply.body.clone()]);
     };
-    let values = value_of(reply.vars(vars));
+    let values = reply.with(vars, &Map::new());
     let found = rule.json(&values).map_err(Failure::Broken)?;
     Ok(match found {
         Some(Json::Array(items)) => items.into_iter().filter(|item| !item.is_null()).collect(),
@@ -193,13 +204,14 @@ pub(super) fn items(call: &Call, reply: &Reply, vars: &TicketVars) -> Result<Vec
 pub(super) fn record(
     profile: &Profile,
     item: &Json,
-    mut values: Map<String, Json>,
+    (reply, vars): (&Reply, &TicketVars),
     base: &str,
 ) -> Result<Option<Record>, Failure> {
     let reading = &profile.ticket;
+    let mut values = Map::new();
     values.insert("item".to_owned(), item.clone());
     values.insert("base".to_owned(), json!(base));
-    let first = value_of(&values);
+    let first = reply.with(vars, &values);
     let text = |rule: &Option<Rule>, vars: &Value| -> Result<Option<String>, Failure> {
         match rule {
             Some(rule) => rule.text(vars).map_err(Failure::Broken),
@@ -212,7 +224,7 @@ pub(super) fn record(
     values.insert("id".to_owned(), json!(id));
     let number = text(&reading.number, &first)?.unwrap_or_else(|| id.clone());
     values.insert("number".to_owned(), json!(number));
-    let vars = value_of(&values);
+    let vars = reply.with(vars, &values);
     let status = reading.status.text(&vars).map_err(Failure::Broken)?;
     let status = status.unwrap_or_default();
     let truth = |rule: &Option<Rule>| -> Result<bool, Failure> {
@@ -254,14 +266,13 @@ pub(super) fn record(
 pub(super) fn has_key(
     profile: &Profile,
     item: &Json,
-    mut values: Map<String, Json>,
+    (reply, vars): (&Reply, &TicketVars),
     key: &str,
 ) -> Result<Option<bool>, Failure> {
     let Some(rule) = &profile.ticket.key else {
         return Ok(None);
     };
-    values.insert("item".to_owned(), item.clone());
-    let found = rule.json(&value_of(&values));
+    let found = rule.json(&reply.of_item(vars, item));
     let found = found.map_err(Failure::Broken)?;
     let is_in = |value: &Json| show(value).contains(key);
     Ok(Some(match &found {

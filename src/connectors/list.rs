@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 
 use super::call::Call;
 use super::judge::{Reply, short};
-use super::profile::{Notes, Profile};
+use super::profile::{CiLookup, Notes, Profile};
 use super::talk::{Place, Talk, values};
-use super::text::{show, value_of};
+use super::text::show;
 use super::vars::TicketVars;
 use super::{Answer, Failure, Step};
 use crate::core::ticket::report::RemoteNote;
@@ -22,6 +22,9 @@ use crate::core::time::Timestamp;
 
 /// Pages of one list; what lies behind them is read at the next look.
 const PAGES_MAX: u32 = 50;
+
+/// Tickets of a list of ids that are read at one look.
+const READS_MAX: usize = 100;
 
 /// What changed there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Changes {
     pages: Pages,
     changed: Changed,
     seen: BTreeSet<SmolStr>,
+    /// Tickets of a list of ids that are still to be read.
+    left: Option<Vec<SmolStr>>,
 }
 
 impl Changes {
@@ -57,15 +62,41 @@ impl Changes {
             pages,
             changed: Changed::default(),
             seen: BTreeSet::new(),
+            left: None,
         }
+    }
+
+    /// A list of ids, and then the tickets one by one.
+    fn each(&mut self, call: &Call, answer: &Answer) -> Result<Step<Changed>, Failure> {
+        if self.left.is_none() {
+            self.date(answer);
+            let ids = self.place.ids(call, answer, READS_MAX + 1)?;
+            self.changed.is_cut = ids.len() > READS_MAX;
+            self.left = Some(ids);
+        } else {
+            let get = &Arc::clone(&self.place.profile).get;
+            match super::talk::read_one(&self.place, get, false, answer) {
+                Ok((record, _)) => self.changed.records.push(record),
+                Err(Failure::Gone(_)) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        match self.left.as_mut().and_then(Vec::pop) {
+            Some(id) if self.changed.records.len() < READS_MAX => self.place.ask_for(&id),
+            Some(_) | None => Ok(Step::Done(std::mem::take(&mut self.changed))),
+        }
+    }
+
+    fn date(&mut self, answer: &Answer) {
+        let date = answer.headers.iter().find(|(name, _)| name == "date");
+        let date = date.and_then(|(_, text)| jiff::fmt::rfc2822::parse(text).ok());
+        self.changed.date_ms = date.map(|date| date.timestamp().as_millisecond());
     }
 
     fn heard(&mut self, call: &Call, answer: &Answer) -> Result<bool, Failure> {
         let (reply, items) = self.place.read(call, false, answer)?;
         if self.pages.page == 1 {
-            let date = answer.headers.iter().find(|(name, _)| name == "date");
-            let date = date.and_then(|(_, text)| jiff::fmt::rfc2822::parse(text).ok());
-            self.changed.date_ms = date.map(|date| date.timestamp().as_millisecond());
+            self.date(answer);
         }
         let mut is_new = false;
         for item in &items {
@@ -94,9 +125,11 @@ impl Changes {
 }
 
 fn id_of(place: &Place, reply: &Reply, item: &Json) -> Option<SmolStr> {
-    let mut values = reply.vars(&place.vars);
-    values.insert("item".to_owned(), item.clone());
-    let id = place.profile.ticket.id.text(&value_of(&values));
+    let id = place
+        .profile
+        .ticket
+        .id
+        .text(&reply.of_item(&place.vars, item));
     id.ok().flatten().map(|id| short(&id))
 }
 
@@ -108,6 +141,9 @@ impl Talk for Changes {
         let Some(call) = &profile.changes else {
             return Step::Done(Changed::default());
         };
+        if let Some(answer) = answer.filter(|_| profile.caps.ids_only) {
+            return self.each(call, answer).unwrap_or_else(Step::Failed);
+        }
         match answer.map(|answer| self.heard(call, answer)) {
             None | Some(Ok(true)) => self.place.send(call),
             Some(Ok(false)) => Step::Done(std::mem::take(&mut self.changed)),
@@ -148,6 +184,48 @@ impl Talk for ReadNotes {
     }
 }
 
+/// Looks for the configuration item that a ticket is about.
+#[derive(Debug)]
+pub struct FindCi {
+    place: Place,
+}
+
+impl FindCi {
+    /// By what the incident says of it: `id`, `name`, `class`.
+    pub fn new(profile: &Arc<Profile>, base: &str, ci: &Json) -> Self {
+        let mut vars = TicketVars::new(profile);
+        vars.put("ci", ci.clone());
+        Self {
+            place: Place::new(profile, base, vars),
+        }
+    }
+
+    fn found(&self, of: &CiLookup, answer: &Answer) -> Result<Option<SmolStr>, Failure> {
+        let (reply, items) = self.place.read(&of.call, false, answer)?;
+        for item in items {
+            let values = reply.of_item(&self.place.vars, &item);
+            if of.when.is_true(&values).map_err(Failure::Broken)? {
+                let id = of.id.text(&values).map_err(Failure::Broken)?;
+                return Ok(id.map(|id| short(&id)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Talk for FindCi {
+    type Outcome = Option<SmolStr>;
+
+    fn next(&mut self, answer: Option<&Answer>) -> Step<Option<SmolStr>> {
+        let profile = Arc::clone(&self.place.profile);
+        match (&profile.ci, answer) {
+            (None, _) => Step::Done(None),
+            (Some(of), None) => self.place.send(&of.call),
+            (Some(of), Some(answer)) => super::talk::finish(self.found(of, answer)),
+        }
+    }
+}
+
 /// The notes of an answer, oldest first as far as the platform's order tells.
 pub(super) fn read_notes(
     place: &Place,
@@ -157,9 +235,7 @@ pub(super) fn read_notes(
     let (reply, items) = place.read(&notes.call, false, answer)?;
     let mut found = Vec::new();
     for item in &items {
-        let mut values: Map<String, Json> = reply.vars(&place.vars);
-        values.insert("item".to_owned(), item.clone());
-        let values = value_of(&values);
+        let values = reply.of_item(&place.vars, item);
         let is_note = notes.when.as_ref().map(|rule| rule.is_true(&values));
         if !is_note.unwrap_or(Ok(true)).map_err(Failure::Broken)? {
             continue;

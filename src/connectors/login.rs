@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::judge::{Reply, judge};
 use super::profile::{Profile, Way};
-use super::text::value_of;
 use super::vars::{TicketVars, secret_mark};
 use super::{Answer, Body, Failure, Request};
 
@@ -159,7 +158,7 @@ impl Login {
         let token = match self.way() {
             Some(Way::Login { call, token, .. }) => {
                 judge(&self.profile, call, false, &reply, &vars).map_err(as_login)?;
-                let values = value_of(reply.vars(&vars));
+                let values = reply.with(&vars, &serde_json::Map::new());
                 token.0.text(&values).map_err(Failure::Broken)?
             }
             _ if !(200..300).contains(&answer.status) => None,

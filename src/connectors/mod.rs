@@ -76,6 +76,10 @@ pub const PROFILES: &[(&str, &str)] = &[
         include_str!("../../config/connectors/servicenow.toml"),
     ),
     (
+        "servicenow-events",
+        include_str!("../../config/connectors/servicenow-events.toml"),
+    ),
+    (
         "zammad",
         include_str!("../../config/connectors/zammad.toml"),
     ),

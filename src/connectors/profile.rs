@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
 use super::call::{Call, CallFile};
-use super::compile::{Compiler, accepted, priorities, read_notes, statuses};
+use super::compile::{Compiler, accepted, priorities, read_ci, read_notes, statuses};
 use super::file::{ProfileFile, lay_over};
 use super::hook::Hook;
 use super::text::{Rule, Text};
@@ -47,11 +47,13 @@ pub(super) const REQUEST_VARS: &[&str] = &[
     "link",
     "former",
     "now_ms",
+    "ci",
+    "ci_id",
 ];
 /// Variables of what is read in answers.
 pub(super) const ANSWER_VARS: &[&str] = &[
     "set", "since", "item", "body", "headers", "status", "id", "number", "key", "count", "page",
-    "offset", "base", "text",
+    "offset", "base", "text", "ci",
 ];
 
 /// How sure a look-up by key is.
@@ -101,6 +103,9 @@ pub struct Caps {
     /// Whether nothing is written to a ticket that is closed there.
     #[serde(default)]
     pub writes_closed: bool,
+    /// Whether lists hold ids only, so that each ticket is read.
+    #[serde(default)]
+    pub ids_only: bool,
 }
 
 fn overlap() -> u64 {
@@ -196,6 +201,14 @@ pub(super) struct Notes {
     pub(super) when: Option<Rule>,
 }
 
+/// How the configuration item of a ticket is found there.
+#[derive(Debug)]
+pub(super) struct CiLookup {
+    pub(super) call: Call,
+    pub(super) id: Rule,
+    pub(super) when: Rule,
+}
+
 /// Something that is asked for on the way of a step.
 #[derive(Debug)]
 pub(super) struct Lookup {
@@ -239,6 +252,7 @@ pub struct Profile {
     pub(super) update: Option<Call>,
     pub(super) note: Option<Call>,
     pub(super) notes: Option<Notes>,
+    pub(super) ci: Option<CiLookup>,
     pub(super) changes: Option<Call>,
     pub(super) probe: Vec<(String, Call)>,
     pub(super) lookups: BTreeMap<String, Lookup>,
@@ -336,6 +350,7 @@ impl Profile {
                 .notes
                 .map(|notes| read_notes(notes, &compiler))
                 .transpose()?,
+            ci: file.ci.map(|ci| read_ci(ci, &compiler)).transpose()?,
             update,
             probe: probe.collect::<Result<_, String>>()?,
             lookups,
@@ -379,6 +394,16 @@ impl Profile {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a ticket says who changed it last.
+    pub const fn names_authors(&self) -> bool {
+        self.ticket.author.is_some()
+    }
+
+    /// Whether tickets can be linked with configuration items.
+    pub const fn links_cis(&self) -> bool {
+        self.ci.is_some()
     }
 
     /// The names of its settings with their values.

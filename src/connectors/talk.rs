@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use minijinja::Value;
 use serde_json::{Value as Json, json};
+use smol_str::SmolStr;
 
 use super::call::Call;
-use super::judge::{Reply, has_key, items, judge, record};
+use super::judge::{Reply, has_key, items, judge, record, short};
 use super::profile::{KeyClass, Profile};
-use super::text::value_of;
 use super::vars::{Brief, TicketVars};
 use super::{Answer, Failure, Request, Step};
 use crate::core::ticket::{Face, Link, Record};
+
+/// Tickets with one key that are read when a list has ids only.
+const FOUND_MAX: usize = 20;
 
 /// A conversation with a platform.
 pub trait Talk: Send {
@@ -70,9 +73,37 @@ impl Place {
         Ok((reply, items))
     }
 
+    /// The ids of a list that holds nothing else, last one first.
+    pub(super) fn ids(
+        &self,
+        call: &Call,
+        answer: &Answer,
+        at_most: usize,
+    ) -> Result<Vec<SmolStr>, Failure> {
+        let (reply, items) = self.read(call, false, answer)?;
+        let mut ids = Vec::with_capacity(items.len().min(at_most));
+        for item in items.into_iter().take(at_most) {
+            let id = self
+                .profile
+                .ticket
+                .id
+                .text(&reply.of_item(&self.vars, &item));
+            ids.extend(id.map_err(Failure::Broken)?.map(|id| short(&id)));
+        }
+        ids.reverse();
+        Ok(ids)
+    }
+
+    /// The request that reads one ticket of such a list.
+    pub(super) fn ask_for<T>(&mut self, id: &SmolStr) -> Result<Step<T>, Failure> {
+        self.vars.ticket(id, id);
+        let request = self.ask(&Arc::clone(&self.profile).get)?;
+        Ok(Step::Send(Box::new(request)))
+    }
+
     /// One ticket of an answer.
     pub(super) fn record(&self, reply: &Reply, item: &Json) -> Result<Option<Record>, Failure> {
-        record(&self.profile, item, reply.vars(&self.vars), &self.base)
+        record(&self.profile, item, (reply, &self.vars), &self.base)
     }
 }
 
@@ -88,6 +119,10 @@ pub struct Found {
 pub struct Find {
     place: Place,
     key: String,
+    found: Found,
+    strangers: usize,
+    /// Tickets of a list of ids that are still to be read.
+    left: Option<Vec<SmolStr>>,
 }
 
 impl Find {
@@ -96,32 +131,53 @@ impl Find {
         Self {
             place: Place::new(profile, base, TicketVars::keyed(profile, key)),
             key: key.to_owned(),
+            found: Found::default(),
+            strangers: 0,
+            left: None,
         }
     }
 
-    fn found(&self, call: &Call, answer: &Answer) -> Result<Found, Failure> {
+    /// Takes the tickets of an answer that carry the key.
+    fn take(&mut self, call: &Call, answer: &Answer) -> Result<(), Failure> {
         let (reply, items) = self.place.read(call, false, answer)?;
-        let mut found = Found::default();
-        let mut strangers = 0_usize;
         for item in &items {
-            let values = reply.vars(&self.place.vars);
-            match has_key(&self.place.profile, item, values, &self.key)? {
-                Some(false) => strangers = strangers.saturating_add(1),
+            let seen = (&reply, &self.place.vars);
+            match has_key(&self.place.profile, item, seen, &self.key)? {
+                Some(false) => self.strangers = self.strangers.saturating_add(1),
                 Some(true) | None => match self.place.record(&reply, item) {
-                    Ok(record) => found.records.extend(record),
+                    Ok(record) => self.found.records.extend(record),
                     Err(Failure::Gone(_)) => {}
                     Err(failure) => return Err(failure),
                 },
             }
         }
+        Ok(())
+    }
+
+    fn heard(&mut self, call: &Call, answer: &Answer) -> Result<Step<Found>, Failure> {
+        let profile = Arc::clone(&self.place.profile);
+        if !profile.caps.ids_only {
+            self.take(call, answer)?;
+        } else if self.left.is_some() {
+            match self.take(&profile.get, answer) {
+                Ok(()) | Err(Failure::Gone(_)) => {}
+                Err(failure) => return Err(failure),
+            }
+        } else {
+            self.left = Some(self.place.ids(call, answer, FOUND_MAX)?);
+        }
+        if let Some(id) = self.left.as_mut().and_then(Vec::pop) {
+            return self.place.ask_for(&id);
+        }
         // A page of recent tickets that is searched here has strangers on it.
-        let is_scan = self.place.profile.caps.key == KeyClass::None;
-        if strangers > 0 && !is_scan {
+        let is_scan = profile.caps.key == KeyClass::None;
+        if self.strangers > 0 && !is_scan {
             return Err(Failure::Broken(format!(
-                "the look-up by key returned {strangers} tickets that do not carry the key: the platform ignores the filter; nothing is written until that is put right"
+                "the look-up by key returned {} tickets that do not carry the key: the platform ignores the filter; nothing is written until that is put right",
+                self.strangers
             )));
         }
-        Ok(found)
+        Ok(Step::Done(std::mem::take(&mut self.found)))
     }
 }
 
@@ -135,7 +191,7 @@ impl Talk for Find {
         };
         match answer {
             None => self.place.send(call),
-            Some(answer) => finish(self.found(call, answer)),
+            Some(answer) => self.heard(call, answer).unwrap_or_else(Step::Failed),
         }
     }
 }
@@ -262,8 +318,7 @@ impl Create {
             self.made = Some(record);
             return Ok(self.place.send(&profile.get));
         }
-        let values = reply.vars(&self.place.vars);
-        let kept = has_key(&profile, &item, values, &self.key)?;
+        let kept = has_key(&profile, &item, (&reply, &self.place.vars), &self.key)?;
         self.made = Some(record);
         Ok(self.done((kept == Some(false)).then_some(
             "the platform did not keep the key; another ticket could be made after a lost answer",
@@ -373,5 +428,5 @@ pub(super) fn finish<T>(result: Result<T, Failure>) -> Step<T> {
 
 /// The values of an answer as an expression sees them.
 pub(super) fn values(reply: &Reply, vars: &TicketVars) -> Value {
-    value_of(reply.vars(vars))
+    reply.with(vars, &serde_json::Map::new())
 }

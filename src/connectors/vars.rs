@@ -47,6 +47,8 @@ pub struct Brief {
     pub assignee: Option<String>,
     /// The group there that has it.
     pub group: Option<String>,
+    /// The configuration item there that it is about, by the platform's id.
+    pub ci: Option<String>,
     /// Link to the incident.
     pub link: Option<String>,
     /// Numbers of earlier tickets, if there were some.
@@ -100,6 +102,7 @@ impl TicketVars {
         self.put("resolution", json!(brief.resolution));
         self.put("assignee", json!(brief.assignee));
         self.put("group", json!(brief.group));
+        self.put("ci_id", json!(brief.ci));
         self.put("link", json!(brief.link));
         self.put("former", json!(brief.former));
         self.put("now_ms", json!(brief.now_ms));

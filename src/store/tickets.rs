@@ -100,7 +100,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Link>]) -> Result<(
         );
         query.push_values(rows, |mut row, link| {
             let record = link.record.as_ref();
-            let error = link.block.as_ref().map(|block| block.text().to_string());
+            let error = link.error().map(ToString::to_string);
             row.push_bind(link.incident.get())
                 .push_bind(link.connector.as_str())
                 .push_bind(partition)
@@ -322,6 +322,23 @@ pub async fn notes(
     Ok(rows)
 }
 
+/// A ticket as it stands in the store, followed or not.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn link(
+    conn: Conn<'_>,
+    incident: IncidentId,
+    connector: &str,
+) -> Result<Option<Link>, StoreError> {
+    let row: Option<(String,)> = on!(conn, c => sqlx::query_as(
+        "SELECT link FROM ticket WHERE incident = $1 AND connector = $2"
+    ).bind(incident.get()).bind(connector).fetch_optional(c).await?);
+    row.map(|(text,)| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|error| StoreError::corrupt("ticket", "link", error))
+}
+
 /// What was said when an incident was resolved last.
 ///
 /// # Errors
@@ -333,7 +350,8 @@ pub async fn resolution(
     let row = on!(conn, c => sqlx::query_as(
         "SELECT reason, actor, note FROM timeline WHERE incident = $1 AND state IN ('resolved', 'closed') AND reason IN \
          ('resolved_by_person', 'recovery_sustained', 'closed_by_person', 'incident_merged', 'merged_by_person') \
-         ORDER BY id DESC LIMIT 1"
+         AND id > COALESCE((SELECT MAX(id) FROM timeline WHERE incident = $1 AND state = 'new'), 0) \
+         ORDER BY CASE WHEN note IS NULL OR note = '' THEN 1 ELSE 0 END, id DESC LIMIT 1"
     ).bind(incident.get()).fetch_optional(c).await?);
     Ok(row)
 }

@@ -91,14 +91,14 @@ impl Board {
             .collect()
     }
 
-    /// The profile and the secret of a connector that takes webhooks.
-    pub fn hook(&self, name: &str) -> Option<(Arc<Profile>, String)> {
+    /// The profile of a connector, and the secret of its webhooks if there is one.
+    pub fn hook(&self, name: &str) -> Option<(Arc<Profile>, Option<String>)> {
         let entries = self.lock();
         let entry = entries.get(name)?;
-        Some((Arc::clone(&entry.profile), entry.hook_secret.clone()?))
+        Some((Arc::clone(&entry.profile), entry.hook_secret.clone()))
     }
 
-    /// Says that a ticket may have changed there; what does not fit into the queue is found by the next poll.
+    /// Says that a ticket may have changed there, or, without an id, that something did; what does not fit into the queue is found by the next poll.
     pub fn hint(&self, name: &str, id: SmolStr) {
         if let Some(entry) = self.lock().get(name) {
             drop(entry.hints.try_send(id));

@@ -2,18 +2,21 @@
 //!
 //! A hook is a hint: the ticket is read before anything is believed, so a hook that is lost, late, doubled or replayed
 //! does no harm, and polling finds the same. Must not take over anything that a body says, and must not answer 2xx to
-//! one that is not signed as agreed.
+//! one that is not signed as agreed. Where no secret was agreed on there is nothing to check: whoever can reach the
+//! listener can make us look at a ticket, and no more than that.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use http_body_util::BodyExt as _;
 use serde_json::json;
+use smol_str::SmolStr;
 
 use super::Board;
 use crate::connectors::hook::{Hook, Signature, Told};
@@ -21,6 +24,11 @@ use crate::runtime::problem::Problem;
 
 /// Bytes of a hook's body; platforms send at most two.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The header with the secret, where a platform has no signature of its own.
+const OWN_HEADER: &str = "x-watchbell-secret";
+const UNSIGNED: &str =
+    "the signature is missing or wrong; compare hook_secret with the secret there";
 
 /// The route of hooks.
 pub fn router(board: Board) -> Router {
@@ -42,11 +50,10 @@ async fn receive(
     };
     let body = body.to_bytes();
     let Some((profile, secret)) = board.hook(&name) else {
-        let why = "there is no connector of that name that takes hooks: it needs a hook_secret, and a platform that sends some";
-        return refuse(StatusCode::NOT_FOUND, why);
+        return refuse(StatusCode::NOT_FOUND, "there is no connector of that name");
     };
     let Some(hook) = &profile.hook else {
-        return refuse(StatusCode::NOT_FOUND, "this platform sends no hooks");
+        return unread(&board, &name, secret.as_deref(), &parts.headers);
     };
     let told = hook.read(&body);
     if let Told::Reply(reply) = told {
@@ -54,17 +61,45 @@ async fn receive(
         let kind = [("content-type", "application/json")];
         return (StatusCode::OK, kind, reply).into_response();
     }
-    if !is_signed(hook, &secret, &parts.headers, &body) {
-        let why = "the signature is missing or wrong; compare hook_secret with the secret there";
-        return refuse(StatusCode::UNAUTHORIZED, why);
+    if let Some(secret) = &secret
+        && !is_signed(hook, secret, &parts.headers, &body)
+        && !has_secret(&parts.headers, secret)
+    {
+        return refuse(StatusCode::UNAUTHORIZED, UNSIGNED);
     }
     let ids = match told {
         Told::Touched(ids) => ids,
         Told::Reply(_) | Told::Unclear => Vec::new(),
     };
+    accept(&board, &name, ids)
+}
+
+/// The hook of a platform that has none of its own: somebody there posts, and what changed is looked for.
+fn unread(board: &Board, name: &str, secret: Option<&str>, headers: &HeaderMap) -> Response {
+    if secret.is_some_and(|secret| !has_secret(headers, secret)) {
+        return refuse(StatusCode::UNAUTHORIZED, UNSIGNED);
+    }
+    accept(board, name, Vec::new())
+}
+
+/// Whether the secret itself comes along, as from those who cannot sign.
+fn has_secret(headers: &HeaderMap, secret: &str) -> bool {
+    let own = headers.get_all(OWN_HEADER).iter();
+    let own = own.map(|value| value.as_bytes());
+    let bearer = headers.get_all(AUTHORIZATION).iter();
+    let bearer = bearer.filter_map(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let mut given = own.chain(bearer);
+    given.any(|given| verify_slices_are_equal(given, secret.as_bytes()).is_ok())
+}
+
+/// Looks at the tickets that were named, and at what changed if none was.
+fn accept(board: &Board, name: &str, ids: Vec<SmolStr>) -> Response {
     let count = ids.len();
+    if ids.is_empty() {
+        board.hint(name, SmolStr::default());
+    }
     for id in ids {
-        board.hint(&name, id);
+        board.hint(name, id);
     }
     let answer = json!({"status": "accepted", "tickets": count});
     (StatusCode::ACCEPTED, axum::Json(answer)).into_response()

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connectors::Profile;
 use crate::connectors::login::Login;
 use crate::core::ids::IncidentId;
+use crate::core::ticket::rules::Extras;
 use crate::engine::handle::EngineHandle;
 use crate::runtime::clock::Clock;
 use crate::store::Db;
@@ -93,6 +94,8 @@ pub struct ConnectorSetup {
     pub people: Vec<(String, String)>,
     /// Groups there by team.
     pub groups: Vec<(String, String)>,
+    /// What of the timeline is told there besides.
+    pub extras: Extras,
     /// Whether nothing is written there.
     pub is_dry_run: bool,
     /// Which change records are read there, if any are.

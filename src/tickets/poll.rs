@@ -9,9 +9,11 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
+use super::runner::Conversation;
 use super::sync::{Landed, Shared, notes_of, report, see};
 use crate::connectors::Failure;
 use crate::connectors::list::{Changed, Changes};
+use crate::connectors::talk::Read;
 use crate::core::ids::IncidentId;
 use crate::core::ticket::report::Outcome;
 use crate::core::ticket::{Link, Record};
@@ -45,6 +47,7 @@ pub(super) async fn look(
     let mut changes = Changes::new(&shared.connector.profile, &shared.connector.base(), since);
     let changed = match talk.hold(&mut changes).await {
         Ok(changed) => changed,
+        Err(_) if talk.is_held_back => return (cursor, Landed::Later),
         Err(failure) => return (cursor, failure.into()),
     };
     let asked_at = changed.date_ms.map_or(now, Timestamp::from_millis);
@@ -93,6 +96,25 @@ async fn known(shared: &Shared, changed: &Changed) -> Result<Known, String> {
     looked.await.map_err(|error| error.to_string())
 }
 
+/// The record with who changed it, where lists do not say that and the ticket itself does.
+async fn signed(
+    shared: &Shared,
+    link: &Link,
+    known: &Record,
+    record: Record,
+    talk: &mut Conversation<'_>,
+) -> Record {
+    let profile = &shared.connector.profile;
+    let is_changed = known.status != record.status
+        || known.assignee != record.assignee
+        || known.priority != record.priority;
+    if record.author.is_some() || !is_changed || !profile.names_authors() {
+        return record;
+    }
+    let mut read = Read::new(profile, &shared.connector.base(), link, &record);
+    talk.hold(&mut read).await.unwrap_or(record)
+}
+
 async fn take(
     shared: &Shared,
     cursor: &mut Cursor,
@@ -107,6 +129,7 @@ async fn take(
         return Ok(());
     };
     let known = link.record.clone().unwrap_or_default();
+    let record = signed(shared, link, &known, record, &mut talk).await;
     let is_new = known.updated != record.updated;
     let seen = cursor.fresh.get(&record.id).cloned();
     let is_unsettled =

@@ -39,6 +39,10 @@ pub(super) struct Conversation<'a> {
     line: &'a Line,
     /// What was said.
     pub(super) said: Vec<Exchange>,
+    /// The last note that arrived although the rest did not.
+    pub(super) noted: i64,
+    /// Whether a request was held back since the platform is to be left alone.
+    pub(super) is_held_back: bool,
     /// Requests with their answers in full, secrets masked, for people who try it out.
     pub(super) shown: Option<Vec<(Shown, String)>>,
 }
@@ -75,6 +79,8 @@ impl Line {
         Conversation {
             line: self,
             said: Vec::new(),
+            noted: 0,
+            is_held_back: false,
             shown: None,
         }
     }
@@ -124,6 +130,7 @@ impl Conversation<'_> {
 
     async fn ask(&mut self, request: &Request) -> Result<Answer, Failure> {
         if let Some(until) = self.line.gate().closed_until(Instant::now()) {
+            self.is_held_back = true;
             let left = until.saturating_duration_since(Instant::now()).as_secs();
             return Err(Failure::Limited {
                 after_s: Some(left.saturating_add(1)),

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use super::runner::{Conversation, Line};
 use super::{ConnectorSetup, TicketsSetup, brief};
 use crate::connectors::apply::{Apply, Brought};
-use crate::connectors::list::ReadNotes;
+use crate::connectors::list::{FindCi, ReadNotes};
 use crate::connectors::profile::KeyClass;
-use crate::connectors::talk::{Create, Find, Read};
+use crate::connectors::talk::{Create, Find, Made, Read};
 use crate::connectors::{Brief, Failure};
 use crate::core::ids::IncidentId;
 use crate::core::incident::StateWord;
@@ -25,6 +25,10 @@ use crate::core::ticket::{Face, Link, Record};
 
 /// Differences of one ticket that are taken over in one go.
 const TURNS_MAX: usize = 12;
+/// How long it is believed which configuration item there is ours, or that there is none.
+const CI_KEPT: Duration = Duration::from_secs(600);
+/// Configuration items of which that is remembered.
+const CIS_MAX: usize = 20_000;
 /// What marks a note of ours.
 const MARKER: &str = "[wb n";
 
@@ -36,6 +40,8 @@ pub(super) struct Shared {
     pub(super) line: Line,
     /// When each ticket was worked on last, begin and end.
     pub(super) touched: Mutex<BTreeMap<IncidentId, Instant>>,
+    /// Configuration items there by our name, with when they were looked for.
+    pub(super) cis: Mutex<BTreeMap<String, (Option<String>, Instant)>>,
 }
 
 impl Shared {
@@ -74,6 +80,8 @@ pub(super) enum Landed {
     Reported,
     /// Nothing is to be done before so long.
     Wait(Duration),
+    /// The platform was to be left alone before it was asked.
+    Later,
     /// It came to nothing.
     Failed(Failure),
     /// The engine or the store does not take reports now.
@@ -88,6 +96,9 @@ impl From<Failure> for Landed {
 
 /// Makes a ticket, or brings it up to date.
 pub(super) async fn work(shared: Arc<Shared>, link: Arc<Link>, past: Past) -> Landed {
+    if let Err(why) = brief::committed(&shared.setup, &link).await {
+        return Landed::Unheard(why);
+    }
     let brief = match brief::brief(&shared.setup, &shared.connector, &link).await {
         Ok(Some(brief)) => brief,
         Ok(None) => Brief {
@@ -97,12 +108,31 @@ pub(super) async fn work(shared: Arc<Shared>, link: Arc<Link>, past: Past) -> La
         Err(why) => return Landed::Unheard(why),
     };
     let mut talk = shared.line.begin();
+    let mut brief = brief;
+    let is_retitled = link.sent.as_ref().map(|sent| sent.title) != Some(link.wanted.title);
+    if is_retitled {
+        brief.ci = ci(&shared, &brief, &mut talk).await;
+    }
     let done = if link.record.is_none() {
         make(&shared, &link, &brief, past, &mut talk).await
     } else {
         bring(&shared, &link, &brief, past, &mut talk).await
     };
-    done.unwrap_or_else(|landed| landed)
+    let landed = done.unwrap_or_else(|landed| landed);
+    if let Landed::Failed(failure) = &landed {
+        // Who looks at the incident sees what was tried; that it is not taken down makes no difference to what is done.
+        let (why, note) = (short(&failure.to_string()), talk.noted);
+        if talk.is_held_back && note <= link.notes_sent {
+            return Landed::Later;
+        }
+        drop(report(&shared, &link, Outcome::Tried { why, note }, &mut talk).await);
+    }
+    landed
+}
+
+/// A reason of bounded length.
+fn short(text: &str) -> SmolStr {
+    text.chars().take(500).collect()
 }
 
 /// Looks the key up if it may be there, and makes the ticket if it is not.
@@ -133,7 +163,23 @@ async fn make(
     }
     let face = first_face(link);
     let mut create = Create::new(profile, &base, link, brief, &face);
-    match talk.hold(&mut create).await {
+    let mut made = talk.hold(&mut create).await;
+    if brief.ci.is_some()
+        && let Err(Failure::Refused(why)) = &made
+    {
+        // A CI that the platform does not take must not cost the ticket.
+        let why = format!("without its CI, since the platform said: {why}");
+        let bare = Brief {
+            ci: None,
+            ..brief.clone()
+        };
+        let mut create = Create::new(profile, &base, link, &bare, &face);
+        made = talk.hold(&mut create).await.map(|made| Made {
+            warning: made.warning.or(Some(why)),
+            ..made
+        });
+    }
+    match made {
         Ok(made) => {
             let outcome = Outcome::Made {
                 record: made.record,
@@ -155,6 +201,38 @@ async fn make(
         }
         Err(failure) => Err(failure.into()),
     }
+}
+
+/// The configuration item there that the incident's root cause is; whatever goes wrong with that, the ticket goes on.
+async fn ci(shared: &Shared, brief: &Brief, talk: &mut Conversation<'_>) -> Option<String> {
+    let profile = &shared.connector.profile;
+    let ci = brief.incident.pointer("/root_cause/ci");
+    let ci = ci.filter(|ci| profile.links_cis() && ci.is_object())?;
+    let name = ci
+        .get("name")
+        .and_then(serde_json::Value::as_str)?
+        .to_owned();
+    {
+        let mut cis = shared.cis.lock().unwrap_or_else(PoisonError::into_inner);
+        cis.retain(|_, (_, at)| at.elapsed() < CI_KEPT);
+        if let Some((found, _)) = cis.get(&name) {
+            return found.clone();
+        }
+    }
+    let mut find = FindCi::new(profile, &shared.connector.base(), ci);
+    let found = match talk.hold(&mut find).await {
+        Ok(found) => found.map(String::from),
+        Err(why) => {
+            let connector = shared.connector.name.as_str();
+            log::debug!(connector; "connector {connector} cannot look for {name}: {why}");
+            return None;
+        }
+    };
+    let mut cis = shared.cis.lock().unwrap_or_else(PoisonError::into_inner);
+    if cis.len() < CIS_MAX {
+        cis.insert(name, (found.clone(), Instant::now()));
+    }
+    found
 }
 
 /// What a new ticket is: nobody has touched it yet.
@@ -215,7 +293,7 @@ async fn bring(
     talk: &mut Conversation<'_>,
 ) -> Result<Landed, Landed> {
     let (profile, base) = (&shared.connector.profile, shared.connector.base());
-    let notes = brief::notes(&shared.setup, link).await;
+    let notes = brief::notes(&shared.setup, &shared.connector, link).await;
     let notes = notes.map_err(Landed::Unheard)?;
     let is_doubtful = past != Past::Fresh;
     let mut apply = Apply::new(profile, &base, link, brief, (notes, is_doubtful));
@@ -241,7 +319,11 @@ async fn bring(
             let why = SmolStr::from(why);
             report(shared, link, Outcome::Gone { why }, talk).await
         }
-        Err(failure) => Err(failure.into()),
+        Err(failure) => {
+            // A note that arrived before the rest failed must not be sent again.
+            talk.noted = apply.notes_done();
+            Err(failure.into())
+        }
     }
 }
 

@@ -26,8 +26,12 @@ use crate::core::time::{Span, Timestamp};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A new title alone waits so long for the next one.
 const TITLE_WAIT: Duration = Duration::from_secs(15);
-/// A ticket that nobody has read for so long is read: it may have been deleted, which no list of changes tells.
-const AUDIT_AFTER: Duration = Duration::from_secs(60);
+/// A ticket that nobody has read for so many polls is read: it may have been deleted, which no list of changes tells.
+const AUDIT_POLLS: u32 = 4;
+/// The shortest and the longest of these times.
+const AUDIT_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// A hook that names no ticket brings the next poll forward, up to so soon after the last one.
+const HINT_POLL: Duration = Duration::from_secs(1);
 /// Tickets that are read so after one poll.
 const AUDITS: usize = 3;
 /// Among how many they are chosen.
@@ -89,6 +93,7 @@ impl Worker {
                 connector,
                 line,
                 touched: std::sync::Mutex::default(),
+                cis: std::sync::Mutex::default(),
             }),
             started_at,
             flights: JoinSet::new(),
@@ -260,7 +265,11 @@ impl Worker {
         if self.hints.is_empty() || self.flights.len() >= width {
             return;
         }
-        let hints = std::mem::take(&mut self.hints);
+        let mut hints = std::mem::take(&mut self.hints);
+        if hints.remove("") {
+            let soon = Instant::now() + HINT_POLL;
+            self.poll_at = self.poll_at.min(soon);
+        }
         let name = self.name();
         let looked = self.shared.setup.engine.look(move |state| {
             let tickets = state.tickets();
@@ -322,9 +331,11 @@ impl Worker {
     async fn audit(&mut self) {
         self.wants_audit = false;
         let now = Instant::now();
+        let (least, most) = AUDIT_AFTER;
+        let after = (self.shared.connector.poll_every * AUDIT_POLLS).clamp(least, most);
         self.read_at
-            .retain(|_, at| now.duration_since(*at) < AUDIT_AFTER * 60);
-        let is_fresh = |at: &Instant| now.duration_since(*at) < AUDIT_AFTER;
+            .retain(|_, at| now.duration_since(*at) < after * 60);
+        let is_fresh = |at: &Instant| now.duration_since(*at) < after;
         let fresh = self.read_at.iter().filter(|(_, at)| is_fresh(at));
         let mut fresh: BTreeSet<IncidentId> = fresh.map(|(id, _)| *id).collect();
         fresh.extend(self.busy.iter().copied());
@@ -382,6 +393,11 @@ impl Worker {
                     self.doubt(id, now);
                 }
             }
+            Landed::Later => {
+                if let Some(id) = id {
+                    self.put_off(id, 0, now);
+                }
+            }
             Landed::Failed(failure) => self.failed(id, &failure, now),
         }
     }
@@ -410,11 +426,13 @@ impl Worker {
             self.shared.line.change_gate(|gate| change(gate));
         };
         match failure {
+            // What was under way when it asked to wait, or was held back, says nothing new.
+            Failure::Limited { .. } if self.shared.line.gate().closed_until(now).is_some() => {
+                return;
+            }
             Failure::Limited { after_s } => {
                 let after_s = *after_s;
-                if self.shared.line.gate().closed_until(now).is_none() {
-                    gate(&|gate| gate.limited(after_s, now));
-                }
+                gate(&|gate| gate.limited(after_s, now));
             }
             Failure::Away(_) | Failure::Doubtful(_) => gate(&|gate| gate.failed(now)),
             Failure::Login(_) | Failure::Broken(_) => gate(&|gate| gate.refused(now)),

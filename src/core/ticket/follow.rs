@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::rules::{ConnectorRule, ReopenPolicy};
-use super::{Block, Face, GENERATIONS_MAX, Link, NOTES, TicketChange, is_satisfied};
+use super::{Block, Face, GENERATIONS_MAX, Link, TicketChange, is_satisfied, is_told};
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision, Entry};
 use crate::core::draft::Draft;
@@ -47,7 +47,7 @@ fn look_at(draft: &mut Draft<'_>, id: IncidentId, rule: &ConnectorRule) {
         }
         return;
     };
-    let news = news(draft, id, &rule.name);
+    let news = news(draft, id, rule);
     let mut link = (**held).clone();
     let title = link
         .wanted
@@ -92,7 +92,7 @@ fn face(incident: &Incident, rule: &ConnectorRule, title: u32) -> Face {
     }
 }
 
-fn news(draft: &Draft<'_>, id: IncidentId, connector: &SmolStr) -> News {
+fn news(draft: &Draft<'_>, id: IncidentId, rule: &ConnectorRule) -> News {
     let title = |world: World<'_>| world.state.cause(id).map(|cause| cause.title.clone());
     let before = title(draft.world);
     let is_retitled = draft.decision.changes.iter().any(|change| {
@@ -105,7 +105,7 @@ fn news(draft: &Draft<'_>, id: IncidentId, connector: &SmolStr) -> News {
         false
     });
     let entries = draft.decision.entries.iter();
-    let notes = entries.filter(|entry| entry.incident == Some(id) && is_note(entry, connector));
+    let notes = entries.filter(|entry| entry.incident == Some(id) && is_note(entry, rule));
     News {
         is_retitled,
         last_note: notes.map(|entry| entry.id).max(),
@@ -113,9 +113,9 @@ fn news(draft: &Draft<'_>, id: IncidentId, connector: &SmolStr) -> News {
 }
 
 /// Whether an entry is told in the ticket; not what came from there.
-fn is_note(entry: &Entry, connector: &SmolStr) -> bool {
-    let from_there = |actor: &SmolStr| is_from(actor, connector);
-    NOTES.contains(&entry.reason) && !entry.actor.as_ref().is_some_and(from_there)
+fn is_note(entry: &Entry, rule: &ConnectorRule) -> bool {
+    let from_there = |actor: &SmolStr| is_from(actor, &rule.name);
+    is_told(entry.reason, rule.extras) && !entry.actor.as_ref().is_some_and(from_there)
 }
 
 /// Whether somebody acts through a connector.

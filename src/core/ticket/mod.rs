@@ -27,6 +27,7 @@ use crate::core::time::Timestamp;
 
 pub use self::held::Tickets;
 use self::report::Exchange;
+use self::rules::Extras;
 
 pub(super) use self::follow::{forget, look};
 pub(super) use self::order::decide_order;
@@ -52,6 +53,29 @@ pub const NOTES: [Reason; 6] = [
     Reason::MergedByPerson,
     Reason::PriorityChanged,
 ];
+
+/// What is told besides as a worklog.
+pub const WORKLOGS: [Reason; 9] = [
+    Reason::Acknowledged,
+    Reason::AcknowledgeExpired,
+    Reason::Assigned,
+    Reason::WorkStarted,
+    Reason::PutOnHold,
+    Reason::Resumed,
+    Reason::ResolvedByPerson,
+    Reason::PrioritySetByPerson,
+    Reason::PriorityHandedBack,
+];
+
+/// What is told besides of changes.
+pub const CHANGES: [Reason; 2] = [Reason::ChangeSuspected, Reason::ChangeJudged];
+
+/// Whether an entry of the timeline with this reason is told in the ticket.
+pub fn is_told(reason: Reason, extras: Extras) -> bool {
+    NOTES.contains(&reason)
+        || (extras.worklogs && WORKLOGS.contains(&reason))
+        || (extras.changes && CHANGES.contains(&reason))
+}
 
 /// What a ticket shall be; a field that is not ours to write is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,6 +220,9 @@ pub struct Link {
     /// Why nothing is written any more.
     #[serde(default)]
     pub block: Option<Block>,
+    /// What went wrong at the last attempt, which is made again.
+    #[serde(default)]
+    pub trouble: Option<Arc<str>>,
 }
 
 impl Link {
@@ -221,7 +248,14 @@ impl Link {
             notes_known: Vec::new(),
             former: Vec::new(),
             block: None,
+            trouble: None,
         }
+    }
+
+    /// What is wrong with it, in words.
+    pub fn error(&self) -> Option<&Arc<str>> {
+        let block = self.block.as_ref().map(Block::text);
+        block.or(self.trouble.as_ref())
     }
 
     /// Lets another ticket follow the one that is over.
@@ -235,6 +269,7 @@ impl Link {
         self.sent = None;
         self.notes_known.clear();
         self.block = None;
+        self.trouble = None;
     }
 
     /// Where it stands.

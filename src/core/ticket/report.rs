@@ -82,6 +82,14 @@ pub enum Outcome {
         /// What it said.
         why: SmolStr,
     },
+    /// It came to nothing, and is tried again.
+    Tried {
+        /// What was wrong.
+        why: SmolStr,
+        /// The last note that it holds by now.
+        #[serde(default)]
+        note: i64,
+    },
     /// It is not there any more.
     Gone {
         /// What the platform said.
@@ -156,6 +164,7 @@ fn decide(world: World<'_>, report: &TicketReport, now: Timestamp, ids: &mut IdF
         Outcome::Brought { .. } => brought(world, link, &report.outcome, ids),
         Outcome::Refused { why } => refused(world, link, why, ids),
         Outcome::Gone { why } => gone(world, link, why, ids),
+        Outcome::Tried { why, note } => tried(world, link, why, *note),
         Outcome::Seen { known, record, .. } if is_stale(&link, known, record) => {
             Decision::because(Reason::TicketInStep)
         }
@@ -186,6 +195,7 @@ fn made(world: World<'_>, mut link: Link, outcome: &Outcome, ids: &mut IdFeed) -
     link.sent = Some(face.clone());
     link.notes_sent = link.notes_sent.max(*note);
     link.block = None;
+    link.trouble = None;
     let mut text = named(&link);
     if let Some(warning) = warning {
         text = format!("{text}: {warning}");
@@ -207,12 +217,25 @@ fn brought(world: World<'_>, mut link: Link, outcome: &Outcome, ids: &mut IdFeed
     link.record = Some(record.clone());
     link.notes_sent = link.notes_sent.max(*note);
     link.sent = Some(face.clone());
+    link.trouble = None;
     let Some(why) = stuck else {
         return changed(world, link, Reason::TicketBrought, None, ids);
     };
     let text = format!("{}: {why}", named(&link));
     link.block = Some(Block::Failed(Arc::from(why.as_str())));
     changed(world, link, Reason::TicketRefused, Some(text), ids)
+}
+
+/// It came to nothing but perhaps a note; that is shown, and changes nothing else.
+fn tried(world: World<'_>, mut link: Link, why: &str, note: i64) -> Decision {
+    let mut decision = Decision::because(Reason::TicketInStep);
+    let why: Arc<str> = Arc::from(why);
+    if link.trouble.as_ref() != Some(&why) || note > link.notes_sent {
+        link.trouble = Some(why);
+        link.notes_sent = link.notes_sent.max(note);
+        put(world, &mut decision, link);
+    }
+    decision
 }
 
 /// The platform refused.
@@ -281,7 +304,8 @@ fn is_stale(link: &Link, known: &Record, record: &Record) -> bool {
     };
     let is_status = held.status == known.status || held.status == record.status;
     let is_assignee = held.assignee == known.assignee || held.assignee == record.assignee;
-    !(is_status && is_assignee)
+    let is_priority = held.priority == known.priority || held.priority == record.priority;
+    !(is_status && is_assignee && is_priority)
 }
 
 /// Takes over the first difference between a ticket and what was known of it.
@@ -322,6 +346,16 @@ fn seen(
             return decision;
         }
     }
+    if known.priority != record.priority {
+        step.note(|known| known.priority = record.priority);
+        if !rule.owners.priority.is_taken() {
+            step.set_back(|sent| sent.priority = None);
+        } else if let Some(command) = priority_command(world, &step.link, &known, record)
+            && let Some(decision) = step.carry_out(command)
+        {
+            return decision;
+        }
+    }
     if known.status != record.status {
         step.note(|known| {
             known.status = record.status.clone();
@@ -336,25 +370,24 @@ fn seen(
             return decision;
         }
     }
-    let Step { mut link, .. } = step;
-    if link.record.as_ref() == Some(record) {
-        let mut decision = Decision::because(Reason::TicketInStep);
-        if link.block.is_none()
-            && world
-                .state
-                .tickets()
-                .get(link.incident, &link.connector)
-                .is_some_and(|held| held.block.is_some())
-        {
-            put(world, &mut decision, link);
+    let Step { link, .. } = step;
+    settled(world, link, record, rule)
+}
+
+/// Keeps what is left, which is of no consequence here: times, numbers, texts.
+fn settled(world: World<'_>, mut link: Link, record: &Record, rule: &ConnectorRule) -> Decision {
+    if link.record.as_ref() != Some(record) {
+        link.record = Some(record.clone());
+        if !rule.owners.state.is_taken() {
+            drifted(&mut link, record);
         }
-        return decision;
     }
-    // What is left is of no consequence here: times, numbers, texts.
-    link.record = Some(record.clone());
-    drifted(&mut link, record);
     let mut decision = Decision::because(Reason::TicketInStep);
-    put(world, &mut decision, link);
+    let held = world.state.tickets().get(link.incident, &link.connector);
+    // A platform's times are coarse: a status may have changed and nothing else, so the whole is compared.
+    if held.is_none_or(|held| **held != link) {
+        put(world, &mut decision, link);
+    }
     decision
 }
 
@@ -410,12 +443,30 @@ fn actor(author: Option<&SmolStr>, connector: &SmolStr) -> SmolStr {
     format_smolstr!("{author} ({connector})")
 }
 
+/// What a changed priority there means for the incident; a first one is what the platform made of ours.
+fn priority_command(
+    world: World<'_>,
+    link: &Link,
+    known: &Record,
+    record: &Record,
+) -> Option<Command> {
+    let incident = world.state.incident(link.incident)?;
+    let is = record.priority.filter(|_| known.priority.is_some())?;
+    let is_other = incident.priority != is && incident.state.is_open();
+    is_other.then(|| Command::Priority {
+        priority: Some(is),
+        reason: format!("set in {}", named(link)).into(),
+    })
+}
+
 /// What a changed status there means for the incident; nothing when it is where the ticket says.
 fn state_command(world: World<'_>, link: &Link, record: &Record) -> Option<Command> {
     let is = record.state?;
     let incident = world.state.incident(link.incident)?;
     let have = incident.state.word();
-    if link.wanted.state.is_some() && is_satisfied(have, is) {
+    // While something of ours is on its way, a state that serves is ours; else somebody there moved it.
+    let sent = link.sent.as_ref().and_then(|sent| sent.state);
+    if have == is || (sent != link.wanted.state && is_satisfied(have, is)) {
         return None;
     }
     let said = |fallback: &str| -> Box<str> {
@@ -426,13 +477,13 @@ fn state_command(world: World<'_>, link: &Link, record: &Record) -> Option<Comma
     };
     let is_open = incident.state.is_open();
     match is {
-        StateWord::New if !is_open => Some(Command::Reopen {
-            reason: Some(said("reopened in")),
-        }),
-        StateWord::New => None,
-        StateWord::Acknowledged | StateWord::InProgress if !is_open => Some(Command::Reopen {
-            reason: Some(said("reopened in")),
-        }),
+        // What was said when it was resolved may still stand there, and is no reason now.
+        StateWord::New | StateWord::Acknowledged | StateWord::InProgress if !is_open => {
+            Some(Command::Reopen {
+                reason: Some(format!("reopened in {}", named(link)).into()),
+            })
+        }
+        StateWord::New => (have == StateWord::OnHold).then_some(Command::Resume),
         StateWord::Acknowledged => {
             (have == StateWord::New).then_some(Command::Acknowledge { until: None })
         }
@@ -465,6 +516,13 @@ impl Step<'_> {
     fn note(&mut self, change: impl FnOnce(&mut Record)) {
         if let Some(record) = &mut self.link.record {
             change(record);
+        }
+    }
+
+    /// Lets a field that is ours alone be written again.
+    fn set_back(&mut self, change: impl FnOnce(&mut Face)) {
+        if let Some(sent) = &mut self.link.sent {
+            change(sent);
         }
     }
 
@@ -520,5 +578,8 @@ fn agree(link: &mut Link) {
     }
     if link.wanted.assignee == record.assignee {
         sent.assignee.clone_from(&link.wanted.assignee);
+    }
+    if link.wanted.priority == record.priority {
+        sent.priority = link.wanted.priority;
     }
 }

@@ -20,6 +20,17 @@ pub struct ConnectorRule {
     pub reopen: ReopenPolicy,
     /// What the platform allows.
     pub reopenable: Reopenable,
+    /// What is told there besides.
+    pub extras: Extras,
+}
+
+/// What of an incident's timeline is told in its ticket besides what always is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// What people did: who took it, held it, gave it to whom.
+    pub worklogs: bool,
+    /// Changes that may be the cause, and what people said of them.
+    pub changes: bool,
 }
 
 /// Whose word counts, by field.

@@ -33,7 +33,7 @@ fn settings(name: &str) -> Value {
 }
 
 /// Platforms that are played here: name of the profile, and who plays it.
-const PLAYED: [(&str, Kind); 9] = [
+const PLAYED: [(&str, Kind); 15] = [
     ("jira", Kind::Jira),
     ("redmine", Kind::Redmine),
     ("request-tracker", Kind::RequestTracker),
@@ -43,6 +43,12 @@ const PLAYED: [(&str, Kind); 9] = [
     ("freshservice", Kind::Freshservice),
     ("pagerduty", Kind::PagerDuty),
     ("ninjaone", Kind::NinjaOne),
+    ("glpi", Kind::Glpi),
+    ("maximo", Kind::Maximo),
+    ("servicedesk-plus", Kind::ServiceDesk),
+    ("infraon", Kind::Infraon),
+    ("znuny", Kind::Znuny),
+    ("opsgenie", Kind::Opsgenie),
 ];
 
 /// What a test sees of a platform's inside.
@@ -130,11 +136,13 @@ fn life(desk: &mut Desk<Box<dyn Inside>>) {
     assert!(key.contains(desk.link.key.as_str()), "{name}: {key}");
     for mark in ["[wb n11]", "[wb n12]", "[wb n13]"] {
         let count = notes.iter().filter(|note| note.contains(mark)).count();
-        assert_eq!(count, 1, "{name}: {mark} in {notes:?}");
+        // Where notes cannot be read back, one whose answer was lost is not sent again: twice would be worse.
+        let is_left_out = count == 0 && desk.profile.name == "infraon" && desk.has_lost;
+        assert!(count == 1 || is_left_out, "{name}: {mark} in {notes:?}");
     }
     let places: Vec<_> = ["n11", "n12", "n13"]
         .iter()
-        .map(|mark| notes.iter().position(|note| note.contains(mark)).unwrap())
+        .filter_map(|mark| notes.iter().position(|note| note.contains(mark)))
         .collect();
     assert!(places.is_sorted(), "{name}: {notes:?}");
 }
@@ -155,7 +163,13 @@ fn every_platform_lives_one_life() {
             changed.iter().any(|record| record.id == read.id),
             "{name}: {changed:?}"
         );
-        assert_eq!(desk.notes().len(), 3, "{name}");
+        // Infraon has no list of notes; Opsgenie keeps what is said with a close as one more.
+        let notes = match name {
+            "infraon" => 0,
+            "opsgenie" => 4,
+            _ => 3,
+        };
+        assert_eq!(desk.notes().len(), notes, "{name}");
         assert!(desk.requests < 45, "{name}: {} requests", desk.requests);
     }
 }
@@ -242,7 +256,7 @@ proptest! {
     /// Whatever goes wrong with the writes, there is one ticket, each note once and in order, and the state is right.
     #[test]
     fn faults_make_neither_second_tickets_nor_second_notes(
-        which in 0_usize..10,
+        which in 0_usize..16,
         faults in prop::collection::vec(fault(), 0..12),
     ) {
         let mut desk = desk(names()[which]);

@@ -7,9 +7,10 @@ use watchbell::core::incident::StateWord;
 use watchbell::core::input::{Command, Input};
 use watchbell::core::reason::Reason;
 use watchbell::core::rules::{Rules, SettleRules};
+use watchbell::core::severity::Priority;
 use watchbell::core::ticket::order::{TicketOrder, Wanted};
 use watchbell::core::ticket::report::{Outcome, RemoteNote, TicketReport};
-use watchbell::core::ticket::rules::{ConnectorRule, Owners, ReopenPolicy, Reopenable};
+use watchbell::core::ticket::rules::{ConnectorRule, Extras, Owners, ReopenPolicy, Reopenable};
 use watchbell::core::ticket::{Face, Link, Record, Standing};
 use watchbell::core::time::Span;
 
@@ -24,6 +25,7 @@ pub(crate) fn rules(reopen: ReopenPolicy, reopenable: Reopenable) -> Rules {
             owners: Owners::default(),
             reopen,
             reopenable,
+            extras: Extras::default(),
         }],
         ..Rules::default()
     }
@@ -252,4 +254,60 @@ fn status_in_no_table_changes_nothing() {
     odd.state = None;
     assert_eq!(seen(&mut bench, odd, Vec::new()), [Reason::TicketInStep]);
     assert_eq!(bench.state_of(1), Some(StateWord::New));
+}
+
+#[test]
+fn a_priority_set_there_is_taken_over_once_and_not_sent_back() {
+    let mut bench = Bench::with(rules(ReopenPolicy::Reopen, Reopenable::Resolved));
+    bench.at("10:00").firing("F", "10:00");
+    made(&mut bench, false);
+    let graded = |priority| Record {
+        priority: Some(priority),
+        ..record("1", StateWord::New)
+    };
+    // What the platform made of ours first is no change of theirs.
+    let before = bench.incident(1).priority;
+    assert_ne!(before, Priority::P4);
+    assert_eq!(
+        seen(&mut bench, graded(Priority::P5), Vec::new()),
+        [Reason::TicketInStep]
+    );
+    assert_eq!(bench.incident(1).priority, before);
+    let reasons = seen(&mut bench, graded(Priority::P4), Vec::new());
+    assert_eq!(reasons, [Reason::PrioritySetByPerson, Reason::TicketInStep]);
+    assert_eq!(bench.incident(1).priority, Priority::P4);
+    assert_eq!(link(&bench).standing(), Standing::InSync, "no echo");
+    let (_, entry) = bench.entries.last().unwrap();
+    assert_eq!(entry.actor.as_deref(), Some("lee (snow)"));
+}
+
+#[test]
+fn a_change_of_no_consequence_is_known_afterwards_though_the_time_there_is_the_same() {
+    let mut bench = Bench::with(rules(ReopenPolicy::Reopen, Reopenable::Resolved));
+    bench.at("10:00").firing("F", "10:00");
+    made(&mut bench, false);
+    // Our own write, whose answer was lost: the incident is there already, and only the status differs.
+    bench.command(1, Command::Start);
+    let started = record("2", StateWord::InProgress);
+    assert_eq!(
+        seen(&mut bench, started.clone(), Vec::new()),
+        [Reason::TicketInStep]
+    );
+    assert_eq!(link(&bench).record, Some(started));
+}
+
+#[test]
+fn what_people_did_is_told_there_only_where_that_is_switched_on() {
+    for worklogs in [false, true] {
+        let mut rules = rules(ReopenPolicy::Reopen, Reopenable::Resolved);
+        rules.connectors[0].extras.worklogs = worklogs;
+        let mut bench = Bench::with(rules);
+        bench.at("10:00").firing("F", "10:00");
+        made(&mut bench, false);
+        bench.command(1, Command::Acknowledge { until: None });
+        assert_eq!(
+            link(&bench).notes_wanted > link(&bench).notes_sent,
+            worklogs
+        );
+    }
 }

@@ -7,10 +7,10 @@ use super::server::{Fault, Server};
 use crate::support::daemon::{Daemon, Home, LISTEN, message};
 use crate::support::process::eventually;
 
-const RULES: &str = "[settle]\nP1 = \"0s\"\nP2 = \"0s\"\nP3 = \"0s\"\n[incident]\nrecover_after = \"0s\"\n\
+pub(super) const RULES: &str = "[settle]\nP1 = \"0s\"\nP2 = \"0s\"\nP3 = \"0s\"\n[incident]\nrecover_after = \"0s\"\n\
     [[source]]\nname = \"am\"\nkind = \"alertmanager\"\n";
 
-fn connector(url: &str, more: &str) -> String {
+pub(super) fn connector(url: &str, more: &str) -> String {
     format!(
         "{LISTEN}{RULES}[[connector]]\nname = \"snow\"\nprofile = \"servicenow\"\nurl = \"{url}\"\n\
          auth = {{ user = \"watchbell\", password = \"s3cret-word\" }}\nallow_private = true\npoll_every = \"1s\"\n{more}\n"
@@ -18,12 +18,12 @@ fn connector(url: &str, more: &str) -> String {
 }
 
 /// The only incident once its ticket stands like this.
-async fn ticket(daemon: &Daemon, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn ticket(daemon: &Daemon, what: &str, is: impl Fn(&Value) -> bool) -> Value {
     let incident = daemon.incident(what, |incident| is(&incident["tickets"][0]));
     incident.await
 }
 
-fn in_sync(ticket: &Value) -> bool {
+pub(super) fn in_sync(ticket: &Value) -> bool {
     ticket["state"] == "in_sync"
 }
 

@@ -75,6 +75,8 @@ pub(crate) struct Desk<P> {
     /// What goes wrong with the next writes.
     pub(crate) faults: Vec<Option<Fault>>,
     pub(crate) requests: usize,
+    /// Whether an answer was lost on the way.
+    pub(crate) has_lost: bool,
     pub(crate) link: Link,
 }
 
@@ -88,6 +90,7 @@ impl<P: Platform> Desk<P> {
             platform,
             faults: Vec::new(),
             requests: 0,
+            has_lost: false,
             link,
         }
     }
@@ -127,13 +130,14 @@ impl<P: Platform> Desk<P> {
         } else {
             None
         };
+        self.has_lost |= fault.is_some();
         let told = match fault {
             None => self.platform.answer(&ask),
             Some(Fault::LoseAnswer) => {
                 self.platform.answer(&ask);
                 return None;
             }
-            Some(Fault::DropBefore) => return None,
+            Some(Fault::DropBefore | Fault::Hang { .. } | Fault::Flood(_)) => return None,
             Some(Fault::Status(status)) => Tell::text(status, "<html>busy</html>"),
             Some(Fault::StatusAfter(status)) => {
                 self.platform.answer(&ask);

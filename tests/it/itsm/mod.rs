@@ -1,8 +1,11 @@
 //! Tickets in other systems, over the running daemon and over driven time.
 
+pub(crate) mod bridge;
 mod conformance;
 pub(crate) mod core;
 mod daemon;
-mod desk;
+pub(crate) mod desk;
 pub(crate) mod platforms;
+mod real;
 pub(crate) mod server;
+mod trouble;

@@ -100,6 +100,17 @@ pub(crate) enum Fault {
     Page,
     /// The login has run out.
     Expired,
+    /// No answer, ever, before the work was done or after it.
+    Hang { is_after: bool },
+    /// An answer of so many mebibytes.
+    Flood(usize),
+}
+
+/// What becomes of one request.
+enum Heard {
+    Told(Tell),
+    Broken,
+    Hangs,
 }
 
 /// A platform as a function with a memory.
@@ -112,6 +123,10 @@ struct Inner<P> {
     asked: Vec<Ask>,
     /// Faults of the next writes.
     faults: VecDeque<Fault>,
+    /// What goes wrong with everything.
+    always: Option<Fault>,
+    /// Requests that never got an answer.
+    hanging: usize,
 }
 
 /// A running platform.
@@ -129,6 +144,8 @@ impl<P: Platform> Server<P> {
             platform,
             asked: Vec::new(),
             faults: VecDeque::new(),
+            always: None,
+            hanging: 0,
         }));
         let (mut run, held) = (JoinSet::new(), Arc::clone(&inner));
         run.spawn(async move {
@@ -163,6 +180,16 @@ impl<P: Platform> Server<P> {
         self.inner.lock().unwrap().faults.push_back(fault);
     }
 
+    /// Everything goes wrong so until it is mended.
+    pub(crate) fn always(&self, fault: Option<Fault>) {
+        self.inner.lock().unwrap().always = fault;
+    }
+
+    /// How many requests never got an answer.
+    pub(crate) fn hanging(&self) -> usize {
+        self.inner.lock().unwrap().hanging
+    }
+
     /// How often something was asked for by this method under this path.
     pub(crate) fn count(&self, method: &str, path: &str) -> usize {
         let inner = self.inner.lock().unwrap();
@@ -179,9 +206,11 @@ async fn serve<P: Platform>(
 ) -> std::io::Result<()> {
     let mut rest = Vec::new();
     while let Some(ask) = read(&mut socket, &mut rest).await? {
-        let told = inner.lock().unwrap().judge(&ask);
-        let Some(told) = told else {
-            return Ok(());
+        let judged = inner.lock().unwrap().judge(&ask);
+        let told = match judged {
+            Heard::Told(told) => told,
+            Heard::Broken => return Ok(()),
+            Heard::Hangs => std::future::pending().await,
         };
         let mut head = format!("HTTP/1.1 {} Told\r\n", told.status);
         for (name, value) in &told.headers {
@@ -195,14 +224,29 @@ async fn serve<P: Platform>(
 }
 
 impl<P: Platform> Inner<P> {
-    /// The answer; nothing when the connection breaks.
-    fn judge(&mut self, ask: &Ask) -> Option<Tell> {
+    /// The answer; none when the connection breaks.
+    fn judge(&mut self, ask: &Ask) -> Heard {
         self.asked.push(ask.clone());
-        let fault = if ask.is_write() {
+        // The look-up after a lost answer can be cut off like the write itself.
+        let hangs = matches!(self.faults.front(), Some(Fault::Hang { .. }));
+        let is_look_up = ask.param("sysparm_query").starts_with("correlation_id=");
+        let fault = if ask.is_write() || (hangs && is_look_up) {
             self.faults.pop_front()
         } else {
             None
         };
+        let fault = fault.or_else(|| self.always.clone());
+        if let Some(Fault::Hang { is_after }) = fault {
+            self.hanging += 1;
+            if is_after {
+                self.platform.answer(ask);
+            }
+            return Heard::Hangs;
+        }
+        self.told(ask, fault).map_or(Heard::Broken, Heard::Told)
+    }
+
+    fn told(&mut self, ask: &Ask, fault: Option<Fault>) -> Option<Tell> {
         match fault {
             None => Some(self.platform.answer(ask)),
             Some(Fault::LoseAnswer) => {
@@ -220,6 +264,8 @@ impl<P: Platform> Inner<P> {
             }
             Some(Fault::Page) => Some(Tell::text(200, "<html><body>Log in</body></html>")),
             Some(Fault::Expired) => Some(Tell::json(401, &serde_json::json!({"error": "expired"}))),
+            Some(Fault::Flood(mib)) => Some(Tell::text(200, " ".repeat(mib << 20))),
+            Some(Fault::Hang { .. }) => None,
         }
     }
 }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::itsm::server::{Ask, Platform, Tell};
 
 mod desks;
+mod queues;
+mod suites;
 
 /// One ticket.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,12 @@ pub(crate) enum Kind {
     Freshservice,
     PagerDuty,
     NinjaOne,
+    Glpi,
+    Maximo,
+    ServiceDesk,
+    Infraon,
+    Znuny,
+    Opsgenie,
 }
 
 /// A platform.
@@ -312,9 +320,10 @@ impl Simple {
                 &json!({"_url": "x", "type": "ticket", "id": made.id.to_string()}),
             );
         }
-        if ask.path.ends_with("/history") {
+        if ask.path.ends_with("/attachments") {
+            // The history has no texts; these are the real one's answers.
             let ticket = self.at(&ask.path).unwrap();
-            let items = ticket.notes.iter().enumerate().map(|(at, text)| json!({"id": at.to_string(), "Type": "Comment", "Content": text, "Creator": {"id": "bot"}}));
+            let items = ticket.notes.iter().enumerate().map(|(at, text)| json!({"id": at.to_string(), "ContentType": "text/plain", "Content": text, "Creator": {"id": "bot"}}));
             return Tell::json(200, &json!({"items": items.rev().collect::<Vec<_>>()}));
         }
         let Some(ticket) = self.at(&ask.path) else {
@@ -480,6 +489,12 @@ impl Platform for Simple {
             Kind::Freshservice => self.freshservice(ask),
             Kind::PagerDuty => self.pagerduty(ask),
             Kind::NinjaOne => self.ninjaone(ask),
+            Kind::Glpi => self.glpi(ask),
+            Kind::Maximo => self.maximo(ask),
+            Kind::ServiceDesk => self.servicedesk(ask),
+            Kind::Infraon => self.infraon(ask),
+            Kind::Znuny => self.znuny(ask),
+            Kind::Opsgenie => self.opsgenie(ask),
         }
     }
 }
