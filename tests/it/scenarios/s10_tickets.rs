@@ -37,7 +37,7 @@ fn rules(reopenable: Reopenable) -> Rules {
         rules: vec![SlaRule {
             when: Condition::always(Section::Sla, "sla[0]"),
             response: None,
-            resolution: Some(Span::from_mins(240)),
+            resolution: Some(Span::from_mins(1_440)),
             calendar: Some("office".into()),
             warn_at: Vec::new(),
         }],
