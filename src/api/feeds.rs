@@ -42,7 +42,7 @@ const SORTING: Sorting = Sorting {
 };
 
 /// The calendars that are read from an address: last success, last error, next due. A read that fails changes nothing.
-#[utoipa::path(get, path = "/api/v1/maintenance/feeds", operation_id = "maintenance_feeds", tag = "maintenance", params(PageQuery), responses(
+#[utoipa::path(get, path = "/api/v1/maintenance/feeds", operation_id = "feeds", tag = "maintenance", params(PageQuery), responses(
     (status = 200, description = "All of them", body = List<FeedStatus>),
 ))]
 pub async fn list(

@@ -168,9 +168,9 @@ pub fn read_trial(body: Value) -> Result<Asked, String> {
         body = first.clone();
     } else if fields.contains_key("number") {
         body = json!({ "incident": body, "labels": fields.get("labels").unwrap_or(&json!({})) });
-    } else if !fields.is_empty() && !fields.keys().any(|key| is_known(key)) {
-        body = json!({ "labels": body });
-    } else if fields.keys().any(|key| key == "alertname") {
+    } else if !fields.is_empty()
+        && (fields.contains_key("alertname") || !fields.keys().any(|key| is_known(key)))
+    {
         body = json!({ "labels": body });
     }
     let mut given = Vec::new();

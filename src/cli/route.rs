@@ -220,14 +220,14 @@ fn body(wanted: &TryArgs) -> Result<Value, Failure> {
     }
     let is_bare = fields.keys().all(|name| name == "at") && labels.is_empty();
     if is_read || (is_bare && !io::stdin().is_terminal()) {
-        return of_stdin(fields, labels);
+        return of_stdin(fields, &labels);
     }
     fields.insert("labels".to_owned(), Value::Object(labels));
     Ok(Value::Object(fields))
 }
 
 /// What stands on standard input, with what the options say besides.
-fn of_stdin(fields: Map<String, Value>, labels: Map<String, Value>) -> Result<Value, Failure> {
+fn of_stdin(fields: Map<String, Value>, labels: &Map<String, Value>) -> Result<Value, Failure> {
     let mut text = String::new();
     io::stdin()
         .lock()

@@ -23,6 +23,8 @@ pub struct RetentionSettings {
 pub struct LimitSettings {
     /// Messages accepted but not decided yet; beyond, senders get 503.
     pub inbox_rows: u32,
+    /// So many alerts that differ only by a label that names an event are apart; further ones are one.
+    pub variants: u32,
     /// How much one address may send, all sources together.
     pub peer_rate: Option<RateSettings>,
 }

@@ -47,6 +47,7 @@ pub fn rules_with(settings: &Settings, texts: &impl FeedTexts, now: Timestamp) -
     let silences = settings.sources.iter().filter_map(silence_rule);
     let rules = Rules {
         inhibit: settings.inhibit.as_slice().into(),
+        fold_after: settings.limits.variants,
         digest: 0,
         correlation: settings.correlation.clone(),
         sources: settings.sources.iter().map(named).collect(),

@@ -350,6 +350,9 @@ fn limits(root: &mut TableReader<'_>) -> LimitSettings {
         inbox_rows: table
             .required("inbox_rows", values::count(1..=100_000_000))
             .unwrap_or_default(),
+        variants: table
+            .required("variants", values::count(0..=1_000_000))
+            .unwrap_or_default(),
         peer_rate: table.table("peer_rate").and_then(sources::rate),
     };
     table.finish();

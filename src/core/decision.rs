@@ -18,6 +18,7 @@ use crate::core::correlate::forest::RecentChange;
 use crate::core::correlate::node::{Node, NodeId};
 use crate::core::escalate::EscalateChange;
 use crate::core::flap::FlapChange;
+use crate::core::fold::FoldChange;
 use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId, WindowId};
@@ -219,6 +220,8 @@ pub enum Change {
     Flap(FlapChange),
     /// An alert goes on with another one, or may be gone on with.
     Variant(VariantChange),
+    /// An alert with a label that names an event came, or such a one ended.
+    Fold(FoldChange),
     /// An incident is held by another one, or no longer.
     Inhibit(InhibitChange),
     /// So far the rules in force have reached.

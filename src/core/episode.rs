@@ -15,6 +15,7 @@ use crate::core::correlate::node::FLAP_WINDOW;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
 use crate::core::draft::Draft;
+use crate::core::fold::{self, Outcome};
 use crate::core::ids::{IdFeed, SourceId};
 use crate::core::limits;
 use crate::core::observation::{AlertText, Claim, Observation};
@@ -23,8 +24,40 @@ use crate::core::rules::SourceRules;
 use crate::core::silence;
 use crate::core::time::Timestamp;
 
-/// Decides what one claim about one alert comes to.
+/// Decides what one claim about one alert comes to; of what only counts, what it comes to for the one that counts it.
 pub(super) fn observe(
+    world: World<'_>,
+    source: &SmolStr,
+    observation: &Observation,
+    now: Timestamp,
+    ids: &mut IdFeed,
+) -> Decision {
+    if world.state.alert_by_key(observation.key.hash()).is_some() {
+        return observe_one(world, source, observation, now, ids);
+    }
+    let (mut decision, changes) = match fold::look(world, source, observation, now) {
+        Outcome::Apart => return observe_one(world, source, observation, now, ids),
+        Outcome::Left(changes) => (Decision::because(Reason::Folded), changes),
+        Outcome::Counted(changes) => (observe_one(world, source, observation, now, ids), changes),
+        Outcome::Folded {
+            observation,
+            changes,
+            first,
+        } => {
+            let mut decision = observe_one(world, source, &observation, now, ids);
+            decision.reason = Reason::Folded;
+            if let Some(label) = first {
+                fold::begin(&mut decision, ids, &observation, &label);
+            }
+            (decision, changes)
+        }
+    };
+    let changes = changes.into_iter().map(Change::Fold);
+    decision.changes.extend(changes);
+    decision
+}
+
+fn observe_one(
     world: World<'_>,
     source: &SmolStr,
     observation: &Observation,

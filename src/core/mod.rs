@@ -32,6 +32,7 @@ pub mod escalate;
 pub mod expr;
 pub mod fingerprint;
 pub mod flap;
+pub mod fold;
 pub mod heartbeat;
 pub mod identity;
 pub mod ids;

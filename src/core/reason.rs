@@ -61,6 +61,8 @@ reasons! {
     DeadlinesChecked = "deadlines_checked", "Deadlines were reached and looked at.";
     Started = "started", "The daemon started; every firing alert gets a full expiry from here to be repeated.";
     SourceReconciled = "source_reconciled", "A poll of the source's own list was compared with what was known.";
+    Folded = "folded", "The alert differs from many others only by a label that names an event; they are counted as one.";
+    FoldingStarted = "folding_started", "Too many alerts differ only by a label that names an event; from now on they are counted as one.";
     Inhibited = "inhibited", "People know of another incident on whose root cause this one depends, so they are not told of it; it is recorded all the same.";
     Uninhibited = "uninhibited", "No other incident that people know of holds this one any more.";
     Silenced = "silenced", "A silence or a maintenance window keeps people from being told of the alert; it is recorded all the same.";

@@ -40,6 +40,8 @@ pub struct Rules {
     pub maintenance: ConfiguredWindows,
     /// Which incidents hold others.
     pub inhibit: Arc<[InhibitRule]>,
+    /// So many alerts that differ only by a label that names an event are apart; further ones are one. 0: all are apart.
+    pub fold_after: u32,
     /// Tells these rules from others; open incidents are looked at again when it is another one.
     pub digest: u64,
     /// What has to be heard of again and again.

@@ -333,22 +333,7 @@ impl State {
                 }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
-                Change::CommandRemembered {
-                    key,
-                    at,
-                    incident,
-                    reason,
-                    is_refused,
-                } => {
-                    let remembered = Remembered {
-                        at: *at,
-                        command: key.command,
-                        incident: *incident,
-                        reason: *reason,
-                        is_refused: *is_refused,
-                    };
-                    self.remember(key.key, remembered);
-                }
+                answer @ Change::CommandRemembered { .. } => self.note_answer(answer),
                 Change::OnCall(change) => self.on_call.apply(change),
                 Change::Escalate(change) => self.escalations.apply(change),
                 Change::Record(change) => self.records.apply(change),
@@ -357,6 +342,7 @@ impl State {
                 Change::Flap(change) => self.put_flap(change),
                 Change::Variant(change) => self.put_variant(change),
                 Change::Inhibit(change) => self.put_inhibition(change),
+                Change::Fold(change) => self.put_fold(change),
                 Change::Review(review) => self.mutes.review = *review,
                 Change::Tell(change) => self.tells.apply(change),
                 Change::Ticket(change) => self.tickets.apply(change),
@@ -461,6 +447,26 @@ impl State {
     fn leave(&mut self, incident: IncidentId, alert: AlertId) {
         if let Some((slot, _)) = self.incidents.get_mut(incident.get()) {
             slot.members.remove(alert);
+        }
+    }
+
+    fn note_answer(&mut self, answer: &Change) {
+        if let Change::CommandRemembered {
+            key,
+            at,
+            incident,
+            reason,
+            is_refused,
+        } = *answer
+        {
+            let remembered = Remembered {
+                at,
+                command: key.command,
+                incident,
+                reason,
+                is_refused,
+            };
+            self.remember(key.key, remembered);
         }
     }
 

@@ -478,6 +478,10 @@ impl Engine {
             if entry.reason == Reason::LateFiringParked {
                 self.parked.notify_one();
             }
+            if entry.reason == Reason::FoldingStarted {
+                let note = entry.note.as_deref().unwrap_or_default();
+                log::warn!("too many alerts are one but for a label: {note}");
+            }
             if let Some(incident) = entry.incident.and_then(|id| self.state.incident(id)) {
                 self.figures
                     .count(entry.reason, incident, at, &mut turn.opened);

@@ -26,6 +26,7 @@ use super::audit;
 use super::dead_letters::NewDeadLetter;
 use super::escalations::EscalationRows;
 use super::flaps::FlapRows;
+use super::folds::FoldRows;
 use super::forest::ForestBatch;
 use super::heartbeats;
 use super::inhibitions::InhibitionRows;
@@ -67,6 +68,7 @@ pub struct Batch {
     flaps: FlapRows,
     variants: VariantRows,
     inhibitions: InhibitionRows,
+    folds: FoldRows,
     overrides: OverrideRows,
     escalations: EscalationRows,
     tickets: TicketRows,
@@ -125,6 +127,7 @@ impl Batch {
                 Change::Flap(change) => self.flaps.add(change),
                 Change::Variant(change) => self.variants.add(change),
                 Change::Inhibit(change) => self.inhibitions.add(change),
+                Change::Fold(change) => self.folds.add(change),
                 Change::OnCall(change) => self.overrides.add(change),
                 Change::Escalate(change) => self.escalations.add(change),
                 Change::Ticket(change) => self.tickets.add(seq, change),
@@ -213,6 +216,7 @@ impl Batch {
             + self.flaps.row_count()
             + self.variants.row_count()
             + self.inhibitions.row_count()
+            + self.folds.row_count()
             + self.overrides.row_count()
             + self.escalations.row_count()
             + self.tickets.row_count()
@@ -306,6 +310,7 @@ impl Batch {
         self.flaps.write(tx, partition).await?;
         self.variants.write(tx, partition).await?;
         self.inhibitions.write(tx, partition).await?;
+        self.folds.write(tx, partition).await?;
         self.overrides.write(tx, partition).await?;
         self.escalations.write(tx, partition).await?;
         self.tickets.write(tx, partition).await?;

@@ -17,7 +17,7 @@ use super::rows::{
     ALERT_COLUMNS, AlertRow, INCIDENT_COLUMNS, IncidentRow, alert_id, incident_id, row,
 };
 use super::{
-    Conn, StoreError, cmdb, escalations, flaps, forest, inhibitions, on, outbox, outcomes,
+    Conn, StoreError, cmdb, escalations, flaps, folds, forest, inhibitions, on, outbox, outcomes,
     overrides, practice, records, silences, tickets, variants, windows,
 };
 
@@ -38,6 +38,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     flaps::load(conn.lend(), partition, &mut state).await?;
     variants::load(conn.lend(), partition, &mut state).await?;
     inhibitions::load(conn.lend(), partition, &mut state).await?;
+    folds::load(conn.lend(), partition, &mut state).await?;
     overrides::load(conn.lend(), partition, &mut state).await?;
     escalations::load(conn.lend(), partition, &mut state).await?;
     practice::load(conn.lend(), partition, &mut state).await?;

@@ -17,6 +17,7 @@ pub mod dead_letters;
 pub(crate) mod dialect;
 pub mod error;
 mod escalations;
+mod folds;
 mod forest;
 mod heartbeats;
 pub mod inbox;
@@ -308,6 +309,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "inhibitions",
         include_str!("schema/0050_inhibitions.sql"),
     ),
+    (51, "folds", include_str!("schema/0051_folds.sql")),
     (
         53,
         "escalated_and_ratings",

@@ -190,7 +190,7 @@ fn a_change_that_asks_for_it_opens_a_window_for_its_items_and_what_depends_on_th
         bench.record(RecordOrder::PutChange { wanted });
         bench.sweep();
     };
-    put(&mut bench.at("10:00"), "12:00", None);
+    put(bench.at("10:00"), "12:00", None);
     bench.at("11:00").sweep();
     bench.at("11:10").hear(backup(firing, "h1"));
     bench.hear(backup(firing, "h9"));

@@ -55,6 +55,7 @@ fn every_reason_is_met() {
         crate::scenarios::s03_flap::tour,
         variants,
         crate::inhibition::tour,
+        crate::scenarios::s08_label_churn::tour,
         refusals,
         crate::sla::tour,
         crate::heartbeats::tour,

@@ -1,6 +1,7 @@
 //! What the state holds about windows, flapping, variants and inhibition. Must not decide.
 
 use crate::core::flap::{FlapChange, Flaps};
+use crate::core::fold::{FoldChange, Folds};
 use crate::core::mute::inhibit::{InhibitChange, Inhibitions};
 use crate::core::mute::window::{WindowChange, Windows};
 use crate::core::review::Review;
@@ -15,6 +16,7 @@ pub struct Mutes {
     pub(in crate::core) flaps: Flaps,
     pub(in crate::core) variants: Variants,
     pub(in crate::core) inhibitions: Inhibitions,
+    pub(in crate::core) folds: Folds,
     pub(in crate::core) review: Review,
 }
 
@@ -25,6 +27,7 @@ impl PartialEq for Mutes {
             && self.flaps == other.flaps
             && self.variants == other.variants
             && self.inhibitions == other.inhibitions
+            && self.folds == other.folds
     }
 }
 
@@ -75,6 +78,16 @@ impl State {
     /// Changes which are, as [`State::apply`] does; also used to load.
     pub fn put_inhibition(&mut self, change: &InhibitChange) {
         self.mutes.inhibitions.apply(change);
+    }
+
+    /// The troubles that come with labels that name events.
+    pub fn folds(&self) -> &Folds {
+        &self.mutes.folds
+    }
+
+    /// Changes what is known of them, as [`State::apply`] does; also used to load.
+    pub fn put_fold(&mut self, change: &FoldChange) {
+        self.mutes.folds.apply(change);
     }
 
     /// How far the rules in force have reached.

@@ -203,7 +203,12 @@ impl Drop for Group {
     fn drop(&mut self) {
         // What the child left behind must not go on; where nothing is left, that is as well.
         if let Some(id) = self.id {
-            let _: rustix::io::Result<()> = kill_process_group(id, Signal::KILL);
+            match kill_process_group(id, Signal::KILL) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(error) => {
+                    log::debug!(error:% = error; "what a command left behind cannot be ended: {error}");
+                }
+            }
         }
     }
 }

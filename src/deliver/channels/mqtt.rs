@@ -142,10 +142,13 @@ impl Publisher {
                 .await
                 .map_err(|error| error.to_string())?;
             stream.flush().await.map_err(|error| error.to_string())?;
-            match answer(&mut *stream).await? {
-                Packet::ConnAck(answer) if answer.code == ConnectReturnCode::Success => Ok(()),
-                Packet::ConnAck(answer) => Err(format!("the broker refuses: {:?}", answer.code)),
-                _ => Err("the broker answers a connect with something else".to_owned()),
+            let Packet::ConnAck(answer) = answer(&mut *stream).await? else {
+                return Err("the broker answers a connect with something else".to_owned());
+            };
+            if answer.code == ConnectReturnCode::Success {
+                Ok(())
+            } else {
+                Err(format!("the broker refuses: {:?}", answer.code))
             }
         };
         greeted.await.map_err(unsent)?;

@@ -6,6 +6,6 @@ pub(crate) mod s03_flap;
 mod s04_partial_mute;
 mod s05_clock_skew;
 pub(crate) mod s07_maintenance;
-mod s08_label_churn;
+pub(crate) mod s08_label_churn;
 mod s09_cascade;
 mod s10_tickets;

@@ -127,3 +127,63 @@ fn pods_that_fail_at_the_same_time_and_hosts_that_follow_each_other_stay_apart()
     bench.at("11:02").hear(host("h2"));
     assert_eq!(bench.incidents().0, 4);
 }
+
+#[test]
+fn beyond_a_bound_what_differs_only_by_a_label_of_an_event_folds_into_a_counter() {
+    let mut bench = Bench::new();
+    bench.rules.fold_after = 20;
+    let said = |said: fn(&str) -> Said, number: usize| {
+        let request = format!("r-{number:05}");
+        said(&request).labelled(&[
+            ("alertname", "CheckoutFailed"),
+            ("request_id", &request),
+            ("service", "checkout"),
+        ])
+    };
+    bench.at("10:00");
+    for number in 0..500 {
+        bench.hear(said(firing, number));
+    }
+    assert_eq!(
+        bench.state.alert_count(),
+        21,
+        "20 and one that counts the rest"
+    );
+    assert_eq!(bench.count(Reason::FoldingStarted), 1);
+    let told = bench
+        .entries
+        .iter()
+        .find(|(_, entry)| entry.reason == Reason::FoldingStarted);
+    let note = told.unwrap().1.note.clone().unwrap();
+    assert!(note.contains("request_id"), "{note}");
+    bench.restart(Span::from_mins(1));
+    for number in 0..499 {
+        bench.hear(said(resolved, number));
+    }
+    let firing_now = |bench: &Bench| bench.state.alerts().filter(|it| it.is_firing()).count();
+    assert_eq!(firing_now(&bench), 1, "the last one of them goes on");
+    bench.hear(said(resolved, 499));
+    assert_eq!(firing_now(&bench), 0, "every open gets its close");
+    bench.after(Span::from_hours(1));
+    assert_eq!(bench.incidents().1, 0);
+    // Hosts are breadth, however many.
+    for number in 0..60 {
+        let host = format!("h{number}");
+        let labels = [("alertname", "HostDown"), ("host", &*host), ("pid", "1")];
+        bench.hear(firing(&host).labelled(&labels));
+    }
+    assert_eq!(firing_now(&bench), 60);
+}
+
+/// What folds is met on the tour of reasons.
+pub(crate) fn tour() -> Bench {
+    let mut bench = Bench::new();
+    bench.rules.fold_after = 1;
+    bench.at("10:00");
+    for number in 0..3 {
+        let name = format!("F{number}");
+        let labels = [("alertname", "F"), ("trace_id", &*name)];
+        bench.hear(firing(&name).labelled(&labels));
+    }
+    bench
+}

@@ -15,6 +15,7 @@ use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
 use watchbell::core::escalate::Escalations;
 use watchbell::core::flap::{Flap, FlapChange};
+use watchbell::core::fold::FoldChange;
 use watchbell::core::heartbeat::Heartbeat;
 use watchbell::core::ids::{AlertId, IncidentId, SilenceId, SourceId, WindowId};
 use watchbell::core::incident::Incident;
@@ -61,6 +62,7 @@ pub(crate) struct Ledger {
     flaps: BTreeMap<AlertId, Arc<Flap>>,
     variants: Vec<VariantChange>,
     inhibitions: Vec<InhibitChange>,
+    folds: Vec<FoldChange>,
     graph: Vec<Arc<Difference>>,
     standings: BTreeMap<IncidentId, StandingChange>,
     clocks: BTreeMap<IncidentId, SlaChange>,
@@ -160,6 +162,7 @@ impl Ledger {
             }
             Change::Variant(change) => self.variants.push(change),
             Change::Inhibit(change) => self.inhibitions.push(change),
+            Change::Fold(change) => self.folds.push(change),
             Change::Review(_) => {}
             Change::Flap(FlapChange::Changed(flap)) => {
                 self.flaps.insert(flap.alert, flap);
@@ -256,6 +259,21 @@ impl Ledger {
         self.graph.push(Arc::new(graph.clone()));
     }
 
+    fn load_mutes(&self, state: &mut State) {
+        for change in &self.folds {
+            state.put_fold(change);
+        }
+        for change in &self.inhibitions {
+            state.put_inhibition(change);
+        }
+        for change in &self.variants {
+            state.put_variant(change);
+        }
+        for flap in self.flaps.values() {
+            state.put_flap(&FlapChange::Changed(Arc::clone(flap)));
+        }
+    }
+
     /// The state that a restart would load.
     pub(crate) fn load(&self) -> State {
         let mut state = State::default();
@@ -305,15 +323,7 @@ impl Ledger {
         for change in silences.chain(silenced) {
             state.put_silence(&change);
         }
-        for change in &self.inhibitions {
-            state.put_inhibition(change);
-        }
-        for change in &self.variants {
-            state.put_variant(change);
-        }
-        for flap in self.flaps.values() {
-            state.put_flap(&FlapChange::Changed(Arc::clone(flap)));
-        }
+        self.load_mutes(&mut state);
         for window in self.windows.values() {
             state.put_window(&WindowChange::Changed(Arc::clone(window)));
         }
