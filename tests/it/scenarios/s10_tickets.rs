@@ -9,7 +9,7 @@ use watchbell::core::condition::{Condition, Section};
 use watchbell::core::incident::StateWord;
 use watchbell::core::input::Command;
 use watchbell::core::reason::Reason;
-use watchbell::core::rules::Rules;
+use watchbell::core::rules::{Rules, SourceRules};
 use watchbell::core::severity::Priority;
 use watchbell::core::sla::{ClockKind, ClockState, SlaRule, SlaRules};
 use watchbell::core::ticket::Standing;
@@ -21,6 +21,7 @@ use crate::itsm::desk::Desk;
 use crate::itsm::platforms::servicenow::ServiceNow;
 use crate::itsm::platforms::simple::{Kind, Simple};
 use crate::itsm::server::Fault;
+use crate::support::claim::SOURCE;
 use crate::support::world::Bench;
 
 fn rules(reopenable: Reopenable) -> Rules {
@@ -33,11 +34,17 @@ fn rules(reopenable: Reopenable) -> Rules {
     }
     let mut rules = crate::itsm::core::rules(ReopenPolicy::Reopen, reopenable);
     rules.incident.recover_after = Span::ZERO;
+    // An alert that nobody repeats must not end the incident meanwhile.
+    let patient = SourceRules {
+        expire_after: Span::from_days(400),
+        ..SourceRules::default()
+    };
+    rules.sources = [(SOURCE.into(), patient)].into();
     rules.sla = SlaRules {
         rules: vec![SlaRule {
             when: Condition::always(Section::Sla, "sla[0]"),
             response: None,
-            resolution: Some(Span::from_mins(240)),
+            resolution: Some(Span::from_mins(1_440)),
             calendar: Some("office".into()),
             warn_at: Vec::new(),
         }],

@@ -131,7 +131,7 @@ impl Simple {
         if ask.method == "GET" {
             let mut whole = shape(ticket);
             let notes = ticket.notes.iter().enumerate();
-            let notes = notes.map(|(at, text)| json!({"worklogid": at, "description_longdescription": text, "createby": "BOT"}));
+            let notes = notes.map(|(at, text)| json!({"worklogid": at + 1, "description_longdescription": text, "createby": "BOT"}));
             if ask.param("oslc.select").contains("worklog") {
                 whole["worklog"] = json!(notes.collect::<Vec<_>>());
             }
