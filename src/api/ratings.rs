@@ -111,7 +111,7 @@ pub async fn make_link(
 #[utoipa::path(get, path = "/api/v1/incidents/{number}/ratings", tag = "reports",
     params(("number" = String, Path, description = "Its number, like INC-42")),
     responses((status = 200, description = "Its ratings", body = List<RatingShape>)))]
-pub async fn list(
+pub async fn list_ratings(
     State(api): State<ApiState>,
     Path(number): Path<String>,
 ) -> Result<Json<List<RatingShape>>, Problem> {
@@ -137,7 +137,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/rate/{token}", tag = "answers",
     params(("token" = String, Path, description = "The signed token of the link")),
     responses((status = 200, description = "A page with a form", content_type = "text/html")))]
-pub async fn ask(State(api): State<ApiState>, Path(token): Path<String>) -> Response {
+pub async fn ask_rating(State(api): State<ApiState>, Path(token): Path<String>) -> Response {
     let about = match open(&api, &token) {
         Ok(about) => about,
         Err(refused) => return *refused,

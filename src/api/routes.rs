@@ -45,7 +45,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(status::openapi))
         .routes(routes!(answers::slack::interact))
         .routes(routes!(answers::ask, answers::answer))
-        .routes(routes!(ratings::ask, ratings::rate))
+        .routes(routes!(ratings::ask_rating, ratings::rate))
         .routes(routes!(status::docs));
     let metrics = OpenApiRouter::new().routes(routes!(status::metrics));
     let admin = OpenApiRouter::new()
@@ -120,7 +120,7 @@ fn viewers() -> OpenApiRouter<ApiState> {
         .routes(routes!(connectors::of_incident))
         .routes(routes!(reports::list))
         .routes(routes!(reports::get))
-        .routes(routes!(ratings::list))
+        .routes(routes!(ratings::list_ratings))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get))
 }

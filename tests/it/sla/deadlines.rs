@@ -55,6 +55,8 @@ async fn look(home: &Home) -> (Vec<String>, Vec<i64>) {
          AND t.note LIKE s.clock || '%' WHERE t.reason = 'sla_breached'",
     )
     .await;
+    // The pool waits for its reader.
+    drop(reader);
     db.close().await;
     let mut late: Vec<i64> = late.iter().map(|text| text.parse().unwrap()).collect();
     late.sort_unstable();
