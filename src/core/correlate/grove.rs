@@ -2,7 +2,7 @@
 //!
 //! Must not apply anything; [`Grove::into_changes`] says what is to be applied.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub(crate) struct Grove<'a> {
     /// The nodes that were hung below each by this decision; some may have left again.
     hung: BTreeMap<NodeId, BTreeSet<NodeId>>,
     work: Cell<usize>,
+    /// By how much this decision changes the number of nodes of incidents; counted when asked for, until the next change.
+    shifts: RefCell<Option<BTreeMap<IncidentId, isize>>>,
 }
 
 impl<'a> Grove<'a> {
@@ -40,6 +42,7 @@ impl<'a> Grove<'a> {
             fresh: Vec::new(),
             hung: BTreeMap::new(),
             work: Cell::new(0),
+            shifts: RefCell::default(),
         }
     }
 
@@ -69,6 +72,7 @@ impl<'a> Grove<'a> {
 
     /// The node, to change.
     pub(crate) fn edit(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.shifts.take();
         if !self.touched.contains_key(&id) {
             let node = self.base().node(id)?.clone();
             self.touched.insert(id, Some(node));
@@ -83,6 +87,7 @@ impl<'a> Grove<'a> {
         if let Some(parent) = node.parent() {
             self.hung.entry(parent).or_default().insert(node.id);
         }
+        self.shifts.take();
         self.touched.insert(node.id, Some(node));
     }
 
@@ -97,6 +102,7 @@ impl<'a> Grove<'a> {
     }
 
     pub(crate) fn forget(&mut self, id: NodeId) {
+        self.shifts.take();
         self.touched.insert(id, None);
     }
 
@@ -156,21 +162,27 @@ impl<'a> Grove<'a> {
 
     /// How many nodes an incident has.
     pub(crate) fn count_in(&self, incident: IncidentId) -> usize {
-        let mut count = self.base().count_in(incident);
+        let mut shifts = self.shifts.borrow_mut();
+        let shifts = shifts.get_or_insert_with(|| self.count_shifts());
+        let shift = shifts.get(&incident).copied().unwrap_or(0);
+        self.base().count_in(incident).saturating_add_signed(shift)
+    }
+
+    /// A merge of many incidents asks for each of them, so the touched nodes are counted once for all.
+    fn count_shifts(&self) -> BTreeMap<IncidentId, isize> {
         self.note_work(self.touched.len());
-        for (id, node) in &self.touched {
-            let was = self
-                .base()
-                .node(*id)
-                .is_some_and(|it| it.incident == incident);
-            let is = node.as_ref().is_some_and(|it| it.incident == incident);
-            match (was, is) {
-                (true, false) => count = count.saturating_sub(1),
-                (false, true) => count = count.saturating_add(1),
-                (true, true) | (false, false) => {}
+        let mut shifts = BTreeMap::new();
+        let mut count = |node: Option<&Node>, by: isize| {
+            if let Some(node) = node {
+                let shift: &mut isize = shifts.entry(node.incident).or_default();
+                *shift = shift.saturating_add(by);
             }
+        };
+        for (id, node) in &self.touched {
+            count(self.base().node(*id), -1);
+            count(node.as_ref(), 1);
         }
-        count
+        shifts
     }
 
     /// Whether an incident holds another text of a rule than this one.
