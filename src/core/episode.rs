@@ -448,9 +448,10 @@ impl Turn<'_> {
         };
         let later_by = starts_at.since(alert.starts_at);
         // Short episodes follow each other faster than the tolerance; what starts after the end is no second word of it.
-        let is_after_end = later_by > limits::JITTER
-            && alert.ends_at.is_some_and(|end| starts_at >= end)
-            && !alert.is_firing();
+        let is_after_end = self.observation.claim == Claim::Firing
+            && !alert.is_firing()
+            && later_by > limits::JITTER
+            && alert.ends_at.is_some_and(|end| starts_at >= end);
         if later_by.abs() <= limits::EPISODE_TOLERANCE && !is_after_end {
             Start::Same
         } else if later_by.as_millis() > 0 {

@@ -55,6 +55,8 @@ const ASKED_MAX: usize = 400;
 const UNVEILED_MAX: usize = 200;
 /// From this share on two CIs are enough, if they are all that depends on the cause.
 const SURE_OF_TWO: u32 = 8_500;
+/// The same for those that are inferred themselves, by more than two witnesses each.
+const SURE_OF_SILENT: u32 = 7_000;
 /// Effects less probable than this are not followed further.
 const PASSED_ON: u32 = 5_000;
 
@@ -201,7 +203,10 @@ impl Draft<'_> {
             };
             let gain = gains.entry(ci).or_insert(0);
             *gain = (*gain).max(i64::from(bits));
-            are_sure &= other.family.is_hard() && share >= SURE_OF_TWO;
+            are_sure &= match other.is_silent() {
+                true => share >= SURE_OF_SILENT,
+                false => other.family.is_hard() && share >= SURE_OF_TWO,
+            };
             first = first.min(other.onset);
             nodes.push((other.id, weight));
         }
@@ -315,7 +320,10 @@ impl Draft<'_> {
             let judgement = judge(&self.grove, below, above, u32::from(weight));
             self.hang(child, id, judgement, judgement.score.max(1));
         }
-        self.relink(id);
+        // Two dead hosts may be all that hangs on one dead switch.
+        if !self.relink(id) {
+            self.infer_silent(id);
+        }
     }
 
     /// Dissolves a silent cause that nothing is left of; of others it is asked soon whether they are worth it.

@@ -29,6 +29,7 @@ store         here/w.db
 state folder  here
 source        am (alertmanager): POST http://127.0.0.1:8081/ingest/am, with a secret, reconciled
               with http://127.0.0.1:9093
+target        none: nobody is told
 ";
     assert_eq!(shell.good(&["check", "--config", "w.toml"]), expected);
 }
