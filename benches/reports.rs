@@ -9,7 +9,6 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    clippy::too_many_lines,
     reason = "a benchmark measures time, prints what it found, and stops at whatever is odd"
 )]
 
