@@ -12,6 +12,7 @@
     clippy::cast_precision_loss,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::panic,
     reason = "a stopwatch for people, which stops at the first surprise"
 )]
 
@@ -220,14 +221,17 @@ async fn daemon(folder: &Path, port: u16, url: &str, rate: u64) -> Running {
     let path = folder.join("w.toml");
     std::fs::write(&path, config).expect("a file");
     let log = std::fs::File::create(folder.join("log")).expect("a file");
-    let child = Command::new(env!("CARGO_BIN_EXE_watchbell"))
-        .args(["serve", "--config"])
-        .arg(&path)
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .expect("a daemon");
+    // Held so that it ends with whatever happens from here on.
+    let child = Running(
+        Command::new(env!("CARGO_BIN_EXE_watchbell"))
+            .args(["serve", "--config"])
+            .arg(&path)
+            .current_dir(folder)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("a daemon"),
+    );
     let client = reqwest::Client::new();
     for _ in 0..600 {
         let ready = client
@@ -235,7 +239,7 @@ async fn daemon(folder: &Path, port: u16, url: &str, rate: u64) -> Running {
             .send()
             .await;
         if ready.is_ok_and(|answer| answer.status().is_success()) {
-            return Running(child);
+            return child;
         }
         sleep(Duration::from_millis(100)).await;
     }

@@ -168,7 +168,7 @@ impl<P: Platform> Bridge<P> {
                 Ok(())
             }
             Ok(Brought::Moved(record)) => {
-                self.see(link, record);
+                self.see(link, &record);
                 Ok(())
             }
             Err(Failure::Gone(why)) => {
@@ -195,10 +195,10 @@ impl<P: Platform> Bridge<P> {
         self.bench.happen(&input).reason
     }
 
-    fn see(&mut self, link: &Link, record: Record) {
+    fn see(&mut self, link: &Link, record: &Record) {
         let known = link.record.clone().unwrap();
         let profile = self.desk.profile.clone();
-        let mut read = ReadNotes::new(&profile, BASE, link, &record);
+        let mut read = ReadNotes::new(&profile, BASE, link, record);
         let mut notes = self.desk.hold(&mut read).unwrap();
         notes.retain(|note| !note.text.contains("[wb n"));
         notes.reverse();
@@ -225,7 +225,7 @@ impl<P: Platform> Bridge<P> {
             .desk
             .hold(&mut Read::new(&profile, BASE, &link, &record))
         {
-            Ok(record) => self.see(&link, record),
+            Ok(record) => self.see(&link, &record),
             Err(Failure::Gone(why)) => {
                 self.report(&link, Outcome::Gone { why: why.into() });
             }

@@ -243,10 +243,11 @@ impl<P: Platform> Inner<P> {
             }
             return Heard::Hangs;
         }
-        self.told(ask, fault).map_or(Heard::Broken, Heard::Told)
+        self.told(ask, fault.as_ref())
+            .map_or(Heard::Broken, Heard::Told)
     }
 
-    fn told(&mut self, ask: &Ask, fault: Option<Fault>) -> Option<Tell> {
+    fn told(&mut self, ask: &Ask, fault: Option<&Fault>) -> Option<Tell> {
         match fault {
             None => Some(self.platform.answer(ask)),
             Some(Fault::LoseAnswer) => {
@@ -254,17 +255,17 @@ impl<P: Platform> Inner<P> {
                 None
             }
             Some(Fault::DropBefore) => None,
-            Some(Fault::Status(status)) => Some(Tell::text(status, "<html>busy</html>")),
+            Some(Fault::Status(status)) => Some(Tell::text(*status, "<html>busy</html>")),
             Some(Fault::StatusAfter(status)) => {
                 self.platform.answer(ask);
-                Some(Tell::text(status, "<html>bad gateway</html>"))
+                Some(Tell::text(*status, "<html>bad gateway</html>"))
             }
             Some(Fault::Limit(seconds)) => {
                 Some(Tell::empty(429).with("Retry-After", seconds.to_string()))
             }
             Some(Fault::Page) => Some(Tell::text(200, "<html><body>Log in</body></html>")),
             Some(Fault::Expired) => Some(Tell::json(401, &serde_json::json!({"error": "expired"}))),
-            Some(Fault::Flood(mib)) => Some(Tell::text(200, " ".repeat(mib << 20))),
+            Some(Fault::Flood(mib)) => Some(Tell::text(200, " ".repeat(*mib << 20))),
             Some(Fault::Hang { .. }) => None,
         }
     }

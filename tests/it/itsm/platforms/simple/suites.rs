@@ -1,4 +1,4 @@
-//! The large suites among the platforms that differ in words only: GLPI, Maximo, ServiceDesk Plus, Infraon.
+//! The large suites among the platforms that differ in words only: GLPI, Maximo, `ServiceDesk Plus`, Infraon.
 
 use serde_json::{Value, json};
 
