@@ -192,6 +192,11 @@ async fn paused_target_waits_over_a_restart_and_then_hears_what_still_holds(stor
     let hook = Hook::start([]).await;
     let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
+    eventually("the target", async || {
+        let targets = daemon.list("/api/v1/targets").await;
+        (!targets.is_empty()).then_some(())
+    })
+    .await;
     let paused = daemon.post("/api/v1/targets/hook/pause", &json!({})).await;
     assert_eq!(paused.ok()["health"], "paused");
     daemon.alert("A", "firing").await;
