@@ -94,24 +94,36 @@ pub struct TargetHealth {
 
 /// Every target. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Deliveries(Arc<Mutex<BTreeMap<String, Arc<Post>>>>);
+pub struct Deliveries {
+    posts: Arc<Mutex<BTreeMap<String, Arc<Post>>>>,
+    /// Held by whoever pauses, and while it is read who is paused: the later one sees what the earlier one did.
+    pausing: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Deliveries {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Post>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the configured targets; what is known of those that stay is kept.
     pub(super) async fn configure(&self, targets: &[TargetSetup], setup: &DeliverSetup) {
+        // They are there for whoever asks right after the start, however long the store takes.
+        self.take(targets);
+        let _pausing = self.pausing.lock().await;
         let paused = read_paused(setup).await;
+        for (name, post) in self.lock().iter() {
+            post.change(|health| health.paused = paused.get(name).cloned());
+        }
+    }
+
+    fn take(&self, targets: &[TargetSetup]) {
         let mut posts = self.lock();
         let before = std::mem::take(&mut *posts);
         for target in targets {
-            let mut health = before
+            let health = before
                 .get(&target.name)
                 .map(|it| it.health())
                 .unwrap_or_default();
-            health.paused = paused.get(&target.name).cloned();
             let post = Post {
                 notify: Notify::new(),
                 kind: target.kind.clone(),
@@ -166,6 +178,7 @@ impl Deliveries {
         name: &str,
         pause: Option<(Timestamp, String)>,
     ) -> Result<bool, WriteError> {
+        let _pausing = self.pausing.lock().await;
         let Some(post) = self.post(name) else {
             return Ok(false);
         };

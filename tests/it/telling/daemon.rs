@@ -188,20 +188,10 @@ async fn refused_message_is_dead_visible_and_can_be_tried_again(store: TestStore
     daemon.stop().await;
 }
 
-/// Targets work a moment after the daemon is ready: what is paused is read first.
-async fn has_target(daemon: &Daemon) {
-    eventually("the target", async || {
-        let targets = daemon.list("/api/v1/targets").await;
-        (!targets.is_empty()).then_some(())
-    })
-    .await;
-}
-
 async fn paused_target_waits_over_a_restart_and_then_hears_what_still_holds(store: TestStore) {
     let hook = Hook::start([]).await;
     let home = Home::new(&on(&store, &hook, ""));
     let daemon = home.start().await;
-    has_target(&daemon).await;
     let paused = daemon.post("/api/v1/targets/hook/pause", &json!({})).await;
     assert_eq!(paused.ok()["health"], "paused");
     daemon.alert("A", "firing").await;
@@ -213,7 +203,6 @@ async fn paused_target_waits_over_a_restart_and_then_hears_what_still_holds(stor
     daemon.alert("A", "resolved").await;
     daemon.stop().await;
     let daemon = home.start().await;
-    has_target(&daemon).await;
     assert_eq!(hook.lines(), Vec::<String>::new());
     daemon.post("/api/v1/targets/hook/resume", &json!({})).await;
     assert_eq!(heard(&hook, 1).await, ["incident.opened INC-2 new"]);
