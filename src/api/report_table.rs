@@ -2,6 +2,8 @@
 //!
 //! Must not read the store, and must not compute anything that is not in the formula of its report.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::core::outcome::{CostRules, Figures};
@@ -91,19 +93,8 @@ pub(super) fn satisfaction(found: &[RatingSum], by: &'static str) -> Table {
         held.score = held.score.saturating_add(more.score);
         held.content = held.content.saturating_add(more.content);
     };
-    let mut rows: Vec<(String, RatingSum)> = Vec::new();
-    let mut total: Option<RatingSum> = None;
-    for one in found {
-        let key = key_of(by, one.priority, &one.team);
-        match rows.iter_mut().find(|(held, _)| *held == key) {
-            Some((_, held)) => merge(held, one),
-            None => rows.push((key, one.clone())),
-        }
-        match &mut total {
-            Some(total) => merge(total, one),
-            None => total = Some(one.clone()),
-        }
-    }
+    let key = |one: &RatingSum| key_of(by, one.priority, &one.team);
+    let (rows, total) = summed(found, key, merge);
     let cells = |it: Option<&RatingSum>| {
         let count = |of: fn(&RatingSum) -> i64| it.map_or(0, of);
         let ratings = count(|it| it.ratings);
@@ -114,7 +105,6 @@ pub(super) fn satisfaction(found: &[RatingSum], by: &'static str) -> Table {
             ("content_percent", percent(count(|it| it.content), ratings)),
         ]
     };
-    rows.sort_by(|(left, _), (right, _)| left.cmp(right));
     let shown = rows.into_iter().map(|(key, it)| (key, cells(Some(&it))));
     table(by, shown.collect(), cells(total.as_ref()))
 }
@@ -147,6 +137,27 @@ pub(super) fn changes(counts: &[(String, i64, i64)]) -> Table {
         ("success_percent", percent(successful, judged)),
     ];
     table("priority", Vec::new(), total)
+}
+
+/// What was found by key, in the order of the keys, and over all; nothing where nothing was found.
+fn summed<T: Clone>(
+    found: &[T],
+    key: impl Fn(&T) -> String,
+    merge: impl Fn(&mut T, &T),
+) -> (BTreeMap<String, T>, Option<T>) {
+    let mut rows: BTreeMap<String, T> = BTreeMap::new();
+    let mut total: Option<T> = None;
+    for one in found {
+        match rows.get_mut(&key(one)) {
+            Some(held) => merge(held, one),
+            None => drop(rows.insert(key(one), one.clone())),
+        }
+        match &mut total {
+            Some(total) => merge(total, one),
+            None => total = Some(one.clone()),
+        }
+    }
+    (rows, total)
 }
 
 fn key_of(by: &str, priority: Priority, team: &str) -> String {
@@ -272,19 +283,8 @@ pub(super) fn backlog(found: &[Backlog], by: &'static str, now: Timestamp) -> Ta
         held.age_s = held.age_s.saturating_add(more.age_s);
         held.oldest_at = held.oldest_at.min(more.oldest_at);
     };
-    let mut rows: Vec<(String, Backlog)> = Vec::new();
-    let mut total: Option<Backlog> = None;
-    for one in found {
-        let key = key_of(by, one.priority, &one.team);
-        match rows.iter_mut().find(|(held, _)| *held == key) {
-            Some((_, held)) => merge(held, one),
-            None => rows.push((key, one.clone())),
-        }
-        match &mut total {
-            Some(total) => merge(total, one),
-            None => total = Some(one.clone()),
-        }
-    }
+    let key = |one: &Backlog| key_of(by, one.priority, &one.team);
+    let (rows, total) = summed(found, key, merge);
     let cells = |it: Option<&Backlog>| {
         let count = |of: fn(&Backlog) -> i64| json!(it.map_or(0, of));
         let open = it.map_or(0, |it| it.open);
@@ -298,7 +298,6 @@ pub(super) fn backlog(found: &[Backlog], by: &'static str, now: Timestamp) -> Ta
             ("oldest_s", json!(oldest)),
         ]
     };
-    rows.sort_by(|(left, _), (right, _)| left.cmp(right));
     let shown = rows.into_iter().map(|(key, it)| (key, cells(Some(&it))));
     table(by, shown.collect(), cells(total.as_ref()))
 }

@@ -144,19 +144,8 @@ impl Feeds {
                 };
                 tasks.spawn(reader.run(round.clone()));
             }
-            while !stop.is_cancelled() {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    changed = self.settings.changed() => {
-                        if changed.is_err() {
-                            stop.cancelled().await;
-                        }
-                    }
-                }
-                if self.settings.borrow_and_update().feeds() != feeds {
-                    break;
-                }
-            }
+            // A reload that leaves the feeds as they are does not start them again.
+            wiring::until_other(&mut self.settings, &stop, |it| it.feeds() != feeds).await;
             round.cancel();
             while tasks.join_next().await.is_some() {}
         }

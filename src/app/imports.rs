@@ -111,20 +111,11 @@ impl Imports {
                 };
                 tasks.spawn(task.run(round.clone()));
             }
-            while !stop.is_cancelled() {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    changed = self.settings.changed() => {
-                        if changed.is_err() {
-                            stop.cancelled().await;
-                        }
-                    }
-                }
-                // A reload that leaves the imports as they are does not start them again.
-                if self.settings.borrow_and_update().imports != imports {
-                    break;
-                }
-            }
+            // A reload that leaves the imports as they are does not start them again.
+            wiring::until_other(&mut self.settings, &stop, |it| {
+                it.imports.clone() != imports
+            })
+            .await;
             round.cancel();
             while tasks.join_next().await.is_some() {}
         }

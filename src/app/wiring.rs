@@ -11,6 +11,8 @@ use anyhow::Context as _;
 use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::answer_link::LinkKey;
@@ -50,6 +52,27 @@ use super::feeds::FeedBook;
 use super::imports::ImportBoard;
 use super::tell_hooks::tell_hooks;
 use super::{admission, demo};
+
+/// Waits for settings that are other in what somebody looks at, or for the stop.
+pub(super) async fn until_other(
+    settings: &mut watch::Receiver<Arc<Settings>>,
+    stop: &CancellationToken,
+    is_other: impl Fn(&Settings) -> bool,
+) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            changed = settings.changed() => {
+                if changed.is_err() {
+                    stop.cancelled().await;
+                }
+            }
+        }
+        if is_other(&settings.borrow_and_update()) {
+            return;
+        }
+    }
+}
 
 /// The folder of lock file, instance id and token key; only its owner may look inside.
 pub(super) fn make_state_dir(settings: &Settings) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::EndedBy;
+use crate::core::answers::Remembered;
 use crate::core::correlate::people;
 use crate::core::decide::World;
 use crate::core::decision::{Change, Decision};
@@ -54,11 +55,14 @@ pub(super) fn decide_command(
     if let Some(key) = given.idempotency {
         let (reason, is_refused) = (decision.reason, decision.is_refused);
         decision.change(Change::CommandRemembered {
-            key,
-            at: now,
-            incident,
-            reason,
-            is_refused,
+            key: key.key,
+            answer: Remembered {
+                at: now,
+                command: key.command,
+                incident,
+                reason,
+                is_refused,
+            },
         });
     }
     decision

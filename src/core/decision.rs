@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::core::alert::Alert;
+use crate::core::answers::Remembered;
 use crate::core::audit::AuditEntry;
 use crate::core::bind::Binding;
 use crate::core::cmdb::ci::CiNumber;
@@ -23,7 +24,6 @@ use crate::core::heartbeat::Heartbeat;
 use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IdFeed, IncidentId, SilenceId, SourceId, WindowId};
 use crate::core::incident::{Incident, StateWord};
-use crate::core::input::IdempotencyKey;
 use crate::core::mute::inhibit::InhibitChange;
 use crate::core::mute::window::WindowChange;
 use crate::core::observation::AlertText;
@@ -195,16 +195,10 @@ pub enum Change {
     DeadlinesTaken(usize),
     /// A command with an idempotency key was answered.
     CommandRemembered {
-        /// The key.
-        key: IdempotencyKey,
-        /// When.
-        at: Timestamp,
-        /// The incident of the answer.
-        incident: IncidentId,
-        /// The reason of the answer.
-        reason: Reason,
-        /// Whether it was a refusal.
-        is_refused: bool,
+        /// Digest of the key.
+        key: u64,
+        /// The answer.
+        answer: Remembered,
     },
     /// Something changed about where a priority comes from.
     Standing(StandingChange),

@@ -333,7 +333,7 @@ impl State {
                 }
                 Change::IncidentForgotten(id) => self.forget_incident(*id),
                 Change::DeadlinesTaken(pages) => taken = self.take_deadlines(*pages),
-                answer @ Change::CommandRemembered { .. } => self.note_answer(answer),
+                Change::CommandRemembered { key, answer } => self.remember(*key, *answer),
                 Change::OnCall(change) => self.on_call.apply(change),
                 Change::Escalate(change) => self.escalations.apply(change),
                 Change::Record(change) => self.records.apply(change),
@@ -447,26 +447,6 @@ impl State {
     fn leave(&mut self, incident: IncidentId, alert: AlertId) {
         if let Some((slot, _)) = self.incidents.get_mut(incident.get()) {
             slot.members.remove(alert);
-        }
-    }
-
-    fn note_answer(&mut self, answer: &Change) {
-        if let Change::CommandRemembered {
-            key,
-            at,
-            incident,
-            reason,
-            is_refused,
-        } = *answer
-        {
-            let remembered = Remembered {
-                at,
-                command: key.command,
-                incident,
-                reason,
-                is_refused,
-            };
-            self.remember(key.key, remembered);
         }
     }
 

@@ -13,10 +13,12 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use thiserror::Error;
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// The files of one TLS listener, all PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +153,29 @@ pub struct ClientTlsPaths {
     pub ca: Option<PathBuf>,
     /// Our certificate with its intermediates, and its private key, PEM.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Speaks TLS over a connection to `host`. The files are read each time, so that renewed certificates are used.
+///
+/// # Errors
+/// In words: what failed, and that `ca_key` of the configuration is to be looked at.
+pub async fn encrypt(
+    tcp: TcpStream,
+    host: &str,
+    paths: ClientTlsPaths,
+    ca_key: &str,
+) -> Result<TlsStream<TcpStream>, String> {
+    let config = tokio::task::spawn_blocking(move || client_config(&paths)).await;
+    let config = config.map_err(|error| error.to_string())?;
+    let config = config.map_err(|error| error.to_string())?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| format!("{host:?} is no name for a certificate"))?;
+    let tls = TlsConnector::from(config).connect(name, tcp).await;
+    tls.map_err(|error| {
+        format!(
+            "TLS failed: {error}; check the certificate authority ({ca_key}) and the name in the url"
+        )
+    })
 }
 
 /// The configuration of a connection to somebody else. Reads files.

@@ -2,7 +2,7 @@
 //!
 //! Must not decide which are remembered.
 
-use crate::core::decision::Change;
+use crate::core::state::Remembered;
 
 use super::{Conn, StoreError, on};
 
@@ -10,31 +10,22 @@ use super::{Conn, StoreError, on};
 pub(super) async fn insert(
     conn: Conn<'_>,
     partition: i64,
-    answer: &Change,
+    key: u64,
+    answer: &Remembered,
 ) -> Result<(), StoreError> {
-    let Change::CommandRemembered {
-        key,
-        at,
-        incident,
-        reason,
-        is_refused,
-    } = answer
-    else {
-        return Ok(());
-    };
     on!(conn, c => sqlx::query(
         "INSERT INTO command_answer (key, partition, at, command, incident, reason, is_refused) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO UPDATE SET at = excluded.at, \
          command = excluded.command, incident = excluded.incident, reason = excluded.reason, \
          is_refused = excluded.is_refused"
     )
-    .bind(key.key.cast_signed())
+    .bind(key.cast_signed())
     .bind(partition)
-    .bind(at.as_millis())
-    .bind(key.command.cast_signed())
-    .bind(incident.get())
-    .bind(reason.code())
-    .bind(*is_refused)
+    .bind(answer.at.as_millis())
+    .bind(answer.command.cast_signed())
+    .bind(answer.incident.get())
+    .bind(answer.reason.code())
+    .bind(answer.is_refused)
     .execute(c)
     .await
     .map(drop))?;

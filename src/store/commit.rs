@@ -18,6 +18,7 @@ use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IncidentId, Seq};
 use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
+use crate::core::state::Remembered;
 use crate::core::time::Timestamp;
 
 use super::alert_texts::{TextRow, upsert_bindings, upsert_texts};
@@ -62,7 +63,7 @@ pub struct Batch {
     joins: Vec<(IncidentId, AlertId, Timestamp)>,
     forest: ForestBatch,
     leaves: Vec<(IncidentId, AlertId, i64)>,
-    answers: Vec<Change>,
+    answers: Vec<(u64, Remembered)>,
     silences: SilenceRows,
     windows: WindowRows,
     flaps: FlapRows,
@@ -121,7 +122,7 @@ impl Batch {
                     events,
                 } => self.leaves.push((incident, alert, events)),
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
-                answer @ Change::CommandRemembered { .. } => self.answers.push(answer),
+                Change::CommandRemembered { key, answer } => self.answers.push((key, answer)),
                 Change::Silence(change) => self.silences.add(change),
                 Change::Window(change) => self.windows.add(change),
                 Change::Flap(change) => self.flaps.add(change),
@@ -325,8 +326,8 @@ impl Batch {
             .collect();
         audit::append(tx, partition, &audited).await?;
         heartbeats::write(tx, partition, &self.heartbeats).await?;
-        for answer in &self.answers {
-            answers::insert(tx.lend(), partition, answer).await?;
+        for (key, answer) in &self.answers {
+            answers::insert(tx.lend(), partition, *key, answer).await?;
         }
         Ok(())
     }

@@ -9,15 +9,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Disconnect, Packet, Publish};
 use rumqttc::mqttbytes::{Error, QoS};
-use rustls_pki_types::ServerName;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use crate::deliver::text::TextSetup;
 use crate::deliver::{Attempt, Failure, Outcome, Parcel, Trace, rfc3339};
-use crate::runtime::tls::{ClientTlsPaths, client_config};
+use crate::runtime::tls::{ClientTlsPaths, encrypt};
 use crate::wire::resolve;
 
 /// Bytes of an answer; a broker has nothing long to say to a publisher.
@@ -199,17 +197,7 @@ impl Publisher {
             ca: setup.ca.clone(),
             identity: None,
         };
-        let config = tokio::task::spawn_blocking(move || client_config(&paths)).await;
-        let config = config.map_err(|error| error.to_string())?;
-        let config = config.map_err(|error| error.to_string())?;
-        let name = ServerName::try_from(setup.host.clone())
-            .map_err(|_| format!("{:?} is no name for a certificate", setup.host))?;
-        let tls = TlsConnector::from(config).connect(name, tcp).await;
-        let tls = tls.map_err(|error| {
-            format!(
-                "TLS failed: {error}; check the certificate authority (ca) and the name in the url"
-            )
-        })?;
+        let tls = encrypt(tcp, &setup.host, paths, "ca").await?;
         Ok(Box::new(tls))
     }
 }

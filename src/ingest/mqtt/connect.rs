@@ -4,14 +4,12 @@
 
 use std::time::Duration;
 
-use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::BrokerSetup;
 use super::line::Stream;
-use crate::runtime::tls::client_config;
+use crate::runtime::tls::encrypt;
 
 /// Time for a connection, with TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,18 +35,6 @@ async fn connected(setup: &BrokerSetup) -> Result<Box<dyn Stream>, String> {
     let Some(paths) = &setup.tls else {
         return Ok(Box::new(tcp));
     };
-    // Read for each connection, so that renewed certificates are used.
-    let paths = paths.clone();
-    let config = tokio::task::spawn_blocking(move || client_config(&paths)).await;
-    let config = config.map_err(|error| error.to_string())?;
-    let config = config.map_err(|error| error.to_string())?;
-    let name = ServerName::try_from(setup.host.clone())
-        .map_err(|_| format!("{:?} is no name for a certificate", setup.host))?;
-    let tls = TlsConnector::from(config).connect(name, tcp).await;
-    let tls = tls.map_err(|error| {
-        format!(
-            "TLS failed: {error}; check the certificate authority (tls.ca) and the name in the url"
-        )
-    })?;
+    let tls = encrypt(tcp, &setup.host, paths.clone(), "tls.ca").await?;
     Ok(Box::new(tls))
 }

@@ -12,6 +12,7 @@ use watchbell::config::{Env, LoadRequest, load, rules};
 use watchbell::core::decide::{World, decide};
 use watchbell::core::input::Input;
 use watchbell::core::oncall::overrides::{OVERRIDES_MAX, OverrideOrder};
+use watchbell::core::oncall::schedule::Schedule;
 use watchbell::core::oncall::{OverrideGiven, OverrideId};
 use watchbell::core::reason::Reason;
 use watchbell::core::rules::Rules;
@@ -146,6 +147,13 @@ fn other_names_for_the_same_are_understood() {
     }
 }
 
+/// Who is on call then, by the file alone.
+fn on_call(schedule: &Schedule, at: &str) -> String {
+    let at: jiff::Timestamp = at.parse().unwrap();
+    let at = watchbell::core::time::Timestamp::from_millis(at.as_millisecond());
+    schedule.at(&[], at).0.join("+")
+}
+
 #[test]
 fn who_stands_in_may_be_known_beforehand() {
     let rules = policy(
@@ -161,11 +169,7 @@ fn who_stands_in_may_be_known_beforehand() {
         "#,
     );
     let schedule = &rules.on_call.schedules["s"];
-    let at = |text: &str| {
-        let at: jiff::Timestamp = text.parse().unwrap();
-        let at = watchbell::core::time::Timestamp::from_millis(at.as_millisecond());
-        schedule.at(&[], at).0.join("+")
-    };
+    let at = |text: &str| on_call(schedule, text);
     assert_eq!(at("2026-12-24T07:59:59Z"), "ana+ben");
     assert_eq!(at("2026-12-24T08:00:00Z"), "cem");
     assert_eq!(at("2026-12-25T08:00:00Z"), "ana+ben");
@@ -193,11 +197,7 @@ fn a_file_is_read_as_it_is_meant() {
         "#,
     );
     let schedule = &rules.on_call.schedules["s"];
-    let at = |text: &str| {
-        let at: jiff::Timestamp = text.parse().unwrap();
-        let at = watchbell::core::time::Timestamp::from_millis(at.as_millisecond());
-        schedule.at(&[], at).0.join("+")
-    };
+    let at = |text: &str| on_call(schedule, text);
     assert_eq!(at("2026-11-30T06:59:00Z"), "");
     assert_eq!(at("2026-11-30T07:00:00Z"), "ana");
     assert_eq!(at("2026-12-01T07:00:00Z"), "ben+cem");

@@ -149,7 +149,7 @@ impl Ledger {
                 self.records.retain(|change| !is_of(change));
                 self.incidents.remove(&id);
             }
-            answer @ Change::CommandRemembered { .. } => self.write_answer(&answer),
+            Change::CommandRemembered { key, answer } => self.answers.push((key, answer)),
             Change::AlertTextChanged { alert, text } => {
                 self.texts.insert(alert, text);
             }
@@ -197,26 +197,6 @@ impl Ledger {
             // The alert's own record carries the number.
             Change::AlertBound { .. } => {}
             Change::DeadlinesTaken(_) | Change::Started(_) | Change::LabelsKept { .. } => {}
-        }
-    }
-
-    fn write_answer(&mut self, answer: &Change) {
-        if let Change::CommandRemembered {
-            key,
-            at,
-            incident,
-            reason,
-            is_refused,
-        } = *answer
-        {
-            let remembered = Remembered {
-                at,
-                command: key.command,
-                incident,
-                reason,
-                is_refused,
-            };
-            self.answers.push((key.key, remembered));
         }
     }
 
