@@ -1,12 +1,13 @@
 //! Shows the figures of reports as metrics: those of the last 30 days, read anew every few seconds.
 //!
-//! A reading is some hundred rows of sums whatever the number of incidents, so it costs a few milliseconds
-//! (docs/measurements.md). Must not hold anything up: what cannot be read now is read the next time.
+//! A reading is some hundred rows of sums whatever the number of closed incidents, and one look at all open ones. Must
+//! not hold anything up: what cannot be read now is read the next time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::outcome::{CostRules, Figures};
@@ -25,6 +26,8 @@ use super::done;
 
 /// How often they are read.
 const EVERY: Duration = Duration::from_secs(5);
+/// Between two readings lies so many times what a reading took: the backlog is counted over all that is open.
+const PAUSE_FACTOR: u32 = 100;
 /// Over how long.
 const PERIOD: Span = Span::from_days(30);
 /// The label of the figures over all priorities.
@@ -58,18 +61,20 @@ async fn run(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
+    let mut wait = EVERY;
     while stop
-        .run_until_cancelled(tokio::time::sleep(EVERY))
+        .run_until_cancelled(tokio::time::sleep(wait))
         .await
         .is_some()
     {
-        let now = clock.now();
+        let (now, began) = (clock.now(), Instant::now());
         match read(&db, now).await {
             Ok(read) => show(&metrics, &read, &engine.rules().cost, now),
             Err(error) => {
                 log::debug!(error:% = error; "figures of reports cannot be read now: {error}");
             }
         }
+        wait = EVERY.max(began.elapsed().saturating_mul(PAUSE_FACTOR));
     }
 }
 

@@ -39,9 +39,6 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
         // What is due besides is looked at with what was decided here in place.
         return draft.finish();
     }
-    if review::decide_due(&mut draft) {
-        return draft.finish();
-    }
     let is_any_clock_due = sla::decide_due(&mut draft);
     if priority::decide_due(&mut draft) || is_any_clock_due {
         return draft.finish();
@@ -54,6 +51,10 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
         // In a decision of their own, so that no record is changed by two hands.
         draft.look_at_due();
         escalate::touch_due(&mut draft);
+        // What is due at a time of its own does not wait for all that is open.
+        if draft.is_untouched() {
+            review::decide_due(&mut draft);
+        }
     }
     for alert in due.alerts.iter().filter_map(|&id| world.state.alert(id)) {
         alert_is_due(&mut draft, alert.clone());

@@ -19,6 +19,7 @@ use crate::core::flap;
 use crate::core::ids::{AlertId, IdFeed, IncidentId};
 use crate::core::incident::{Incident, IncidentState};
 use crate::core::mute;
+use crate::core::mute::inhibit::Inhibition;
 use crate::core::observation::AlertText;
 use crate::core::priority::Standing;
 use crate::core::reason::Reason;
@@ -52,6 +53,8 @@ pub(super) struct Draft<'a> {
     pub(super) standings: BTreeMap<IncidentId, Option<Arc<Standing>>>,
     /// Service level clocks, as far as this decision changes them.
     pub(super) clocks: BTreeMap<IncidentId, Arc<Clocks>>,
+    /// What holds incidents, as far as this decision changes it.
+    pub(super) inhibitions: BTreeMap<IncidentId, Option<Arc<Inhibition>>>,
     touched: BTreeMap<IncidentId, Incident>,
     /// Whether incidents are touched because of other rules: one that they leave as it is does not change.
     pub(super) is_review: bool,
@@ -82,6 +85,7 @@ impl<'a> Draft<'a> {
             causes: BTreeMap::new(),
             standings: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            inhibitions: BTreeMap::new(),
             touched: BTreeMap::new(),
             is_review: false,
             joins: Vec::new(),
@@ -155,6 +159,11 @@ impl<'a> Draft<'a> {
                 entry.note = Some(mute::was_held_by(state, incident.id, &released).into());
             }
         }
+    }
+
+    /// Whether nothing has been decided so far.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.touched.is_empty() && !self.grove.is_touched() && self.decision.changes.is_empty()
     }
 
     /// The incidents that this decision touches so far.

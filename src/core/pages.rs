@@ -112,6 +112,15 @@ impl<T> Pages<T> {
         Some((before, remind_at))
     }
 
+    /// Every record from that number on, in order of number; the pages before it are not looked at.
+    pub fn iter_from(&self, number: i64) -> impl Iterator<Item = &T> {
+        let first = page_of(number);
+        self.pages.range(first..).flat_map(move |(at, page)| {
+            let before = if *at == first { slot_of(number) } else { 0 };
+            page.slots.iter().skip(before).flatten()
+        })
+    }
+
     /// Every record, in order of number.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages
@@ -146,6 +155,9 @@ mod tests {
         );
         let at = Some(Timestamp::MAX);
         *pages.reminder(page_of(2000)).unwrap() = at;
+        for (from, all) in [(2, 4), (3, 3), (511, 3), (513, 1), (2001, 0)] {
+            assert_eq!(pages.iter_from(from).count(), all, "from {from}");
+        }
         assert_eq!(pages.remove(2000), Some((20_000, at)));
         assert_eq!(pages.remove(2000), None);
         assert_eq!((pages.len(), pages.pages.len()), (4, 2));

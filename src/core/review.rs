@@ -28,16 +28,16 @@ pub fn is_outdated(world: World<'_>) -> bool {
 }
 
 /// Touches the next open incidents; the end of the decision does the rest.
-pub(super) fn decide_due(draft: &mut Draft<'_>) -> bool {
+pub(super) fn decide_due(draft: &mut Draft<'_>) {
     if !is_outdated(draft.world) {
-        return false;
+        return;
     }
     let (state, digest) = (draft.world.state, draft.world.rules.digest);
     let review = state.review();
     let from = review.next.filter(|_| review.digest == digest);
-    let open = state.incidents().filter(|it| it.state.is_open());
-    let left = open.filter(|it| from.is_none_or(|from| it.id >= from));
-    let mut left = left.map(|incident| incident.id);
+    let left = state.incidents_from(from.unwrap_or(IncidentId::FIRST));
+    let open = left.filter(|it| it.state.is_open());
+    let mut left = open.map(|incident| incident.id);
     let now: Vec<IncidentId> = left.by_ref().take(INCIDENTS_PER_DECISION).collect();
     let next = left.next();
     draft.is_review = true;
@@ -47,5 +47,4 @@ pub(super) fn decide_due(draft: &mut Draft<'_>) -> bool {
     draft
         .decision
         .change(Change::Review(Review { digest, next }));
-    true
 }

@@ -104,6 +104,12 @@ impl State {
         self.incidents.iter().map(|slot| &slot.incident)
     }
 
+    /// The incidents held from that number on, by number.
+    pub fn incidents_from(&self, id: IncidentId) -> impl Iterator<Item = &Incident> {
+        let slots = self.incidents.iter_from(id.get());
+        slots.map(|slot| &slot.incident)
+    }
+
     /// The alerts of an incident, in order of joining.
     pub fn alerts_of(&self, id: IncidentId) -> &[AlertId] {
         self.incidents

@@ -10,7 +10,9 @@ use smol_str::SmolStr;
 
 use crate::core::bind::BindingOutcome;
 use crate::core::cmdb::graph::Graph;
-use crate::core::escalate::audit::{Care, audit};
+use crate::core::decide::World;
+use crate::core::escalate::audit::count_unattended;
+use crate::core::ids::IncidentId;
 use crate::core::incident::{Incident, StateWord};
 use crate::core::reason::Reason;
 use crate::core::rules::Rules;
@@ -24,6 +26,8 @@ use super::pulses::{Pulses, Word};
 
 /// How often it is looked who looks after open incidents: ten thousand take a few milliseconds.
 const AUDIT_EVERY: Span = Span::from_secs(15);
+/// Incidents that are looked at for that at once.
+const AUDITED_AT_ONCE: usize = 5_000;
 
 /// What the engine shows of itself.
 pub(super) struct Figures {
@@ -31,7 +35,10 @@ pub(super) struct Figures {
     sources: BTreeMap<SmolStr, SourceMetrics>,
     observed: u64,
     opened: u64,
+    /// When the round of counting that goes on, or the last one, began.
     audited_at: Option<Timestamp>,
+    /// Where that round goes on, and what it has counted.
+    audit: Option<(IncidentId, i64)>,
 }
 
 impl Figures {
@@ -42,6 +49,7 @@ impl Figures {
             observed: 0,
             opened: 0,
             audited_at: None,
+            audit: None,
         }
     }
 
@@ -171,19 +179,28 @@ impl Figures {
         self.metrics.inbox_depth.set(depth);
     }
 
-    /// Counts the open incidents that nobody looks after, now and then.
+    /// Counts the open incidents that nobody looks after, now and then and some at a time: of a million of them none is to
+    /// wait for the count.
     pub(super) fn audit(&mut self, state: &State, rules: &Rules, now: Timestamp) {
         let is_fresh = |at: Timestamp| now.since(at) < AUDIT_EVERY;
-        if self.audited_at.is_some_and(is_fresh) {
-            return;
+        let round = match self.audit.take() {
+            Some(round) => round,
+            None if self.audited_at.is_some_and(is_fresh) => return,
+            None => {
+                self.audited_at = Some(now);
+                (IncidentId::FIRST, 0)
+            }
+        };
+        let (from, before) = round;
+        let world = World { state, rules };
+        let (count, next) = count_unattended(world, now, from, AUDITED_AT_ONCE);
+        let count = i64::try_from(count)
+            .unwrap_or(i64::MAX)
+            .saturating_add(before);
+        match next {
+            Some(next) => self.audit = Some((next, count)),
+            None => drop(self.metrics.incidents_unattended.set(count)),
         }
-        self.audited_at = Some(now);
-        let found = audit(state, rules, now);
-        let left = found
-            .iter()
-            .filter(|(_, care)| matches!(care, Care::Nobody(_)));
-        let count = i64::try_from(left.count()).unwrap_or(i64::MAX);
-        self.metrics.incidents_unattended.set(count);
     }
 
     /// Shows which heartbeats are heard; those that never were are not shown.

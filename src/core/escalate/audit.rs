@@ -2,6 +2,7 @@
 //!
 //! It looks at what is, not at what was decided, so it also finds what no decision foresaw. Must not change anything.
 
+use crate::core::decide::World;
 use crate::core::escalate::look::LATE;
 use crate::core::escalate::run::{Phase, Run};
 use crate::core::ids::IncidentId;
@@ -41,6 +42,22 @@ pub fn audit(state: &State, rules: &Rules, now: Timestamp) -> Vec<(IncidentId, C
     let open = state.incidents().filter(|it| it.state.is_open());
     open.map(|it| (it.id, care(state, rules, it, now)))
         .collect()
+}
+
+/// How many of the next open incidents, at most `at_most` incidents from `from` on, nobody cares for, and where to go on.
+pub fn count_unattended(
+    world: World<'_>,
+    now: Timestamp,
+    from: IncidentId,
+    at_most: usize,
+) -> (usize, Option<IncidentId>) {
+    let (state, rules) = (world.state, world.rules);
+    let mut left = state.incidents_from(from);
+    let unattended = left
+        .by_ref()
+        .take(at_most)
+        .filter(|it| it.state.is_open() && matches!(care(state, rules, it, now), Care::Nobody(_)));
+    (unattended.count(), left.next().map(|it| it.id))
 }
 
 /// Who cares for one open incident.

@@ -189,6 +189,7 @@ impl Draft<'_> {
         }
         self.touch(id);
         let Some((by, rule)) = after else {
+            self.inhibitions.insert(id, None);
             self.decision
                 .change(Change::Inhibit(InhibitChange::Released(id)));
             if self.peek(id).is_some_and(|it| it.state.is_open()) {
@@ -204,6 +205,7 @@ impl Draft<'_> {
             rule,
             since,
         });
+        self.inhibitions.insert(id, Some(Arc::clone(&held)));
         self.decision
             .change(Change::Inhibit(InhibitChange::Held(held)));
         self.say(Some(id), None, Reason::Inhibited).note = Some(note.into());
@@ -216,17 +218,10 @@ impl Draft<'_> {
 
     /// What holds an incident as this decision has it so far.
     fn inhibition_of(&self, id: IncidentId) -> Option<Arc<Inhibition>> {
-        for change in self.decision.changes.iter().rev() {
-            if let Change::Inhibit(change) = change
-                && change.incident() == id
-            {
-                return match change {
-                    InhibitChange::Held(held) => Some(Arc::clone(held)),
-                    InhibitChange::Released(_) => None,
-                };
-            }
+        match self.inhibitions.get(&id) {
+            Some(decided) => decided.clone(),
+            None => self.world.state.inhibitions().of(id).cloned(),
         }
-        self.world.state.inhibitions().of(id).cloned()
     }
 
     /// Whether people know of an incident, or of what it is held by, and something of it fires.
