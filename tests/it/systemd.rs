@@ -37,7 +37,9 @@ fn units_are_verified_without_a_word() {
         folder.path(),
         &["verify", "./watchbell.service", "./watchbell.socket"],
     );
-    assert_eq!(said, "");
+    // It also loads and judges what else the machine has installed, which is none of our business.
+    let ours: Vec<&str> = said.lines().filter(|it| it.contains("watchbell")).collect();
+    assert!(ours.is_empty(), "{ours:#?}");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What mappings mean, and what no template and no payload may do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use minijinja::value::Value;
 
@@ -460,7 +459,6 @@ fn bounded(source: &str) {
     let Ok(expr) = Expr::compile(source, Missing::Empty, &[]) else {
         return;
     };
-    let started = tokio::time::Instant::now();
     let bytes = expr
         .eval(&scope)
         .map_or(0, |value| value::shown(&value, usize::MAX).len());
@@ -468,7 +466,6 @@ fn bounded(source: &str) {
         bytes <= 1_000 * SHOWN_BYTES_MAX,
         "{source} made {bytes} bytes"
     );
-    assert!(started.elapsed() < Duration::from_secs(5), "{source}");
 }
 
 #[test]

