@@ -19,6 +19,7 @@ mod listeners;
 mod lock;
 mod polls;
 mod reload;
+mod snapshots;
 pub(crate) mod tell_hooks;
 mod watcher;
 mod wiring;
@@ -66,6 +67,7 @@ use janitor::Janitor;
 use lock::{FileLock, Instance};
 use polls::Polls;
 use reload::Reloader;
+use snapshots::Snapshots;
 pub(crate) use wiring::broker_setups;
 
 /// The partition of a daemon that has only one.
@@ -335,6 +337,11 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         rules: core.rules.clone(),
         book: core.feeds.clone(),
     };
+    let snapshots = Snapshots {
+        db: side.db.clone(),
+        clock: clock.clone(),
+        settings: settings_out.clone(),
+    };
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,
@@ -357,6 +364,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "feeds", |stop| done(feeds.run(stop)));
+    supervisor.spawn(stage, "snapshots", |stop| done(snapshots.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));

@@ -10,6 +10,7 @@ mod figures;
 pub mod handle;
 pub mod heard;
 pub mod own;
+mod packed;
 pub mod pulses;
 pub mod rebind;
 mod recover;

@@ -41,14 +41,16 @@ pub fn router(ingest: Ingest) -> Router {
     let gzip = RequestDecompressionLayer::new()
         .gzip(true)
         .pass_through_unaccepted(true);
+    let door = || {
+        post(receive)
+            .put(receive)
+            .get(receive)
+            .options(handshake)
+            .fallback(wrong_method)
+    };
     Router::new()
-        .route(
-            "/ingest/{source}",
-            post(receive)
-                .get(receive)
-                .options(handshake)
-                .fallback(wrong_method),
-        )
+        .route("/ingest/{source}", door())
+        .route("/ingest/{source}/", door())
         .layer(gzip)
         .layer(from_fn_with_state(ingest.clone(), proof::begin))
         .layer(CatchPanicLayer::custom(panicked))
