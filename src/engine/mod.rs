@@ -10,7 +10,6 @@ mod figures;
 pub mod handle;
 pub mod heard;
 pub mod own;
-mod packed;
 pub mod pulses;
 pub mod rebind;
 mod recover;

@@ -11,7 +11,7 @@ mod alert_texts;
 mod answers;
 pub mod audit;
 pub mod backup;
-pub mod change_cursor;
+mod change_cursor;
 pub mod cmdb;
 pub mod commit;
 pub mod dead_letters;

@@ -15,7 +15,7 @@ use crate::connectors::change_list::{ChangeList, ChangeQuery};
 use crate::core::records::change::ChangeWanted;
 use crate::core::records::{ChangeState, RecordGiven, RecordOrder, is_recorded};
 use crate::core::time::{Span, Timestamp};
-use crate::store::change_cursor;
+use crate::store::tickets::changes_read_until;
 
 /// How far looks overlap: records may become visible later than their time of change.
 const OVERLAP: Span = Span::from_mins(2);
@@ -88,7 +88,7 @@ pub(super) async fn run(
 async fn kept(setup: &TicketsSetup, name: &SmolStr) -> Option<Timestamp> {
     let read = async {
         let mut reader = setup.db.reader().await?;
-        change_cursor::read(reader.lend(), name).await
+        changes_read_until(reader.lend(), name).await
     };
     read.await.unwrap_or_else(|error| {
         log::warn!(connector = name.as_str(), error:% = error; "where {name} was read to is not known: {error}");

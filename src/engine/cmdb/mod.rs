@@ -5,6 +5,8 @@
 //! are seen by nobody and are discarded before the next import. Must not decide which CIs there are; reconciliation in the
 //! core does.
 
+mod packed;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +27,9 @@ use crate::store::cmdb::stage::{CiRow, NewImport, RelationRow, STEP_ROWS, Stage}
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::{Db, StoreError};
 
+use self::packed::{Packed, exact_json, pack, unpack};
 use super::handle::{EngineHandle, SubmitError};
 use super::heard::Heard;
-use super::packed::{Packed, exact_json, pack, unpack};
 
 /// Marks the command that makes an import true.
 pub(super) const IMPORT: &str = "application/x-watchbell-cmdb+json";
