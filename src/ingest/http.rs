@@ -71,7 +71,8 @@ async fn receive(
         body::drain(&mut body).await;
         return elsewhere(&door).into_response();
     }
-    if parts.method != Method::POST && !(parts.method == Method::GET && door.takes_query()) {
+    let is_sent = parts.method == Method::POST || parts.method == Method::PUT;
+    if !is_sent && !(parts.method == Method::GET && door.takes_query()) {
         body::drain(&mut body).await;
         return not_allowed(&door.name, door.takes_query());
     }
