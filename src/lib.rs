@@ -24,7 +24,7 @@
 //! | [`telemetry`] | logs and metrics | nothing of ours |
 //! | [`api_token`], [`token_key`] | token texts, and the key of their hashes | nothing of ours |
 //! | [`answer_link`] | links by which people answer a message | core |
-//! | [`replies`] | answers by broker and mail: read, and checked who may | core, answer_link, runtime, wire |
+//! | [`replies`] | answers by broker and mail: read, and checked who may | core, [`answer_link`], runtime, wire |
 //! | [`bench`](mod@bench) | the load generator, which stands on the other side of the wire | nothing of ours |
 //! | [`runtime`] | clock, entropy, tasks, signals, sockets, TLS | telemetry, `core::time` |
 //! | [`config`] | files in, checked settings out | core, connectors |

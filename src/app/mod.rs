@@ -41,7 +41,6 @@ use crate::core::time::Timestamp;
 use crate::deliver::DeliverSetup;
 use crate::deliver::board::Deliveries;
 use crate::engine::handle::EngineHandle;
-use crate::engine::sweep::Sweeper;
 use crate::engine::{Decode, Engine, EngineSetup, rebind};
 use crate::ingest::opsgenie::OpsgenieApi;
 use crate::ingest::{self, Ingest};
@@ -301,20 +300,10 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (brokers_in, brokers) = watch::channel(broker_setups(&side.settings, &side.instance));
     let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
     let clock = side.clock;
-    let desk = replies::Desk {
-        api: side.api,
-        ingest: core.ingest.clone(),
-        links: side.links.clone(),
-        clock: clock.clone(),
-        settings: settings_out.clone(),
-    };
+    let around = (&core.ingest, &clock, &settings_out);
+    let desk = replies::Desk::new(side.api, side.links.clone(), around);
     let brokers = Brokers::new(brokers, core.ingest.clone(), desk.takers());
-    let sweeper = Sweeper {
-        db: side.db.clone(),
-        partition: PARTITION,
-        engine: core.engine.clone(),
-        clock: clock.clone(),
-    };
+    let sweeper = wiring::sweeper(&side.db, &core.engine, &clock);
     let poller = Polls::new(polls, core.engine.clone(), clock.clone());
     let imports = Imports {
         settings: settings_out.clone(),

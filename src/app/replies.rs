@@ -35,14 +35,29 @@ const RETRY: Duration = Duration::from_secs(5);
 /// What answers need.
 #[derive(Clone)]
 pub(super) struct Desk {
-    pub(super) api: ApiState,
-    pub(super) ingest: Ingest,
-    pub(super) links: LinkKey,
-    pub(super) clock: Clock,
-    pub(super) settings: watch::Receiver<Arc<Settings>>,
+    api: ApiState,
+    ingest: Ingest,
+    links: LinkKey,
+    clock: Clock,
+    settings: watch::Receiver<Arc<Settings>>,
 }
 
 impl Desk {
+    /// Who reads answers.
+    pub(super) fn new(
+        api: ApiState,
+        links: LinkKey,
+        (ingest, clock, settings): (&Ingest, &Clock, &watch::Receiver<Arc<Settings>>),
+    ) -> Self {
+        Self {
+            api,
+            ingest: ingest.clone(),
+            links,
+            clock: clock.clone(),
+            settings: settings.clone(),
+        }
+    }
+
     /// Who takes the answers of each broker.
     pub(super) fn takers(&self) -> Takers {
         let desk = self.clone();

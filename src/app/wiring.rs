@@ -30,6 +30,7 @@ use crate::core::time::{Span, Timestamp};
 use crate::deliver::board::Deliveries;
 use crate::engine::handle::EngineHandle;
 use crate::engine::pulses::{Pulse, Word};
+use crate::engine::sweep::Sweeper;
 use crate::ingest::churn::Volatile;
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
 use crate::ingest::mqtt::{BrokerSetup, Hello, LinkState, RECEIVE_MAX, SparkplugSetup, Version};
@@ -71,6 +72,16 @@ pub(super) async fn until_other(
         if is_other(&settings.borrow_and_update()) {
             return;
         }
+    }
+}
+
+/// Who looks after what is stored but not decided.
+pub(super) fn sweeper(db: &Db, engine: &EngineHandle, clock: &Clock) -> Sweeper {
+    Sweeper {
+        db: db.clone(),
+        partition: super::PARTITION,
+        engine: engine.clone(),
+        clock: clock.clone(),
     }
 }
 

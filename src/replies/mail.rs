@@ -149,11 +149,11 @@ fn incident_of(
         .into_iter()
         .filter_map(|name| mail.headers.get_first_value(name));
     let ids: Vec<String> = ids.collect();
-    let threads = ids
+    let mut threads = ids
         .iter()
         .flat_map(|value| value.split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',')))
         .filter_map(|id| rules.links.read_thread(id.split_once('@')?.0));
-    if let Some(incident) = threads.last() {
+    if let Some(incident) = threads.next_back() {
         return Ok(Some(incident));
     }
     // The link of the message that is quoted, or was copied.

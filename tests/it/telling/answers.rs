@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::hook::Hook;
 use super::servers::{header, mails};
@@ -120,6 +121,7 @@ async fn what_is_published_is_done_once_by_who_may() {
 struct Mailbox {
     port: u16,
     mails: Arc<Mutex<Vec<(String, bool)>>>,
+    _tasks: JoinSet<()>,
 }
 
 impl Mailbox {
@@ -128,12 +130,17 @@ impl Mailbox {
         let port = listener.local_addr().unwrap().port();
         let mails: Arc<Mutex<Vec<(String, bool)>>> = Arc::default();
         let inside = Arc::clone(&mails);
-        tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&inside)));
+                serve(stream, Arc::clone(&inside)).await;
             }
         });
-        Self { port, mails }
+        Self {
+            port,
+            mails,
+            _tasks: tasks,
+        }
     }
 
     fn put(&self, mail: &str) {
