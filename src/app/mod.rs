@@ -67,7 +67,6 @@ use janitor::Janitor;
 use lock::{FileLock, Instance};
 use polls::Polls;
 use reload::Reloader;
-use snapshots::Snapshots;
 pub(crate) use wiring::broker_setups;
 
 /// The partition of a daemon that has only one.
@@ -105,7 +104,8 @@ pub async fn serve(
             reload: reload.clone(),
         },
     );
-    let outcome = serve_signals(async || signals.next().await, stop, reload, work).await;
+    let served = serve_signals(async || signals.next().await, stop, reload, work);
+    let outcome = Box::pin(served).await;
     logs.flush();
     match outcome {
         Outcome::Finished(result) => result,
@@ -337,11 +337,8 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         rules: core.rules.clone(),
         book: core.feeds.clone(),
     };
-    let snapshots = Snapshots {
-        db: side.db.clone(),
-        clock: clock.clone(),
-        settings: settings_out.clone(),
-    };
+    let kept = (side.db.clone(), clock.clone(), settings_out.clone());
+    snapshots::start(supervisor, stage, kept);
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,
@@ -364,7 +361,6 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (ready, told) = (core.engine, side.notifier);
     supervisor.spawn(stage, "polls", |stop| done(poller.run(stop)));
     supervisor.spawn(stage, "feeds", |stop| done(feeds.run(stop)));
-    supervisor.spawn(stage, "snapshots", |stop| done(snapshots.run(stop)));
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));

@@ -14,22 +14,39 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::core::time::{Span, Timestamp};
 use crate::runtime::clock::Clock;
+use crate::runtime::supervise::{Stage, Supervisor};
 use crate::store::Db;
 use crate::store::snapshot::{self, Kept};
+
+use super::done;
 
 /// How often it is looked whether one is due.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Keeps the state.
-pub(super) struct Snapshots {
-    pub(super) db: Db,
-    pub(super) clock: Clock,
-    pub(super) settings: watch::Receiver<Arc<Settings>>,
+struct Snapshots {
+    db: Db,
+    clock: Clock,
+    settings: watch::Receiver<Arc<Settings>>,
+}
+
+/// Begins to.
+pub(super) fn start(
+    supervisor: &mut Supervisor,
+    stage: &Stage,
+    (db, clock, settings): (Db, Clock, watch::Receiver<Arc<Settings>>),
+) {
+    let snapshots = Snapshots {
+        db,
+        clock,
+        settings,
+    };
+    supervisor.spawn(stage, "snapshots", |stop| done(snapshots.run(stop)));
 }
 
 impl Snapshots {
     /// Works until it is told to stop; has nothing to do on PostgreSQL.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    async fn run(self, stop: CancellationToken) {
         let Some(folder) = self.db.file().and_then(snapshot::folder) else {
             stop.cancelled().await;
             return;

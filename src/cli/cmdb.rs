@@ -389,9 +389,8 @@ async fn id_of(client: &Client, said: &str) -> Result<String, Failure> {
     struct Found {
         items: Vec<Map<String, Value>>,
     }
-    let unknown = match client.get(&["cis", said], &[]).await {
-        Ok(_) => return Ok(said.to_owned()),
-        Err(failure) => failure,
+    let Err(unknown) = client.get(&["cis", said], &[]).await else {
+        return Ok(said.to_owned());
     };
     let query = [("q", said.to_owned()), ("limit", "2".to_owned())];
     let found = client.get(&["cis"], &query).await;

@@ -250,7 +250,7 @@ fn is_made_anew(name: &str, value: &str) -> bool {
 
 /// A UUID, or a long number.
 fn is_id(text: &str) -> bool {
-    let count = |is: fn(&u8) -> bool| text.bytes().filter(|byte| is(byte)).count();
+    let count = |is: fn(&u8) -> bool| text.bytes().filter(is).count();
     let (digits, hex) = (count(u8::is_ascii_digit), count(u8::is_ascii_hexdigit));
     let is_uuid = text.len() == 36 && hex == 32 && count(|byte| *byte == b'-') == 4;
     let is_number = digits == text.len() && digits >= DIGITS_MIN;

@@ -72,7 +72,7 @@ async fn receive(
         return elsewhere(&door).into_response();
     }
     let is_sent = parts.method == Method::POST || parts.method == Method::PUT;
-    if !is_sent && !(parts.method == Method::GET && door.takes_query()) {
+    if !(is_sent || parts.method == Method::GET && door.takes_query()) {
         body::drain(&mut body).await;
         return not_allowed(&door.name, door.takes_query());
     }
