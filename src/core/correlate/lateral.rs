@@ -29,6 +29,8 @@ const WINDOW: Span = Span::from_mins(4);
 const SCORE_GAP: u16 = 5_000;
 /// What a crowd explains when nothing is known about the alert's CI.
 const SCORE_UNBOUND: u16 = 3_300;
+/// From this evidence on something is surely broken by itself.
+const STRONG: u16 = 7_000;
 /// Nodes of a tree that are looked at for bridges.
 const BRIDGES_MAX: usize = 48;
 
@@ -236,5 +238,5 @@ impl Draft<'_> {
 
 /// Whether a condition is surely one of its own.
 fn is_strong(node: &Node) -> bool {
-    node.family.is_hard() && node.evidence >= 7_000 || node.change.is_some()
+    (node.evidence >= STRONG && !node.is_silent()) || node.change.is_some()
 }

@@ -194,7 +194,7 @@ impl Draft<'_> {
             let for_it = weight_for(&self.grove, other, cause, weight);
             let share = times(for_it, kind);
             let bits = self.bits(other.id, share, explained);
-            let is_other_kind = is_slow && !is_soft(other);
+            let is_other_kind = is_slow && !is_soft(other) || self.has_own_cause(other, cause);
             if share < SHARE_MIN || is_other_kind || bits <= 0 {
                 continue;
             }
@@ -231,6 +231,13 @@ impl Draft<'_> {
             against,
             is_slow,
         })
+    }
+
+    /// Whether a change explains a condition that would not be gone with the cause.
+    fn has_own_cause(&self, node: &Node, cause: CiNumber) -> bool {
+        let reach = node.ci.and_then(|own| self.grove.reach_of(own, cause));
+        let is_below = reach.is_some_and(|reach| reach.is_hard) && node.family.is_hard();
+        node.change.is_some() && !is_below
     }
 
     /// What one condition says for a cause, in 1/1,024 bits. Beside an outage that is explained already, one that stands
