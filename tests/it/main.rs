@@ -38,6 +38,7 @@ mod docs;
 #[cfg(test)]
 mod e2e;
 #[cfg(test)]
+mod evidence;
 mod heartbeats;
 #[cfg(test)]
 mod hostile;

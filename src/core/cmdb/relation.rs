@@ -182,7 +182,10 @@ mod tests {
         assert_eq!(RelationKind::from_word("sits next to"), RelationKind::Other);
         assert_eq!(Role::from_word("DNS"), Role::Dns);
         assert_eq!(Role::from_word(Role::Primary.word()), Role::Primary);
-        assert_eq!(Role::of_words("depends_on", Some("monitored_by")), Role::Monitor);
+        assert_eq!(
+            Role::of_words("depends_on", Some("monitored_by")),
+            Role::Monitor
+        );
         assert_eq!(Role::of_words("Monitors", None), Role::Monitor);
         assert_eq!(Role::of_words("uses", Some("dns")), Role::Dns);
     }

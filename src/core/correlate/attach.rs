@@ -283,7 +283,11 @@ impl Draft<'_> {
         if family == Family::NoData {
             let named = WATCHER_LABELS.iter().find_map(|label| text?.label(label));
             let watcher = named.and_then(|name| self.world.state.graph().find(name));
-            let watcher = watcher.or_else(|| alert.ci.and_then(|ci| watcher_of(self.world.state.graph(), ci)));
+            let watcher = watcher.or_else(|| {
+                alert
+                    .ci
+                    .and_then(|ci| watcher_of(self.world.state.graph(), ci))
+            });
             node.watcher = watcher.filter(|&ci| Some(ci) != alert.ci);
         }
         if alert.ci.is_none() && family != Family::Config {
@@ -396,7 +400,11 @@ impl Draft<'_> {
 fn watcher_of(graph: &Graph, ci: CiNumber) -> Option<CiNumber> {
     let is_watching = |edge: &&Edge| edge.role == Role::Monitor;
     let providers = graph.providers(ci).iter().filter(is_watching);
-    let dependents = graph.dependents(ci).iter().take(WATCHERS_ASKED).filter(is_watching);
+    let dependents = graph
+        .dependents(ci)
+        .iter()
+        .take(WATCHERS_ASKED)
+        .filter(is_watching);
     let mut found: Vec<CiNumber> = providers.chain(dependents).map(|edge| edge.ci).collect();
     found.dedup();
     match found.as_slice() {
