@@ -39,6 +39,7 @@ mod docs;
 mod e2e;
 #[cfg(test)]
 mod evidence;
+#[cfg(test)]
 mod heartbeats;
 #[cfg(test)]
 mod hostile;

@@ -168,14 +168,7 @@ impl Draft<'_> {
 
     fn support(&self, node: &Node, cause: CiNumber) -> Option<Support> {
         let graph = self.grove.graph();
-        let is_speaking = self.grove.nodes_at(cause).into_iter().any(|id| {
-            let there = self.grove.node(id);
-            there.is_some_and(|there| {
-                let may_explain = of_families(node.family, there.family) >= SHARE_MIN;
-                !there.has_ended() && (may_explain || there.is_silent())
-            })
-        });
-        if is_speaking || graph.ci(cause).is_none_or(|ci| ci.is_retired) {
+        if self.is_speaking(node, cause) || graph.ci(cause).is_none_or(|ci| ci.is_retired) {
             return None;
         }
         let watchers = self.grove.watchers(cause, SUPPORTERS_MAX);
@@ -226,10 +219,9 @@ impl Draft<'_> {
             return None;
         }
         let is_concluded = fan_in == 0 && node.watcher != Some(cause);
-        let silence = if is_just_changed {
-            SILENCE / 4
-        } else {
-            silence(is_changed, is_concluded)
+        let silence = match is_just_changed {
+            true => SILENCE / 4,
+            false => silence(is_changed, is_concluded),
         };
         let against = self.against(cause, speaking, first);
         let against = against.saturating_add(i64::from(silence));
@@ -243,6 +235,16 @@ impl Draft<'_> {
             gains,
             against,
             is_slow,
+        })
+    }
+
+    /// Whether a cause has an alert that may explain a condition, or is inferred already.
+    fn is_speaking(&self, node: &Node, cause: CiNumber) -> bool {
+        let nodes = self.grove.nodes_at(cause).into_iter();
+        let mut nodes = nodes.filter_map(|id| self.grove.node(id));
+        nodes.any(|there| {
+            let may_explain = of_families(node.family, there.family) >= SHARE_MIN;
+            !there.has_ended() && (may_explain || there.is_silent())
         })
     }
 
