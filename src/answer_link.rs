@@ -22,6 +22,8 @@ pub const PATH: &str = "/answer/";
 pub const RATING_PATH: &str = "/rate/";
 /// What is signed begins with this, so that no other text of ours has the same signature.
 const DOMAIN: &str = "watchbell answer 1|";
+/// The id of a thread of mails begins with this.
+const THREAD: &str = "watchbell.";
 /// Bytes of a signature that are kept: 128 bits cannot be guessed.
 const SIGNATURE_BYTES: usize = 16;
 /// Bytes of the longest token that is looked at.
@@ -104,6 +106,21 @@ impl LinkKey {
         Ok(about)
     }
 
+    /// The id of an incident's thread of mails, for what stands before the `@`: nobody else can make one up.
+    pub fn thread(&self, incident: IncidentId) -> String {
+        let signature = self.signature(&format!("thread {incident}"));
+        format!("{THREAD}{incident}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// Reads the id of a thread.
+    pub fn read_thread(&self, id: &str) -> Option<IncidentId> {
+        let (incident, _) = id.strip_prefix(THREAD)?.split_once('.')?;
+        let incident: IncidentId = incident.parse().ok()?;
+        let own = self.thread(incident);
+        let is_ours = subtle::ConstantTimeEq::ct_eq(own.as_bytes(), id.as_bytes());
+        bool::from(is_ours).then_some(incident)
+    }
+
     fn open(&self, token: &str) -> Option<Answerable> {
         let (text, signature) = token
             .split_once('.')
@@ -178,6 +195,19 @@ mod tests {
         assert_eq!(key.for_ratings().read(&token, now), Ok(about()));
         let url = key.for_ratings().url("https://w", &about());
         assert_eq!(url, format!("https://w/rate/{token}"));
+    }
+
+    #[test]
+    fn the_thread_of_an_incident_is_its_own_only() {
+        let (key, incident) = (LinkKey::derive(&[7; 32]), IncidentId::new(42).unwrap());
+        let id = key.thread(incident);
+        assert!(id.starts_with("watchbell.INC-42."));
+        assert_eq!(key.read_thread(&id), Some(incident));
+        assert_eq!(key.read_thread(&id.replace("42", "43")), None);
+        assert_eq!(LinkKey::derive(&[8; 32]).read_thread(&id), None);
+        for bad in ["", "watchbell.", "watchbell.INC-42", "watchbell.INC-42."] {
+            assert_eq!(key.read_thread(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@
 //! | [`telemetry`] | logs and metrics | nothing of ours |
 //! | [`api_token`], [`token_key`] | token texts, and the key of their hashes | nothing of ours |
 //! | [`answer_link`] | links by which people answer a message | core |
+//! | [`replies`] | answers by broker and mail: read, and checked who may | core, [`answer_link`], runtime, wire |
 //! | [`bench`](mod@bench) | the load generator, which stands on the other side of the wire | nothing of ours |
 //! | [`runtime`] | clock, entropy, tasks, signals, sockets, TLS | telemetry, `core::time` |
 //! | [`config`] | files in, checked settings out | core, connectors |
@@ -39,7 +40,7 @@
 //! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |
 //! | [`simulate`] | histories from files through the core on virtual time | core, lab, sources (words) |
 //! | [`web`] | the pages for people on call, which use the API | nothing of ours |
-//! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, runtime, telemetry, web |
+//! | [`api`] | JSON over HTTP, health, metrics | core, store (queries), engine handle, replies, runtime, telemetry, web |
 //! | [`app`] | who knows whom; start and stop | all |
 //! | [`cli`] | every command of the program | all |
 //!
@@ -78,6 +79,7 @@ pub mod engine;
 pub mod importers;
 pub mod ingest;
 pub mod lab;
+pub mod replies;
 pub mod runtime;
 pub mod simulate;
 pub mod sources;

@@ -107,7 +107,13 @@ impl Kind {
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::NotUnderstood | Self::ImportRefused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotUnderstood
+            | Self::ImportRefused
+            | Self::Refused(
+                Reason::ChangeEndsTooEarly
+                | Reason::OverrideEndsTooEarly
+                | Reason::SilenceEndsTooEarly,
+            ) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Refused(_) | Self::NotReplayable | Self::ImportHeld => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,

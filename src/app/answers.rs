@@ -11,7 +11,12 @@ use crate::answer_link::{Answerable, LinkKey};
 use crate::config::Settings;
 use crate::core::ids::IncidentId;
 use crate::core::time::Timestamp;
-use crate::deliver::{AnswerLink, RatingLink};
+use crate::deliver::{AnswerLink, RatingLink, Thread};
+
+/// Names the thread of an incident's mails, so that a reply in it is known again.
+pub(super) fn thread(key: LinkKey) -> Thread {
+    Arc::new(move |incident| key.thread(incident))
+}
 
 /// Makes links below the address of the daemon, which work as long as the settings say.
 pub(super) fn answer_link(key: LinkKey, settings: watch::Receiver<Arc<Settings>>) -> AnswerLink {

@@ -10,12 +10,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ingest::Ingest;
-use crate::ingest::mqtt::{self, BrokerSetup};
+use crate::ingest::mqtt::{self, BrokerSetup, Taker};
+
+/// Who takes the messages of a connection, by its name; none for the source of that name.
+pub(super) type Takers = Arc<dyn Fn(&str) -> Option<Taker> + Send + Sync>;
 
 /// The brokers to be connected to.
 pub(super) struct Brokers {
     setups: watch::Receiver<Vec<BrokerSetup>>,
     ingest: Ingest,
+    takers: Takers,
 }
 
 /// A connection that is kept up.
@@ -34,8 +38,16 @@ impl Running {
 
 impl Brokers {
     /// Connections as set up, now and after each change.
-    pub(super) fn new(setups: watch::Receiver<Vec<BrokerSetup>>, ingest: Ingest) -> Self {
-        Self { setups, ingest }
+    pub(super) fn new(
+        setups: watch::Receiver<Vec<BrokerSetup>>,
+        ingest: Ingest,
+        takers: Takers,
+    ) -> Self {
+        Self {
+            setups,
+            ingest,
+            takers,
+        }
     }
 
     /// Works until it is told to stop.
@@ -85,6 +97,7 @@ impl Brokers {
         tasks.spawn(mqtt::run(
             Arc::clone(&setup),
             self.ingest.clone(),
+            (self.takers)(&setup.source),
             stop.clone(),
         ));
         Running { setup, stop, tasks }

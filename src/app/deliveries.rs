@@ -183,6 +183,7 @@ pub(crate) fn channel(
                 command: target.command.clone(),
                 text,
                 timeout,
+                new_privileges: target.new_privileges,
                 folder: around.state_dir.join("commands").join(&target.name),
             };
             Ok(Channel::Command(Box::new(CommandChannel::new(setup))))

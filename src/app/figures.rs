@@ -61,7 +61,7 @@ async fn run(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
-    let mut wait = EVERY;
+    let mut wait = Duration::ZERO;
     while stop
         .run_until_cancelled(tokio::time::sleep(wait))
         .await

@@ -19,6 +19,7 @@ mod listeners;
 mod lock;
 mod polls;
 mod reload;
+mod replies;
 pub(crate) mod tell_hooks;
 mod watcher;
 mod wiring;
@@ -33,14 +34,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer_link::LinkKey;
-use crate::api;
+use crate::api::{self, ApiState};
 use crate::config::{LoadRequest, Settings};
 use crate::core::rules::Rules;
 use crate::core::time::Timestamp;
 use crate::deliver::DeliverSetup;
 use crate::deliver::board::Deliveries;
 use crate::engine::handle::EngineHandle;
-use crate::engine::sweep::Sweeper;
 use crate::engine::{Decode, Engine, EngineSetup, rebind};
 use crate::ingest::opsgenie::OpsgenieApi;
 use crate::ingest::{self, Ingest};
@@ -170,6 +170,7 @@ async fn run(
         clock: shell.clock.clone(),
         stage: http_stage.clone(),
     });
+    let answering = state.clone();
     let router = marked(api::router(state).merge(doors(&core, &db)), request.is_demo);
     let server = Server::new(router, wiring::limits(&settings));
     supervisor.spawn(&http_stage, "http", |stop| {
@@ -189,6 +190,7 @@ async fn run(
         reload: shell.reload,
         instance: instance.name().to_owned(),
         links,
+        api: answering,
     };
     start_side(&mut supervisor, &side_stage, side, core);
 
@@ -288,6 +290,7 @@ struct Side {
     reload: ReloadRequest,
     instance: String,
     links: LinkKey,
+    api: ApiState,
     metrics: Arc<Metrics>,
 }
 
@@ -295,15 +298,12 @@ struct Side {
 fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core) {
     let (polls_in, polls) = watch::channel(wiring::poll_setups(&side.settings));
     let (brokers_in, brokers) = watch::channel(broker_setups(&side.settings, &side.instance));
-    let brokers = Brokers::new(brokers, core.ingest.clone());
     let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
     let clock = side.clock;
-    let sweeper = Sweeper {
-        db: side.db.clone(),
-        partition: PARTITION,
-        engine: core.engine.clone(),
-        clock: clock.clone(),
-    };
+    let around = (&core.ingest, &clock, &settings_out);
+    let desk = replies::Desk::new(side.api, side.links.clone(), around);
+    let brokers = Brokers::new(brokers, core.ingest.clone(), desk.takers());
+    let sweeper = wiring::sweeper(&side.db, &core.engine, &clock);
     let poller = Polls::new(polls, core.engine.clone(), clock.clone());
     let imports = Imports {
         settings: settings_out.clone(),
@@ -360,6 +360,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     supervisor.spawn(stage, "imports", |stop| done(imports.run(stop)));
     supervisor.spawn(stage, "sweeper", |stop| done(sweeper.run(stop)));
     supervisor.spawn(stage, "brokers", |stop| done(brokers.run(stop)));
+    supervisor.spawn(stage, "answers", |stop| done(desk.run(stop)));
     supervisor.spawn(stage, "janitor", |stop| done(janitor.run(stop)));
     supervisor.spawn(stage, "reload", |stop| done(reloader.run(reload, stop)));
     supervisor.spawn(stage, "ready", |stop| done(tell_ready(ready, told, stop)));
@@ -414,6 +415,7 @@ fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
             brief: deliveries::brief(outward.db, outward.engine.clone(), outward.clock.clone()),
             rating: answers::rating_link(&outward.links, outward.settings.clone()),
             lost: deliveries::lost(outward.engine.clone()),
+            thread: answers::thread(outward.links.clone()),
             answer: answers::answer_link(outward.links, outward.settings),
             clock: outward.clock,
             metrics: outward.metrics,

@@ -177,6 +177,7 @@ pub(crate) fn sample(to: &str, now: Timestamp) -> Parcel {
         briefing: Some(Arc::new(sample_briefing(now))),
         answer_url: None,
         rating_url: None,
+        thread: None,
     }
 }
 

@@ -184,6 +184,7 @@ impl Watcher {
             briefing: None,
             answer_url: None,
             rating_url: None,
+            thread: None,
         };
         match channel.send(&parcel).await.outcome {
             Outcome::Arrived => true,

@@ -30,6 +30,7 @@ use crate::core::time::{Span, Timestamp};
 use crate::deliver::board::Deliveries;
 use crate::engine::handle::EngineHandle;
 use crate::engine::pulses::{Pulse, Word};
+use crate::engine::sweep::Sweeper;
 use crate::ingest::churn::Volatile;
 use crate::ingest::door::{Credential, Door, KeyDigest, SourceSetup};
 use crate::ingest::mqtt::{BrokerSetup, Hello, LinkState, RECEIVE_MAX, SparkplugSetup, Version};
@@ -71,6 +72,16 @@ pub(super) async fn until_other(
         if is_other(&settings.borrow_and_update()) {
             return;
         }
+    }
+}
+
+/// Who looks after what is stored but not decided.
+pub(super) fn sweeper(db: &Db, engine: &EngineHandle, clock: &Clock) -> Sweeper {
+    Sweeper {
+        db: db.clone(),
+        partition: super::PARTITION,
+        engine: engine.clone(),
+        clock: clock.clone(),
     }
 }
 
@@ -205,13 +216,30 @@ pub(super) fn poll_setups(settings: &Settings) -> Vec<PollSetup> {
 
 /// The brokers, each with the client id of this installation unless the operator chose one.
 pub(crate) fn broker_setups(settings: &Settings, instance: &str) -> Vec<BrokerSetup> {
-    let sources = settings.sources.iter();
-    sources
-        .filter_map(|source| Some(broker_setup(source, source.mqtt.as_ref()?, instance)))
+    let sources = settings.sources.iter().filter_map(|source| {
+        let mqtt = source.mqtt.as_ref()?;
+        let sparkplug = (source.kind == SourceKind::Sparkplug).then(|| SparkplugSetup {
+            is_mapped: source.mapping.is_some(),
+            asks_rebirth: mqtt.rebirth,
+        });
+        Some((source.name.clone(), mqtt, sparkplug))
+    });
+    let answers = settings.answers.brokers.iter().map(|answers| {
+        let name = format!("{}{}", super::replies::PREFIX, answers.name);
+        (name, &answers.broker, None)
+    });
+    let setups = sources.chain(answers);
+    setups
+        .map(|(name, mqtt, sparkplug)| broker_setup(name, mqtt, sparkplug, instance))
         .collect()
 }
 
-fn broker_setup(source: &SourceSettings, mqtt: &MqttSettings, instance: &str) -> BrokerSetup {
+fn broker_setup(
+    name: String,
+    mqtt: &MqttSettings,
+    sparkplug: Option<SparkplugSetup>,
+    instance: &str,
+) -> BrokerSetup {
     let seconds = |span: Span| span.as_millis() / 1000;
     let login = mqtt.user.clone().map(|user| {
         let password = mqtt
@@ -228,7 +256,7 @@ fn broker_setup(source: &SourceSettings, mqtt: &MqttSettings, instance: &str) ->
         client_id: mqtt
             .client_id
             .clone()
-            .unwrap_or_else(|| format!("watchbell-{}-{instance}", source.name)),
+            .unwrap_or_else(|| format!("watchbell-{}-{instance}", name.replace(':', "-"))),
         keep_alive: u16::try_from(seconds(mqtt.keep_alive)).unwrap_or(u16::MAX),
         login,
         session_expiry: u32::try_from(seconds(mqtt.session_expiry)).unwrap_or(u32::MAX),
@@ -236,7 +264,7 @@ fn broker_setup(source: &SourceSettings, mqtt: &MqttSettings, instance: &str) ->
         receive_max: RECEIVE_MAX,
     };
     BrokerSetup {
-        source: source.name.clone(),
+        source: name,
         host: mqtt.host.clone(),
         port: mqtt.port,
         shown: mqtt.shown(),
@@ -248,10 +276,7 @@ fn broker_setup(source: &SourceSettings, mqtt: &MqttSettings, instance: &str) ->
         filters: mqtt.subscribe.clone(),
         shared_group: mqtt.shared_group.clone(),
         ignores_retained: mqtt.retained == Retained::Ignore,
-        sparkplug: (source.kind == SourceKind::Sparkplug).then(|| SparkplugSetup {
-            is_mapped: source.mapping.is_some(),
-            asks_rebirth: mqtt.rebirth,
-        }),
+        sparkplug,
     }
 }
 

@@ -198,6 +198,16 @@ impl Subject<'_> {
         [self.name.as_bytes(), self.variant.as_bytes()]
     }
 
+    /// The number of the alert as digits.
+    pub(super) fn number(&self) -> &[u8] {
+        self.number.as_bytes()
+    }
+
+    /// How bad it is, in Prometheus' usual words.
+    pub(super) fn severity(&self) -> &'static str {
+        self.severity
+    }
+
     /// The host number as digits.
     pub(super) fn host(&self) -> &[u8] {
         self.host.as_bytes()

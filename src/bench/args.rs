@@ -22,6 +22,8 @@ pub enum Target {
     Watchbell,
     /// Anything with the Alertmanager API: a JSON array, posted to `/api/v2/alerts`
     Alertmanager,
+    /// Alerta: one alert per request, posted to `/alert`
+    Alerta,
 }
 
 /// Send a deterministic stream of alerts and measure how fast they are acknowledged
@@ -130,6 +132,14 @@ impl IngestArgs {
     pub(super) fn check(&self) -> Result<Checked, BenchError> {
         within("--active", self.active, u64::from(u32::MAX))?;
         within("--per-request", self.per_request, PER_REQUEST_MAX)?;
+        let is_single = self.target == Target::Alerta
+            || (self.peer_url.is_some() && self.peer_target == Target::Alerta);
+        if is_single && self.per_request != 1 {
+            return Err(refuse(
+                "--per-request",
+                "has to be 1: Alerta takes one alert per request",
+            ));
+        }
         within("--connections", self.connections, CONNECTIONS_MAX)?;
         within("--rounds", u64::from(self.rounds), 1000)?;
         if !(0.0..=1.0).contains(&self.resolve) {
@@ -188,6 +198,7 @@ impl fmt::Display for Target {
         f.write_str(match self {
             Self::Watchbell => "watchbell",
             Self::Alertmanager => "alertmanager",
+            Self::Alerta => "alerta",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The JSON of a request, made by copying pieces into a buffer that is used again.
 //!
-//! The shapes are those of the Alertmanager: the webhook payload version 4 and the array of `POST /api/v2/alerts`.
+//! The shapes are those of the Alertmanager, the webhook payload version 4 and the array of `POST /api/v2/alerts`, and
+//! of Alerta's `POST /alert` (<https://docs.alerta.io/api/reference.html>).
 //! Texts and sizes are like real ones: 8 labels, 3 annotations, a URL with the escapes of Go's encoder.
 //!
 //! Must not use a JSON serialiser: the generator shares the machine with the server, and at 100 alerts per request
@@ -67,6 +68,7 @@ impl Renderer {
         match self.target {
             Target::Watchbell => self.render_webhook(&population, slice, out),
             Target::Alertmanager => self.render_api(&population, slice, out),
+            Target::Alerta => self.render_alerta(&population, slice, out),
         }
     }
 
@@ -131,6 +133,35 @@ impl Renderer {
         out.put_u8(b']');
     }
 
+    /// One alert; its identity there is environment, resource and event, and a resolve is a severity.
+    fn render_alerta(&self, population: &Population, slice: Slice, out: &mut BytesMut) {
+        let (subject, moment) = (
+            population.subject(slice.first),
+            population.moment(slice.first, slice.pass),
+        );
+        out.put_slice(br#"{"environment":"Production","service":["node"],"resource":"node-"#);
+        out.put_slice(subject.host());
+        out.put_slice(b":9100/");
+        out.put_slice(subject.number());
+        out.put_slice(br#"","event":""#);
+        put_name(&subject, out);
+        out.put_slice(br#"","severity":""#);
+        out.put_slice(match (moment.is_resolved, subject.severity()) {
+            (true, _) => b"normal",
+            (false, "info") => b"informational",
+            (false, severity) => severity.as_bytes(),
+        });
+        out.put_slice(br#"","text":""#);
+        put_name(&subject, out);
+        out.put_slice(b" on node-");
+        out.put_slice(subject.host());
+        out.put_slice(b": over limit for 10 min, sample ");
+        out.put_slice(Digits::padded(self.sample(slice.pass), 8).as_bytes());
+        out.put_slice(br#".","tags":["run="#);
+        out.put_slice(population.run().as_bytes());
+        out.put_slice(br#""]}"#);
+    }
+
     /// Labels, annotations and the beginning of `startsAt`.
     fn put_texts(&self, subject: &Subject<'_>, sample: u64, out: &mut BytesMut) {
         out.put_slice(br#""labels":"#);
@@ -147,15 +178,9 @@ impl Renderer {
         out.put_slice(b": over limit for 10 min, sample ");
         out.put_slice(Digits::padded(sample, 8).as_bytes());
         out.put_slice(br#".","runbook_url":"https://runbooks.example.net/node/"#);
-        subject
-            .name()
-            .into_iter()
-            .for_each(|piece| out.put_slice(piece));
+        put_name(subject, out);
         out.put_slice(br#"","summary":""#);
-        subject
-            .name()
-            .into_iter()
-            .for_each(|piece| out.put_slice(piece));
+        put_name(subject, out);
         out.put_slice(b" on node-");
         out.put_slice(subject.host());
         out.put_slice(br#""},"startsAt":""#);
@@ -191,12 +216,15 @@ impl Renderer {
     }
 }
 
+fn put_name(subject: &Subject<'_>, out: &mut BytesMut) {
+    for piece in subject.name() {
+        out.put_slice(piece);
+    }
+}
+
 fn put_url(subject: &Subject<'_>, out: &mut BytesMut) {
     out.put_slice(br#"","generatorURL":"http://prometheus.example.net:9090/graph?g0.expr=node%3A"#);
-    subject
-        .name()
-        .into_iter()
-        .for_each(|piece| out.put_slice(piece));
+    put_name(subject, out);
     out.put_slice(br#"%3Arate5m\u0026g0.tab=1""#);
 }
 
@@ -317,6 +345,27 @@ mod tests {
                 other["status"] == "firing"
             );
         }
+    }
+
+    #[test]
+    fn bodies_for_alerta_say_who_what_and_how_bad() {
+        let severities: std::collections::BTreeSet<String> = (0..100)
+            .map(|first| {
+                let slice = Slice {
+                    first,
+                    count: 1,
+                    pass: 3,
+                };
+                let alert: Value =
+                    serde_json::from_slice(&body(Target::Alerta, slice, 30)).unwrap();
+                let resource = alert["resource"].as_str().unwrap();
+                assert!(resource.ends_with(&format!("/{first}")), "{alert}");
+                assert!(alert["event"].is_string() && alert["text"].is_string());
+                alert["severity"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        let expected = ["critical", "informational", "normal", "warning"];
+        assert!(severities.iter().eq(expected), "{severities:?}");
     }
 
     #[test]

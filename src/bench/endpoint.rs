@@ -74,6 +74,7 @@ impl Endpoint {
         let tail = match target {
             Target::Watchbell => format!("/ingest/{source}"),
             Target::Alertmanager => "/api/v2/alerts".to_owned(),
+            Target::Alerta => "/alert".to_owned(),
         };
         let path = format!("{}{tail}", base.path().trim_end_matches('/'));
         let authorization = match (target, token) {
@@ -88,7 +89,7 @@ impl Endpoint {
                 value.set_sensitive(true);
                 Some(value)
             }
-            (Target::Watchbell | Target::Alertmanager, _) => None,
+            (Target::Watchbell | Target::Alertmanager | Target::Alerta, _) => None,
         };
         let host = authority.host();
         Ok(Self {

@@ -1,9 +1,10 @@
-//! Calendars behind an address, read again and again: maintenance windows and holidays.
+//! Calendars behind an address, read again and again: maintenance windows, holidays and rotas.
 //!
 //! The text comes from whoever fetches it; here it is only understood. Must not fetch anything.
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 use url::Url;
 
@@ -13,9 +14,10 @@ use crate::config::reader::{Spot, expected};
 use crate::config::secret::Secret;
 use crate::config::settings::Settings;
 use crate::config::tree::{Table, Value};
-use crate::config::{holidays, maintenance, values};
+use crate::config::{holidays, maintenance, rota, values};
 use crate::core::mute::parts::WindowParts;
 use crate::core::mute::window::WindowWanted;
+use crate::core::oncall::Layer;
 use crate::core::time::{Span, Timestamp};
 
 const HINT: &str =
@@ -58,6 +60,28 @@ pub struct HolidayFeed {
     pub calendar: SmolStr,
 }
 
+/// `[[schedule]] ics = { url = ... }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotaFeed {
+    /// Where.
+    pub feed: Feed,
+    /// The schedule's name.
+    pub schedule: SmolStr,
+    /// Where times are meant that do not say it.
+    pub zone: TimeZone,
+}
+
+/// What a calendar is read for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedKind {
+    /// Windows of maintenance.
+    Windows,
+    /// Holidays.
+    Holidays,
+    /// Who is on call, in this zone.
+    Rota(TimeZone),
+}
+
 /// One use of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedUse {
@@ -65,8 +89,8 @@ pub struct FeedUse {
     pub name: String,
     /// Where.
     pub feed: Feed,
-    /// Whether it holds holidays, not windows.
-    pub is_holidays: bool,
+    /// What it is read for.
+    pub kind: FeedKind,
 }
 
 /// What is known of each feed by its name: its last good text.
@@ -119,6 +143,18 @@ impl HolidayFeed {
     }
 }
 
+impl RotaFeed {
+    /// For what it is used.
+    pub fn name(&self) -> String {
+        format!("schedule {}", self.schedule)
+    }
+
+    /// Who is on call by a text; nobody when it does not hold together.
+    pub fn layer(&self, text: &str) -> Option<Layer> {
+        rota::of_text(text, &self.zone).ok()
+    }
+}
+
 impl FeedUse {
     /// How many events a text holds.
     ///
@@ -128,10 +164,11 @@ impl FeedUse {
         if !text.contains("BEGIN:VCALENDAR") {
             return Err("what came is not an iCalendar file".to_owned());
         }
-        if self.is_holidays {
-            return holidays::read(text).map(|days| days.len());
+        match &self.kind {
+            FeedKind::Windows => calendar_file::events(text).map(|events| events.len()),
+            FeedKind::Holidays => holidays::read(text).map(|days| days.len()),
+            FeedKind::Rota(zone) => rota::on_call(text, zone).map(|shifts| shifts.len()),
         }
-        calendar_file::events(text).map(|events| events.len())
     }
 }
 
@@ -141,14 +178,19 @@ impl Settings {
         let windows = self.window_feeds.iter().map(|it| FeedUse {
             name: it.name(),
             feed: it.feed.clone(),
-            is_holidays: false,
+            kind: FeedKind::Windows,
         });
         let holidays = self.holiday_feeds.iter().map(|it| FeedUse {
             name: it.name(),
             feed: it.feed.clone(),
-            is_holidays: true,
+            kind: FeedKind::Holidays,
         });
-        windows.chain(holidays).collect()
+        let rotas = self.rota_feeds.iter().map(|it| FeedUse {
+            name: it.name(),
+            feed: it.feed.clone(),
+            kind: FeedKind::Rota(it.zone.clone()),
+        });
+        windows.chain(holidays).chain(rotas).collect()
     }
 }
 

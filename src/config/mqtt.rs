@@ -123,6 +123,15 @@ pub(super) fn read(
     if !kind.has_broker() {
         return None;
     }
+    read_broker(table, kind, is_mapped)
+}
+
+/// Reads the keys of a broker.
+pub(super) fn read_broker(
+    table: &mut TableReader<'_>,
+    kind: SourceKind,
+    is_mapped: bool,
+) -> Option<Arc<MqttSettings>> {
     let url = table.required("url", broker_url);
     let subscribe = subscriptions(table, kind, is_mapped);
     let shared_group = table.optional("shared_group", group);

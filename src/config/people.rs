@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
 use crate::config::error::Complaint;
+use crate::config::feeds::RotaFeed;
 use crate::config::hours::hours;
 use crate::config::ladders;
 use crate::config::reader::{Spot, TableReader, nearest};
@@ -17,7 +18,7 @@ use crate::config::settings::Settings;
 use crate::config::target_profiles;
 use crate::config::targets::TargetSettings;
 use crate::config::values;
-use crate::core::oncall::{Contact, OnCallRules, Person, Quiet, Team};
+use crate::core::oncall::{Contact, OnCallRules, Person, Quiet, Schedule, Team};
 use crate::core::severity::Priority;
 use crate::core::tell::Listener;
 use crate::core::time::Timestamp;
@@ -35,12 +36,15 @@ const PRIORITIES: &[(&str, Priority)] = &[
 ];
 
 /// Reads the three sections.
-pub(super) fn read(root: &mut TableReader<'_>, targets: &[TargetSettings]) -> OnCallRules {
+pub(super) fn read(
+    root: &mut TableReader<'_>,
+    targets: &[TargetSettings],
+) -> (OnCallRules, Vec<RotaFeed>) {
     root.also("person", &["people", "persons", "user", "users"]);
     root.also("team", &["teams"]);
     root.also("schedule", &["schedules"]);
     let people = people(root.tables("person"), targets);
-    let schedules = schedules::read(root.tables("schedule"));
+    let (schedules, feeds) = schedules::read(root.tables("schedule"));
     let mut on_call = OnCallRules {
         people,
         teams: BTreeMap::new(),
@@ -54,7 +58,7 @@ pub(super) fn read(root: &mut TableReader<'_>, targets: &[TargetSettings]) -> On
         let person = Person::named(name.clone());
         on_call.people.entry(name).or_insert(person);
     }
-    on_call
+    (on_call, feeds)
 }
 
 fn people(tables: Vec<TableReader<'_>>, targets: &[TargetSettings]) -> BTreeMap<SmolStr, Person> {
@@ -237,7 +241,12 @@ fn teams(
 /// What is allowed but probably not meant, one sentence each: gaps of schedules, people who cannot be reached.
 pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
     let on_call = &settings.on_call;
-    let gaps = on_call.schedules.values();
+    // What a calendar behind an address says is not known here.
+    let is_known = |schedule: &&Schedule| {
+        let mut feeds = settings.rota_feeds.iter();
+        !feeds.any(|feed| feed.schedule == schedule.name)
+    };
+    let gaps = on_call.schedules.values().filter(is_known);
     let gaps = gaps.flat_map(|schedule| schedules::gaps(schedule, now));
     let is_paged = |person: &&Person| {
         let mut schedules = on_call.schedules.values();

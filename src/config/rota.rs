@@ -25,17 +25,23 @@ const AROUND: [&str; 3] = ["on call:", "on-call:", "oncall:"];
 
 /// The layer that a calendar makes.
 pub(super) fn layer(spot: &Spot<'_>, zone: &TimeZone) -> Result<Layer, Complaint> {
-    let hint = "write the path of an .ics file, or { file = \"rota.ics\" }";
+    let hint =
+        "write the path of an .ics file, { file = \"rota.ics\" } or { url = \"https://...\" }";
     let path = values::file_path(spot).map_err(|complaint| complaint.hint(hint))?;
     let shown = path.display();
     let text = files::read_text(&path, BYTES_MAX).map_err(|cause| {
         let message = format!("cannot read {shown}: {cause}");
         Complaint::new(message).hint("check the path and who may read it")
     })?;
-    let events = on_call(&text, zone).map_err(|problem| {
+    of_text(&text, zone).map_err(|problem| {
         let message = format!("{shown}: {problem}");
         Complaint::new(message).hint("each event needs a begin, an end, and a name as its summary")
-    })?;
+    })
+}
+
+/// The layer that the text of a calendar makes.
+pub(super) fn of_text(text: &str, zone: &TimeZone) -> Result<Layer, String> {
+    let events = on_call(text, zone)?;
     Ok(Layer {
         name: SmolStr::new_static("calendar"),
         plan: Plan::Events(events.into()),
@@ -45,7 +51,7 @@ pub(super) fn layer(spot: &Spot<'_>, zone: &TimeZone) -> Result<Layer, Complaint
 }
 
 /// Who is on call when, by begin.
-fn on_call(text: &str, zone: &TimeZone) -> Result<Vec<OnCall>, String> {
+pub(super) fn on_call(text: &str, zone: &TimeZone) -> Result<Vec<OnCall>, String> {
     let mut on_call = Vec::new();
     for event in calendar_file::events(text)? {
         let person = person(&event)

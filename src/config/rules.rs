@@ -16,6 +16,7 @@ use crate::core::heartbeat::{Feed, HeartbeatRule};
 use crate::core::limits;
 use crate::core::mute::window::WINDOWS_MAX;
 use crate::core::observation::{AlertText, clean_pairs};
+use crate::core::oncall::{OnCallRules, Person};
 use crate::core::rules::{Rules, SourceRules};
 use crate::core::severity::Severity;
 use crate::core::tell::TellRules;
@@ -42,6 +43,7 @@ pub fn rules_with(settings: &Settings, texts: &impl FeedTexts, now: Timestamp) -
             Arc::make_mut(calendar).holidays.extend(feed.days(&text));
         }
     }
+    let on_call = with_rotas(settings, texts);
     let named = |source: &SourceSettings| (SmolStr::from(&source.name), source_rules(source));
     let heartbeats = settings.heartbeats.iter().map(heartbeat_rule);
     let silences = settings.sources.iter().filter_map(silence_rule);
@@ -60,7 +62,7 @@ pub fn rules_with(settings: &Settings, texts: &impl FeedTexts, now: Timestamp) -
         cost: settings.practice.cost.clone(),
         sla,
         cmdb: settings.cmdb.clone(),
-        on_call: settings.on_call.clone(),
+        on_call,
         ladders: ladders::in_force(settings),
         connectors: settings.connectors.iter().map(connector_rule).collect(),
         tell: tell(settings),
@@ -69,6 +71,25 @@ pub fn rules_with(settings: &Settings, texts: &impl FeedTexts, now: Timestamp) -
     // Never the digest of no rules at all.
     let digest = xxh3_64(format!("{rules:?}").as_bytes()).max(1);
     Rules { digest, ..rules }
+}
+
+/// Who is on call, with what the calendars say above all layers.
+fn with_rotas(settings: &Settings, texts: &impl FeedTexts) -> OnCallRules {
+    let mut on_call = settings.on_call.clone();
+    for feed in &settings.rota_feeds {
+        let layer = texts.text(&feed.name()).and_then(|text| feed.layer(&text));
+        let schedule = on_call.schedules.get_mut(&feed.schedule);
+        let (Some(layer), Some(schedule)) = (layer, schedule) else {
+            continue;
+        };
+        schedule.layers.push(layer);
+        let named: Vec<SmolStr> = schedule.people();
+        for name in named {
+            let person = Person::named(name.clone());
+            on_call.people.entry(name).or_insert(person);
+        }
+    }
+    on_call
 }
 
 fn connector_rule(connector: &ConnectorSettings) -> ConnectorRule {

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::config::error::Complaint;
+use crate::config::feeds::{self, RotaFeed};
 use crate::config::hours::{clock, hours, weekday};
 use crate::config::reader::{Spot, TableReader};
 use crate::config::rota;
@@ -69,18 +70,18 @@ const UNTIL: &[&str] = &["ends_at", "end_at", "end_date", "ends", "end", "to"];
 const ROTATION: SmolStr = SmolStr::new_static("rotation");
 
 /// Reads all schedules, by name.
-pub(super) fn read(tables: Vec<TableReader<'_>>) -> BTreeMap<SmolStr, Schedule> {
-    let mut schedules = BTreeMap::new();
+pub(super) fn read(tables: Vec<TableReader<'_>>) -> (BTreeMap<SmolStr, Schedule>, Vec<RotaFeed>) {
+    let (mut schedules, mut feeds) = (BTreeMap::new(), Vec::new());
     let mut places = BTreeMap::new();
     for mut table in tables {
-        let schedule = schedule(&mut table);
+        let schedule = schedule(&mut table, &mut feeds);
         if let Some(schedule) = schedule {
             once(&table, &mut places, &schedule.name, "schedule");
             schedules.insert(schedule.name.clone(), schedule);
         }
         table.finish();
     }
-    schedules
+    (schedules, feeds)
 }
 
 /// Refuses a name that was used before.
@@ -97,7 +98,7 @@ pub(super) fn once(
     }
 }
 
-fn schedule(table: &mut TableReader<'_>) -> Option<Schedule> {
+fn schedule(table: &mut TableReader<'_>, feeds: &mut Vec<RotaFeed>) -> Option<Schedule> {
     table.also("zone", ZONE);
     table.also("members", MEMBERS);
     table.also("layer", &["layers", "rotations"]);
@@ -130,7 +131,20 @@ fn schedule(table: &mut TableReader<'_>) -> Option<Schedule> {
         layers.extend(layer(&mut below, &zone, name, None));
         below.finish();
     }
-    layers.extend(table.optional("ics", |spot| rota::layer(spot, &zone)));
+    let rota = table.optional("ics", |spot| match feeds::read(spot)? {
+        Some(feed) => Ok((Some(feed), None)),
+        None => rota::layer(spot, &zone).map(|layer| (None, Some(layer))),
+    });
+    let (feed, layer) = rota.unwrap_or_default();
+    layers.extend(layer);
+    if let (Some(feed), Some(schedule)) = (feed, name.clone()) {
+        let zone = zone.clone();
+        feeds.push(RotaFeed {
+            feed,
+            schedule,
+            zone,
+        });
+    }
     if layers.len() > LAYERS_MAX {
         let message = format!("has more than {LAYERS_MAX} layers");
         table.refuse(None, Complaint::new(message));

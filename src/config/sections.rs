@@ -58,7 +58,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
     let targets = targets::read(root.tables("target"));
     let routes = routes::read(root.tables("route"), &targets);
     let watcher = watcher::read(&mut root, &targets);
-    let on_call = people::read(&mut root, &targets);
+    let (on_call, rota_feeds) = people::read(&mut root, &targets);
     let names = ladders::Names {
         on_call: &on_call,
         targets: targets.iter().map(|target| target.name.as_str()).collect(),
@@ -78,6 +78,7 @@ pub(super) fn read(mut root: TableReader<'_>, env: &Env) -> Settings {
         maintenance,
         window_feeds,
         holiday_feeds,
+        rota_feeds,
         inhibit: inhibit::read(root.tables("inhibit")),
         targets,
         routes,
@@ -286,6 +287,10 @@ fn incident(root: &mut TableReader<'_>) -> IncidentRules {
         recover_after: read("recover_after"),
         reopen_window: read("reopen_window"),
         close_after: read("close_after"),
+        acknowledge_for: table.optional(
+            "acknowledge_for",
+            values::duration(Span::from_mins(1)..=FOREVER),
+        ),
     };
     table.finish();
     incident

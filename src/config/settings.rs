@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::config::answers::AnswerSettings;
 use crate::config::connectors::ConnectorSettings;
-use crate::config::feeds::{HolidayFeed, WindowFeed};
+use crate::config::feeds::{HolidayFeed, RotaFeed, WindowFeed};
 pub use crate::config::heartbeats::{HeartbeatSettings, WatchdogSettings};
 pub use crate::config::housekeeping::{LimitSettings, LogFormat, LogSettings, RetentionSettings};
 use crate::config::imports::ImportSettings;
@@ -54,6 +54,8 @@ pub struct Settings {
     pub window_feeds: Vec<WindowFeed>,
     /// Calendars behind an address that hold holidays.
     pub holiday_feeds: Vec<HolidayFeed>,
+    /// Calendars behind an address that say who is on call.
+    pub rota_feeds: Vec<RotaFeed>,
     /// `[[inhibit]]`: which incidents hold others.
     pub inhibit: Vec<InhibitRule>,
     /// `[[target]]`: where people are told.

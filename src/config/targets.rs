@@ -91,6 +91,8 @@ pub struct TargetSettings {
     pub ca: Option<PathBuf>,
     /// Whether a broker keeps the last message of a topic.
     pub retain: bool,
+    /// Whether a command may gain privileges.
+    pub new_privileges: bool,
     /// Headers besides.
     pub headers: Vec<(String, Secret)>,
     /// Whether it may stand at a private or loopback address.
@@ -192,6 +194,7 @@ fn target(table: &mut TableReader<'_>) -> TargetSettings {
         },
         ca: table.optional("ca", values::pem_file),
         retain: retain(table, kind),
+        new_privileges: matches!(table.optional("new_privileges", values::flag), Some(true)),
         headers: table.optional("headers", headers).unwrap_or_default(),
         allow_private: table
             .optional("allow_private", values::flag)

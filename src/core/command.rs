@@ -263,11 +263,12 @@ fn move_forward(
     work: &Command,
 ) -> (Reason, Option<Arc<str>>) {
     let (state, reason, note) = match work {
-        Command::Acknowledge { until } => (
-            IncidentState::Acknowledged { until: *until },
-            Reason::Acknowledged,
-            None,
-        ),
+        Command::Acknowledge { until } => {
+            let holds = draft.world.rules.incident.acknowledge_for;
+            let until = until.or_else(|| holds.map(|span| draft.now.plus(span)));
+            let state = IncidentState::Acknowledged { until };
+            (state, Reason::Acknowledged, None)
+        }
         Command::Hold { reason, until } => {
             let reason: Arc<str> = Arc::from(&**reason);
             let state = IncidentState::OnHold {

@@ -154,6 +154,8 @@ pub struct IncidentRules {
     pub reopen_window: Span,
     /// A resolved incident closes after this long.
     pub close_after: Span,
+    /// How long an acknowledgement holds that does not say until when; without it, until it is over.
+    pub acknowledge_for: Option<Span>,
 }
 
 impl Default for IncidentRules {
@@ -162,6 +164,7 @@ impl Default for IncidentRules {
             recover_after: Span::from_mins(5),
             reopen_window: Span::from_mins(15),
             close_after: Span::from_days(7),
+            acknowledge_for: None,
         }
     }
 }

@@ -67,6 +67,9 @@ pub type Brief = Arc<
 /// Makes the link by which somebody answers: of which incident, who, and when it is sent.
 pub type AnswerLink = Arc<dyn Fn(IncidentId, &str, Timestamp) -> String + Send + Sync>;
 
+/// Names the thread of an incident's mails, before the `@` of its id.
+pub type Thread = Arc<dyn Fn(IncidentId) -> String + Send + Sync>;
+
 /// Makes the link by which somebody rates how an incident was handled: of which, who, and when it is sent; nothing for a
 /// target whose readers are not asked.
 pub type RatingLink = Arc<dyn Fn(IncidentId, Asked<'_>, Timestamp) -> Option<String> + Send + Sync>;
@@ -108,6 +111,8 @@ pub struct Parcel {
     pub answer_url: Option<String>,
     /// Where whoever is told can rate how it was handled, once it is over.
     pub rating_url: Option<String>,
+    /// The thread of the incident's mails.
+    pub thread: Option<String>,
 }
 
 /// What an attempt came to.
@@ -186,6 +191,8 @@ pub struct DeliverSetup {
     pub answer: AnswerLink,
     /// Makes links to rate by.
     pub rating: RatingLink,
+    /// Names threads of mails.
+    pub thread: Thread,
     /// Takes in word of what is given up.
     pub lost: Lost,
     /// The clock.

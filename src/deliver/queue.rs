@@ -20,6 +20,14 @@ pub(super) struct LaneKey {
     pub(super) recipient: String,
 }
 
+impl LaneKey {
+    /// Who is told: one person by their address, or whoever the target reaches.
+    pub(super) fn who<'a>(&'a self, target: &'a str) -> &'a str {
+        let recipient = Some(self.recipient.as_str()).filter(|it| !it.is_empty());
+        recipient.unwrap_or(target)
+    }
+}
+
 /// A message that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {

@@ -409,6 +409,7 @@ impl Worker {
             incident: key.incident,
             answer_url: self.answer_url(&key, briefing.as_deref(), now),
             rating_url: self.rating_url(&key, row.event, now),
+            thread: key.incident.map(&*self.setup.thread),
             briefing: briefing.clone(),
         };
         let channel = self.target.channel.clone();
@@ -433,19 +434,18 @@ impl Worker {
         let incident = key
             .incident
             .filter(|_| briefing.is_some_and(|it| it.is_open))?;
-        Some((self.setup.answer)(incident, self.who(key), now))
+        Some((self.setup.answer)(
+            incident,
+            key.who(&self.target.name),
+            now,
+        ))
     }
 
     /// Where whoever is told that it is over can rate how it was handled.
     fn rating_url(&self, key: &LaneKey, event: Event, now: Timestamp) -> Option<String> {
         let incident = key.incident.filter(|_| event == Event::Resolved)?;
-        let (target, who) = (self.target.name.as_str(), self.who(key));
+        let (target, who) = (&*self.target.name, key.who(&self.target.name));
         (self.setup.rating)(incident, Asked { target, who }, now)
-    }
-
-    fn who<'a>(&'a self, key: &'a LaneKey) -> &'a str {
-        let recipient = Some(key.recipient.as_str()).filter(|it| !it.is_empty());
-        recipient.unwrap_or(&self.target.name)
     }
 
     /// Takes in what has come back without waiting.

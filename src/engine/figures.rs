@@ -43,6 +43,13 @@ pub(super) struct Figures {
 
 impl Figures {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        // A series that begins at its first event has no increase there, so rules would miss that one.
+        for priority in Priority::ALL.map(Priority::word) {
+            metrics.incidents_opened(priority);
+            for clock in ClockKind::ALL {
+                metrics.sla_breaches(clock.word(), priority);
+            }
+        }
         Self {
             metrics,
             sources: BTreeMap::new(),

@@ -35,9 +35,45 @@ where
     }
 }
 
+/// Does work on a thread that can gain no privileges, and so can nothing that it starts: `sudo` and the like fail there.
+///
+/// Linux keeps that mark by thread and hands it down to children; it cannot be taken off, so the thread ends with the work.
+///
+/// # Errors
+/// There is no thread to be had, or the mark is refused.
+pub async fn without_new_privileges<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Handle::current();
+    let (done, end) = oneshot::channel();
+    Builder::new().name("start".to_owned()).spawn(move || {
+        let _inside = runtime.enter();
+        let marked = rustix::thread::set_no_new_privs(true);
+        // Whoever waited may have lost the interest.
+        drop(done.send(marked.map(|()| work())));
+    })?;
+    let done = end.await.map_err(std::io::Error::other)?;
+    Ok(done?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_started_without_new_privileges_says_so_and_we_keep_ours() {
+        let marked = || rustix::thread::no_new_privs().unwrap();
+        let before = marked();
+        let cat = || {
+            std::process::Command::new("cat")
+                .arg("/proc/self/status")
+                .output()
+        };
+        let said = without_new_privileges(cat).await.unwrap().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(said.contains("NoNewPrivs:\t1"), "{said}");
+        assert_eq!(marked(), before);
+    }
 
     #[tokio::test]
     async fn end_error_and_panic_are_told() {

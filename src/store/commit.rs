@@ -21,6 +21,7 @@ use crate::core::observation::AlertText;
 use crate::core::state::Remembered;
 use crate::core::time::Timestamp;
 
+use super::alert_rows::{update_repeated, upsert_alerts};
 use super::alert_texts::{TextRow, upsert_bindings, upsert_texts};
 use super::answers;
 use super::audit;
@@ -30,13 +31,13 @@ use super::flaps::FlapRows;
 use super::folds::FoldRows;
 use super::forest::ForestBatch;
 use super::heartbeats;
+use super::incident_rows::{insert_joins, set_events, upsert_incidents};
 use super::inhibitions::InhibitionRows;
 use super::outbox::TellRows;
 use super::outcomes::OutcomeRows;
 use super::overrides::OverrideRows;
 use super::practice::PracticeRows;
 use super::records::RecordRows;
-use super::rows::{late_columns, state_columns, status_columns};
 use super::silences::SilenceRows;
 use super::tickets::TicketRows;
 use super::variants::VariantRows;
@@ -375,161 +376,6 @@ pub(super) fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
         rest = others;
         Some(chunk)
     })
-}
-
-async fn upsert_alerts(conn: Conn<'_>, partition: i64, rows: &[&Alert]) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO alert_state (id, partition, status, ended_by, severity, is_muted_upstream, undelivered, \
-             episode, starts_at, is_start_ours, ends_at, last_seen_at, lease_at, count, count_before, text_hash, incident, late, \
-             late_until, is_forgotten) ",
-        );
-        query.push_values(rows, |mut row, alert| {
-            let (status, ended_by) = status_columns(alert.status);
-            let (late, late_until) = late_columns(alert.late);
-            row.push_bind(alert.id.get())
-                .push_bind(partition)
-                .push_bind(status)
-                .push_bind(ended_by)
-                .push_bind(alert.severity.word())
-                .push_bind(alert.is_muted_upstream)
-                .push_bind(i64::from(alert.undelivered))
-                .push_bind(i64::from(alert.episode))
-                .push_bind(alert.starts_at.as_millis())
-                .push_bind(alert.is_start_ours)
-                .push_bind(alert.ends_at.map(Timestamp::as_millis))
-                .push_bind(alert.last_seen_at.as_millis())
-                .push_bind(alert.lease_at.as_millis())
-                .push_bind(alert.count)
-                .push_bind(alert.count_before)
-                .push_bind(alert.text_hash.cast_signed())
-                .push_bind(alert.incident.map(IncidentId::get))
-                .push_bind(late)
-                .push_bind(late_until.map(Timestamp::as_millis))
-                .push_bind(false);
-        });
-        query.push(
-            " ON CONFLICT (id) DO UPDATE SET status = excluded.status, ended_by = excluded.ended_by, \
-             severity = excluded.severity, is_muted_upstream = excluded.is_muted_upstream, \
-             undelivered = excluded.undelivered, episode = excluded.episode, starts_at = excluded.starts_at, is_start_ours = excluded.is_start_ours, \
-             ends_at = excluded.ends_at, last_seen_at = excluded.last_seen_at, lease_at = excluded.lease_at, \
-             count = excluded.count, count_before = excluded.count_before, text_hash = excluded.text_hash, \
-             incident = excluded.incident, late = excluded.late, late_until = excluded.late_until",
-        );
-        query.build().execute(c).await?;
-    });
-    Ok(())
-}
-
-/// The columns that a repeat changes, of alerts that are stored already.
-async fn update_repeated(conn: Conn<'_>, rows: &[&Alert]) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new(
-            "WITH seen (id, last_seen_at, lease_at, count, undelivered, text_hash) AS (",
-        );
-        query.push_values(rows, |mut row, alert| {
-            row.push_bind(alert.id.get())
-                .push_bind(alert.last_seen_at.as_millis())
-                .push_bind(alert.lease_at.as_millis())
-                .push_bind(alert.count)
-                .push_bind(i64::from(alert.undelivered))
-                .push_bind(alert.text_hash.cast_signed());
-        });
-        query.push(
-            ") UPDATE alert_state SET last_seen_at = seen.last_seen_at, lease_at = seen.lease_at, \
-             count = seen.count, undelivered = seen.undelivered, text_hash = seen.text_hash \
-             FROM seen WHERE alert_state.id = seen.id",
-        );
-        query.build().execute(c).await?;
-    });
-    Ok(())
-}
-
-async fn upsert_incidents(
-    conn: Conn<'_>,
-    partition: i64,
-    rows: &[&(Incident, Option<SmolStr>)],
-) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO incident (id, partition, state, state_until, hold_reason, severity, priority, firing, total, \
-             opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, assignee, team, \
-             version, merged_into, title, is_forgotten, settles_since, announce_at, announced_at, joined_at) ",
-        );
-        query.push_values(rows, |mut row, (incident, title)| {
-            let (state_until, hold_reason) = state_columns(&incident.state);
-            let owner = incident.owner.as_deref();
-            row.push_bind(incident.id.get())
-                .push_bind(partition)
-                .push_bind(incident.state.word().word())
-                .push_bind(state_until.map(Timestamp::as_millis))
-                .push_bind(hold_reason)
-                .push_bind(incident.severity.word())
-                .push_bind(incident.priority.word())
-                .push_bind(i64::from(incident.firing))
-                .push_bind(i64::from(incident.total))
-                .push_bind(incident.opened_at.as_millis())
-                .push_bind(incident.acknowledged_at.map(Timestamp::as_millis))
-                .push_bind(incident.resolved_at.map(Timestamp::as_millis))
-                .push_bind(incident.closed_at.map(Timestamp::as_millis))
-                .push_bind(incident.recovers_at.map(Timestamp::as_millis))
-                .push_bind(i64::from(incident.reopen_count))
-                .push_bind(incident.previous.map(IncidentId::get))
-                .push_bind(owner.and_then(|owner| owner.assignee.as_deref()))
-                .push_bind(owner.and_then(|owner| owner.team.as_deref()))
-                .push_bind(incident.version)
-                .push_bind(incident.merged_into.map(IncidentId::get))
-                .push_bind(title.as_deref())
-                .push_bind(false)
-                .push_bind(incident.settles_since.map(Timestamp::as_millis))
-                .push_bind(incident.announce_at.map(Timestamp::as_millis))
-                .push_bind(incident.announced_at.map(Timestamp::as_millis))
-                .push_bind(incident.joined_at.map(Timestamp::as_millis));
-        });
-        query.push(
-            " ON CONFLICT (id) DO UPDATE SET state = excluded.state, state_until = excluded.state_until, \
-             hold_reason = excluded.hold_reason, severity = excluded.severity, priority = excluded.priority, \
-             firing = excluded.firing, total = excluded.total, acknowledged_at = excluded.acknowledged_at, \
-             resolved_at = excluded.resolved_at, closed_at = excluded.closed_at, recovers_at = excluded.recovers_at, \
-             reopen_count = excluded.reopen_count, assignee = excluded.assignee, team = excluded.team, \
-             version = excluded.version, merged_into = excluded.merged_into, title = COALESCE(excluded.title, incident.title), \
-             settles_since = excluded.settles_since, announce_at = excluded.announce_at, \
-             announced_at = excluded.announced_at, joined_at = excluded.joined_at",
-        );
-        query.build().execute(c).await?;
-    });
-    Ok(())
-}
-
-async fn insert_joins(
-    conn: Conn<'_>,
-    partition: i64,
-    rows: &[(IncidentId, AlertId, Timestamp)],
-) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new("INSERT INTO incident_alert (incident, alert, partition, joined_at, events) ");
-        query.push_values(rows, |mut row, (incident, alert, at)| {
-            row.push_bind(incident.get())
-                .push_bind(alert.get())
-                .push_bind(partition)
-                .push_bind(at.as_millis())
-                .push_bind(None::<i64>);
-        });
-        query.push(" ON CONFLICT (incident, alert) DO UPDATE SET events = excluded.events");
-        query.build().execute(c).await?;
-    });
-    Ok(())
-}
-
-async fn set_events(
-    conn: Conn<'_>,
-    incident: IncidentId,
-    alert: AlertId,
-    events: i64,
-) -> Result<(), StoreError> {
-    on!(conn, c => sqlx::query("UPDATE incident_alert SET events = $3 WHERE incident = $1 AND alert = $2")
-        .bind(incident.get()).bind(alert.get()).bind(events).execute(c).await.map(drop))?;
-    Ok(())
 }
 
 async fn insert_entries(

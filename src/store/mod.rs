@@ -7,6 +7,7 @@
 //!
 //! Must not contain a rule, a clock, or a random function, neither in Rust nor in SQL.
 
+mod alert_rows;
 mod alert_texts;
 mod answers;
 pub mod audit;
@@ -21,6 +22,7 @@ mod folds;
 mod forest;
 mod heartbeats;
 pub mod inbox;
+mod incident_rows;
 mod inhibitions;
 pub mod inspect;
 mod jobs;

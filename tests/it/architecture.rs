@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("telemetry", &[]),
     ("answer_link", &["core"]),
+    ("replies", &["core", "answer_link", "runtime", "wire"]),
     ("api_token", &[]),
     ("token_key", &[]),
     ("bench", &[]),
@@ -81,6 +82,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "telemetry",
             "api_token",
             "answer_link",
+            "replies",
             // An uploaded export is read where it arrives.
             "importers",
             "web",

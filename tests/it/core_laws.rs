@@ -217,6 +217,7 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
             recover_after,
             reopen_window,
             close_after,
+            acknowledge_for: None,
         },
     );
     let odd = (source, incident).prop_map(|(source, incident)| Rules {

@@ -134,7 +134,9 @@ pub async fn put(
     let order = SilenceOrder::Put { wanted, replaces };
     let view = give(&api, order, caller.actor, None).await;
     let view = view.map_err(|problem| match problem.status() {
-        StatusCode::CONFLICT => plain(StatusCode::BAD_REQUEST, problem.detail()),
+        StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
+            plain(StatusCode::BAD_REQUEST, problem.detail())
+        }
         _ => problem.into(),
     })?;
     Ok(Json(json!({"silenceID": view.silence.uuid.to_string()})))

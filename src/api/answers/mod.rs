@@ -24,10 +24,11 @@ use super::problem::Problem;
 use crate::answer_link::{Answerable, BadLink};
 use crate::core::ids::IncidentId;
 use crate::core::incident::IncidentState;
-use crate::core::input::{Command, CommandGiven};
+use crate::core::input::{Command, CommandGiven, IdempotencyKey};
 use crate::core::reason::Reason;
 use crate::core::time::Span;
 use crate::engine::handle::{CommandAnswer, SubmitError};
+use crate::replies::{Reply, Wish};
 use crate::store::query::incidents::{self, IncidentView};
 
 /// Bytes of a form; the largest field is a note.
@@ -36,39 +37,6 @@ const FORM_BYTES_MAX: usize = 256 * 1024;
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 /// How long an acknowledgement may be asked for.
 const ACKNOWLEDGE_MAX: Span = Span::from_days(7);
-
-/// What somebody wants of an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// To take notice.
-    Acknowledge,
-    /// To say that it is over.
-    Resolve,
-    /// To say something.
-    Note,
-}
-
-impl Wish {
-    /// Reads a wish's word.
-    pub(super) fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "acknowledge" | "ack" => Some(Self::Acknowledge),
-            "resolve" => Some(Self::Resolve),
-            "note" => Some(Self::Note),
-            _ => None,
-        }
-    }
-}
-
-/// An answer: what, in whose name, with which words.
-#[derive(Clone, Debug)]
-pub(super) struct Reply {
-    pub(super) incident: IncidentId,
-    pub(super) who: SmolStr,
-    pub(super) wish: Wish,
-    pub(super) note: Option<Box<str>>,
-    pub(super) hold_for: Option<Span>,
-}
 
 /// Asks what to do about the incident of a link; changes nothing.
 #[utoipa::path(get, path = "/answer/{token}", tag = "answers",
@@ -115,6 +83,7 @@ async fn answered(api: &ApiState, about: &Answerable, body: Body) -> Result<Resp
         wish: Wish::Note,
         note: None,
         hold_for: None,
+        key: None,
     };
     let mut is_said = false;
     for (name, value) in url::form_urlencoded::parse(&bytes) {
@@ -148,7 +117,10 @@ async fn answered(api: &ApiState, about: &Answerable, body: Body) -> Result<Resp
 }
 
 /// Carries an answer out; says what came of it, or why not.
-pub(super) async fn give(api: &ApiState, reply: Reply) -> Result<Result<String, String>, Problem> {
+///
+/// # Errors
+/// The store or the engine does not answer; the answer may be given again.
+pub async fn give(api: &ApiState, reply: Reply) -> Result<Result<String, String>, Problem> {
     let view = read(api, reply.incident).await?;
     let mut commands = Vec::new();
     if let (Some(text), Wish::Note | Wish::Acknowledge) = (&reply.note, reply.wish) {
@@ -182,8 +154,8 @@ pub(super) async fn give(api: &ApiState, reply: Reply) -> Result<Result<String, 
         }
     }
     let mut last = None;
-    for command in commands {
-        let answer = command_of(api, &reply, command).await?;
+    for (number, command) in (0..).zip(commands) {
+        let answer = command_of(api, &reply, (number, command)).await?;
         if answer.is_refused {
             return Ok(Err(answer.reason.sentence().to_owned()));
         }
@@ -199,18 +171,23 @@ pub(super) async fn give(api: &ApiState, reply: Reply) -> Result<Result<String, 
 async fn command_of(
     api: &ApiState,
     reply: &Reply,
-    command: Command,
+    (number, command): (u64, Command),
 ) -> Result<CommandAnswer, Problem> {
     let (submit, db) = (api.setup().submit.clone(), api.setup().db.clone());
     let incident = reply.incident;
     let actor: SmolStr = format_smolstr!("{} (answer)", reply.who);
+    // An answer may be two commands, a note and what is done; each is known again by itself.
+    let idempotency = reply.key.map(|key| IdempotencyKey {
+        key: key.wrapping_add(number),
+        command: key,
+    });
     let outcome = async move {
         let given = CommandGiven {
             incident,
             command,
             actor,
             expected_version: None,
-            idempotency: None,
+            idempotency,
             past: past_of(&db, incident).await,
         };
         tokio::time::timeout(ANSWER_TIMEOUT, submit(given))

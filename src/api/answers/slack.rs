@@ -14,11 +14,12 @@ use serde_json::json;
 use sha2::Sha256;
 use smol_str::{SmolStr, format_smolstr};
 
-use super::{Reply, Wish, give};
+use super::give;
 use crate::api::ApiState;
 use crate::api::body;
 use crate::api::problem::{Kind, Problem};
 use crate::core::time::{Span, Timestamp};
+use crate::replies::{Reply, Wish};
 
 /// Bytes of what Slack posts.
 const BODY_BYTES_MAX: usize = 512 * 1024;
@@ -118,6 +119,7 @@ fn reply(api: &ApiState, user: &User, action: &Action) -> Option<Result<Reply, S
         wish,
         note: None,
         hold_for: None,
+        key: None,
     }))
 }
 

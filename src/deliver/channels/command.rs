@@ -1,7 +1,7 @@
 //! A program of the operator's: the message on its standard input, success by its exit code.
 //!
-//! It gets an environment and a folder of its own, bounds on time, output, memory and files, and a process group that is
-//! killed with whatever it has started when it is over. Must not pass text of an alert as an argument or in the
+//! It gets an environment and a folder of its own, no privileges that we do not have, bounds on time, output, memory and
+//! files, and a process group that is killed with whatever it has started when it is over. Must not pass text of an alert as an argument or in the
 //! environment: nothing that a sender writes becomes a part of a command line.
 
 use std::io;
@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 
 use crate::deliver::text::TextSetup;
 use crate::deliver::{Attempt, Failure, Outcome, Parcel, Trace, rfc3339};
+use crate::runtime::thread::without_new_privileges;
 
 /// Bytes of what it says that are kept, of each of its two outputs; the rest is read and thrown away.
 const OUTPUT_BYTES_MAX: u64 = 16 * 1024;
@@ -38,6 +39,8 @@ pub struct CommandSetup {
     pub text: TextSetup,
     /// How long it may take.
     pub timeout: Duration,
+    /// Whether it may gain privileges that we do not have, as by `sudo`.
+    pub new_privileges: bool,
     /// The folder that it runs in, made when it is missing.
     pub folder: PathBuf,
 }
@@ -97,7 +100,8 @@ impl Program {
             .ok_or("there is no command")?;
         let folder = own_folder(&self.setup.folder).await;
         let incident = parcel.incident.map(|id| id.to_string());
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -110,9 +114,14 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| format!("it cannot be started: {error}"))?;
+            .kill_on_drop(true);
+        let spawned = if self.setup.new_privileges {
+            command.spawn()
+        } else {
+            let started = without_new_privileges(move || command.spawn()).await;
+            started.unwrap_or_else(Err)
+        };
+        let child = spawned.map_err(|error| format!("it cannot be started: {error}"))?;
         let mut group = Group::of(child);
         group.limit();
         let stdin = group.child.stdin.take();

@@ -1,12 +1,12 @@
 //! E-mail: one thread per incident, plain text and HTML.
 //!
-//! The first message of an incident has an id that follows from the incident, and the later ones refer to it, so that
-//! mailboxes thread them. Must not put text of an alert into a header without its encoding; lettre does that.
+//! The first message of an incident has an id that follows from the incident and that only we can make, and the later
+//! ones refer to it, so that mailboxes thread them and a reply is known again. Must not put text of an alert into a header without its encoding; lettre does that.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
@@ -17,6 +17,12 @@ use crate::core::tell::event::Event;
 use crate::deliver::text::{TextSetup, Words};
 use crate::deliver::{Attempt, Failure, Outcome, Parcel, Trace};
 use crate::wire::resolve;
+
+/// What says that a mail is from a program.
+const BY_A_PROGRAM: [(&str, &str); 2] = [
+    ("Auto-Submitted", "auto-generated"),
+    ("X-Auto-Response-Suppress", "All"),
+];
 
 /// How a mail server is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,9 +196,8 @@ impl Mail {
         for to in recipients {
             builder = builder.to(to.parse().map_err(|error| format!("{to}: {error}"))?);
         }
-        let root = parcel
-            .incident
-            .map(|id| format!("<watchbell.{id}@{domain}>"));
+        let thread = parcel.thread.as_deref();
+        let root = thread.map(|thread| format!("<{thread}@{domain}>"));
         let own_id = format!("<{}@{domain}>", parcel.id);
         builder = match (root, parcel.event) {
             (Some(root), Event::Opened) => builder.message_id(Some(root)),
@@ -202,6 +207,13 @@ impl Mail {
                 .references(root),
             (None, _) => builder.message_id(Some(own_id)),
         };
+        // Programs that answer mails by themselves are asked not to.
+        for (name, value) in BY_A_PROGRAM {
+            builder = builder.raw_header(HeaderValue::new(
+                HeaderName::new_from_ascii_str(name),
+                value.to_owned(),
+            ));
+        }
         body(builder, &words)
     }
 }

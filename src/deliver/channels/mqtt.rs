@@ -79,6 +79,7 @@ impl Publisher {
             "id": parcel.id,
             "headline": words.headline,
             "link": words.link,
+            "answer_url": parcel.answer_url,
             "repeat": parcel.is_repeat,
             "data": words.values.get("incident"),
         })

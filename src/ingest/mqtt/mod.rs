@@ -13,16 +13,19 @@ mod window;
 mod write;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::Ingest;
+use super::{Incoming, Ingest};
 use crate::runtime::entropy::random_bytes;
 use crate::runtime::tls::ClientTlsPaths;
 use crate::sources::topic::Subscription;
+use crate::store::dead_letters::NewDeadLetter;
+use crate::store::writer::WriteError;
 
 pub use self::link::{Link, LinkState};
 use self::memory::Memory;
@@ -42,6 +45,38 @@ pub enum Version {
     V3,
     /// 5.0
     V5,
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// It cannot be used, and is put aside.
+    Bad {
+        /// Word of the dead-letter list.
+        reason: &'static str,
+        /// For people.
+        detail: String,
+    },
+    /// It may be taken later; until then it waits at the broker.
+    Later(String),
+}
+
+/// What becomes of a message that was handed on.
+pub type Taken = Pin<Box<dyn Future<Output = Result<(), NotTaken>> + Send>>;
+
+/// Who takes the messages of a broker that are no observations.
+#[derive(Clone)]
+pub struct Taker {
+    /// How the connection does.
+    pub link: Arc<Link>,
+    /// Takes one message; the broker is told when it is done.
+    pub take: Arc<dyn Fn(Incoming) -> Taken + Send + Sync>,
+}
+
+impl std::fmt::Debug for Taker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Taker").finish_non_exhaustive()
+    }
 }
 
 /// One source and its broker.
@@ -86,10 +121,19 @@ impl std::fmt::Debug for BrokerSetup {
     }
 }
 
-/// Receives messages of a broker until it is told to stop.
-pub async fn run(setup: Arc<BrokerSetup>, ingest: Ingest, stop: CancellationToken) {
+/// Receives messages of a broker until it is told to stop; they go to the door of their source, or to a taker.
+pub async fn run(
+    setup: Arc<BrokerSetup>,
+    ingest: Ingest,
+    taker: Option<Taker>,
+    stop: CancellationToken,
+) {
     let source = setup.source.as_str();
-    let Some(link) = ingest.door(source).map(|door| Arc::clone(&door.link)) else {
+    let link = match &taker {
+        Some(taker) => Some(Arc::clone(&taker.link)),
+        None => ingest.door(source).map(|door| Arc::clone(&door.link)),
+    };
+    let Some(link) = link else {
         return stop.cancelled().await;
     };
     link.begin(setup.shown.clone(), ingest.now());
@@ -97,7 +141,11 @@ pub async fn run(setup: Arc<BrokerSetup>, ingest: Ingest, stop: CancellationToke
     let mut wait = WAIT_FIRST;
     let mut is_told = false;
     while !stop.is_cancelled() {
-        let connection = connection(&setup, &ingest, (&mut memory, &link), &stop);
+        let inside = Inside {
+            ingest: &ingest,
+            taker: taker.as_ref(),
+        };
+        let connection = connection(&setup, inside, (&mut memory, &link), &stop);
         // A defect in a codec must cost one connection, not the daemon.
         let ended = AssertUnwindSafe(connection).catch_unwind().await;
         let was_connected = link.state().is_connected;
@@ -127,13 +175,20 @@ pub async fn run(setup: Arc<BrokerSetup>, ingest: Ingest, stop: CancellationToke
     link.lost(ingest.now());
 }
 
+/// Where messages go.
+#[derive(Clone, Copy)]
+struct Inside<'a> {
+    ingest: &'a Ingest,
+    taker: Option<&'a Taker>,
+}
+
 async fn connection(
     setup: &BrokerSetup,
-    ingest: &Ingest,
+    inside: Inside<'_>,
     (memory, link): (&mut Memory, &Link),
     stop: &CancellationToken,
 ) -> Ended {
-    let open = Session::open(setup, ingest, (memory, link));
+    let open = Session::open(setup, inside, (memory, link));
     let session = match stop.run_until_cancelled(open).await {
         None => return Ended::Stopped,
         Some(Err(ended)) => return ended,
@@ -147,6 +202,31 @@ async fn connection(
     };
     log::info!(source = source; "source {source} is connected to {shown}; the session is {session_is}");
     session.run(stop).await
+}
+
+impl Ingest {
+    /// Keeps a message that is no observation and that whoever took it cannot use, so that it can be looked at.
+    ///
+    /// # Errors
+    /// It could not be stored.
+    pub async fn keep_letter(
+        &self,
+        source: &str,
+        (reason, detail): (&'static str, String),
+        message: &Incoming,
+    ) -> Result<(), WriteError> {
+        self.0.metrics.dead_letter(source, reason);
+        let letter = NewDeadLetter {
+            source: source.to_owned(),
+            reason,
+            detail,
+            content_type: message.content_type.clone(),
+            envelope: serde_json::to_string(&message.envelope).ok(),
+            body: message.body.clone(),
+        };
+        self.0.engine.writer().dead_letter(letter).await?;
+        Ok(())
+    }
 }
 
 /// Between half and all of a wait, so that many clients do not come back at once.

@@ -19,7 +19,7 @@ use super::memory::{Memory, Rebirth};
 use super::packets::{Malformed, Packet, Publish};
 use super::window::{Entry, Outcome, Trouble, Window, Work};
 use super::write::{Hello, Wanted};
-use super::{BrokerSetup, SparkplugSetup, connect};
+use super::{BrokerSetup, Inside, SparkplugSetup, connect};
 use crate::ingest::door::Door;
 use crate::ingest::{Incoming, Ingest};
 use crate::sources::Envelope;
@@ -71,9 +71,10 @@ impl<'a> Session<'a> {
     /// Connects, introduces us and subscribes.
     pub(super) async fn open(
         setup: &'a BrokerSetup,
-        ingest: &'a Ingest,
+        inside: Inside<'a>,
         (memory, link): (&'a mut Memory, &'a Link),
     ) -> Result<Self, Ended> {
+        let Inside { ingest, taker } = inside;
         let lost = |error| Ended::Lost(format!("{} {error}", setup.shown));
         let stream = connect::connect(setup).await.map_err(lost)?;
         let (line, connected) = Line::open(stream, &setup.hello, false).await?;
@@ -85,7 +86,7 @@ impl<'a> Session<'a> {
             memory,
             link,
             line,
-            window: Window::new(ingest.clone(), &setup.source),
+            window: Window::new(ingest.clone(), &setup.source, taker.cloned()),
             keep_alive: Duration::from_secs(seconds.into()),
             retry: None,
             held_until: None,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 
+use super::{NotTaken, Taker};
 use crate::ingest::door::Door;
 use crate::ingest::{Incoming, Ingest, Refusal};
 use crate::store::writer::WriteError;
@@ -83,6 +84,7 @@ type Attempt = Pin<Box<dyn Future<Output = Result<Outcome, Trouble>> + Send>>;
 pub(super) struct Window {
     ingest: Ingest,
     source: Arc<str>,
+    taker: Option<Taker>,
     entries: VecDeque<Entry>,
     /// Attempts at the first entries, in the same order.
     attempts: FuturesOrdered<Attempt>,
@@ -91,10 +93,11 @@ pub(super) struct Window {
 
 impl Window {
     /// Of a new connection.
-    pub(super) fn new(ingest: Ingest, source: &str) -> Self {
+    pub(super) fn new(ingest: Ingest, source: &str, taker: Option<Taker>) -> Self {
         Self {
             ingest,
             source: source.into(),
+            taker,
             entries: VecDeque::new(),
             attempts: FuturesOrdered::new(),
             bytes: 0,
@@ -123,8 +126,9 @@ impl Window {
     /// Begins attempts at all entries that have none.
     pub(super) fn start(&mut self) {
         for entry in self.entries.iter().skip(self.attempts.len()) {
+            let taker = self.taker.as_ref();
             self.attempts
-                .push_back(attempt(&self.ingest, &self.source, entry));
+                .push_back(attempt(&self.ingest, &self.source, taker, entry));
         }
     }
 
@@ -156,17 +160,51 @@ impl Window {
     }
 }
 
-fn attempt(ingest: &Ingest, source: &Arc<str>, entry: &Entry) -> Attempt {
+fn attempt(ingest: &Ingest, source: &Arc<str>, taker: Option<&Taker>, entry: &Entry) -> Attempt {
     if matches!(&*entry.work, Work::Nothing) {
         return Box::pin(ready(Ok(Outcome::Duplicate)));
     }
     let (ingest, source, work) = (ingest.clone(), Arc::clone(source), Arc::clone(&entry.work));
+    let taker = taker.cloned();
     Box::pin(async move {
+        if let Some(taker) = taker {
+            return handed_on(&ingest, &source, &taker, &work).await;
+        }
         let Some(door) = ingest.door(&source) else {
             return Err(Trouble::Stop);
         };
         tried(&ingest, &door, &work).await
     })
+}
+
+/// Hands a message to a taker, and keeps what it cannot use.
+async fn handed_on(
+    ingest: &Ingest,
+    source: &str,
+    taker: &Taker,
+    work: &Work,
+) -> Result<Outcome, Trouble> {
+    let (reason, detail, message) = match work {
+        Work::Nothing => return Ok(Outcome::Duplicate),
+        Work::PutAside {
+            reason,
+            detail,
+            message,
+        } => (*reason, detail.clone(), message),
+        Work::Take(message) => match (taker.take)(message.clone()).await {
+            Ok(()) => return Ok(Outcome::Stored),
+            Err(NotTaken::Later(why)) => return Err(Trouble::Later(why)),
+            Err(NotTaken::Bad { reason, detail }) => (reason, detail, message),
+        },
+    };
+    let aside = ingest.keep_letter(source, (reason, detail), message);
+    match aside.await {
+        Ok(()) => Ok(Outcome::Rejected),
+        Err(WriteError::Stopping) => Err(Trouble::Stop),
+        Err(error @ (WriteError::Overloaded | WriteError::Store(_))) => {
+            Err(Trouble::Later(error.to_string()))
+        }
+    }
 }
 
 async fn tried(ingest: &Ingest, door: &Door, work: &Work) -> Result<Outcome, Trouble> {

@@ -1,5 +1,6 @@
 //! Who is told of what, and whether it arrives: the core on virtual time, and real daemons with targets that behave badly.
 
+mod answers;
 pub(crate) mod core;
 mod daemon;
 pub(crate) mod hook;

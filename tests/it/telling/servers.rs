@@ -31,7 +31,7 @@ fn certificates(folder: &Path) {
 }
 
 /// The mails in a mailbox of the server, oldest first.
-fn mails(folder: &Path) -> Vec<String> {
+pub(super) fn mails(folder: &Path) -> Vec<String> {
     let Ok(files) = fs::read_dir(folder.join("mail/new")) else {
         return Vec::new();
     };
@@ -43,7 +43,7 @@ fn mails(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-fn header<'a>(mail: &'a str, name: &str) -> &'a str {
+pub(super) fn header<'a>(mail: &'a str, name: &str) -> &'a str {
     let head = format!("{name}: ");
     let mut lines = mail.lines();
     lines
