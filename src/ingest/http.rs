@@ -80,7 +80,13 @@ async fn receive(
     match accept(&ingest, &door, tally, &parts, &mut body).await {
         Ok(accepted) => (StatusCode::ACCEPTED, axum::Json(accepted)).into_response(),
         Err(problem) => {
-            log::info!(source = door.name.as_str(), status = problem.status; "refused a message to {}: {}", door.name, problem.detail);
+            if let Some(more) = door.refusals.pass() {
+                let and_more = match more {
+                    0 => String::new(),
+                    more => format!(" (and {more} more since the last such line)"),
+                };
+                log::info!(source = door.name.as_str(), status = problem.status; "refused a message to {}: {}{and_more}", door.name, problem.detail);
+            }
             body::drain(&mut body).await;
             answer(problem)
         }
@@ -102,9 +108,8 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Nothing is wrong with it, but it is one too many.
-    pub(super) fn limited(mut self) {
-        self.is_taken = true;
+    /// Nothing is wrong with it, but it is one too many; it is rejected like others, and counted apart as well.
+    pub(super) fn limited(self) {
         self.door.series.limited.inc();
     }
 
