@@ -176,8 +176,8 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
             profile.as_ref().map(|it| it.profile.name.as_str()),
         ),
         hook_secret: table
-            .optional("hook_secret", values::sender_secret)
-            .or_else(|| table.optional("secret", values::sender_secret)),
+            .optional("hook_secret", values::remote_secret)
+            .or_else(|| table.optional("secret", values::remote_secret)),
         extras: table.table("send").map(extras).unwrap_or_default(),
         is_dry_run: table.optional("dry_run", values::flag).unwrap_or_default(),
         secrets,

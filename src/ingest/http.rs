@@ -41,14 +41,16 @@ pub fn router(ingest: Ingest) -> Router {
     let gzip = RequestDecompressionLayer::new()
         .gzip(true)
         .pass_through_unaccepted(true);
+    let door = || {
+        post(receive)
+            .put(receive)
+            .get(receive)
+            .options(handshake)
+            .fallback(wrong_method)
+    };
     Router::new()
-        .route(
-            "/ingest/{source}",
-            post(receive)
-                .get(receive)
-                .options(handshake)
-                .fallback(wrong_method),
-        )
+        .route("/ingest/{source}", door())
+        .route("/ingest/{source}/", door())
         .layer(gzip)
         .layer(from_fn_with_state(ingest.clone(), proof::begin))
         .layer(CatchPanicLayer::custom(panicked))
@@ -69,7 +71,8 @@ async fn receive(
         body::drain(&mut body).await;
         return elsewhere(&door).into_response();
     }
-    if parts.method != Method::POST && !(parts.method == Method::GET && door.takes_query()) {
+    let is_sent = parts.method == Method::POST || parts.method == Method::PUT;
+    if !(is_sent || parts.method == Method::GET && door.takes_query()) {
         body::drain(&mut body).await;
         return not_allowed(&door.name, door.takes_query());
     }

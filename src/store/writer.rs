@@ -20,6 +20,7 @@ use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
 use super::audit;
+use super::change_cursor;
 use super::dead_letters;
 use super::inbox::{self, InputKind, NewInput, StoredBody};
 use super::jobs::{Append, Job};
@@ -290,6 +291,9 @@ impl Writer {
                 Job::Audit(entry, _) => {
                     audit::append(&mut tx, partition, &[(None, at, entry)]).await?;
                 }
+                Job::ChangesRead(connector, until, _) => {
+                    change_cursor::write(&mut tx, connector, *until).await?;
+                }
                 Job::Stage(stage, _) => cmdb::stage::write(&mut tx, partition, at, stage).await?,
                 Job::Retain(limits, _) => {
                     done.retained
@@ -343,7 +347,10 @@ impl Writer {
                     });
                     seq = seq.next();
                 }
-                Job::Commit(_, reply) | Job::Stage(_, reply) | Job::Audit(_, reply) => {
+                Job::Commit(_, reply)
+                | Job::Stage(_, reply)
+                | Job::Audit(_, reply)
+                | Job::ChangesRead(_, _, reply) => {
                     answer(reply, Ok(()));
                 }
                 Job::DeadLetter(_, reply) => {
@@ -533,6 +540,7 @@ fn inputs<'a>(jobs: &'a [Job], replayed: &[bool]) -> Vec<&'a NewInput> {
         | Job::Stage(..)
         | Job::Outbox(..)
         | Job::Audit(..)
+        | Job::ChangesRead(..)
         | Job::DeadLetter(..)
         | Job::Amend(..)
         | Job::Retain(..)
@@ -545,7 +553,10 @@ fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
         match job {
             Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
-            Job::Commit(_, reply) | Job::Stage(_, reply) | Job::Audit(_, reply) => {
+            Job::Commit(_, reply)
+            | Job::Stage(_, reply)
+            | Job::Audit(_, reply)
+            | Job::ChangesRead(_, _, reply) => {
                 answer(reply, Err(error.clone()));
             }
             Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
