@@ -233,15 +233,17 @@ pub(super) async fn rollback(conn: &mut OwnedConn) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether the disk of a SQLite file has room again for a commit of ordinary size.
-pub(super) fn has_space(file: &Path) -> bool {
-    const ROOM: u64 = 4 * 1024 * 1024;
+/// Enough room on a disk for a commit of ordinary size.
+pub(super) const ROOM_FOR_A_COMMIT: u64 = 4 * 1024 * 1024;
+
+/// Whether the disk of a SQLite file has so many bytes left.
+pub(super) fn has_space(file: &Path, bytes: u64) -> bool {
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     rustix::fs::statvfs(folder)
-        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= bytes)
 }
 
 /// Closes a connection in an orderly way.

@@ -94,9 +94,16 @@ pub fn list(folder: &Path) -> Vec<Kept> {
 /// Keeps the state of now in the folder, unless nothing was decided since the last time.
 ///
 /// # Errors
-/// See [`write`].
+/// There is too little room: senders need it more. Else see [`write`].
 pub async fn keep(db: &Db, folder: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
     let other = |error: std::io::Error| StoreError::Other(error.to_string().into());
+    if let Some(live) = db.file() {
+        let bytes = std::fs::metadata(live).map_err(other)?.len();
+        if !dialect::has_space(live, bytes.saturating_mul(2)) {
+            let text = "the disk has less room than twice the size of the store";
+            return Err(StoreError::Other(text.into()));
+        }
+    }
     std::fs::create_dir_all(folder).map_err(other)?;
     let unfinished = folder.join("unfinished");
     if unfinished.exists() {

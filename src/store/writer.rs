@@ -444,7 +444,12 @@ impl Writer {
     /// Writes the lease only: renews it, and finds out whether a failed store works again.
     async fn probe(&mut self) -> Result<(), StoreError> {
         let is_full = matches!(*self.trouble.borrow(), Some(StoreError::Full));
-        if is_full && self.db.file().is_some_and(|file| !dialect::has_space(file)) {
+        if is_full
+            && self
+                .db
+                .file()
+                .is_some_and(|file| !dialect::has_space(file, dialect::ROOM_FOR_A_COMMIT))
+        {
             return Ok(());
         }
         self.work(Vec::new()).await
