@@ -29,8 +29,9 @@ use crate::core::time::Timestamp;
 use crate::runtime::listen::PeerAddr;
 use crate::store::tokens::{self, TokenRow};
 
-/// How long a token that was looked up is believed without looking again.
-const REMEMBERED: Duration = Duration::from_secs(10);
+/// How long a token that was looked up is believed without looking again: one that the command line made void works so
+/// long at most.
+const REMEMBERED: Duration = Duration::from_secs(1);
 /// Tokens that are remembered at most; beyond it the memory is emptied.
 const REMEMBERED_MAX: usize = 1_024;
 /// The name under which commands are recorded when nobody has to authenticate.

@@ -7,6 +7,8 @@
     reason = "the document's macro writes the paths of parameter types out"
 )]
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use serde::Serialize;
@@ -17,13 +19,17 @@ use super::incidents::id as incident_id;
 use super::page::{List, PageQuery, Params, Sorting};
 use super::problem::Problem;
 use super::time::Time;
+use crate::core::decide::World;
 use crate::core::escalate::audit::{Care, audit as look_after};
 use crate::core::escalate::run::{Phase, Run};
 use crate::core::ids::IncidentId;
 use crate::core::state::State as CoreState;
 use crate::core::time::Timestamp;
+use crate::store::query::{Listed, Position};
 
 const PHASES: [&str; 4] = ["climbing", "paused", "stopped", "exhausted"];
+/// Incidents that are looked at before others get their turn in the engine's memory.
+const LOOKED_AT_ONCE: usize = 5_000;
 const CARES: [&str; 4] = ["step", "owner", "reason", "nobody"];
 
 /// A ladder that an incident climbs.
@@ -178,11 +184,40 @@ pub async fn audit(
         CARES.into_iter().find(|care| *care == word)
     })?;
     let (rules, now): (_, Timestamp) = (api.setup().engine.rules(), api.now());
-    let mut found = look(&api, move |state| look_after(state, &rules, now)).await?;
-    found.retain(|(_, care)| cares.is_empty() || cares.contains(&care.word()));
-    found.reverse();
-    let shapes = found.into_iter().map(|(id, care)| care_shape(id, care));
-    Ok(Json(wanted.slice(shapes.collect())))
+    let (is_newest_first, after) = (wanted.page.is_newest_first, wanted.page.after);
+    let after = after.and_then(|position| IncidentId::new(position.id));
+    let mut next = Some(match after {
+        Some(after) if is_newest_first => after,
+        Some(after) => IncidentId::new(after.get().saturating_add(1)).unwrap_or(after),
+        None if is_newest_first => IncidentId::LAST,
+        None => IncidentId::FIRST,
+    });
+    let limit = usize::try_from(wanted.page.limit).unwrap_or(usize::MAX);
+    let mut found: Vec<(IncidentId, Care)> = Vec::new();
+    // Some at a time, so that nothing waits for the answer to a long list.
+    while let Some(from) = next.filter(|_| found.len() <= limit) {
+        let rules = Arc::clone(&rules);
+        let from = (from, is_newest_first);
+        let (some, more) = look(&api, move |state| {
+            let rules = &*rules;
+            look_after(World { state, rules }, now, from, LOOKED_AT_ONCE)
+        })
+        .await?;
+        let is_wanted = |(_, care): &(_, Care)| cares.is_empty() || cares.contains(&care.word());
+        found.extend(some.into_iter().filter(is_wanted));
+        next = more;
+    }
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().map(|(id, _)| Position {
+        value: id.get(),
+        id: id.get(),
+    });
+    let listed = Listed {
+        items: found,
+        next: last.filter(|_| has_more),
+    };
+    Ok(Json(wanted.list(listed, |(id, care)| care_shape(id, care))))
 }
 
 /// The ladders of one incident.

@@ -202,6 +202,13 @@ pub fn alert(view: &AlertView, why: Option<String>, steps: Steps) -> Explanation
         period(alert.first_seen_at, alert.last_seen_at),
         several(i64::from(alert.episode), "episode"),
     ));
+    if matches!(alert.status, AlertStatus::Ended(EndedBy::Person)) && alert.last_seen_at > until {
+        says.push(
+            "Its source has said since then that it fires; shortly after a person has resolved the incident that is only \
+             counted, later it opens a new one."
+                .to_owned(),
+        );
+    }
     match alert.late {
         Late::None => {}
         Late::Parked(at) => {

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError, read_to_string};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -18,42 +18,50 @@ use crate::store::StoreError;
 /// The lock; free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct FileLock {
-    _file: Option<File>,
+    _files: Option<[File; 2]>,
 }
 
 impl FileLock {
-    /// Takes the lock of the configured SQLite file.
+    /// Takes the lock of the configured SQLite file, under whatever name it is opened. Must be dropped after the last
+    /// connection: closing any handle of a file gives up what SQLite has locked in it.
     pub(super) fn take(settings: &Settings) -> anyhow::Result<Self> {
         let StoreUrl::Sqlite(path) = &settings.store.url else {
-            return Ok(Self { _file: None });
+            return Ok(Self { _files: None });
         };
-        let mut name = path.clone().into_os_string();
-        name.push(".lock");
-        let lock = PathBuf::from(name);
-        if let Some(folder) = lock
+        if let Some(folder) = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
         }
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock)
-            .with_context(|| format!("the lock file {} cannot be opened", lock.display()))?;
-        match file.try_lock() {
-            Ok(()) => {
-                // Only for people who look; the lock itself is what counts.
-                file.set_len(0)?;
-                writeln!(file, "{}", std::process::id())?;
-                Ok(Self { _file: Some(file) })
-            }
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone()).into()),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("{} cannot be locked", lock.display()))
-            }
+        // The file itself has one lock under all its names, links of either kind included; SQLite's own locks are of
+        // another sort, and an empty file is an empty database to it.
+        let store = locked(path, path)?;
+        let mut name = path.clone().into_os_string();
+        name.push(".lock");
+        let mut file = locked(Path::new(&name), path)?;
+        // Only for people who look; the locks themselves are what counts.
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self {
+            _files: Some([store, file]),
+        })
+    }
+}
+
+fn locked(name: &Path, store: &Path) -> anyhow::Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(name)
+        .with_context(|| format!("{} cannot be opened", name.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(store.to_owned()).into()),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} cannot be locked", name.display()))
         }
     }
 }

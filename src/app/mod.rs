@@ -20,6 +20,7 @@ mod lock;
 mod polls;
 mod reload;
 mod replies;
+mod snapshots;
 pub(crate) mod tell_hooks;
 mod watcher;
 mod wiring;
@@ -103,7 +104,8 @@ pub async fn serve(
             reload: reload.clone(),
         },
     );
-    let outcome = serve_signals(async || signals.next().await, stop, reload, work).await;
+    let served = serve_signals(async || signals.next().await, stop, reload, work);
+    let outcome = Box::pin(served).await;
     logs.flush();
     match outcome {
         Outcome::Finished(result) => result,
@@ -335,6 +337,8 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
         rules: core.rules.clone(),
         book: core.feeds.clone(),
     };
+    let kept = (side.db.clone(), clock.clone(), settings_out.clone());
+    snapshots::start(supervisor, stage, kept);
     let janitor = Janitor::new(side.db, core.engine.clone(), clock, settings_out);
     let reloader = Reloader {
         request: side.request,

@@ -138,7 +138,7 @@ impl Lane {
             let is_busy = answer.status == SERVICE_UNAVAILABLE;
             work.record(slice, answer, began);
             match work.retry_503 {
-                Some(pause) if is_busy && work.is_running() => tokio::time::sleep(pause).await,
+                Some(pause) if is_busy && work.has_time() => tokio::time::sleep(pause).await,
                 Some(_) | None => return Ok(()),
             }
         }

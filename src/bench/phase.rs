@@ -142,17 +142,22 @@ async fn sync_ledger(ledger: Option<&(Arc<Ledger>, Instant)>) -> Result<(), Benc
 }
 
 impl Work {
-    /// Whether the deadline is ahead and nobody stopped the phase.
-    pub(super) fn is_running(&self) -> bool {
+    /// Whether nobody stopped the phase.
+    fn is_running(&self) -> bool {
         !self.is_stopped.load(Ordering::Relaxed)
     }
 
-    /// Whether there is something left to claim.
-    pub(super) fn has_more(&self) -> bool {
+    /// Whether the deadline is ahead and nobody stopped the phase.
+    pub(super) fn has_time(&self) -> bool {
         self.is_running()
             && self
                 .deadline
                 .is_none_or(|deadline| Instant::now() < deadline)
+    }
+
+    /// Whether there is something left to claim.
+    pub(super) fn has_more(&self) -> bool {
+        self.has_time()
             && self
                 .end_index
                 .is_none_or(|end| self.sequence.position() < end)

@@ -34,7 +34,7 @@ const COLUMNS: &[(&str, Fit)] = &[
     ("AGE", Fit::Right),
     ("SEEN", Fit::Right),
     ("INCIDENT", Fit::Fixed),
-    ("SOURCE", Fit::Fixed),
+    ("SOURCE", Fit::Cut),
     ("SUMMARY", Fit::Cut),
 ];
 

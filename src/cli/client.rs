@@ -267,6 +267,8 @@ impl Client {
                 Failure::unreachable(format!("the daemon failed: {said}"))
                     .next("its log tells more (journalctl -u watchbell)")
             }
+            StatusCode::CONFLICT => Failure::failed(said)
+                .next("look at it as it is now, for example with `watchbell incident N`"),
             _ => Failure::failed(said),
         }
     }
@@ -294,6 +296,11 @@ fn no_answer(shown: &str, error: &reqwest::Error) -> Failure {
     let failure = Failure::unreachable(text);
     if error.is_timeout() {
         failure.next("is the address right, and is the daemon busy or stuck?")
+    } else if cause(error).contains("CaUsedAsEndEntity") {
+        failure.next(
+            "the daemon's certificate is that of an authority and cannot be a server's as well: make it with \
+             `openssl req -x509 -addext basicConstraints=critical,CA:FALSE ...`, or let an authority sign one",
+        )
     } else if cause(error).contains("certificate") {
         failure.next(
             "pass the authority's certificate with --ca, and the name in the daemon's with --url",

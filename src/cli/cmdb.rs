@@ -383,14 +383,34 @@ struct Relation {
     kind: String,
 }
 
+/// The id of the item that people mean: by its id, or by a name or address that only one has.
+async fn id_of(client: &Client, said: &str) -> Result<String, Failure> {
+    #[derive(Deserialize)]
+    struct Found {
+        items: Vec<Map<String, Value>>,
+    }
+    let Err(unknown) = client.get(&["cis", said], &[]).await else {
+        return Ok(said.to_owned());
+    };
+    let query = [("q", said.to_owned()), ("limit", "2".to_owned())];
+    let found = client.get(&["cis"], &query).await;
+    let found: Option<Found> = found.ok().and_then(|found| parse(&found).ok());
+    let only = match found.map(|found| found.items).as_deref() {
+        Some([only]) => only.get("id").and_then(Value::as_str).map(str::to_owned),
+        Some(_) | None => None,
+    };
+    only.ok_or(unknown)
+}
+
 async fn show(client: &Client, args: &CiArgs, out: &Out) -> Result<Exit, Failure> {
-    let ci = client.get(&["cis", &args.id], &[]).await?;
+    let id = id_of(client, &args.id).await?;
+    let ci = client.get(&["cis", &id], &[]).await?;
     if args.daemon.output == Output::Json {
         json::print(&ci, out)?;
         return Ok(Exit::Done);
     }
     let limit = [("limit", "500".to_owned())];
-    let relations = client.get(&["cis", &args.id, "relations"], &limit).await?;
+    let relations = client.get(&["cis", &id, "relations"], &limit).await?;
     let relations: Relations = parse(&relations)?;
     let fields: Map<String, Value> = parse(&ci)?;
     let mut lines = Vec::new();
@@ -438,7 +458,8 @@ struct Reached {
 }
 
 async fn impact(client: &Client, args: &CiArgs, out: &Out) -> Result<Exit, Failure> {
-    let answer = client.get(&["cis", &args.id, "impact"], &[]).await?;
+    let id = id_of(client, &args.id).await?;
+    let answer = client.get(&["cis", &id, "impact"], &[]).await?;
     if args.daemon.output == Output::Json {
         json::print(&answer, out)?;
         return Ok(Exit::Done);
@@ -446,8 +467,7 @@ async fn impact(client: &Client, args: &CiArgs, out: &Out) -> Result<Exit, Failu
     let radius: Radius = parse(&answer)?;
     let (services, cis) = (radius.services.len(), radius.cis.len());
     let mut lines = vec![format!(
-        "{} reaches {services} services and {cis} other items",
-        args.id
+        "{id} reaches {services} services and {cis} other items"
     )];
     for reached in radius.services.iter().chain(&radius.cis) {
         let path = reached

@@ -30,11 +30,11 @@ Examples:
 A sender whose messages end here was answered with an error, or sent an alert among others that made
 no sense.";
 
-/// Options of `dead-letters`.
+/// Options of `dead-letters`; alone it lists.
 #[derive(Args, Clone, Debug)]
 pub struct DeadLettersArgs {
     #[command(subcommand)]
-    command: DeadLettersCommand,
+    command: Option<DeadLettersCommand>,
     /// Which daemon.
     #[command(flatten)]
     pub daemon: DaemonArgs,
@@ -83,7 +83,11 @@ enum DeadLettersCommand {
 /// # Errors
 /// The daemon does not answer, or there is no such letter.
 pub async fn run(client: &Client, args: &DeadLettersArgs, out: &Out) -> Result<Exit, Failure> {
-    match &args.command {
+    let list = DeadLettersCommand::List {
+        source: None,
+        extent: Extent::default(),
+    };
+    match args.command.as_ref().unwrap_or(&list) {
         DeadLettersCommand::List { source, extent } => {
             let filters = filters([("source", source.clone())]);
             let page = pages::read(client, &["dead-letters"], &filters, *extent).await?;

@@ -38,7 +38,7 @@ const STATES: [&str; 4] = ["pending", "active", "expired", "cancelled"];
 #[derive(Args, Clone, Debug)]
 pub struct MaintenanceArgs {
     #[command(subcommand)]
-    command: MaintenanceCommand,
+    command: Option<MaintenanceCommand>,
     /// Which daemon.
     #[command(flatten)]
     pub daemon: DaemonArgs,
@@ -204,7 +204,11 @@ impl Window {
 /// The daemon does not answer, or refuses.
 pub async fn run(client: &Client, args: &MaintenanceArgs, out: &Out) -> Result<Exit, Failure> {
     let output = args.daemon.output;
-    match &args.command {
+    let list = MaintenanceCommand::List {
+        state: ["pending", "active"].map(str::to_owned).to_vec(),
+        extent: Extent::default(),
+    };
+    match args.command.as_ref().unwrap_or(&list) {
         MaintenanceCommand::List { state, extent } => {
             let filters = filters([("state", Some(state.join(",")))]);
             let page = pages::read(client, &["maintenance"], &filters, *extent).await?;

@@ -63,6 +63,15 @@ pub struct Extent {
     pub all: bool,
 }
 
+impl Default for Extent {
+    fn default() -> Self {
+        Self {
+            limit: 50,
+            all: false,
+        }
+    }
+}
+
 impl Extent {
     /// Everything.
     pub fn all() -> Self {

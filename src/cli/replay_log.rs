@@ -1,7 +1,7 @@
 //! `watchbell replay`: the stored input log once more, with the rules of now and with others, and what differs.
 //!
-//! The log is played from its beginning, since no state is stored beside it; the difference is told of the time that is
-//! asked for. Must not write anything, and must not ask a daemon.
+//! The log is played from the last state that was kept before the time that is asked for, else from its beginning; the
+//! difference is told of that time. Must not write anything, and must not ask a daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,20 +15,23 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::json;
 use crate::cli::machine::now;
 use crate::cli::out::Out;
-use crate::cli::settings::{attach, load_sections, request};
+use crate::cli::settings::{RULES, attach, load_sections, request};
 use crate::cli::text;
 use crate::config::{self, Env, Settings, parse_duration};
 use crate::core::heartbeat::SOURCE;
-use crate::core::ids::{AlertId, IncidentId, Seq};
+use crate::core::ids::{AlertId, IdFeed, IncidentId, Seq};
 use crate::core::input::Input;
 use crate::core::observation::Observation;
 use crate::core::records::RecordOrder;
+use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::engine::own::own_input;
 use crate::simulate::trial::drive::Drive;
 use crate::sources::heartbeat::Heartbeat;
 use crate::sources::{Envelope, Message, Source};
 use crate::store::inbox::{InputKind, StoredInput, list_after};
+use crate::store::load::{load, load_labels};
+use crate::store::{Db, snapshot};
 
 /// The examples of `--help`.
 pub const EXAMPLES: &str = "\
@@ -37,31 +40,14 @@ Examples:
   watchbell replay --from 2026-11-20T08:00:00Z --to 2026-11-20T12:00:00Z --rules new.toml --json
   watchbell replay --from 7d                      # only what the rules of now make of it
 
-The log of the store in the configuration is played from its first input; the difference is told of incidents that were
-opened from --from on. Exit code 0: played, whatever differs; 1: the log does not go back that far; 3: a file or the
-store cannot be opened.";
+The log of the store in the configuration is played from the last state that was kept before --from ([retention]
+snapshots), else from its first input; the difference is told of incidents that were opened from --from on. Exit code 0:
+played, whatever differs; 1: the log does not go back that far; 3: a file or the store cannot be opened.";
 
 /// Inputs read at once.
 const PAGE: i64 = 500;
-/// The sections of the configuration that matter here.
-const NEEDED: [&str; 16] = [
-    "store",
-    "source",
-    "heartbeat",
-    "incident",
-    "settle",
-    "correlation",
-    "cmdb",
-    "change",
-    "request",
-    "problem",
-    "major",
-    "priority",
-    "sla",
-    "calendar",
-    "maintenance",
-    "route",
-];
+/// The sections of the configuration that matter here, besides those that hold rules.
+const NEEDED: [&str; 3] = ["store", "source", "heartbeat"];
 
 /// From when on, and with which rules.
 #[derive(Args, Clone, Debug)]
@@ -108,16 +94,18 @@ pub async fn run(
     env: &Env,
     out: &Out,
 ) -> Result<Exit, Failure> {
-    let settings = load_sections(&request(config, env), &NEEDED)?;
+    let needed = [&NEEDED[..], &RULES].concat();
+    let settings = load_sections(&request(config, env), &needed)?;
     let from = time(&args.from)?;
     let to = args.to.as_deref().map(time).transpose()?;
-    let mut sides = vec![Side::new(&settings)];
-    if let Some(rules) = &args.rules {
-        let other = load_sections(&request(Some(rules), env), &NEEDED)?;
-        sides.push(Side::new(&other));
-    }
     let db = attach(&settings)?;
-    let mut after = Seq::default();
+    let begin = Begin::before(&db, from).await?;
+    let mut sides = vec![Side::new(&settings, &begin)];
+    if let Some(rules) = &args.rules {
+        let other = load_sections(&request(Some(rules), env), &needed)?;
+        sides.push(Side::new(&other, &begin));
+    }
+    let mut after = begin.seq;
     let mut first: Option<(Seq, Timestamp)> = None;
     let mut played = 0_u64;
     'log: loop {
@@ -131,7 +119,9 @@ pub async fn run(
         for input in &inputs {
             if first.is_none() {
                 first = Some((input.seq, input.at));
-                check_reach(from, input)?;
+                if begin.at.is_none() {
+                    check_reach(from, input)?;
+                }
             }
             if to.is_some_and(|to| input.at > to) {
                 break 'log;
@@ -141,17 +131,25 @@ pub async fn run(
         }
     }
     db.close().await;
-    let Some((seq, at)) = first else {
+    if first.is_none() && begin.at.is_none() {
         return Err(Failure::failed("the input log is empty"));
-    };
+    }
     if let Some(to) = to {
         sides.iter_mut().for_each(|side| side.drive.pass(to));
     }
-    out.note(&format!(
-        "no state is stored beside the log, so it was played from its first input (position {}, {}): {played} inputs",
-        seq.get(),
-        text::utc(at)
-    ));
+    out.note(&match (begin.at, first) {
+        (Some(at), _) => format!(
+            "played from the state that was kept at {} (position {}): {played} inputs",
+            text::utc(at),
+            begin.seq.get()
+        ),
+        (None, Some((seq, at))) => format!(
+            "no state was kept before that, so the log was played from its first input (position {}, {}): {played} inputs",
+            seq.get(),
+            text::utc(at)
+        ),
+        (None, None) => "the input log is empty".to_owned(),
+    });
     for side in &sides {
         if side.unread > 0 {
             out.note(&format!(
@@ -196,15 +194,54 @@ fn check_reach(from: Timestamp, first: &StoredInput) -> Result<(), Failure> {
     .next(format!("use --from {earliest} or later")))
 }
 
+/// Where the log is played from.
+#[derive(Default)]
+struct Begin {
+    /// The last input that the state knows.
+    seq: Seq,
+    /// When it was kept; `None` for the beginning of the log.
+    at: Option<Timestamp>,
+    state: State,
+    ids: IdFeed,
+}
+
+impl Begin {
+    /// The last state that was kept before a time; the beginning of the log when there is none.
+    async fn before(db: &Db, from: Timestamp) -> Result<Self, Failure> {
+        let folder = db.file().and_then(snapshot::folder);
+        let kept = folder.map(|folder| snapshot::list(&folder));
+        let last = kept.into_iter().flatten().rfind(|it| it.at <= from);
+        let Some(last) = last else {
+            return Ok(Self::default());
+        };
+        let store = Db::attach(&format!("sqlite:{}", last.file.display()), 1)?;
+        let mut reader = store.snapshot().await?;
+        let (mut state, ids) = load(reader.lend(), 0).await?;
+        load_labels(reader.lend(), 0, &mut state).await?;
+        drop(reader);
+        store.close().await;
+        Ok(Self {
+            seq: last.seq,
+            at: Some(last.at),
+            state,
+            ids,
+        })
+    }
+}
+
 impl Side {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &Settings, begin: &Begin) -> Self {
         let named = settings.sources.iter();
         let mut decoders: BTreeMap<String, Arc<dyn Source>> = named
             .filter_map(|source| Some((source.name.clone(), source.decoder()?)))
             .collect();
         decoders.insert(SOURCE.to_string(), Arc::new(Heartbeat));
         Self {
-            drive: Drive::new(Arc::new(config::rules(settings))),
+            drive: Drive::at(
+                Arc::new(config::rules(settings)),
+                begin.state.clone(),
+                begin.ids.clone(),
+            ),
             decoders,
             unread: 0,
         }

@@ -18,6 +18,29 @@ use crate::store::{Db, MIGRATIONS, StoreError, inspect};
 /// Connections for reading that a command opens at most.
 const READERS: u32 = 1;
 
+/// The sections of the configuration that hold rules.
+pub const RULES: [&str; 19] = [
+    "incident",
+    "settle",
+    "correlation",
+    "cmdb",
+    "change",
+    "request",
+    "problem",
+    "major",
+    "priority",
+    "sla",
+    "calendar",
+    "maintenance",
+    "inhibit",
+    "flapping",
+    "route",
+    "team",
+    "schedule",
+    "escalation",
+    "limits",
+];
+
 /// How the configuration is found.
 pub fn request(file: Option<&Path>, env: &Env) -> LoadRequest {
     LoadRequest::new(file.map(PathBuf::from), env.clone())

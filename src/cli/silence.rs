@@ -42,7 +42,7 @@ const STATES: [&str; 3] = ["pending", "active", "expired"];
 #[derive(Args, Clone, Debug)]
 pub struct SilenceArgs {
     #[command(subcommand)]
-    command: SilenceCommand,
+    command: Option<SilenceCommand>,
     /// Which daemon.
     #[command(flatten)]
     pub daemon: DaemonArgs,
@@ -155,7 +155,12 @@ impl Times {
 /// The daemon does not answer, or refuses; a matcher makes no sense.
 pub async fn run(client: &Client, args: &SilenceArgs, out: &Out) -> Result<Exit, Failure> {
     let output = args.daemon.output;
-    match &args.command {
+    let list = SilenceCommand::List {
+        state: ["pending", "active"].map(str::to_owned).to_vec(),
+        expired: false,
+        extent: Extent::default(),
+    };
+    match args.command.as_ref().unwrap_or(&list) {
         SilenceCommand::List {
             state,
             expired,

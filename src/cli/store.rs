@@ -83,9 +83,19 @@ pub async fn backup(
     if version.is_some_and(|version| version > newest_schema()) {
         return Err(StoreError::TooNew.into());
     }
+    if db.file().is_none() {
+        let text = "a PostgreSQL store is backed up with PostgreSQL's own tools".to_owned();
+        return Err(Failure::usage(text).next("`pg_dump` makes a copy while the daemon runs; keep token.key of the state folder with it"));
+    }
     if args.file.exists() {
         let text = format!("{} exists already", args.file.display());
         return Err(Failure::unreachable(text).next("name a new file"));
+    }
+    let folder = args.file.parent();
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        let text = format!("the folder {} does not exist", folder.display());
+        return Err(Failure::unreachable(text).next("make it, or name a file elsewhere"));
     }
     backup::copy_to(&db, &args.file).await.map_err(|error| {
         let text = format!("{} cannot be written: {error}", args.file.display());

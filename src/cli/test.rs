@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::json;
 use crate::cli::out::Out;
-use crate::cli::settings::{load_sections, request};
+use crate::cli::settings::{RULES, load_sections, request};
 use crate::cli::text;
 use crate::config::{self, Env, parse_duration};
 use crate::core::cmdb::graph::Difference;
@@ -40,28 +40,6 @@ A test, in TOML or YAML; docs/rule-tests.md has every key:
 
 Nothing is stored, no daemon is asked. Exit code 0: all as expected; 1: something differs or a file is wrong;
 3: a file cannot be read.";
-
-/// The sections of the configuration that hold rules.
-const RULES: [&str; 18] = [
-    "incident",
-    "settle",
-    "correlation",
-    "cmdb",
-    "change",
-    "request",
-    "problem",
-    "major",
-    "priority",
-    "sla",
-    "calendar",
-    "maintenance",
-    "inhibit",
-    "flapping",
-    "route",
-    "team",
-    "schedule",
-    "escalation",
-];
 
 /// Which tests.
 #[derive(Args, Clone, Debug)]

@@ -136,6 +136,12 @@ async fn create(settings: &Settings, args: &CreateArgs, out: &Out) -> Result<Exi
         row.name,
         shown_store(&settings.store)
     ));
+    if db.file().is_none() {
+        out.note(&format!(
+            "Daemons on this database know it if they have the same file {}.",
+            token_key::path(settings.state_dir()).display()
+        ));
+    }
     out.print(&token)?;
     Ok(Exit::Done)
 }
@@ -188,7 +194,10 @@ async fn revoke(settings: &Settings, id: &str, out: &Out) -> Result<Exit, Failur
     let is_revoked = tokens::withdraw(&mut conn, id, now(), COMMAND_LINE).await?;
     conn.close().await?;
     if is_revoked {
-        out.print(&format!("{} is void", text::clean(id)))?;
+        out.print(&format!(
+            "{} is void; a running daemon refuses it within a second",
+            text::clean(id)
+        ))?;
         return Ok(Exit::Done);
     }
     Err(

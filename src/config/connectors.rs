@@ -180,8 +180,8 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
             profile.as_ref().map(|it| it.profile.name.as_str()),
         ),
         hook_secret: table
-            .optional("hook_secret", values::sender_secret)
-            .or_else(|| table.optional("secret", values::sender_secret)),
+            .optional("hook_secret", values::remote_secret)
+            .or_else(|| table.optional("secret", values::remote_secret)),
         extras,
         records: profile
             .as_ref()

@@ -14,13 +14,47 @@ use crate::core::oncall::Team;
 use crate::core::tell::route::Route;
 use crate::core::time::Timestamp;
 
+/// Bytes of the shortest secret that nobody is warned about.
+const SECRET_BYTES_MIN: usize = 8;
+
 /// All of it, one sentence each.
 pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
     let mut warnings = people::warnings(settings, now);
     warnings.extend(routes(settings));
     warnings.extend(teams(settings));
     warnings.extend(unreached(settings));
+    warnings.extend(short_secrets(settings));
     warnings
+}
+
+/// Secrets of senders, and of our own messages, that can be guessed.
+fn short_secrets(settings: &Settings) -> Vec<String> {
+    let sources = settings.sources.iter().flat_map(|source| {
+        let name = &source.name;
+        let basic = source.basic.as_ref().map(|basic| &basic.password);
+        let header = source.header.as_ref().map(|header| &header.value);
+        [
+            (format!("the token of source {name}"), source.token.as_ref()),
+            (format!("the password of source {name}"), basic),
+            (format!("the header of source {name}"), header),
+        ]
+    });
+    let heartbeats = settings.heartbeats.iter().map(|heartbeat| {
+        let what = format!("the token of heartbeat {}", heartbeat.name);
+        (what, heartbeat.token.as_ref())
+    });
+    let targets = settings.targets.iter().map(|target| {
+        let what = format!("the secret of target {}", target.name);
+        (what, target.secret.as_ref())
+    });
+    let all = sources.chain(heartbeats).chain(targets);
+    let short = all.filter_map(|(what, secret)| Some((what, secret?)));
+    let short = short.filter(|(_, secret)| secret.expose().len() < SECRET_BYTES_MIN);
+    short
+        .map(|(what, _)| {
+            format!("{what} is shorter than {SECRET_BYTES_MIN} bytes, which can be guessed; make a long random one, for example with `openssl rand -hex 24`")
+        })
+        .collect()
 }
 
 /// Routes that tell nobody, and those that are never tried.

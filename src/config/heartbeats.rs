@@ -125,7 +125,7 @@ fn heartbeat(table: &mut TableReader<'_>) -> Option<HeartbeatSettings> {
         summary: table.optional("summary", values::text),
         labels: table.optional("labels", labels).unwrap_or_default(),
         ci: table.list("ci", values::text),
-        token: table.optional("token", values::sender_secret),
+        token: table.optional("token", values::remote_secret),
         is_open: table.optional("open", values::flag).unwrap_or_default(),
         watchdog: table.table("watchdog").and_then(watchdog),
         name: name?,

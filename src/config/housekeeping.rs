@@ -16,15 +16,19 @@ pub struct RetentionSettings {
     pub closed_incidents: Span,
     /// Earlier states of the CMDB are kept this long.
     pub cmdb_versions: Span,
+    /// How often the state is kept for replays; never with zero.
+    pub snapshots: Span,
 }
 
 /// `[limits]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitSettings {
     /// Messages accepted but not decided yet; beyond, senders get 503.
     pub inbox_rows: u32,
     /// So many alerts that differ only by a label that names an event are apart; further ones are one.
     pub variants: u32,
+    /// Labels that name an event besides those that are known to.
+    pub volatile_labels: Vec<String>,
     /// How much one address may send, all sources together.
     pub peer_rate: Option<RateSettings>,
 }

@@ -32,15 +32,16 @@ pub(super) fn read(tables: Vec<TableReader<'_>>) -> (Vec<WindowWanted>, Vec<Wind
     let mut feeds = Vec::new();
     let mut places: BTreeMap<String, String> = BTreeMap::new();
     for mut table in tables {
-        let name = table.optional("name", values::text);
-        let name =
-            name.unwrap_or_else(|| format!("maintenance {}", places.len().saturating_add(1)));
+        let written = table.optional("name", values::text);
+        let name = written
+            .clone()
+            .unwrap_or_else(|| format!("maintenance {}", places.len().saturating_add(1)));
         if let Some(place) = places.insert(name.clone(), table.place()) {
             let message = format!("the name {name:?} is used at {place} already");
             let hint = "every maintenance window needs a name of its own";
             table.refuse(Some("name"), Complaint::new(message).hint(hint));
         }
-        let found = window(&mut table, name, &mut feeds);
+        let found = window(&mut table, (name, written), &mut feeds);
         if windows.len().saturating_add(found.len()) > WINDOWS_MAX {
             let message = format!("there are more than {WINDOWS_MAX} maintenance windows");
             table.refuse(None, Complaint::new(message).hint("let one recur"));
@@ -53,7 +54,7 @@ pub(super) fn read(tables: Vec<TableReader<'_>>) -> (Vec<WindowWanted>, Vec<Wind
 
 fn window(
     table: &mut TableReader<'_>,
-    name: String,
+    (name, written): (String, Option<String>),
     feeds: &mut Vec<WindowFeed>,
 ) -> Vec<WindowWanted> {
     let parts = WindowParts {
@@ -99,7 +100,12 @@ fn window(
             Vec::new()
         }
         None if table.has("calendar") => Vec::new(),
-        None => made(table, parts).into_iter().collect(),
+        None => {
+            // A name that somebody wrote says why, as far as the file knows.
+            let reason = parts.reason.clone().or(written);
+            let parts = WindowParts { reason, ..parts };
+            made(table, parts).into_iter().collect()
+        }
     }
 }
 

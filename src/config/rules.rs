@@ -50,6 +50,12 @@ pub fn rules_with(settings: &Settings, texts: &impl FeedTexts, now: Timestamp) -
     let rules = Rules {
         inhibit: settings.inhibit.as_slice().into(),
         fold_after: settings.limits.variants,
+        fold_labels: settings
+            .limits
+            .volatile_labels
+            .iter()
+            .map(SmolStr::from)
+            .collect(),
         digest: 0,
         correlation: settings.correlation.clone(),
         sources: settings.sources.iter().map(named).collect(),
@@ -68,8 +74,9 @@ pub fn rules_with(settings: &Settings, texts: &impl FeedTexts, now: Timestamp) -
         tell: tell(settings),
         records: settings.records.clone(),
     };
-    // Never the digest of no rules at all.
-    let digest = xxh3_64(format!("{rules:?}").as_bytes()).max(1);
+    // Another version may judge otherwise by the same rules. Never the digest of no rules at all.
+    let text = format!("{} {rules:?}", env!("CARGO_PKG_VERSION"));
+    let digest = xxh3_64(text.as_bytes()).max(1);
     Rules { digest, ..rules }
 }
 

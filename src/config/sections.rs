@@ -342,6 +342,9 @@ fn retention(root: &mut TableReader<'_>) -> RetentionSettings {
             .required("closed_incidents", kept())
             .unwrap_or_default(),
         cmdb_versions: table.required("cmdb_versions", kept()).unwrap_or_default(),
+        snapshots: table
+            .required("snapshots", values::duration(Span::ZERO..=FOREVER))
+            .unwrap_or_default(),
     };
     table.finish();
     retention
@@ -358,6 +361,7 @@ fn limits(root: &mut TableReader<'_>) -> LimitSettings {
         variants: table
             .required("variants", values::count(0..=1_000_000))
             .unwrap_or_default(),
+        volatile_labels: table.list("volatile_labels", values::text),
         peer_rate: table.table("peer_rate").and_then(sources::rate),
     };
     table.finish();

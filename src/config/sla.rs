@@ -168,6 +168,15 @@ pub(super) fn priority(root: &mut TableReader<'_>) -> PriorityRules {
         spread: table
             .required("spread", values::count(2..=1_000_000))
             .unwrap_or(usual.spread),
+        rising: table
+            .required("rising", values::count(0..=1_000_000))
+            .unwrap_or(usual.rising),
+        rising_within: table
+            .required(
+                "rising_within",
+                values::duration(Span::from_secs(1)..=FOREVER),
+            )
+            .unwrap_or(usual.rising_within),
         lower_after: table
             .required("lower_after", values::duration(Span::ZERO..=FOREVER))
             .unwrap_or(usual.lower_after),

@@ -97,10 +97,10 @@ fn source(table: &mut TableReader<'_>, kind: SourceKind) -> SourceSettings {
     SourceSettings {
         name: table.required("name", source_name).unwrap_or_default(),
         kind,
-        token: table.optional("token", values::sender_secret),
+        token: table.optional("token", values::remote_secret),
         basic: table
             .table("basic")
-            .and_then(|table| basic(table, values::sender_secret)),
+            .and_then(|table| basic(table, values::remote_secret)),
         header: table.table("header").and_then(header),
         signature: table
             .table("signature")
@@ -269,7 +269,7 @@ fn basic(
 
 fn header(mut table: TableReader<'_>) -> Option<HeaderToken> {
     let name = table.required("name", header_name);
-    let value = table.required("value", values::sender_secret);
+    let value = table.required("value", values::remote_secret);
     table.finish();
     Some(HeaderToken {
         name: name?,

@@ -22,8 +22,6 @@ use crate::core::time::Span;
 
 /// Bytes of a name, which is a label of metrics.
 const NAME_BYTES_MAX: usize = 64;
-/// Bytes of a secret that signs.
-const SECRET_BYTES_MIN: usize = 8;
 const SECOND: Span = Span::from_secs(1);
 const TIMEOUT: Span = Span::from_secs(10);
 const RETRY_FOR: Span = Span::from_hours(24);
@@ -185,7 +183,7 @@ fn target(table: &mut TableReader<'_>) -> TargetSettings {
         title: table.optional("title", template),
         text: table.optional("text", template),
         zone: table.optional("zone", zone),
-        secret: table.optional("secret", signing_secret),
+        secret: table.optional("secret", values::remote_secret),
         token: table.optional("token", values::remote_secret),
         basic: if kind == TargetKind::Profile("pushover") {
             None
@@ -495,16 +493,6 @@ pub(super) fn address(spot: &Spot<'_>) -> Result<Secret, Complaint> {
     let secret = values::remote_secret(spot)?;
     Url::parse(secret.expose())
         .map_err(|error| Complaint::new(format!("is not a URL: {error}")).hint(hint))?;
-    Ok(secret)
-}
-
-fn signing_secret(spot: &Spot<'_>) -> Result<Secret, Complaint> {
-    let secret = values::remote_secret(spot)?;
-    if secret.expose().len() < SECRET_BYTES_MIN {
-        let message = format!("is shorter than {SECRET_BYTES_MIN} bytes, which can be guessed");
-        return Err(Complaint::new(message)
-            .hint("make a long random one, for example with `openssl rand -hex 24`"));
-    }
     Ok(secret)
 }
 

@@ -22,8 +22,6 @@ use crate::core::time::Span;
 
 /// The longest time any key takes: 100 years.
 pub(super) const FOREVER: Span = Span::from_days(36_500);
-/// Bytes of the shortest secret that a sender may authenticate with; a shorter one can be guessed.
-const TOKEN_BYTES_MIN: usize = 8;
 /// Bytes of a PEM file; a larger one is the wrong file and is refused.
 const PEM_BYTES_MAX: u64 = 4 << 20;
 
@@ -188,18 +186,7 @@ pub(super) fn file_path(spot: &Spot<'_>) -> Result<PathBuf, Complaint> {
     }
 }
 
-/// A secret that a sender authenticates with: refused when short enough to guess.
-pub(super) fn sender_secret(spot: &Spot<'_>) -> Result<Secret, Complaint> {
-    let secret = remote_secret(spot)?;
-    if secret.expose().len() < TOKEN_BYTES_MIN {
-        let message = format!("is shorter than {TOKEN_BYTES_MIN} bytes, which can be guessed");
-        return Err(Complaint::new(message)
-            .hint("make a long random one, for example with `openssl rand -hex 24`"));
-    }
-    Ok(secret)
-}
-
-/// A secret that another system gave us; only refused when empty or not a single line.
+/// A secret; only refused when empty or not a single line. A short one is warned about.
 pub(super) fn remote_secret(spot: &Spot<'_>) -> Result<Secret, Complaint> {
     let origin = origin(spot, "a secret").map_err(|complaint| complaint.hint(SECRET_HINT))?;
     let text = secret::fetch(&origin, spot.reading.env)?;

@@ -113,8 +113,8 @@ fn check<'a>(
 
 /// Whether the problem has an open incident already; a second one beside it would be a second ticket.
 pub(super) fn is_continued(world: World<'_>, id: IncidentId) -> bool {
-    let mut incidents = world.state.incidents();
-    incidents.any(|incident| incident.previous == Some(id) && incident.state.is_open())
+    let mut incidents = world.state.continuations(id);
+    incidents.any(|incident| incident.state.is_open())
 }
 
 fn carry_out(

@@ -385,6 +385,8 @@ impl Turn<'_> {
     /// Makes an ended alert fire.
     fn fire(&self, draft: &mut Draft<'_>, alert: &mut Alert, reason: Reason) -> Reason {
         alert.status = AlertStatus::Firing;
+        // One whose end came first has had none yet.
+        alert.episode = alert.episode.max(1);
         alert.ends_at = None;
         alert.late = Late::None;
         alert.lease_at = self.lease();

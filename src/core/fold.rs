@@ -2,7 +2,8 @@
 //!
 //! A label like `request_id` makes another alert of every occurrence. Up to a bound each is an alert like any other; the
 //! rest of them, equal but for such labels, fold into one alert that counts them, fires while one of them does, and names
-//! the label. Labels that may name a thing (host, pod, instance, device) never fold: many of those are breadth. Must not
+//! the label. Such labels are known by their name, from the rules, or by a value that is made anew for each event, like a
+//! UUID. Labels that may name a thing (host, pod, instance, device) never fold: many of those are breadth. Must not
 //! fold what is known already, and must not grow with the number of alerts.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,35 @@ pub const VOLATILE: [&str; 12] = [
     "transaction_id",
     "x_request_id",
 ];
+/// A label with one of these in its name may name a thing, whatever its value looks like.
+const THINGS: [&str; 22] = [
+    "address",
+    "cluster",
+    "container",
+    "device",
+    "digest",
+    "disk",
+    "fingerprint",
+    "host",
+    "image",
+    "instance",
+    "interface",
+    "mac",
+    "machine",
+    "mount",
+    "node",
+    "pod",
+    "resource",
+    "serial",
+    "server",
+    "uid",
+    "vm",
+    "volume",
+];
+/// Digits in a row that are a number of an event; a time in milliseconds has 13.
+const DIGITS_MIN: usize = 12;
+/// Hexadecimal digits in a row, both letters and digits among them.
+const HEX_MIN: usize = 16;
 /// Troubles that are watched; the one that was quiet for longest is forgotten first.
 const FOLDS_MAX: usize = 1_000;
 /// Folded alerts of one trouble that are known by name; when there were more, their one alert ends by its lease.
@@ -116,15 +146,18 @@ pub(super) fn look(
     now: Timestamp,
 ) -> Outcome {
     let after = world.rules.fold_after;
-    let is_volatile = |name: &SmolStr| VOLATILE.contains(&name.as_str());
+    let names = &world.rules.fold_labels;
+    let is_volatile = |(name, value): &&(SmolStr, SmolStr)| {
+        VOLATILE.contains(&name.as_str()) || names.contains(name) || is_made_anew(name, value)
+    };
     let labels = &observation.text.labels;
-    let volatile = labels.iter().find(|(name, _)| is_volatile(name));
+    let volatile = labels.iter().find(is_volatile);
     let Some((label, _)) = volatile.filter(|_| after > 0) else {
         return Outcome::Apart;
     };
     let stays: Vec<_> = labels
         .iter()
-        .filter(|(name, _)| !is_volatile(name))
+        .filter(|label| !is_volatile(label))
         .cloned()
         .collect();
     let signature = signature(source, &stays);
@@ -203,6 +236,26 @@ pub(super) fn begin(
     let entry = decision.entry(ids, None, alert, Reason::FoldingStarted);
     entry.incident = incident;
     entry.note = Some(note.into());
+}
+
+/// Whether a value is one that is made for each event, and the label names no thing.
+fn is_made_anew(name: &str, value: &str) -> bool {
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphabetic());
+    let behind = value.split_once(['-', '_', ':']);
+    let behind = behind.filter(|(word, _)| is_word(word)).map(|(_, id)| id);
+    let is_id = is_id(value) || behind.is_some_and(is_id);
+    let is_thing = |name: &str| THINGS.iter().any(|thing| name.contains(thing));
+    is_id && !is_thing(&name.to_ascii_lowercase())
+}
+
+/// A UUID, or a long number.
+fn is_id(text: &str) -> bool {
+    let count = |is: fn(&u8) -> bool| text.bytes().filter(is).count();
+    let (digits, hex) = (count(u8::is_ascii_digit), count(u8::is_ascii_hexdigit));
+    let is_uuid = text.len() == 36 && hex == 32 && count(|byte| *byte == b'-') == 4;
+    let is_number = digits == text.len() && digits >= DIGITS_MIN;
+    let is_hex = hex == text.len() && hex >= HEX_MIN && digits > 0 && digits < hex;
+    is_uuid || is_number || is_hex
 }
 
 fn begun(signature: u64, now: Timestamp) -> Fold {

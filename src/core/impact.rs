@@ -162,7 +162,7 @@ impl Walk<'_> {
                 let Some(ci) = edges.first().map(|edge| edge.ci) else {
                     continue;
                 };
-                if ci == root {
+                if ci == root || edges.iter().all(|edge| edge.role == Role::Monitor) {
                     continue;
                 }
                 let news = if is_news {
@@ -315,7 +315,7 @@ fn stands_in(edge: &Edge) -> Standing {
         (_, Role::Dual | Role::Member) | (RelationKind::MemberOf, _) => {
             Standing::Alike(edge.kind, edge.role)
         }
-        (_, Role::Replica) => Standing::Never,
+        (_, Role::Replica | Role::Monitor) => Standing::Never,
         (
             RelationKind::ConnectsTo
             | RelationKind::RunsOn

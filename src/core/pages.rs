@@ -121,6 +121,21 @@ impl<T> Pages<T> {
         })
     }
 
+    /// Every record before that number, the last one first; the pages behind it are not looked at.
+    pub fn iter_back_from(&self, number: i64) -> impl Iterator<Item = &T> {
+        let last = page_of(number);
+        let pages = self.pages.range(..=last).rev();
+        pages.flat_map(move |(at, page)| {
+            let count = if *at == last {
+                slot_of(number)
+            } else {
+                usize::MAX
+            };
+            let before = page.slots.get(..count).unwrap_or(&page.slots);
+            before.iter().rev().flatten()
+        })
+    }
+
     /// Every record, in order of number.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages
@@ -158,6 +173,10 @@ mod tests {
         for (from, all) in [(2, 4), (3, 3), (511, 3), (513, 1), (2001, 0)] {
             assert_eq!(pages.iter_from(from).count(), all, "from {from}");
         }
+        for (before, all) in [(1, 0), (2, 1), (512, 3), (513, 4), (2001, 5), (i64::MAX, 5)] {
+            assert_eq!(pages.iter_back_from(before).count(), all, "before {before}");
+        }
+        assert_eq!(pages.iter_back_from(2001).next(), Some(&20_000));
         assert_eq!(pages.remove(2000), Some((20_000, at)));
         assert_eq!(pages.remove(2000), None);
         assert_eq!((pages.len(), pages.pages.len()), (4, 2));

@@ -1,5 +1,5 @@
-//! How soon people must act: impact by what an incident reaches, urgency by how bad it is and how it spreads, and the
-//! operator's matrix over both.
+//! How soon people must act: impact by what an incident reaches, urgency by how bad it is, how it spreads and how fast it
+//! grows, and the operator's matrix over both.
 //!
 //! A rise holds at once. A fall holds when it has lasted for a while, so that an incident at the edge does not go up and
 //! down; only an incident of a single alert follows it down at once. What a person has said holds until a person hands
@@ -33,6 +33,10 @@ pub struct PriorityRules {
     pub services_many: u32,
     /// With so many CIs alerting, most of them still, an incident is one step more urgent.
     pub spread: u32,
+    /// An incident that so many new alerts join within `rising_within` is one step more urgent; never with 0.
+    pub rising: u32,
+    /// See `rising`.
+    pub rising_within: Span,
     /// A lower priority must be right for so long before it holds.
     pub lower_after: Span,
 }
@@ -46,6 +50,8 @@ impl Default for PriorityRules {
             criticality: [1, 2, 2, 2, 2],
             services_many: 10,
             spread: 50,
+            rising: 30,
+            rising_within: Span::from_mins(10),
             lower_after: Span::from_mins(10),
         }
     }
@@ -62,6 +68,8 @@ struct Scale {
     confirmed: u32,
     /// CIs with alerts, as long as most of them fire.
     spread: u32,
+    /// Whether many alerts are new.
+    is_rising: bool,
 }
 
 impl PriorityRules {
@@ -94,7 +102,7 @@ impl PriorityRules {
         if scale.services > 0 && halves >= self.services_many.saturating_mul(2) {
             grade.impact = 1;
         }
-        if scale.spread >= self.spread {
+        if scale.spread >= self.spread || scale.is_rising {
             grade.urgency = grade.urgency.saturating_sub(1).max(1);
         }
         grade
@@ -255,6 +263,7 @@ impl Draft<'_> {
         let Some(grade) = self.graded(id) else {
             return;
         };
+        let is_by_rise = self.is_rising(id) && self.grade_of(id, false) != Some(grade);
         let given = held.as_ref().and_then(|held| held.given.clone());
         let after = match &given {
             Some(given) => given.priority,
@@ -276,7 +285,14 @@ impl Draft<'_> {
             }
         }
         let is_left = lower_at.is_some_and(|at| at > self.now) && before == after;
-        let lower_at = lower_at.filter(|_| is_left && !self.is_as_bad(id));
+        let lower_at = if is_by_rise {
+            // It is looked at again when the rise may be over, without another alert.
+            let rules = &self.world.rules.priority;
+            let later = self.now.plus(rules.lower_after.max(rules.rising_within));
+            Some(lower_at.filter(|at| *at > self.now).unwrap_or(later))
+        } else {
+            lower_at.filter(|_| is_left && !self.is_as_bad(id))
+        };
         let standing = Standing {
             grade,
             given,
@@ -289,8 +305,13 @@ impl Draft<'_> {
         if let Some(incident) = self.touch(id) {
             incident.priority = after;
         }
+        let why = if is_by_rise && after < before {
+            ": many alerts within a short time"
+        } else {
+            ""
+        };
         let entry = self.say(Some(id), alert, Reason::PriorityChanged);
-        entry.note = Some(format!("{} to {}", before.word(), after.word()).into());
+        entry.note = Some(format!("{} to {}{why}", before.word(), after.word()).into());
     }
 
     /// Lets an incident fall to what fires of it still, unless it gets worse before.
@@ -366,6 +387,32 @@ impl Draft<'_> {
     }
 
     fn graded(&self, id: IncidentId) -> Option<Grade> {
+        self.grade_of(id, self.is_rising(id))
+    }
+
+    /// Whether so many of the alerts are new that the incident counts as rising; alerts are listed as they joined.
+    fn is_rising(&self, id: IncidentId) -> bool {
+        let rules = &self.world.rules.priority;
+        let state = self.world.state;
+        let (members, Some(incident)) = (state.alerts_of(id), self.peek(id)) else {
+            return false;
+        };
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        if rules.rising == 0 || incident.total < rules.rising {
+            return false;
+        }
+        let joining = count(incident.total).saturating_sub(members.len());
+        let held = count(rules.rising).saturating_sub(joining);
+        let first = members.len().checked_sub(held);
+        let first = first.and_then(|index| members.get(index));
+        let Some(first) = first.and_then(|alert| state.alert(*alert)) else {
+            // All of them join now.
+            return held == 0;
+        };
+        first.first_seen_at.plus(rules.rising_within) > self.now
+    }
+
+    fn grade_of(&self, id: IncidentId, is_rising: bool) -> Option<Grade> {
         let incident = self.peek(id)?;
         let graph = self.world.state.graph();
         let cause = self.cause_of(id);
@@ -378,6 +425,7 @@ impl Draft<'_> {
             services: u32::try_from(services.len()).unwrap_or(u32::MAX),
             confirmed: cause.map_or(0, |cause| cause.confirmed),
             spread: if is_spreading { spread } else { 0 },
+            is_rising: is_rising && is_spreading,
         };
         Some(self.world.rules.priority.grade(incident.severity, scale))
     }

@@ -42,6 +42,8 @@ pub struct Rules {
     pub inhibit: Arc<[InhibitRule]>,
     /// So many alerts that differ only by a label that names an event are apart; further ones are one. 0: all are apart.
     pub fold_after: u32,
+    /// Labels that name an event besides those that are known to.
+    pub fold_labels: Arc<[SmolStr]>,
     /// Tells these rules from others; open incidents are looked at again when it is another one.
     pub digest: u64,
     /// What has to be heard of again and again.

@@ -4,7 +4,7 @@
 //! and is looked through when that time comes. A due time that moves later moves nothing; the look finds it. Must
 //! not decide and cannot fail: a change carries the whole record as it is afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -45,6 +45,8 @@ use crate::core::time::Timestamp;
 pub struct State {
     alerts: Pages<Alert>,
     keys: HashTable<AlertId>,
+    /// Pairs of an incident and one that continues it.
+    continued: BTreeSet<(IncidentId, IncidentId)>,
     incidents: Pages<IncidentSlot>,
     sources: Vec<SmolStr>,
     deadlines: Deadlines,
@@ -108,6 +110,19 @@ impl State {
     pub fn incidents_from(&self, id: IncidentId) -> impl Iterator<Item = &Incident> {
         let slots = self.incidents.iter_from(id.get());
         slots.map(|slot| &slot.incident)
+    }
+
+    /// The incidents held before that number, the newest first.
+    pub fn incidents_before(&self, id: IncidentId) -> impl Iterator<Item = &Incident> {
+        let slots = self.incidents.iter_back_from(id.get());
+        slots.map(|slot| &slot.incident)
+    }
+
+    /// The incidents held that continue another one.
+    pub fn continuations(&self, id: IncidentId) -> impl Iterator<Item = &Incident> {
+        let of_it = (id, IncidentId::FIRST)..=(id, IncidentId::LAST);
+        let found = self.continued.range(of_it);
+        found.filter_map(|(_, next)| self.incident(*next))
     }
 
     /// The alerts of an incident, in order of joining.
@@ -243,23 +258,18 @@ impl State {
 
     /// When to call with [`crate::core::input::Input::DeadlineReached`] next; it may find nothing to do then.
     pub fn next_deadline(&self) -> Option<(Timestamp, DeadlineKey)> {
-        let records = self.deadlines.first().copied();
-        let conditions = self.forest.next_due();
-        let conditions = conditions.map(|at| (at, DeadlineKey::Conditions));
         let silences = [self.silences.next_due(), self.mutes.next_due()];
-        let silences = silences.into_iter().flatten().min();
-        let silences = silences.map(|at| (at, DeadlineKey::Silences));
-        let steps = self.escalations.next_due();
-        let steps = steps.map(|at| (at, DeadlineKey::Escalations));
         let heartbeats = self.heartbeats.values();
         let missed = heartbeats.map(|heartbeat| heartbeat.due(self.started_at));
-        let missed = missed.min().map(|at| (at, DeadlineKey::Heartbeats));
-        let besides = self.records.next_due();
-        let besides = besides.map(|at| (at, DeadlineKey::Records));
-        let practice = self.practice.next_due();
-        let practice = practice.map(|at| (at, DeadlineKey::Practice));
+        let timed = |due: Option<Timestamp>, key| due.map(|at| (at, key));
         [
-            records, conditions, silences, steps, missed, besides, practice,
+            self.deadlines.first().copied(),
+            timed(self.forest.next_due(), DeadlineKey::Conditions),
+            timed(silences.into_iter().flatten().min(), DeadlineKey::Silences),
+            timed(self.escalations.next_due(), DeadlineKey::Escalations),
+            timed(missed.min(), DeadlineKey::Heartbeats),
+            timed(self.records.next_due(), DeadlineKey::Records),
+            timed(self.practice.next_due(), DeadlineKey::Practice),
         ]
         .into_iter()
         .flatten()
@@ -349,7 +359,7 @@ impl State {
                 Change::Variant(change) => self.put_variant(change),
                 Change::Inhibit(change) => self.put_inhibition(change),
                 Change::Fold(change) => self.put_fold(change),
-                Change::Review(review) => self.mutes.review = *review,
+                Change::Review(review) => self.put_review(*review),
                 Change::Tell(change) => self.tells.apply(change),
                 Change::Ticket(change) => self.tickets.apply(change),
                 Change::Standing(change) => self.practice.standings.apply(change),
@@ -396,6 +406,7 @@ impl State {
     pub fn put_incident(&mut self, incident: Incident) {
         let (id, due) = (incident.id, incident.due_at());
         self.counts.count_incident(&incident, 1);
+        self.continued.extend(incident.previous.map(|it| (it, id)));
         let reminder = match self.incidents.get_mut(id.get()) {
             Some((slot, reminder)) => {
                 self.counts.count_incident(&slot.incident, -1);
@@ -491,6 +502,8 @@ impl State {
         self.practice.forget(id);
         if let Some((slot, reminder)) = self.incidents.remove(id.get()) {
             self.counts.count_incident(&slot.incident, -1);
+            let previous = slot.incident.previous;
+            previous.map(|previous| self.continued.remove(&(previous, id)));
             let key = DeadlineKey::Incidents(page_of(id.get()));
             self.drop_reminder(reminder, key);
         }

@@ -18,6 +18,7 @@ impl Engine {
     /// # Errors
     /// The writer has ended. Everything else is tried again until it works or `stop` is cancelled.
     pub(super) async fn recover(&mut self, stop: &CancellationToken) -> Result<bool, WriteError> {
+        let mut told = None;
         while !stop.is_cancelled() {
             (self.on_turn)();
             match self.try_recover().await {
@@ -27,9 +28,12 @@ impl Engine {
                 }
                 Err(WriteError::Stopping) => return Err(WriteError::Stopping),
                 Err(error) => {
-                    log::warn!(error:% = error; "the state cannot be loaded yet: {error}");
-                    self.status
-                        .send_replace(EngineStatus::Waiting(error.to_string()));
+                    let text = error.to_string();
+                    if told.as_ref() != Some(&text) {
+                        log::warn!(error:% = error; "the state cannot be loaded yet: {error}");
+                        told = Some(text.clone());
+                    }
+                    self.status.send_replace(EngineStatus::Waiting(text));
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -3,6 +3,7 @@
 //! Must not hold a secret in the clear: only digests are compared, in constant time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -11,6 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::mqtt::Link;
 use crate::core::time::Timestamp;
+use crate::runtime::quiet::Quiet;
 use crate::sources::topic::Subscription;
 use crate::sources::{DecodeError, Decoded, Envelope, Message, Source};
 use crate::telemetry::metrics::SourceMetrics;
@@ -19,6 +21,9 @@ use super::limits::{Rate, SourceLimit};
 use super::seen::{Seen, seconds};
 use super::signature::Signature;
 use super::sns::SnsPolicy;
+
+/// A sender that is refused tries again, thousands of times a second: one line of the log in this time.
+const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
 /// What a source needs to be a door.
 pub struct SourceSetup {
@@ -157,6 +162,8 @@ pub struct Door {
     pub signature: Option<Signature>,
     /// What is done with those of Amazon SNS.
     pub sns: SnsPolicy,
+    /// Lines of the log about what it refuses.
+    pub refusals: Quiet,
     /// How many may come.
     pub limit: Option<Arc<SourceLimit>>,
     /// What it subscribes at its broker, if it has one.
@@ -184,6 +191,7 @@ impl Door {
     ) -> Self {
         let proof = setup.proof;
         Self {
+            refusals: Quiet::new(REFUSALS_EVERY),
             limit: proof.rate.map(|rate| {
                 let same = before.and_then(|before| before.limit.as_ref());
                 let same = same.filter(|limit| limit.rate() == rate);

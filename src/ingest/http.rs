@@ -41,14 +41,16 @@ pub fn router(ingest: Ingest) -> Router {
     let gzip = RequestDecompressionLayer::new()
         .gzip(true)
         .pass_through_unaccepted(true);
+    let door = || {
+        post(receive)
+            .put(receive)
+            .get(receive)
+            .options(handshake)
+            .fallback(wrong_method)
+    };
     Router::new()
-        .route(
-            "/ingest/{source}",
-            post(receive)
-                .get(receive)
-                .options(handshake)
-                .fallback(wrong_method),
-        )
+        .route("/ingest/{source}", door())
+        .route("/ingest/{source}/", door())
         .layer(gzip)
         .layer(from_fn_with_state(ingest.clone(), proof::begin))
         .layer(CatchPanicLayer::custom(panicked))
@@ -69,7 +71,8 @@ async fn receive(
         body::drain(&mut body).await;
         return elsewhere(&door).into_response();
     }
-    if parts.method != Method::POST && !(parts.method == Method::GET && door.takes_query()) {
+    let is_sent = parts.method == Method::POST || parts.method == Method::PUT;
+    if !(is_sent || parts.method == Method::GET && door.takes_query()) {
         body::drain(&mut body).await;
         return not_allowed(&door.name, door.takes_query());
     }
@@ -77,7 +80,13 @@ async fn receive(
     match accept(&ingest, &door, tally, &parts, &mut body).await {
         Ok(accepted) => (StatusCode::ACCEPTED, axum::Json(accepted)).into_response(),
         Err(problem) => {
-            log::info!(source = door.name.as_str(), status = problem.status; "refused a message to {}: {}", door.name, problem.detail);
+            if let Some(more) = door.refusals.pass() {
+                let and_more = match more {
+                    0 => String::new(),
+                    more => format!(" (and {more} more since the last such line)"),
+                };
+                log::info!(source = door.name.as_str(), status = problem.status; "refused a message to {}: {}{and_more}", door.name, problem.detail);
+            }
             body::drain(&mut body).await;
             answer(problem)
         }
@@ -99,9 +108,8 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Nothing is wrong with it, but it is one too many.
-    pub(super) fn limited(mut self) {
-        self.is_taken = true;
+    /// Nothing is wrong with it, but it is one too many; it is rejected like others, and counted apart as well.
+    pub(super) fn limited(self) {
         self.door.series.limited.inc();
     }
 

@@ -41,6 +41,7 @@ pub fn router(ingest: Ingest) -> Router {
         .pass_through_unaccepted(true);
     let routes = Router::new()
         .route("/v2/enqueue", post(enqueue))
+        .route("/v2/enqueue/", post(enqueue))
         .route("/v2/change/enqueue", post(enqueue_change))
         .route("/generic/2010-04-15/create_event.json", post(create_event));
     Router::new()

@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod listen;
 pub mod notify;
 pub mod problem;
+pub mod quiet;
 pub mod signals;
 pub mod supervise;
 pub mod thread;

@@ -18,6 +18,7 @@ use crate::core::identity::AlertKey;
 use crate::core::ids::{AlertId, IncidentId, Seq};
 use crate::core::incident::Incident;
 use crate::core::observation::AlertText;
+use crate::core::review::Review;
 use crate::core::state::Remembered;
 use crate::core::time::Timestamp;
 
@@ -38,6 +39,7 @@ use super::outcomes::OutcomeRows;
 use super::overrides::OverrideRows;
 use super::practice::PracticeRows;
 use super::records::RecordRows;
+use super::review;
 use super::silences::SilenceRows;
 use super::tickets::TicketRows;
 use super::variants::VariantRows;
@@ -71,6 +73,7 @@ pub struct Batch {
     variants: VariantRows,
     inhibitions: InhibitionRows,
     folds: FoldRows,
+    review: Option<Review>,
     overrides: OverrideRows,
     escalations: EscalationRows,
     tickets: TicketRows,
@@ -148,11 +151,9 @@ impl Batch {
                 Change::NodeForgotten(id) => self.forest.forget(id),
                 Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
                 noted @ Change::ChangeNoted { .. } => self.forest.change(noted),
+                Change::Review(reached) => self.review = Some(reached),
                 // All are found again at the next start.
-                Change::DeadlinesTaken(_)
-                | Change::Started(_)
-                | Change::Review(_)
-                | Change::LabelsKept { .. } => {}
+                Change::DeadlinesTaken(_) | Change::Started(_) | Change::LabelsKept { .. } => {}
             }
         }
         self.entries
@@ -313,6 +314,9 @@ impl Batch {
         self.variants.write(tx, partition).await?;
         self.inhibitions.write(tx, partition).await?;
         self.folds.write(tx, partition).await?;
+        if let Some(reached) = &self.review {
+            review::write(tx, reached, partition).await?;
+        }
         self.overrides.write(tx, partition).await?;
         self.escalations.write(tx, partition).await?;
         self.tickets.write(tx, partition).await?;

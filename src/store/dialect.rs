@@ -196,6 +196,18 @@ pub(super) async fn begin_reading(conn: Conn<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Makes another SQLite file readable as `live`.
+pub(super) async fn attach_live(conn: Conn<'_>, file: &str) -> Result<(), StoreError> {
+    match conn {
+        Conn::Sqlite(conn) => {
+            let attach = sqlx::query("ATTACH DATABASE $1 AS live");
+            attach.bind(file).execute(conn).await?;
+            Ok(())
+        }
+        Conn::Postgres(_) => Err(StoreError::Other("Postgres has no files to attach".into())),
+    }
+}
+
 /// Begins a writing transaction. Only for tasks that nobody cancels.
 pub(super) async fn begin(conn: &mut OwnedConn) -> Result<Tx<'_>, StoreError> {
     match conn {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::core::audit::AuditEntry;
@@ -100,6 +101,7 @@ pub(super) enum Job {
     Outbox(Box<OutboxStep>, oneshot::Sender<Result<u64, StoreError>>),
     Stage(Box<Stage>, oneshot::Sender<Result<(), StoreError>>),
     Audit(Box<AuditEntry>, oneshot::Sender<Result<(), StoreError>>),
+    ChangesRead(SmolStr, Timestamp, oneshot::Sender<Result<(), StoreError>>),
     Position(oneshot::Sender<Result<Lease, StoreError>>),
 }
 
@@ -160,6 +162,7 @@ impl std::fmt::Debug for Job {
             Self::Outbox(..) => "Outbox",
             Self::Stage(..) => "Stage",
             Self::Audit(..) => "Audit",
+            Self::ChangesRead(..) => "ChangesRead",
             Self::Position(..) => "Position",
         })
     }
@@ -320,6 +323,15 @@ impl WriterHandle {
     /// What the store says.
     pub async fn audit(&self, entry: AuditEntry) -> Result<(), WriteError> {
         self.ask(|reply| Job::Audit(Box::new(entry), reply)).await
+    }
+
+    /// Notes up to when the change records of a platform were read.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn changes_read(&self, connector: SmolStr, at: Timestamp) -> Result<(), WriteError> {
+        self.ask(|reply| Job::ChangesRead(connector, at, reply))
+            .await
     }
 
     /// The lease as the store holds it, read again; for start and after a failed commit.

@@ -1,8 +1,8 @@
 //! Who decides: one row per partition with a fencing number, checked and renewed inside every commit.
 //!
 //! A lease alone prevents nothing (a paused process does not know that it is late), so every transaction of the
-//! writer carries its number and fails when another process has raised it. Must not be renewed outside a
-//! transaction that matters, except when nothing else is written.
+//! writer carries its number and fails when another process has raised it. SQLite has a lock file for that: there only
+//! the cursor is written. Must not be renewed outside a transaction that matters, except when nothing else is written.
 
 use crate::core::ids::Seq;
 use crate::core::time::{Span, Timestamp};

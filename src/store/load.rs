@@ -18,7 +18,7 @@ use super::rows::{
 };
 use super::{
     Conn, StoreError, cmdb, escalations, flaps, folds, forest, inhibitions, on, outbox, outcomes,
-    overrides, practice, records, silences, tickets, variants, windows,
+    overrides, practice, records, review, silences, tickets, variants, windows,
 };
 
 /// Loads what the core holds in memory, and the feed of ids that continues after it.
@@ -39,6 +39,7 @@ pub async fn load(mut conn: Conn<'_>, partition: i64) -> Result<(State, IdFeed),
     variants::load(conn.lend(), partition, &mut state).await?;
     inhibitions::load(conn.lend(), partition, &mut state).await?;
     folds::load(conn.lend(), partition, &mut state).await?;
+    review::load(conn.lend(), partition, &mut state).await?;
     overrides::load(conn.lend(), partition, &mut state).await?;
     escalations::load(conn.lend(), partition, &mut state).await?;
     practice::load(conn.lend(), partition, &mut state).await?;

@@ -12,6 +12,7 @@ mod alert_texts;
 mod answers;
 pub mod audit;
 pub mod backup;
+mod change_cursor;
 pub mod cmdb;
 pub mod commit;
 pub mod dead_letters;
@@ -38,8 +39,10 @@ pub mod query;
 mod ratings;
 pub mod records;
 pub mod retention;
+mod review;
 pub mod rows;
 pub mod silences;
+pub mod snapshot;
 pub mod tickets;
 pub mod tokens;
 mod variants;
@@ -317,6 +320,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         "escalated_and_ratings",
         include_str!("schema/0053_escalated_and_ratings.sql"),
     ),
+    (76, "review", include_str!("schema/0076_review.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {

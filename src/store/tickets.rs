@@ -14,6 +14,7 @@ use crate::core::ticket::report::Exchange;
 use crate::core::ticket::{Link, TicketChange};
 use crate::core::time::Timestamp;
 
+pub use super::change_cursor::read as changes_read_until;
 use super::commit::chunks;
 use super::rows::{incident_id, row};
 use super::{Conn, StoreError, Tx, on};

@@ -1,9 +1,9 @@
 //! The one task that writes: it takes all that waits, commits it together, and only then answers.
 //!
 //! Group commit is what makes `synchronous=FULL` fast: hundreds of requests share one sync. Nobody cancels this
-//! task, so a transaction is never left half open (sqlx 0.9.0, #4385). Every transaction carries the fencing
-//! number. A commit whose outcome is unknown counts as failed, and what the log really holds is read again before
-//! the next one.
+//! task, so a transaction is never left half open (sqlx 0.9.0, #4385). Every transaction of a store that others can
+//! open carries the fencing number. A commit whose outcome is unknown counts as failed, and what the log really holds
+//! is read again before the next one.
 //!
 //! Must not decide anything, and must not answer before the commit has returned.
 
@@ -20,6 +20,7 @@ use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
 use super::audit;
+use super::change_cursor;
 use super::dead_letters;
 use super::inbox::{self, InputKind, NewInput, StoredBody};
 use super::jobs::{Append, Job};
@@ -202,8 +203,10 @@ impl Writer {
             Ok(done) => {
                 (self.on_commit)(started.elapsed());
                 self.settle(jobs, done).await;
-                self.trouble
-                    .send_if_modified(|trouble| trouble.take().is_some());
+                let was_troubled = |trouble: &mut Option<StoreError>| trouble.take().is_some();
+                if self.trouble.send_if_modified(was_troubled) {
+                    log::info!("commits work again");
+                }
                 Ok(())
             }
             Err(error) => {
@@ -215,8 +218,7 @@ impl Writer {
                     }
                     return Ok(());
                 }
-                log::warn!(error:% = error; "a commit failed: {error}");
-                self.trouble.send_replace(Some(error.clone()));
+                self.show_trouble(&error);
                 refuse(jobs, &error);
                 if matches!(error, StoreError::Fenced) {
                     Err(error)
@@ -224,6 +226,18 @@ impl Writer {
                     Ok(())
                 }
             }
+        }
+    }
+
+    /// Told once for as long as it stays the same: senders try again all the time, and the log may lie on the disk
+    /// that is full.
+    fn show_trouble(&self, error: &StoreError) {
+        let text = error.to_string();
+        let before = self.trouble.send_replace(Some(error.clone()));
+        if before.is_none_or(|before| before.to_string() != text) {
+            log::warn!(error:% = error; "a commit failed: {error}");
+        } else {
+            log::debug!(error:% = error; "a commit failed again: {error}");
         }
     }
 
@@ -277,6 +291,9 @@ impl Writer {
                 Job::Audit(entry, _) => {
                     audit::append(&mut tx, partition, &[(None, at, entry)]).await?;
                 }
+                Job::ChangesRead(connector, until, _) => {
+                    change_cursor::write(&mut tx, connector, *until).await?;
+                }
                 Job::Stage(stage, _) => cmdb::stage::write(&mut tx, partition, at, stage).await?,
                 Job::Retain(limits, _) => {
                     done.retained
@@ -284,11 +301,16 @@ impl Writer {
                 }
             }
         }
-        let lease = Lease {
-            decided: done.decided,
-            ..self.lease.clone()
-        };
-        lease::renew(&mut tx, &lease, at).await?;
+        // Where nobody else can open the store, only a moved cursor and a probe have something to write here: one
+        // statement and one page less for each acknowledgement.
+        let is_shared = self.db.file().is_none();
+        if is_shared || jobs.is_empty() || done.decided != self.lease.decided {
+            let lease = Lease {
+                decided: done.decided,
+                ..self.lease.clone()
+            };
+            lease::renew(&mut tx, &lease, at).await?;
+        }
         dialect::commit(tx).await?;
         Ok(done)
     }
@@ -325,7 +347,10 @@ impl Writer {
                     });
                     seq = seq.next();
                 }
-                Job::Commit(_, reply) | Job::Stage(_, reply) | Job::Audit(_, reply) => {
+                Job::Commit(_, reply)
+                | Job::Stage(_, reply)
+                | Job::Audit(_, reply)
+                | Job::ChangesRead(_, _, reply) => {
                     answer(reply, Ok(()));
                 }
                 Job::DeadLetter(_, reply) => {
@@ -515,6 +540,7 @@ fn inputs<'a>(jobs: &'a [Job], replayed: &[bool]) -> Vec<&'a NewInput> {
         | Job::Stage(..)
         | Job::Outbox(..)
         | Job::Audit(..)
+        | Job::ChangesRead(..)
         | Job::DeadLetter(..)
         | Job::Amend(..)
         | Job::Retain(..)
@@ -527,7 +553,10 @@ fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
         match job {
             Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
-            Job::Commit(_, reply) | Job::Stage(_, reply) | Job::Audit(_, reply) => {
+            Job::Commit(_, reply)
+            | Job::Stage(_, reply)
+            | Job::Audit(_, reply)
+            | Job::ChangesRead(_, _, reply) => {
                 answer(reply, Err(error.clone()));
             }
             Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),

@@ -382,7 +382,7 @@ impl Metrics {
 
 /// The series of one source.
 ///
-/// For every source, `received = stored + duplicate + rejected + limited` once nothing is in flight.
+/// For every source, `received = stored + duplicate + rejected` once nothing is in flight.
 #[derive(Clone, Debug)]
 pub struct SourceMetrics {
     source: Arc<str>,
@@ -395,7 +395,7 @@ pub struct SourceMetrics {
     pub duplicate: Counter,
     /// Messages refused.
     pub rejected: Counter,
-    /// Messages over the source's limit, to be sent again.
+    /// Those of the refused messages that were over the source's limit, to be sent again.
     pub limited: Counter,
     /// How far the clock of the source is ahead of ours, in seconds.
     pub skew_seconds: FloatGauge,

@@ -1,7 +1,7 @@
 //! Reads the change records of a platform every so often and hands those that differ from what is held to the engine.
 //!
-//! The cursor is the latest time of change seen there, less an overlap; after a start it reaches back as far as the
-//! configuration says, and what is known already costs no input. Must not write anything there.
+//! The cursor is the latest time of change seen there, less an overlap, and outlives a restart; the first time it reaches
+//! back as far as the configuration says. What is known already costs no input. Must not write anything there.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::connectors::change_list::{ChangeList, ChangeQuery};
 use crate::core::records::change::ChangeWanted;
 use crate::core::records::{ChangeState, RecordGiven, RecordOrder, is_recorded};
 use crate::core::time::{Span, Timestamp};
+use crate::store::tickets::changes_read_until;
 
 /// How far looks overlap: records may become visible later than their time of change.
 const OVERLAP: Span = Span::from_mins(2);
@@ -50,14 +51,18 @@ pub(super) async fn run(
             return;
         }
     };
-    let mut cursor: Option<Timestamp> = None;
+    let mut cursor = kept(&setup, &name).await;
     loop {
         let mut pause = poll.every;
         if !is_paused(&setup, &name).await {
             let since = cursor.unwrap_or_else(|| setup.clock.now().minus(poll.first_look));
             match look(&setup, &line, &poll, (&name, &base, since)).await {
                 Ok((latest, is_cut)) => {
-                    cursor = latest.map(|at| at.minus(OVERLAP).max(since)).or(cursor);
+                    let next = latest.map(|at| at.minus(OVERLAP).max(since)).or(cursor);
+                    if let Some(at) = next.filter(|_| next != cursor) {
+                        keep(&setup, &name, at).await;
+                    }
+                    cursor = next;
                     if is_cut && latest.is_some_and(|at| at > since.plus(OVERLAP)) {
                         pause = pause.min(Duration::from_secs(1));
                     }
@@ -76,6 +81,26 @@ pub(super) async fn run(
         if slept.is_none() {
             return;
         }
+    }
+}
+
+/// Where the looks stood before the start.
+async fn kept(setup: &TicketsSetup, name: &SmolStr) -> Option<Timestamp> {
+    let read = async {
+        let mut reader = setup.db.reader().await?;
+        changes_read_until(reader.lend(), name).await
+    };
+    read.await.unwrap_or_else(|error| {
+        log::warn!(connector = name.as_str(), error:% = error; "where {name} was read to is not known: {error}");
+        None
+    })
+}
+
+/// What is not kept is read once more after a restart, nothing else.
+async fn keep(setup: &TicketsSetup, name: &SmolStr, at: Timestamp) {
+    let kept = setup.engine.writer().changes_read(name.clone(), at).await;
+    if let Err(error) = kept {
+        log::debug!(connector = name.as_str(), error:% = error; "where {name} was read to is not kept: {error}");
     }
 }
 

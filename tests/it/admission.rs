@@ -213,7 +213,11 @@ async fn what_is_over_a_limit_is_refused_so_that_its_sender_repeats_it() {
         daemon.messages("received").await,
         daemon.messages("stored").await,
     );
-    assert_eq!(received, stored + daemon.messages("limited").await);
+    let (rejected, limited) = (
+        daemon.messages("rejected").await,
+        daemon.messages("limited").await,
+    );
+    assert_eq!((received, limited), (stored + rejected, rejected));
     let (_, answer) = until_refused(&daemon, async |number| {
         let event = json!({"routing_key": "k1", "event_action": "trigger", "dedup_key": format!("d{number}"),
             "payload": {"summary": "s", "source": "h", "severity": "error"}});

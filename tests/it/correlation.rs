@@ -18,7 +18,7 @@ use crate::support::claim::{Said, firing, resolved};
 use crate::support::estate::Estate;
 use crate::support::world::Bench;
 
-fn bench(estate: &Estate) -> Bench {
+pub(crate) fn bench(estate: &Estate) -> Bench {
     let mut bench = Bench::new();
     bench.state.change_graph(&estate.difference);
     bench.ledger.start_with(&estate.difference);
@@ -26,13 +26,13 @@ fn bench(estate: &Estate) -> Bench {
     bench
 }
 
-fn said(ci: &str, check: &str) -> Said {
+pub(crate) fn said(ci: &str, check: &str) -> Said {
     firing(&format!("{ci} {check}"))
         .labelled(&[("alertname", check), ("ci", ci)])
         .severity(Severity::Critical)
 }
 
-fn incident(bench: &Bench, alert: &str) -> IncidentId {
+pub(crate) fn incident(bench: &Bench, alert: &str) -> IncidentId {
     bench.alert(alert).incident.unwrap()
 }
 

@@ -9,6 +9,7 @@ use watchbell::core::mute::words_of;
 use watchbell::core::reason::Reason;
 use watchbell::core::records::RecordOrder;
 use watchbell::core::records::change::{ChangeState, ChangeWanted};
+use watchbell::core::review::is_outdated;
 use watchbell::core::severity::{Priority, Severity};
 use watchbell::core::time::Span;
 
@@ -204,4 +205,67 @@ fn a_change_that_asks_for_it_opens_a_window_for_its_items_and_what_depends_on_th
     bench.at("12:45");
     assert!(bench.incident(1).announced_at.is_some());
     assert!(bench.state.windows().is_empty());
+}
+
+#[test]
+fn rules_that_were_gone_through_cause_no_look_after_a_restart_and_others_do() {
+    let mut bench = Bench::new();
+    bench.rules.digest = 7;
+    bench.at("10:00").hear(firing("A"));
+    bench.at("10:01").restart(Span::from_secs(5));
+    assert!(!is_outdated(bench.world()), "the same rules");
+    bench.restart(Span::from_secs(5));
+    bench.rules.digest = 8;
+    assert!(is_outdated(bench.world()), "other rules");
+    bench.at("10:02").hear(firing("B"));
+    assert!(!is_outdated(bench.world()), "gone through");
+}
+
+#[test]
+fn what_many_alerts_join_within_a_short_time_is_one_step_more_urgent_until_that_is_over() {
+    let mut bench = Bench::new();
+    let mut estate = Estate::new().ci("sw1", "switch");
+    for host in 0..40 {
+        let name = format!("h{host}");
+        estate = estate.ci(&name, "host").on(&name, "sw1");
+    }
+    bench.state.change_graph(&estate.difference);
+    bench.ledger.start_with(&estate.difference);
+    bench.at("10:00").hear(switch(firing, Severity::High));
+    let down = |host: usize| {
+        let (key, name) = (format!("HostDown {host}"), format!("h{host}"));
+        let said = firing(&key).labelled(&[("alertname", "HostDown"), ("ci", &name)]);
+        said.severity(Severity::High)
+    };
+    bench.at("10:01");
+    for host in 0..28 {
+        bench.hear(down(host));
+    }
+    assert_eq!(
+        (bench.incident(1).total, bench.incident(1).priority),
+        (29, Priority::P3)
+    );
+    bench.hear(down(28));
+    assert_eq!(bench.incident(1).priority, Priority::P2, "the thirtieth");
+    let risen = bench
+        .entries
+        .iter()
+        .find(|(_, it)| it.reason == Reason::PriorityChanged);
+    let note = risen.unwrap().1.note.clone().unwrap();
+    assert!(note.contains("within a short time"), "{note}");
+    bench.at("10:05").restart(Span::from_secs(5));
+    bench.at("10:10");
+    assert_eq!(
+        bench.incident(1).priority,
+        Priority::P2,
+        "a fall holds later"
+    );
+    bench.at("10:30");
+    assert_eq!(bench.incident(1).priority, Priority::P3, "it grows no more");
+    // The same number over hours is no rise.
+    bench.rules.priority.rising = 5;
+    for host in 29..35 {
+        bench.after(Span::from_mins(9)).hear(down(host));
+    }
+    assert_eq!(bench.incident(1).priority, Priority::P3);
 }

@@ -38,6 +38,8 @@ mod docs;
 #[cfg(test)]
 mod e2e;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod heartbeats;
 #[cfg(test)]
 mod hostile;

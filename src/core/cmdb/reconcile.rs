@@ -263,7 +263,7 @@ pub fn graph_relation(record: &RelationRecord, from: CiNumber, to: CiNumber) -> 
         from,
         to,
         kind: RelationKind::from_word(&record.kind),
-        role: record.role.as_deref().map_or(Role::Other, Role::from_word),
+        role: Role::of_words(&record.kind, record.role.as_deref()),
         group,
         min: record.min,
         confidence: record

@@ -87,6 +87,23 @@ words! {
         Replica = "replica",
         /// One of many alike.
         Member = "member",
+        /// Who watches whom; nothing fails by it but the sight.
+        Monitor = "monitor",
+    }
+}
+
+impl Role {
+    /// What type and role of a relation say together; whatever monitors, polls or scrapes is no dependency.
+    pub fn of_words(kind: &str, role: Option<&str>) -> Self {
+        let known = role.map_or(Self::Other, Self::from_word);
+        let is_watching = |text: &str| {
+            let text = text.to_ascii_lowercase();
+            ["monitor", "scrape", "polls", "polled", "watch"]
+                .iter()
+                .any(|word| text.contains(word))
+        };
+        let watches = known == Self::Other && (is_watching(kind) || role.is_some_and(is_watching));
+        if watches { Self::Monitor } else { known }
     }
 }
 
@@ -165,5 +182,11 @@ mod tests {
         assert_eq!(RelationKind::from_word("sits next to"), RelationKind::Other);
         assert_eq!(Role::from_word("DNS"), Role::Dns);
         assert_eq!(Role::from_word(Role::Primary.word()), Role::Primary);
+        assert_eq!(
+            Role::of_words("depends_on", Some("monitored_by")),
+            Role::Monitor
+        );
+        assert_eq!(Role::of_words("Monitors", None), Role::Monitor);
+        assert_eq!(Role::of_words("uses", Some("dns")), Role::Dns);
     }
 }

@@ -7,7 +7,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::core::alert::Alert;
 use crate::core::cmdb::ci::CiNumber;
+use crate::core::cmdb::graph::{Edge, Graph};
 use crate::core::cmdb::normal;
+use crate::core::cmdb::relation::Role;
 use crate::core::correlate::family::{Family, family_of, name_of};
 use crate::core::correlate::judge::recent_change;
 use crate::core::correlate::node::{ALERTS_MAX, FLAP_WINDOW, LOOKS, Node, NodeId};
@@ -50,6 +52,8 @@ const WATCHER_LABELS: [&str; 6] = [
     "proxy",
     "monitoring_server",
 ];
+/// Relations of one CI that are asked for who watches it.
+const WATCHERS_ASKED: usize = 64;
 /// Labels that name what something belongs to.
 const OWNER_LABELS: [&str; 12] = [
     "app",
@@ -279,6 +283,11 @@ impl Draft<'_> {
         if family == Family::NoData {
             let named = WATCHER_LABELS.iter().find_map(|label| text?.label(label));
             let watcher = named.and_then(|name| self.world.state.graph().find(name));
+            let watcher = watcher.or_else(|| {
+                alert
+                    .ci
+                    .and_then(|ci| watcher_of(self.world.state.graph(), ci))
+            });
             node.watcher = watcher.filter(|&ci| Some(ci) != alert.ci);
         }
         if alert.ci.is_none() && family != Family::Config {
@@ -384,6 +393,23 @@ impl Draft<'_> {
             }
         }
         scope
+    }
+}
+
+/// The only CI that watches another, by the relations between them, whichever end names the other.
+fn watcher_of(graph: &Graph, ci: CiNumber) -> Option<CiNumber> {
+    let is_watching = |edge: &&Edge| edge.role == Role::Monitor;
+    let providers = graph.providers(ci).iter().filter(is_watching);
+    let dependents = graph
+        .dependents(ci)
+        .iter()
+        .take(WATCHERS_ASKED)
+        .filter(is_watching);
+    let mut found: Vec<CiNumber> = providers.chain(dependents).map(|edge| edge.ci).collect();
+    found.dedup();
+    match found.as_slice() {
+        [only] => Some(*only),
+        _ => None,
     }
 }
 

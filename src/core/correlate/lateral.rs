@@ -29,6 +29,10 @@ const WINDOW: Span = Span::from_mins(4);
 const SCORE_GAP: u16 = 5_000;
 /// What a crowd explains when nothing is known about the alert's CI.
 const SCORE_UNBOUND: u16 = 3_300;
+/// From this evidence on something is surely broken by itself.
+const STRONG: u16 = 7_000;
+/// So many conditions below it make an inferred one as sure.
+const WIDE: usize = 12;
 /// Nodes of a tree that are looked at for bridges.
 const BRIDGES_MAX: usize = 48;
 
@@ -193,7 +197,7 @@ impl Draft<'_> {
         let Some(rival) = self.grove.node(other).cloned() else {
             return false;
         };
-        if is_strong(&top) && is_strong(&rival) || is_apart(&top, &rival) {
+        if self.is_strong(&top) && self.is_strong(&rival) || is_apart(&top, &rival) {
             return false;
         }
         if judge(&self.grove, &rival, &top, 10_000).kind == 0
@@ -211,7 +215,7 @@ impl Draft<'_> {
         );
         let score = u16::try_from((sum / size.max(1)).min(5_000)).unwrap_or(5_000);
         let why = Arc::from(why);
-        if is_strong(&top) {
+        if self.is_strong(&top) {
             self.hang_by(
                 other,
                 Link {
@@ -232,9 +236,14 @@ impl Draft<'_> {
         }
         true
     }
-}
 
-/// Whether a condition is surely one of its own.
-fn is_strong(node: &Node) -> bool {
-    node.family.is_hard() && node.evidence >= 7_000 || node.change.is_some()
+    /// Whether a condition is surely one of its own; what was inferred is, when it explains much.
+    fn is_strong(&self, node: &Node) -> bool {
+        let is_sure = if node.is_silent() {
+            self.grove.children(node.id).len() >= WIDE
+        } else {
+            node.evidence >= STRONG
+        };
+        is_sure || node.change.is_some()
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::cmdb::ci::CiNumber;
 use crate::core::correlate::family::Family;
 use crate::core::correlate::forest::WATCHER_WEIGHT;
 use crate::core::correlate::grove::{DEPTH_MAX, Grove};
@@ -45,6 +46,7 @@ impl Draft<'_> {
         let threshold = self.world.rules.correlation.threshold;
         let (child, trust) = stand_in(self.grove.node(id)?);
         let mut by_incident: BTreeMap<IncidentId, Best> = BTreeMap::new();
+        let mut branches: BTreeMap<IncidentId, BTreeMap<Option<CiNumber>, u32>> = BTreeMap::new();
         let candidates = self.candidates(&child);
         self.grove.note_work(candidates.len());
         for (parent, weight) in candidates {
@@ -64,23 +66,40 @@ impl Draft<'_> {
             if judgement.score < SCORE_MIN {
                 continue;
             }
+            // What lies on one way says the same thing twice, only different ways add up.
+            let way = child.ci.zip(other.ci).and_then(|(own, there)| {
+                let path = self.grove.path(own, there);
+                path.first().copied().or(Some(there))
+            });
+            let held = branches
+                .entry(incident)
+                .or_default()
+                .entry(way)
+                .or_insert(0);
+            *held = (*held).max(judgement.score);
             let found = Best {
                 parent,
                 judgement,
-                support: judgement.score,
+                support: judgement.kind,
             };
             by_incident
                 .entry(incident)
                 .and_modify(|best| {
-                    // Many of a kind that hardly explains it do not make one that does.
-                    let most = best.judgement.kind.max(judgement.kind);
-                    let joint = either(best.support, judgement.score).min(most);
-                    best.support = best.support.max(joint);
+                    best.support = best.support.max(judgement.kind);
                     if judgement.score > best.judgement.score {
                         (best.parent, best.judgement) = (parent, judgement);
                     }
                 })
                 .or_insert(found);
+        }
+        for (incident, best) in &mut by_incident {
+            let scores = branches
+                .get(incident)
+                .into_iter()
+                .flat_map(|it| it.values());
+            let joint = scores.fold(0, |joint, &score| either(joint, score));
+            // Many of a kind that hardly explains it do not make one that does.
+            best.support = best.judgement.score.max(joint.min(best.support));
         }
         let fitting = by_incident.into_iter();
         let fitting = fitting.filter(|(_, best)| best.support >= threshold);

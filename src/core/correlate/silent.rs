@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
 use crate::core::correlate::family::Family;
+use crate::core::correlate::grove::Grove;
 use crate::core::correlate::judge::{
     is_apart, judge, kind_of_silent as kind_of, recent_change, weight_for,
 };
@@ -29,8 +30,10 @@ const SUPPORTERS_MAX: usize = 200;
 const CAUSES_MAX: usize = 16;
 /// Distinct CIs that a silent cause must explain at least.
 const CIS_MIN: usize = 3;
-/// The same for one that was changed shortly before.
+/// The same for one that was changed some time before, or that has no other dependents.
 const CIS_MIN_CHANGED: usize = 2;
+/// A change so long before what suffers from it is a suspect by itself.
+const JUST_CHANGED: Span = Span::from_mins(6);
 /// Weaker dependents say nothing about a silent cause.
 const WEIGHT_MIN: u32 = 3_000;
 /// What a silent cause explains less well than this is no support.
@@ -115,7 +118,7 @@ impl Draft<'_> {
         });
         for cause in reaches.map(|reach| reach.ci).chain(node.watcher) {
             let count = self.grove.unexplained(cause);
-            if count >= least {
+            if count >= least || is_just_changed(&self.grove, cause, node.onset) {
                 causes.push((count, cause));
             }
         }
@@ -165,14 +168,7 @@ impl Draft<'_> {
 
     fn support(&self, node: &Node, cause: CiNumber) -> Option<Support> {
         let graph = self.grove.graph();
-        let is_speaking = self.grove.nodes_at(cause).into_iter().any(|id| {
-            let there = self.grove.node(id);
-            there.is_some_and(|there| {
-                let may_explain = of_families(node.family, there.family) >= SHARE_MIN;
-                !there.has_ended() && (may_explain || there.is_silent())
-            })
-        });
-        if is_speaking || graph.ci(cause).is_none_or(|ci| ci.is_retired) {
+        if self.is_speaking(node, cause) || graph.ci(cause).is_none_or(|ci| ci.is_retired) {
             return None;
         }
         let watchers = self.grove.watchers(cause, SUPPORTERS_MAX);
@@ -194,7 +190,7 @@ impl Draft<'_> {
             let for_it = weight_for(&self.grove, other, cause, weight);
             let share = times(for_it, kind);
             let bits = self.bits(other.id, share, explained);
-            let is_other_kind = is_slow && !is_soft(other);
+            let is_other_kind = is_slow && !is_soft(other) || self.has_own_cause(other, cause);
             if share < SHARE_MIN || is_other_kind || bits <= 0 {
                 continue;
             }
@@ -213,11 +209,20 @@ impl Draft<'_> {
         let is_changed = recent_change(&self.grove, cause, first).is_some();
         let fan_in = graph.dependents(cause).len();
         let are_all = are_sure && fan_in <= gains.len();
-        if gains.len() < CIS_MIN && !(gains.len() >= CIS_MIN_CHANGED && (is_changed || are_all)) {
+        let is_just_changed = is_just_changed(&self.grove, cause, first);
+        let least = match (is_just_changed, is_changed || are_all) {
+            (true, _) => 1,
+            (false, true) => CIS_MIN_CHANGED,
+            (false, false) => CIS_MIN,
+        };
+        if gains.len() < least {
             return None;
         }
         let is_concluded = fan_in == 0 && node.watcher != Some(cause);
-        let silence = silence(is_changed, is_concluded);
+        let silence = match is_just_changed {
+            true => SILENCE / 4,
+            false => silence(is_changed, is_concluded),
+        };
         let against = self.against(cause, speaking, first);
         let against = against.saturating_add(i64::from(silence));
         let gain: i64 = gains.values().sum();
@@ -231,6 +236,23 @@ impl Draft<'_> {
             against,
             is_slow,
         })
+    }
+
+    /// Whether a cause has an alert that may explain a condition, or is inferred already.
+    fn is_speaking(&self, node: &Node, cause: CiNumber) -> bool {
+        let nodes = self.grove.nodes_at(cause).into_iter();
+        let mut nodes = nodes.filter_map(|id| self.grove.node(id));
+        nodes.any(|there| {
+            let may_explain = of_families(node.family, there.family) >= SHARE_MIN;
+            !there.has_ended() && (may_explain || there.is_silent())
+        })
+    }
+
+    /// Whether a change explains a condition that would not be gone with the cause.
+    fn has_own_cause(&self, node: &Node, cause: CiNumber) -> bool {
+        let reach = node.ci.and_then(|own| self.grove.reach_of(own, cause));
+        let is_below = reach.is_some_and(|reach| reach.is_hard) && node.family.is_hard();
+        node.change.is_some() && !is_below
     }
 
     /// What one condition says for a cause, in 1/1,024 bits. Beside an outage that is explained already, one that stands
@@ -328,12 +350,13 @@ impl Draft<'_> {
 
     /// Dissolves a silent cause that nothing is left of; of others it is asked soon whether they are worth it.
     pub(crate) fn thin_out(&mut self, id: NodeId) {
-        if !self.grove.node(id).is_some_and(Node::is_silent) {
+        let Some(node) = self.grove.node(id).filter(|node| node.is_silent()) else {
             return;
-        }
+        };
+        let least = least_of(node);
         let children = self.grove.children(id);
         let now = self.now;
-        if children.len() >= CIS_MIN_CHANGED {
+        if children.len() >= least {
             if let Some(node) = self.grove.edit(id) {
                 node.due_at = Some(now);
             }
@@ -351,7 +374,8 @@ impl Draft<'_> {
             return;
         };
         let children = self.grove.children(id);
-        if children.len() < CIS_MIN_CHANGED {
+        let least = least_of(&node);
+        if children.len() < least {
             self.thin_out(id);
         } else if !self.is_paid(&node, &children) {
             for &child in &children {
@@ -479,6 +503,24 @@ impl Draft<'_> {
         }
         self.grove.forget(silent);
     }
+}
+
+/// How many conditions an inferred cause must have to be kept.
+fn least_of(node: &Node) -> usize {
+    if node.change.is_some() {
+        1
+    } else {
+        CIS_MIN_CHANGED
+    }
+}
+
+/// Whether a CI was changed so shortly before a condition began that a single witness is enough.
+fn is_just_changed(grove: &Grove<'_>, cause: CiNumber, onset: Timestamp) -> bool {
+    let mut changes = grove.changes(cause).iter();
+    changes.any(|change| {
+        let before = onset.since(change.at);
+        before <= JUST_CHANGED && before >= Span::from_mins(-1)
+    })
 }
 
 /// Whether a condition says that something does badly, not that it is gone.

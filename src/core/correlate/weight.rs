@@ -35,8 +35,8 @@ pub fn of_edge(edge: &Edge, edges: &[Edge]) -> u32 {
         (Role::Cert | Role::Primary, _) => 9_000,
         (Role::Call, _) => 7_500,
         (Role::Dns | Role::Auth, _) => 6_000,
-        (Role::Dual, _) => 2_500,
-        (Role::Replica, _) => 2_500,
+        (Role::Dual | Role::Replica, _) => 2_500,
+        (Role::Monitor, _) => return 0,
         (Role::Member, _) => member(edges, |other| other.role == Role::Member),
         (Role::Other, RelationKind::ConnectsTo | RelationKind::RunsOn | RelationKind::HostedOn) => {
             9_500
@@ -97,6 +97,7 @@ pub fn of_last_edge(edge: &Edge) -> u32 {
         | Role::Replica
         | Role::Member
         | Role::Other => 9_500,
+        Role::Monitor => 0,
     };
     times(base, u32::from(edge.confidence))
 }
@@ -120,6 +121,7 @@ pub fn is_hard_edge(edge: &Edge) -> bool {
             | Role::Primary
             | Role::Replica
             | Role::Member
+            | Role::Monitor
             | Role::Other,
             _,
         ) => false,

@@ -37,11 +37,30 @@ impl Care {
     }
 }
 
-/// Looks at every open incident; `None` for those that are over.
-pub fn audit(state: &State, rules: &Rules, now: Timestamp) -> Vec<(IncidentId, Care)> {
-    let open = state.incidents().filter(|it| it.state.is_open());
-    open.map(|it| (it.id, care(state, rules, it, now)))
-        .collect()
+/// Looks at the open ones of at most `at_most` incidents from `from` on, or before it when the newest come first, and says
+/// where to go on.
+pub fn audit(
+    world: World<'_>,
+    now: Timestamp,
+    (from, is_newest_first): (IncidentId, bool),
+    at_most: usize,
+) -> (Vec<(IncidentId, Care)>, Option<IncidentId>) {
+    let (state, rules) = (world.state, world.rules);
+    let mut left: Box<dyn Iterator<Item = &Incident>> = if is_newest_first {
+        Box::new(state.incidents_before(from))
+    } else {
+        Box::new(state.incidents_from(from))
+    };
+    let mut last = from;
+    let looked_at = left.by_ref().take(at_most).inspect(|it| last = it.id);
+    let open = looked_at.filter(|it| it.state.is_open());
+    let found = open
+        .map(|it| (it.id, care(state, rules, it, now)))
+        .collect();
+    let next = left.next().map(|it| it.id);
+    // Going back starts before a number, going on at it.
+    let next = next.map(|next| if is_newest_first { last } else { next });
+    (found, next)
 }
 
 /// How many of the next open incidents, at most `at_most` incidents from `from` on, nobody cares for, and where to go on.

@@ -10,7 +10,7 @@ use crate::core::time::Timestamp;
 use crate::core::variant::{VariantChange, Variants};
 
 /// All of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mutes {
     pub(in crate::core) windows: Windows,
     pub(in crate::core) flaps: Flaps,
@@ -18,17 +18,6 @@ pub struct Mutes {
     pub(in crate::core) inhibitions: Inhibitions,
     pub(in crate::core) folds: Folds,
     pub(in crate::core) review: Review,
-}
-
-/// How far other rules have reached is not stored: after a restart they are gone through again.
-impl PartialEq for Mutes {
-    fn eq(&self, other: &Self) -> bool {
-        self.windows == other.windows
-            && self.flaps == other.flaps
-            && self.variants == other.variants
-            && self.inhibitions == other.inhibitions
-            && self.folds == other.folds
-    }
 }
 
 impl Mutes {
@@ -93,5 +82,10 @@ impl State {
     /// How far the rules in force have reached.
     pub fn review(&self) -> Review {
         self.mutes.review
+    }
+
+    /// Notes it, as [`State::apply`] does; also used to load.
+    pub fn put_review(&mut self, review: Review) {
+        self.mutes.review = review;
     }
 }

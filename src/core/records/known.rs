@@ -2,10 +2,11 @@
 //!
 //! By signature, by CI, or by the labels and the summary of an alert. Must not judge whether it fits; people do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 use super::{Kind, Link, Record, RecordChange, RecordId, Role};
 use crate::core::alert::Alert;
@@ -226,15 +227,17 @@ impl Draft<'_> {
         ))));
         if known.is_active && known.is_of_incidents() {
             let state = self.world.state;
-            let open = state.incidents().filter(|it| it.state.is_open());
-            let open: Vec<IncidentId> = open.map(|it| it.id).collect();
+            let cis = known.cis.iter().map(|ci| format_smolstr!("ci:{ci}"));
+            let signatures: BTreeSet<SmolStr> = cis.chain(known.signature.clone()).collect();
+            let occurrences = state.records().occurrences();
+            let met = signatures.iter().flat_map(|signature| {
+                occurrences.since(signature, Timestamp::from_millis(i64::MIN))
+            });
+            let is_open =
+                |id: &IncidentId| state.incident(*id).is_some_and(|it| it.state.is_open());
+            let open: BTreeSet<IncidentId> = met.filter(is_open).collect();
             for incident in open {
-                let signature = state.records().occurrences().signature_of(incident);
-                let ci = signature.and_then(|it| it.strip_prefix("ci:"));
-                let by_ci = ci.is_some_and(|ci| known.cis.iter().any(|it| it == ci));
-                if by_ci || (signature.is_some() && signature == known.signature.as_ref()) {
-                    self.apply_known_error(incident, &known);
-                }
+                self.apply_known_error(incident, &known);
             }
         }
         id

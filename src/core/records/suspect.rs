@@ -153,16 +153,18 @@ impl Draft<'_> {
             return;
         }
         let within = self.world.rules.records.suspect_within;
-        let incidents: Vec<_> = state
-            .incidents()
+        // Numbers are given in the order of opening, so those before are not looked at.
+        let mut incidents: Vec<_> = state
+            .incidents_before(IncidentId::LAST)
+            .take_while(|incident| incident.opened_at.plus(SLACK) >= began)
             .filter(|incident| incident.state.is_open())
-            .filter(|incident| incident.opened_at.plus(SLACK) >= began)
             .filter(|incident| {
                 let is_near = incident.opened_at.since(began) <= within;
                 is_near || change.covers(incident.opened_at)
             })
             .map(|incident| (incident.id, incident.opened_at))
             .collect();
+        incidents.reverse();
         for (incident, opened_at) in incidents {
             let nodes = self.grove.nodes_in(incident);
             let mut best: Option<Link> = None;

@@ -89,6 +89,15 @@ impl Drive {
         }
     }
 
+    /// A core that knows what was held at some time.
+    pub fn at(rules: Arc<Rules>, state: State, ids: IdFeed) -> Self {
+        Self {
+            state,
+            ids,
+            ..Self::new(rules)
+        }
+    }
+
     /// What is held.
     pub fn state(&self) -> &State {
         &self.state

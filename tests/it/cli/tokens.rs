@@ -48,7 +48,7 @@ fn a_revoked_token_is_void_and_cannot_be_revoked_again() {
     let id = first["id"].as_str().expect("id");
     assert_eq!(
         shell.good(&["token", "revoke", id]),
-        format!("{id} is void\n")
+        format!("{id} is void; a running daemon refuses it within a second\n")
     );
     let again = shell.bad(1, &["token", "revoke", id]);
     assert!(

@@ -11,7 +11,7 @@ fn windows_are_read_once_recurring_and_from_a_calendar() {
     let calendar = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Move\r\nDTSTART:20300101T010000Z\r\n\
         DTEND:20300101T020000Z\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:2\r\nSUMMARY:Patch\r\n\
         DTSTART;TZID=Europe/Paris:20300106T023000\r\nDURATION:PT1H\r\nRRULE:FREQ=WEEKLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
-    let text = "[[maintenance]]\nname = \"once\"\nreason = \"x\"\nstarts_at = 2030-01-01T01:00:00Z\n\
+    let text = "[[maintenance]]\nname = \"once\"\nstarts_at = 2030-01-01T01:00:00Z\n\
         ends_at = \"2030-01-01T03:00\"\nzone = \"Europe/Berlin\"\nci = \"sw1\"\ndownstream = true\n\
         [[maintenance]]\nname = \"weekly\"\nreason = \"x\"\nrrule = \"FREQ=WEEKLY;BYDAY=SU;BYHOUR=2;BYMINUTE=30\"\n\
         duration = \"1h\"\nzone = \"Europe/Paris\"\nclass = [\"database\"]\nmatchers = [\"team=net\", \"a!=b\"]\n\
@@ -29,6 +29,10 @@ fn windows_are_read_once_recurring_and_from_a_calendar() {
         3_600_000,
         "Berlin's clocks"
     );
+    assert_eq!(
+        once.reason, "once",
+        "the name says why when nothing else does"
+    );
     assert!(once.scope.is_downstream);
     assert_eq!(weekly.matchers.len(), 2);
     assert_eq!((&*moved.name, &*moved.reason), ("file/1", "Move"));
@@ -45,6 +49,7 @@ fn windows_that_make_no_sense_are_refused_with_line_and_hint() {
          rrule = \"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30\"\n\
          [[maintenance]]\nname = \"c\"\nreason = \"x\"\nci = \"sw1\"\nduration = \"1h\"\nrrule = \"FREQ=DAILY\"\n\
          zone = \"Europe/Nowhere\"\n\
+         [[maintenance]]\nstarts_at = \"2030-01-01\"\nduration = \"1h\"\nci = \"sw1\"\n\
          [[maintenance]]\nname = \"c\"\nstarts_at = \"2030-01-01\"\nduration = \"1h\"\nci = \"sw1\"\n",
         r#"
 w.toml:6:11: maintenance[0].ends_at: the window ends before it starts
@@ -55,7 +60,7 @@ w.toml:19:8: maintenance[2].zone: there is no time zone "Europe/Nowhere"
     hint: write a name of the zone database, like Europe/Paris or America/New_York
 w.toml:20:1: maintenance[3]: a maintenance window needs a reason
     hint: say why people must not be told, like reason = "switch firmware"
-w.toml:21:8: maintenance[3].name: the name "c" is used at w.toml:13 already
+w.toml:25:8: maintenance[4].name: the name "c" is used at w.toml:13 already
     hint: every maintenance window needs a name of its own
 "#,
     );

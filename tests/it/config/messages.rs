@@ -307,10 +307,6 @@ w.toml:24:9: source[5].token: a secret cannot come from `vault`
     hint: write text in quotes, { file = "path" }, { env = "NAME" } or { credential = "name" }
 w.toml:28:9: source[6].token: the secret is empty
     hint: write text in quotes, { file = "path" }, { env = "NAME" } or { credential = "name" }
-w.toml:32:9: source[7].token: is shorter than 8 bytes, which can be guessed
-    hint: make a long random one, for example with `openssl rand -hex 24`
-w.toml:36:9: source[8].token: is shorter than 8 bytes, which can be guessed
-    hint: make a long random one, for example with `openssl rand -hex 24`
 w.toml:40:9: source[9].token: the secret is not a single line of text
 w.toml:44:9: source[10].token: expected a secret, found a whole number
     hint: write text in quotes, { file = "path" }, { env = "NAME" } or { credential = "name" }

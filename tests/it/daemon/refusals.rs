@@ -84,6 +84,21 @@ async fn a_store_in_use_or_out_of_reach_is_named() {
         said.contains("another Watchbell is running on data/watchbell.db; stop it first"),
         "{said}"
     );
+    std::fs::create_dir(home.path("elsewhere")).unwrap();
+    let store = home.path("data/watchbell.db");
+    let (soft, hard) = (
+        home.path("elsewhere/soft.db"),
+        home.path("elsewhere/hard.db"),
+    );
+    std::os::unix::fs::symlink(&store, &soft).unwrap();
+    std::fs::hard_link(&store, &hard).unwrap();
+    for name in [soft, hard] {
+        let by_another_name = format!("[store]\nurl = \"sqlite:{}\"", name.display());
+        home.configure(&config(&by_another_name));
+        let (exit, said) = home.refused().await;
+        assert_eq!(exit, Some(3), "{said}");
+        assert!(said.contains("another Watchbell is running on"), "{said}");
+    }
     daemon.alert("Disk", "firing").await;
 
     let nowhere = "[store]\nurl = \"sqlite:/proc/nowhere/w.db\"";

@@ -144,7 +144,7 @@ async fn a_change_is_made_once_and_suspected_until_a_person_says_otherwise(store
         (
             "/api/v1/changes",
             json!({"summary": "x", "starts_at": "2026-01-02T00:00:00Z", "ends_at": "2026-01-01T00:00:00Z"}),
-            409,
+            422,
         ),
     ] {
         let answer = daemon.post(path, &body).await;

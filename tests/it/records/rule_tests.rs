@@ -4,6 +4,8 @@ use std::fs::write;
 
 use serde_json::Value;
 
+use watchbell::store::{Db, snapshot};
+
 use super::{fire, home, send, shop};
 use crate::support::daemon::Home;
 use crate::support::database::{TestStore, on_both_engines};
@@ -112,4 +114,30 @@ async fn the_log_is_played_again_with_other_rules(store: TestStore) {
     assert_eq!(found["changed"], serde_json::json!([]));
     let said = run(&["--rules", "w.toml"]);
     assert!(said.contains("no difference"), "{said}");
+
+    // From a state that was kept, what was before it is known without its inputs.
+    let db = Db::attach(&store.url, 1).unwrap();
+    let Some(folder) = db.file().and_then(snapshot::folder) else {
+        return;
+    };
+    let now = watchbell::runtime::clock::Clock::system().now();
+    assert!(snapshot::keep(&db, &folder, now).await.unwrap().is_some());
+    assert_eq!(snapshot::keep(&db, &folder, now).await.unwrap(), None);
+    fire(&daemon, "HostDown", "web2").await;
+    crate::support::process::eventually("a third incident", async || {
+        (daemon.list("/api/v1/incidents").await.len() == 3).then_some(())
+    })
+    .await;
+    let from = jiff::Timestamp::from_millisecond(now.as_millis()).unwrap();
+    let from = from.to_string();
+    let output = home.run(&["replay", "--config", "w.toml", "--from", &from, "--json"]);
+    let noted = String::from_utf8_lossy(&output.stderr);
+    assert!(noted.contains("the state that was kept"), "{noted}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let incidents = found["incidents"].as_array().unwrap();
+    assert_eq!(
+        (incidents.len(), &incidents[0]["number"]),
+        (1, &"INC-3".into()),
+        "{found}"
+    );
 }

@@ -175,6 +175,51 @@ fn beyond_a_bound_what_differs_only_by_a_label_of_an_event_folds_into_a_counter(
     assert_eq!(firing_now(&bench), 60);
 }
 
+#[test]
+fn labels_fold_by_the_look_of_their_value_and_by_the_rules_but_never_those_of_a_thing() {
+    let alerts = |label: &str, value: fn(usize) -> String| {
+        let mut bench = Bench::new();
+        bench.rules.fold_after = 5;
+        bench.rules.fold_labels = ["order".into()].into_iter().collect();
+        bench.at("10:00");
+        for number in 0..30 {
+            let (key, value) = (format!("k{number}"), value(number));
+            let labels = [("alertname", "Failed"), (label, &*value)];
+            bench.hear(firing(&key).labelled(&labels));
+        }
+        bench.state.alert_count()
+    };
+    let uuid = |number| format!("{number:08x}-5717-4562-b3fc-2c963f66afa6");
+    assert_eq!(alerts("basket", uuid), 6, "a UUID");
+    assert_eq!(
+        alerts("basket", |number| format!(
+            "req-{:016x}",
+            number + 0xa000_0000_0000_0001_usize
+        )),
+        6,
+        "hexadecimal digits"
+    );
+    assert_eq!(
+        alerts("at", |number| format!(
+            "{}",
+            1_767_225_605_000_usize + number
+        )),
+        6,
+        "a long number"
+    );
+    assert_eq!(
+        alerts("order", |number| format!("o{number}")),
+        6,
+        "by the rules"
+    );
+    assert_eq!(alerts("host", uuid), 30, "a thing");
+    assert_eq!(
+        alerts("basket", |number| format!("b{number}")),
+        30,
+        "a short name"
+    );
+}
+
 /// What folds is met on the tour of reasons.
 pub(crate) fn tour() -> Bench {
     let mut bench = Bench::new();

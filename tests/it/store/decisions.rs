@@ -13,7 +13,7 @@ use watchbell::store::load::load;
 use watchbell::store::query::timeline::{self, Subject};
 use watchbell::store::query::{Page, alerts, incidents};
 use watchbell::store::writer::{WriteError, WriterHandle, marker};
-use watchbell::store::{Db, OwnedConn};
+use watchbell::store::{Db, OwnedConn, snapshot};
 
 use crate::core_laws::{events, play, rules};
 use crate::support::database::{Engine, TestStore, on_both_engines};
@@ -78,6 +78,17 @@ async fn what_is_loaded_equals_memory(store: TestStore) {
             bench.state
         );
         assert_eq!(ids, bench.ids, "ids go on where they ended");
+        if let Some(file) = db.file() {
+            let kept = file.with_file_name("kept.db");
+            snapshot::write(&db, &kept).await.unwrap();
+            let copy = Db::attach(&format!("sqlite:{}", kept.display()), 1).unwrap();
+            let mut reader = copy.reader().await.unwrap();
+            let (kept, _) = load(reader.lend(), PARTITION).await.unwrap();
+            assert!(
+                kept == bench.state,
+                "life {life}: what is kept for replays is all of it"
+            );
+        }
         views_tell_what_happened(&mut conn, &bench).await;
         rig.end().await;
     }

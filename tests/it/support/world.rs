@@ -244,6 +244,14 @@ impl Bench {
         panic!("deadlines do not come to an end at {}", clock(self.now));
     }
 
+    /// What decisions look at.
+    pub(crate) fn world(&self) -> World<'_> {
+        World {
+            state: &self.state,
+            rules: &self.rules,
+        }
+    }
+
     fn step(&mut self, input: &Input) -> Decision {
         let decision = self.decide_twice(input);
         self.state.apply(&decision);

@@ -5,6 +5,8 @@
 //! are seen by nobody and are discarded before the next import. Must not decide which CIs there are; reconciliation in the
 //! core does.
 
+mod packed;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,6 @@ use bytes::Bytes;
 use serde::Serialize;
 use smol_str::SmolStr;
 use tokio::sync::{Mutex, Notify, watch};
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::core::cmdb::graph::Difference;
 use crate::core::cmdb::merge::{Conflict, Merged, merge};
@@ -26,6 +27,7 @@ use crate::store::cmdb::stage::{CiRow, NewImport, RelationRow, STEP_ROWS, Stage}
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::{Db, StoreError};
 
+use self::packed::{Packed, exact_json, pack, unpack};
 use super::handle::{EngineHandle, SubmitError};
 use super::heard::Heard;
 
@@ -34,8 +36,6 @@ pub(super) const IMPORT: &str = "application/x-watchbell-cmdb+json";
 /// CIs of one import, and relations: beyond, the graph would not fit the memory that it is meant for.
 const CIS_MAX: usize = 1_500_000;
 const RELATIONS_MAX: usize = 6_000_000;
-/// Records of one packed part.
-const PART_RECORDS: usize = 2_000;
 /// Packed parts written in one step.
 const PARTS_PER_STEP: usize = 16;
 /// Ids of each kind of change that are listed.
@@ -171,12 +171,6 @@ impl From<StoreError> for ImportRefused {
     fn from(error: StoreError) -> Self {
         Self::Submit(SubmitError::Store(error))
     }
-}
-
-/// What an import says, in the form in which it is kept.
-struct Packed {
-    parts: Vec<StoredBody>,
-    hash: u64,
 }
 
 /// An import on its way.
@@ -363,7 +357,7 @@ impl EngineHandle {
                 name,
                 actor,
             };
-            serde_json::to_vec(&imported).map(|json| StoredBody::new(Bytes::from(json)))
+            exact_json(&imported).map(|json| StoredBody::new(Bytes::from(json)))
         })
         .await?;
         let input = NewInput {
@@ -478,46 +472,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| SubmitError::Unknown)
-}
-
-/// Packs a picture in parts; the order of its records does not count.
-fn pack(mut picture: Picture) -> (Picture, Packed) {
-    picture.cis.sort_by(|left, right| left.id.cmp(&right.id));
-    picture.relations.sort_unstable();
-    let mut hash = Xxh3::new();
-    let mut parts = Vec::new();
-    let mut add = |cis: &[_], relations: &[_]| {
-        let part = PartOf { cis, relations };
-        let json = serde_json::to_vec(&part).unwrap_or_default();
-        hash.update(&json);
-        parts.push(StoredBody::new(Bytes::from(json)));
-    };
-    for cis in picture.cis.chunks(PART_RECORDS) {
-        add(cis, &[]);
-    }
-    for relations in picture.relations.chunks(PART_RECORDS) {
-        add(&[], relations);
-    }
-    let hash = hash.digest();
-    (picture, Packed { parts, hash })
-}
-
-/// A part of a picture, borrowed.
-#[derive(Serialize)]
-struct PartOf<'a> {
-    cis: &'a [crate::core::cmdb::record::CiRecord],
-    relations: &'a [crate::core::cmdb::record::RelationRecord],
-}
-
-fn unpack(packed: &Packed) -> Result<Picture, ImportRefused> {
-    let mut whole = Picture::default();
-    for part in &packed.parts {
-        let part: Result<Picture, _> = serde_json::from_slice(&part.open()?);
-        let part = part.map_err(|error| StoreError::Other(error.to_string().into()))?;
-        whole.cis.extend(part.cis);
-        whole.relations.extend(part.relations);
-    }
-    Ok(whole)
 }
 
 /// Ids of the first CIs that are gone.

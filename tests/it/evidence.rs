@@ -1,0 +1,98 @@
+//! Evidence: what speaks for a cause, what speaks against it, and what says nothing at all.
+//!
+//! Must not repeat the laws of [`super::correlation`].
+
+use watchbell::core::cmdb::relation::{RelationKind, Role};
+use watchbell::core::input::{ChangeRecord, Input};
+use watchbell::core::time::Span;
+
+use crate::correlation::{bench, incident, said};
+use crate::support::estate::Estate;
+use crate::support::world::Bench;
+
+fn change(bench: &mut Bench, ci: &str) {
+    bench.happen(&Input::ChangeRecorded(ChangeRecord {
+        id: format!("CHG-{ci}").into(),
+        ci: ci.into(),
+        summary: "deploy".into(),
+    }));
+}
+
+fn root(bench: &Bench, alert: &str) -> Option<String> {
+    let cause = bench.state.cause(incident(bench, alert))?;
+    let ci = bench.state.graph().ci(cause.root()?.ci?)?;
+    Some(ci.id.to_string())
+}
+
+/// What was changed itself is no witness for a shared cause that says nothing.
+#[test]
+fn deployments_do_not_convict_a_silent_resolver() {
+    let mut estate = Estate::new().ci("dns1", "dns");
+    for name in ["s1", "s2", "s3"] {
+        estate = estate
+            .ci(name, "service")
+            .relate(name, "dns1", RelationKind::Uses, Role::Dns);
+    }
+    let together = |changed: &[&str]| {
+        let mut bench = bench(&estate);
+        for &ci in changed {
+            change(&mut bench, ci);
+        }
+        bench.after(Span::from_secs(60));
+        for ci in ["s1", "s2", "s3"] {
+            bench.hear(said(ci, "HighErrorRate"));
+        }
+        bench.after(Span::from_mins(1));
+        let of = |ci: &str| incident(&bench, &format!("{ci} HighErrorRate"));
+        of("s1") == of("s2")
+    };
+    assert!(together(&[]), "three witnesses");
+    assert!(
+        !together(&["s1", "s2"]),
+        "one, and two with a cause of their own"
+    );
+}
+
+/// One caller is enough against what was changed a minute before, and says nothing against what was not.
+#[test]
+fn a_caller_names_the_silent_service_that_was_just_changed() {
+    let estate = Estate::new()
+        .ci("shop", "service")
+        .ci("cart", "service")
+        .relate("shop", "cart", RelationKind::Uses, Role::Call);
+    for (is_changed, expected) in [(true, "cart"), (false, "shop")] {
+        let mut bench = bench(&estate);
+        if is_changed {
+            change(&mut bench, "cart");
+        }
+        bench.after(Span::from_secs(90));
+        bench.hear(said("shop", "HighErrorRate"));
+        bench.after(Span::from_mins(4));
+        let root = root(&bench, "shop HighErrorRate");
+        assert_eq!(root.as_deref(), Some(expected));
+    }
+}
+
+/// Who watches whom is no dependency: many targets do not convict their monitoring server, but missing data does.
+#[test]
+fn only_missing_data_speaks_against_a_monitoring_server() {
+    let mut estate = Estate::new().ci("mon1", "monitoring");
+    for number in 0..8 {
+        let name = format!("m{number}");
+        estate = estate.ci(&name, "vm").relate(
+            &name,
+            "mon1",
+            RelationKind::DependsOn,
+            Role::of_words("depends_on", Some("monitored_by")),
+        );
+    }
+    for (check, is_one) in [("InstanceDown", false), ("NoDataReceived", true)] {
+        let mut bench = bench(&estate);
+        for number in 0..8 {
+            bench.hear(said(&format!("m{number}"), check));
+        }
+        bench.after(Span::from_mins(4));
+        let of = |number: usize| incident(&bench, &format!("m{number} {check}"));
+        assert_eq!(of(0) == of(7), is_one, "{check}");
+    }
+}
