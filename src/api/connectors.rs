@@ -54,8 +54,25 @@ pub struct ConnectorStatus {
     pub dry_run: bool,
     /// Tickets by where they stand.
     pub tickets: BTreeMap<String, i64>,
+    /// Problems and requests that are kept there (`send` of the connector), as far as they were looked at since the start.
+    pub records: Vec<KeptRecord>,
     /// What could not be verified about the platform.
     pub unverified: Vec<String>,
+}
+
+/// A problem or a request with its counterpart on a platform.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct KeptRecord {
+    /// Its number here.
+    #[schema(example = "PRB-3")]
+    pub record: String,
+    /// Its number there.
+    #[schema(example = "PRB0040007")]
+    pub id: String,
+    /// Link to it.
+    pub url: Option<String>,
+    /// Its status there, in the platform's words.
+    pub status: String,
 }
 
 /// A ticket with everything that is known about it.

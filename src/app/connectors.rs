@@ -10,11 +10,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::api::connectors::ConnectorStatus;
+use crate::api::connectors::{ConnectorStatus, KeptRecord};
 use crate::api::shapes::Incident;
 use crate::config::Settings;
 use crate::config::connectors::ConnectorSettings;
 use crate::connectors::login::Login;
+use crate::core::records::RecordId;
+use crate::core::ticket::Record;
 use crate::core::time::Timestamp;
 use crate::engine::handle::EngineHandle;
 use crate::runtime::clock::Clock;
@@ -22,6 +24,7 @@ use crate::store::Db;
 use crate::store::query::incidents;
 use crate::tickets::board::Post;
 use crate::tickets::changes::ChangePoll;
+use crate::tickets::records::RecordSync;
 use crate::tickets::{self, ConnectorSetup, Describe, TicketsSetup};
 use crate::wire::itsm::ItsmSetup;
 
@@ -116,6 +119,14 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
         people: pairs(&connector.people),
         groups: pairs(&connector.groups),
         extras: connector.extras,
+        records: connector
+            .records
+            .iter()
+            .map(|(kind, compiled)| RecordSync {
+                kind: *kind,
+                profile: Arc::clone(&compiled.profile),
+            })
+            .collect(),
         is_dry_run: connector.is_dry_run,
         changes: connector.changes.as_ref().map(|changes| ChangePoll {
             query: changes.query.clone(),
@@ -148,6 +159,16 @@ pub(super) fn describe(db: &Db, engine: &EngineHandle, clock: &Clock) -> Describ
     })
 }
 
+fn kept((id, record): (&RecordId, &Record)) -> KeptRecord {
+    let url = record.url.to_string();
+    KeptRecord {
+        record: id.to_string(),
+        id: record.number.to_string(),
+        url: (!url.is_empty()).then_some(url),
+        status: record.status.to_string(),
+    }
+}
+
 /// Where a connector stands, in the form of the API.
 pub(super) fn connector_status(post: Post, now: Timestamp) -> ConnectorStatus {
     let waits_until = post.waits_until.filter(|until| *until > now);
@@ -169,6 +190,7 @@ pub(super) fn connector_status(post: Post, now: Timestamp) -> ConnectorStatus {
         polled_at: post.polled_at.map(Into::into),
         dry_run: post.is_dry_run,
         tickets: BTreeMap::new(),
+        records: post.records.iter().map(kept).collect(),
         unverified: post.unverified,
     }
 }

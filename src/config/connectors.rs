@@ -24,6 +24,7 @@ use crate::connectors::login::{Credential, Login};
 use crate::connectors::profile::Own;
 use crate::connectors::{PROFILES, Profile};
 use crate::core::condition::{Condition, Section};
+use crate::core::records::Kind as RecordKind;
 use crate::core::ticket::rules::{Extras, Owner, Owners, ReopenPolicy};
 use crate::core::time::Span;
 
@@ -89,6 +90,8 @@ pub struct ConnectorSettings {
     pub hook_secret: Option<Secret>,
     /// What of the timeline is told there besides.
     pub extras: Extras,
+    /// The profile for each kind of records that are kept there besides.
+    pub records: Vec<(RecordKind, Compiled)>,
     /// Whether nothing is written there; requests are logged instead.
     pub is_dry_run: bool,
 }
@@ -148,6 +151,7 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
     }
     let rule = format!("connector[{at}]");
     let url = table.required("url", values::http_url);
+    let (extras, kinds) = table.table("send").map(extras).unwrap_or_default();
     let connector = ConnectorSettings {
         when: conditions::when(table, Section::Connector, &rule)
             .unwrap_or_else(|| Condition::always(Section::Connector, &rule)),
@@ -178,7 +182,11 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
         hook_secret: table
             .optional("hook_secret", values::remote_secret)
             .or_else(|| table.optional("secret", values::remote_secret)),
-        extras: table.table("send").map(extras).unwrap_or_default(),
+        extras,
+        records: profile
+            .as_ref()
+            .map(|profile| records(table, &kinds, profile))
+            .unwrap_or_default(),
         is_dry_run: table.optional("dry_run", values::flag).unwrap_or_default(),
         secrets,
         credential,
@@ -200,14 +208,48 @@ fn check(table: &TableReader<'_>, connector: &ConnectorSettings) {
     }
 }
 
-fn extras(mut table: TableReader<'_>) -> Extras {
+fn extras(mut table: TableReader<'_>) -> (Extras, Vec<RecordKind>) {
     let mut flag = |key| table.optional(key, values::flag).unwrap_or_default();
     let extras = Extras {
         worklogs: flag("worklogs"),
         changes: flag("changes"),
     };
+    let kinds = [
+        (RecordKind::Problem, flag("problems")),
+        (RecordKind::Request, flag("requests")),
+    ];
     table.finish();
-    extras
+    let kinds = kinds.into_iter().filter(|(_, is_wanted)| *is_wanted);
+    (extras, kinds.map(|(kind, _)| kind).collect())
+}
+
+/// The profiles of the records that are kept there besides tickets of incidents.
+fn records(
+    table: &TableReader<'_>,
+    kinds: &[RecordKind],
+    compiled: &Compiled,
+) -> Vec<(RecordKind, Compiled)> {
+    let mut profiles = Vec::new();
+    for kind in kinds {
+        let (name, word) = (&compiled.profile.name, kind.word());
+        match Profile::parse_for(word, name, &compiled.source, &compiled.own) {
+            Ok(Some(profile)) => profiles.push((
+                *kind,
+                Compiled {
+                    profile: Arc::new(profile),
+                    ..compiled.clone()
+                },
+            )),
+            Ok(None) => {
+                let message = format!("profile {name:?} keeps no {word}s");
+                let hint =
+                    format!("remove {word}s, or write [records.{word}] in a profile of your own");
+                table.refuse(Some("send"), Complaint::new(message).hint(hint));
+            }
+            Err(why) => table.refuse(Some("send"), Complaint::new(format!("{name}: {why}"))),
+        }
+    }
+    profiles
 }
 
 fn owners(table: &mut TableReader<'_>) -> Owners {

@@ -53,6 +53,42 @@ pub(super) struct ProfileFile {
     pub(super) unauthorized: Option<String>,
     pub(super) hook: Option<HookFile>,
     pub(super) fields: Option<String>,
+    /// What differs for records of other kinds, by kind.
+    #[serde(default)]
+    pub(super) records: BTreeMap<String, Map<String, Json>>,
+    /// Settings that make the record another one.
+    #[serde(skip)]
+    pub(super) fixed: Vec<String>,
+}
+
+/// What replaces the profile's own as a whole: tables of codes, and steps.
+const WHOLE: [&str; 3] = ["status", "accepts", "step"];
+
+impl ProfileFile {
+    /// The file with what differs for one kind of records laid over it.
+    pub(super) fn for_records(kind: &str, source: &str) -> Result<Option<Self>, String> {
+        let wrong = |error: &dyn std::fmt::Display| error.to_string();
+        let mut whole: Json = toml::from_str(source).map_err(|error| wrong(&error))?;
+        let records = whole.as_object_mut().and_then(|it| it.remove("records"));
+        let Some(Json::Object(over)) = records.and_then(|mut it| it.get_mut(kind).map(Json::take))
+        else {
+            return Ok(None);
+        };
+        let fixed = over.get("set").and_then(Json::as_object);
+        let fixed = fixed.map(|set| set.keys().cloned().collect());
+        for key in WHOLE.iter().filter(|key| over.contains_key(**key)) {
+            if let Some(whole) = whole.as_object_mut() {
+                whole.remove(*key);
+            }
+        }
+        merge(&mut whole, Json::Object(over));
+        let file: Self =
+            serde_json::from_value(whole).map_err(|error| format!("records.{kind}: {error}"))?;
+        Ok(Some(Self {
+            fixed: fixed.unwrap_or_default(),
+            ..file
+        }))
+    }
 }
 
 #[derive(Deserialize)]

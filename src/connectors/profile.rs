@@ -291,7 +291,40 @@ impl Profile {
     /// # Errors
     /// What is wrong, with its key; for a file that is not TOML or has an unknown key also with its line.
     pub fn parse(name: &str, source: &str, own: &Own) -> Result<Self, String> {
-        let mut file: ProfileFile = toml::from_str(source).map_err(|error| error.to_string())?;
+        let file: ProfileFile = toml::from_str(source).map_err(|error| error.to_string())?;
+        Self::completed(name, file, own)
+    }
+
+    /// Reads the file of a platform for records of another kind than incidents; none when it keeps no such records.
+    ///
+    /// # Errors
+    /// What is wrong, with its key.
+    pub fn parse_for(
+        kind: &str,
+        name: &str,
+        source: &str,
+        own: &Own,
+    ) -> Result<Option<Self>, String> {
+        let Some(file) = ProfileFile::for_records(kind, source)? else {
+            return Ok(None);
+        };
+        // What the operator sets for tickets of incidents has no say in what makes the record another one.
+        let mut own = own.clone();
+        own.set
+            .retain(|key, _| file.set.contains_key(key) && !file.fixed.contains(key));
+        own.status.clear();
+        own.fields.clear();
+        own.on.clear();
+        Self::completed(name, file, &own).map(Some)
+    }
+
+    fn completed(name: &str, mut file: ProfileFile, own: &Own) -> Result<Self, String> {
+        let is_unknown = |kind: &&String| !["problem", "request"].contains(&kind.as_str());
+        if let Some(unknown) = file.records.keys().find(is_unknown) {
+            return Err(format!(
+                "records.{unknown}: there are no such records; write problem or request"
+            ));
+        }
         if let Some(unknown) = own.set.keys().find(|key| !file.set.contains_key(*key)) {
             let known: Vec<_> = file.set.keys().map(String::as_str).collect();
             return Err(format!(

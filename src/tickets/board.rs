@@ -10,7 +10,12 @@ use tokio::sync::mpsc;
 
 use super::ConnectorSetup;
 use crate::connectors::Profile;
+use crate::core::records::RecordId;
+use crate::core::ticket::Record;
 use crate::core::time::Timestamp;
+
+/// Problems and requests of one connector that are shown; the newest stay.
+const RECORDS_MAX: usize = 500;
 
 /// Where one connector stands.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +44,8 @@ pub struct Post {
     pub is_dry_run: bool,
     /// What could not be verified about the platform.
     pub unverified: Vec<String>,
+    /// Problems and requests that are kept there, with their counterparts.
+    pub records: BTreeMap<RecordId, Record>,
 }
 
 struct Entry {
@@ -109,6 +116,17 @@ impl Board {
         self.change(name, |post| {
             post.last_error = Some(why.to_owned());
             post.last_error_at = Some(now);
+        });
+    }
+
+    /// Notes that a problem or a request is in step.
+    pub(super) fn kept(&self, name: &str, id: RecordId, record: &Record, now: Timestamp) {
+        self.change(name, |post| {
+            post.last_success_at = Some(now);
+            post.records.insert(id, record.clone());
+            while post.records.len() > RECORDS_MAX {
+                post.records.pop_first();
+            }
         });
     }
 

@@ -13,6 +13,7 @@ pub mod changes;
 mod gate;
 pub mod hook;
 mod poll;
+pub mod records;
 mod runner;
 mod sync;
 pub mod trial;
@@ -98,6 +99,8 @@ pub struct ConnectorSetup {
     pub extras: Extras,
     /// Whether nothing is written there.
     pub is_dry_run: bool,
+    /// Which records are kept there besides.
+    pub records: Vec<records::RecordSync>,
     /// Which change records are read there, if any are.
     pub changes: Option<changes::ChangePoll>,
     /// With which webhooks are signed.
@@ -120,6 +123,10 @@ pub async fn run(setup: TicketsSetup, connectors: Vec<ConnectorSetup>, stop: Can
         if let Some(poll) = connector.changes.clone() {
             let changes = changes::run(setup.clone(), connector.clone(), poll, stop.clone());
             workers.spawn(changes);
+        }
+        for sync in connector.records.clone() {
+            let kept = records::run(setup.clone(), connector.clone(), sync, stop.clone());
+            workers.spawn(kept);
         }
         match worker::Worker::new(setup.clone(), connector) {
             Ok(worker) => {

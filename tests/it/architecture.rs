@@ -96,6 +96,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "connectors",
             "wire",
             "store::tickets",
+            "store::query",
             "store::Db",
             "engine::handle",
             "runtime",

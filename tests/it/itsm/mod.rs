@@ -7,5 +7,6 @@ mod daemon;
 pub(crate) mod desk;
 pub(crate) mod platforms;
 mod real;
+mod records;
 pub(crate) mod server;
 mod trouble;
