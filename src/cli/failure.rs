@@ -98,10 +98,12 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReaderGone => Ok(()),
-            Self::Said { text, next, .. } => {
-                f.write_str(text)?;
-                next.iter().try_for_each(|next| write!(f, "; {next}"))
-            }
+            Self::Said {
+                text,
+                next: Some(next),
+                ..
+            } => write!(f, "{}; {next}", text.trim_end_matches('.')),
+            Self::Said { text, .. } => f.write_str(text),
         }
     }
 }

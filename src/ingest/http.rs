@@ -71,6 +71,7 @@ async fn receive(
         body::drain(&mut body).await;
         return elsewhere(&door).into_response();
     }
+    // Grafana can be told to PUT.
     let is_sent = parts.method == Method::POST || parts.method == Method::PUT;
     if !(is_sent || parts.method == Method::GET && door.takes_query()) {
         body::drain(&mut body).await;
@@ -357,7 +358,11 @@ fn not_allowed(source: &str, takes_query: bool) -> Response<Body> {
         "Method not allowed",
         detail,
     );
-    let allow = if takes_query { "GET, POST" } else { "POST" };
+    let allow = if takes_query {
+        "GET, POST, PUT"
+    } else {
+        "POST, PUT"
+    };
     let mut response = problem.into_response();
     response
         .headers_mut()

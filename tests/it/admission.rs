@@ -277,7 +277,7 @@ async fn the_api_of_alertmanager_obeys_the_rate_and_the_signature_of_its_source(
     assert!(answer.headers.contains_key("retry-after"));
     assert_eq!(answer.json()["code"], 503, "in the shape of Alertmanager");
     assert_eq!(daemon.messages("limited").await, 1);
-    assert_eq!(daemon.messages("rejected").await, 0);
+    assert_eq!(daemon.messages("rejected").await, 1);
     daemon.stop().await;
 
     let home = Home::new(&format!("{LISTEN}{SOURCES}"));

@@ -136,5 +136,5 @@ async fn an_override_is_made_shown_and_ended() {
     world
         .post(path, &late.to_string())
         .await
-        .problem(409, "override-ends-too-early");
+        .problem(422, "override-ends-too-early");
 }

@@ -131,7 +131,7 @@ fn a_refusal_is_exit_code_1_with_its_reason() {
     let shell = Shell::new().set("WATCHBELL_URL", &daemon.url);
     assert_eq!(
         shell.bad(1, &["incident", "42", "ack"]),
-        "watchbell: The incident is closed.\n"
+        "watchbell: The incident is closed; look at it as it is now, for example with `watchbell incident N`\n"
     );
     assert_eq!(
         shell.bad(1, &["incident", "42", "ack"]),

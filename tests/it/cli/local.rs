@@ -141,7 +141,7 @@ fn backup_writes_a_store_and_never_over_a_file() {
         "watchbell: copy.db exists already; name a new file\n"
     );
     let said = shell.bad(3, &["backup", "nowhere/copy.db"]);
-    assert!(said.contains("is its folder there"), "{said}");
+    assert!(said.contains("the folder nowhere does not exist"), "{said}");
 
     shell.configure("[store]\nurl = \"sqlite:copy.db\"\n");
     let tokens = shell.good(&["token", "list", "--config", "w.toml"]);

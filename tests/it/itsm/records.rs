@@ -66,9 +66,9 @@ async fn problems_and_requests_are_kept_where_that_is_asked_for() {
     let home = Home::new(&config);
     let daemon = home.start().await;
     let problem = json!({"title": "The cache fills up"});
-    let problem = daemon.post("/api/v1/problems", &problem).await.ok();
+    let problem = daemon.post("/api/v1/problems", &problem).await.json();
     let request = json!({"title": "More disk for db1", "priority": "P4"});
-    let request = daemon.post("/api/v1/requests", &request).await.ok();
+    let request = daemon.post("/api/v1/requests", &request).await.json();
     let name = |record: &Value| record["number"].as_str().unwrap().to_owned();
     let (problem, request) = (name(&problem), name(&request));
     let titled = |row: &Map<String, Value>, text: &str| {

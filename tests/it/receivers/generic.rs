@@ -136,11 +136,10 @@ async fn get_is_for_sources_that_take_a_query() {
     let empty = send(&daemon, "GET", "/ingest/any", &[], "").await;
     empty.problem(400, "not-understood");
     for (method, path, allow) in [
-        ("GET", "/ingest/am?host=a", "POST"),
-        ("GET", "/ingest/events?host=a", "POST"),
-        ("HEAD", "/ingest/any?host=a", "GET, POST"),
-        ("DELETE", "/ingest/any", "GET, POST"),
-        ("PUT", "/ingest/am", "POST"),
+        ("GET", "/ingest/am?host=a", "POST, PUT"),
+        ("GET", "/ingest/events?host=a", "POST, PUT"),
+        ("HEAD", "/ingest/any?host=a", "GET, POST, PUT"),
+        ("DELETE", "/ingest/any", "GET, POST, PUT"),
     ] {
         let answer = send(&daemon, method, path, &[], "").await;
         assert_eq!(

@@ -47,7 +47,11 @@ async fn a_change_is_made_once_and_suspected_until_a_person_says_otherwise(store
         &json!({"id": "CHG-1", "verdict": "suspected", "summary": "New firmware", "judged_by": null}),
     );
     let why = changes[0]["why"].as_str().unwrap();
-    assert!(why.contains("web1 depends on sw1"), "{why}");
+    // The switch says nothing itself; that it is being changed makes one witness enough to name it.
+    assert!(why.contains("was being made to sw1"), "{why}");
+    let root = &incident["root_cause"];
+    has(&root["ci"], &json!({"id": "sw1"}));
+    assert_eq!(root["inferred"], true, "{root}");
     let explained = daemon.get("/api/v1/incidents/INC-1/explain").await.text;
     assert!(explained.contains("CHG-1 (New firmware)"), "{explained}");
 
