@@ -94,7 +94,7 @@ pub fn list(folder: &Path) -> Vec<Kept> {
 /// Keeps the state of now in the folder, unless nothing was decided since the last time.
 ///
 /// # Errors
-/// There is too little room: senders need it more. Else see [`write`].
+/// There is too little room: senders need it more. Else see [`write()`].
 pub async fn keep(db: &Db, folder: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
     let other = |error: std::io::Error| StoreError::Other(error.to_string().into());
     if let Some(live) = db.file() {
