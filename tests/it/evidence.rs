@@ -96,3 +96,25 @@ fn only_missing_data_speaks_against_a_monitoring_server() {
         assert_eq!(of(0) == of(7), is_one, "{check}");
     }
 }
+
+/// Switches that tell of a dead uplink have power: no silent feed is to blame for them, however many it feeds.
+#[test]
+fn whoever_tells_that_its_link_is_down_has_power() {
+    let mut estate = Estate::new().ci("feed", "power_feed");
+    for number in 0..8 {
+        let name = format!("sw{number}");
+        estate =
+            estate
+                .ci(&name, "switch")
+                .relate(&name, "feed", RelationKind::PoweredBy, Role::Single);
+    }
+    for (check, is_one) in [("UplinkDown", false), ("DeviceUnreachable", true)] {
+        let mut bench = bench(&estate);
+        for number in 0..8 {
+            bench.hear(said(&format!("sw{number}"), check));
+        }
+        bench.after(Span::from_mins(4));
+        let blamed = root(&bench, &format!("sw0 {check}")).as_deref() == Some("feed");
+        assert_eq!(blamed, is_one, "{check}");
+    }
+}

@@ -64,6 +64,9 @@ pub fn of_edge(edge: &Edge, edges: &[Edge]) -> u32 {
         }
         None => base,
     };
+    // Of two feeds the CMDB lacks the other one, which carries on all the same.
+    let is_lone_half = edge.role == Role::Dual && spares(edge, edges).next().is_none();
+    let base = if is_lone_half { base / 4 } else { base };
     times(base, u32::from(edge.confidence))
 }
 
@@ -210,6 +213,8 @@ pub const fn of_families_at_home(child: Family, parent: Family) -> u32 {
 /// is just what an alert about lost redundancy speaks of.
 pub fn for_family(child: Family, weight: u32, is_power: bool) -> u32 {
     match child {
+        // Whoever tells that its link is down has power.
+        Family::Link if is_power => 0,
         Family::Redundancy if is_power => weight.saturating_mul(4).min(9_500),
         Family::Redundancy => 0,
         Family::Reach
@@ -275,6 +280,7 @@ pub fn log2(number: u32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::cmdb::ci::CiNumber;
 
     #[test]
     fn delay_table_is_read_with_straight_lines() {
@@ -282,6 +288,21 @@ mod tests {
         assert_eq!([at(-901), at(-900), at(0), at(270)], [0, 0, 10_000, 10_000]);
         assert_eq!([at(510), at(5_400), at(100_000)], [5_250, 0, 0]);
         assert!(at(-360) > 3_000 && at(-360) < 10_000);
+    }
+
+    #[test]
+    fn half_of_a_dual_feed_means_less_when_the_other_half_is_not_known() {
+        let feed = |ci| Edge {
+            ci: CiNumber::new(ci).unwrap(),
+            kind: RelationKind::PoweredBy,
+            role: Role::Dual,
+            group: None,
+            min: None,
+            confidence: 10_000,
+        };
+        let (one, other) = (feed(1), feed(2));
+        let alone = of_edge(&one, std::slice::from_ref(&one));
+        assert!(alone < of_edge(&one, &[one, other]));
     }
 
     #[test]
