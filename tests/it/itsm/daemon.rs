@@ -126,11 +126,12 @@ async fn an_incident_and_its_ticket_are_kept_in_step_both_ways() {
     assert_eq!(done["state"], "resolved");
     let record = snow.inside(|snow| snow.only());
     assert_eq!(record["close_code"], "Solution provided");
-    let metrics = daemon.get("/metrics").await.text;
-    assert!(
-        metrics.contains("watchbell_tickets{connector=\"snow\",state=\"in_sync\"} 1"),
-        "{metrics}"
-    );
+    eventually("it is counted", async || {
+        let metrics = daemon.get("/metrics").await.text;
+        let line = "watchbell_tickets{connector=\"snow\",state=\"in_sync\"} 1";
+        metrics.contains(line).then_some(())
+    })
+    .await;
     let connectors = daemon.list("/api/v1/connectors").await;
     assert_eq!(
         (&connectors[0]["state"], &connectors[0]["last_error"]),
