@@ -119,13 +119,21 @@ impl Endpoint {
             .await
             .map_err(|error| error.to_string())?;
         let mut work = pin!(work(Client { sender }));
-        let mut connection = pin!(connection);
-        let mut is_open = true;
+        let connection = async move {
+            // Dropped at its end, which is what tells the work: it fails the request under way, and no other can begin.
+            drop(connection.await);
+        };
+        let mut connection = Some(Box::pin(connection));
         loop {
+            let ended = async {
+                match connection.as_mut() {
+                    Some(connection) => connection.await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
-                // A broken connection also fails the request under way, so the work learns of it.
-                _ended = &mut connection, if is_open => is_open = false,
+                () = ended => connection = None,
                 result = &mut work => return Ok(result),
             }
         }
@@ -147,6 +155,12 @@ impl Endpoint {
 }
 
 impl Client {
+    /// Waits until another request can be sent; false when the server has closed the connection, as some do after each
+    /// answer.
+    pub(super) async fn is_open(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
     /// Sends `body` and reads the answer to its end.
     pub(super) async fn post(
         &mut self,

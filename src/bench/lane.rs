@@ -89,7 +89,13 @@ impl Lane {
     }
 
     async fn drive(&mut self, mut client: Client) -> Left {
-        while let Some(index) = self.work.claim() {
+        while self.work.has_more() {
+            if !client.is_open().await {
+                return Left::Broken;
+            }
+            let Some(index) = self.work.claim() else {
+                break;
+            };
             let slice = self.work.plan.request(index);
             let began = match self.wait_for_turn(index).await {
                 Ok(scheduled) => scheduled,

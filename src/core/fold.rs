@@ -36,10 +36,13 @@ pub const VOLATILE: [&str; 12] = [
     "x_request_id",
 ];
 /// A label with one of these in its name may name a thing, whatever its value looks like.
-const THINGS: [&str; 22] = [
+const THINGS: [&str; 30] = [
+    "account",
     "address",
+    "asset",
     "cluster",
     "container",
+    "customer",
     "device",
     "digest",
     "disk",
@@ -52,10 +55,15 @@ const THINGS: [&str; 22] = [
     "machine",
     "mount",
     "node",
+    "organisation",
+    "organization",
     "pod",
+    "project",
     "resource",
     "serial",
     "server",
+    "subscription",
+    "tenant",
     "uid",
     "vm",
     "volume",

@@ -1,8 +1,8 @@
 //! Other rules reach what is open: every open incident is looked at again, some at a time.
 //!
 //! The rules carry a digest; as long as it is not the one that was gone through, the rest is due. Also after a restart,
-//! if rules changed while nobody listened; with the same rules nothing is looked at. An incident that the rules leave as it is does not change. Must
-//! not tell anybody of what they know.
+//! if rules changed while nobody listened; with the same rules nothing is looked at. An incident that the rules leave as it
+//! is does not change. Must not tell anybody of what they know.
 
 use crate::core::decide::World;
 use crate::core::decision::Change;

@@ -104,16 +104,22 @@ pub async fn keep(db: &Db, folder: &Path, now: Timestamp) -> Result<Option<PathB
             return Err(StoreError::Other(text.into()));
         }
     }
-    std::fs::create_dir_all(folder).map_err(other)?;
-    let unfinished = folder.join("unfinished");
-    if unfinished.exists() {
-        std::fs::remove_file(&unfinished).map_err(other)?;
-    }
-    let seq = write(db, &unfinished).await?;
-    if list(folder).last().is_some_and(|last| last.seq == seq) {
-        std::fs::remove_file(&unfinished).map_err(other)?;
+    let mut reader = db.reader().await?;
+    let known = decided(reader.lend()).await?;
+    drop(reader);
+    if list(folder).last().is_some_and(|last| last.seq == known) {
         return Ok(None);
     }
+    std::fs::create_dir_all(folder).map_err(other)?;
+    let unfinished = folder.join("unfinished");
+    // What a crash left: SQLite would take an old log for one of the new file.
+    for left in ["unfinished", "unfinished-wal", "unfinished-shm"] {
+        match std::fs::remove_file(folder.join(left)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(other(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    let seq = write(db, &unfinished).await?;
     let file = folder.join(format!("{}-{}.db", now.as_millis(), seq.get()));
     std::fs::rename(&unfinished, &file).map_err(other)?;
     Ok(Some(file))

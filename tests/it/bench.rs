@@ -26,6 +26,8 @@ use watchbell::bench::{BenchError, IngestArgs, Report, fingerprint, read_ledger,
 enum Act {
     Accept,
     AcceptAfter(Duration),
+    /// Closes the connection with each answer, as servers with a process per request do.
+    AcceptAndClose,
     Refuse(u16),
     /// Reads it and closes the connection without an answer.
     Drop,
@@ -130,7 +132,8 @@ async fn answer(
     let act = {
         let mut log = log.lock().unwrap();
         let act = act(log.len());
-        let is_acknowledged = matches!(act, Act::Accept | Act::AcceptAfter(_));
+        let is_acknowledged =
+            matches!(act, Act::Accept | Act::AcceptAfter(_) | Act::AcceptAndClose);
         log.push(Seen {
             path,
             body,
@@ -151,6 +154,14 @@ async fn answer(
         Act::AcceptAfter(pause) => {
             tokio::time::sleep(pause).await;
             reply(200, false)
+        }
+        Act::AcceptAndClose => {
+            let mut closing = reply(200, false)?;
+            let close = hyper::header::HeaderValue::from_static("close");
+            closing
+                .headers_mut()
+                .insert(hyper::header::CONNECTION, close);
+            Ok(closing)
         }
         Act::Refuse(status) => reply(status, false),
         Act::Drop => Err(io::Error::other("dropped")),
@@ -379,6 +390,20 @@ async fn busy_answers_are_repeated_only_when_asked() {
     let patient = server.load(&format!("{options} --retry-503 1")).await;
     assert_eq!(patient.rounds()[0].requests, 6);
     assert_eq!(server.seen()[0].body, server.seen()[1].body);
+
+    let busy = Server::start(|_| Act::Refuse(503)).await;
+    let patient = busy.load("--preload 0 --seconds 0.2 --retry-503 1").await;
+    assert_eq!(patient.rounds()[0].requests, 0, "it ends with its time");
+}
+
+#[tokio::test]
+async fn a_server_that_closes_after_each_answer_gets_every_request_once() {
+    let server = Server::start(|_| Act::AcceptAndClose).await;
+    let report = server
+        .load("--target alerta --per-request 1 --connections 2 --requests 20")
+        .await;
+    assert_eq!((server.seen().len(), report.rounds()[0].requests), (20, 20));
+    assert!(server.seen().iter().all(|seen| seen.path == "/alert"));
 }
 
 #[tokio::test]

@@ -121,8 +121,14 @@ async fn the_log_is_played_again_with_other_rules(store: TestStore) {
         return;
     };
     let now = watchbell::runtime::clock::Clock::system().now();
+    // A crash has left the log of a database that was not finished.
+    std::fs::create_dir_all(&folder).unwrap();
+    for left in ["unfinished", "unfinished-wal"] {
+        write(folder.join(left), "left over").unwrap();
+    }
     assert!(snapshot::keep(&db, &folder, now).await.unwrap().is_some());
     assert_eq!(snapshot::keep(&db, &folder, now).await.unwrap(), None);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
     fire(&daemon, "HostDown", "web2").await;
     crate::support::process::eventually("a third incident", async || {
         (daemon.list("/api/v1/incidents").await.len() == 3).then_some(())

@@ -213,6 +213,9 @@ fn labels_fold_by_the_look_of_their_value_and_by_the_rules_but_never_those_of_a_
         "by the rules"
     );
     assert_eq!(alerts("host", uuid), 30, "a thing");
+    assert_eq!(alerts("subscription_id", uuid), 30, "whose it is");
+    let account = |number| format!("{:012}", 123_456_789_000_usize + number);
+    assert_eq!(alerts("aws_account", account), 30, "whose it is");
     assert_eq!(
         alerts("basket", |number| format!("b{number}")),
         30,
