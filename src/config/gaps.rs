@@ -47,7 +47,11 @@ fn short_secrets(settings: &Settings) -> Vec<String> {
         let what = format!("the secret of target {}", target.name);
         (what, target.secret.as_ref())
     });
-    let all = sources.chain(heartbeats).chain(targets);
+    let connectors = settings.connectors.iter().map(|connector| {
+        let what = format!("the hook secret of connector {}", connector.name);
+        (what, connector.hook_secret.as_ref())
+    });
+    let all = sources.chain(heartbeats).chain(targets).chain(connectors);
     let short = all.filter_map(|(what, secret)| Some((what, secret?)));
     let short = short.filter(|(_, secret)| secret.expose().len() < SECRET_BYTES_MIN);
     short

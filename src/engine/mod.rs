@@ -68,6 +68,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const PACE: Duration = Duration::from_millis(20);
 /// A batch of so many rows is committed at once.
 const ROWS_WORTH_A_COMMIT: usize = 500;
+/// How long a commit of decisions should take at most: what senders wait for stands behind it.
+const COMMIT_AIM: Duration = Duration::from_millis(100);
 /// How long a failed store is left alone.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -84,7 +86,10 @@ pub struct Engine {
     pulses: watch::Sender<Arc<Pulses>>,
     figures: Figures,
     faults: Faults,
+    /// Rows of a commit at most.
     batch_rows: usize,
+    /// The same for now: few enough that acknowledgements do not wait long behind it.
+    rows_now: usize,
     status: watch::Sender<EngineStatus>,
     parked: Arc<Notify>,
     sweeps: Arc<Sweeps>,
@@ -102,6 +107,7 @@ pub struct Engine {
 /// A batch that is being committed, with those who wait for it.
 struct Pending {
     commit: Committing,
+    handed_on: Instant,
     wants_sweep: bool,
     wants_tickets: bool,
     told: Vec<SmolStr>,
@@ -155,6 +161,7 @@ impl Engine {
             faults: Faults::new(Arc::clone(&setup.metrics)),
             figures: Figures::new(setup.metrics),
             batch_rows: setup.batch_rows,
+            rows_now: setup.batch_rows,
             status,
             parked,
             sweeps,
@@ -243,7 +250,7 @@ impl Engine {
         let started = Instant::now();
         let mut turn = Turn::default();
         let mut next = first;
-        while turn.batch.row_count() < self.batch_rows {
+        while turn.batch.row_count() < self.rows_now {
             let appended = match next.take() {
                 Some(appended) => appended,
                 None => match self.appended.try_recv() {
@@ -305,10 +312,11 @@ impl Engine {
                         },
                     );
                 }
-            }
-            if turn.batch.row_count() >= self.batch_rows {
-                let full = std::mem::take(turn);
-                self.finish(full, Instant::now()).await?;
+                // One message may hold a thousand alerts, so this is asked after each.
+                if turn.batch.row_count() >= self.rows_now {
+                    let full = std::mem::take(turn);
+                    self.finish(full, Instant::now()).await?;
+                }
             }
         }
         Ok(())
@@ -332,6 +340,7 @@ impl Engine {
             wants_sweep: batch.wants_sweep(),
             wants_tickets: batch.wants_tickets(),
             told: batch.told_targets(),
+            handed_on: Instant::now(),
             commit: self.writer.start_commit(batch).await?,
             answers,
             outcomes,
@@ -353,6 +362,7 @@ impl Engine {
             return Ok(());
         };
         outcome?;
+        self.size_commits(pending.handed_on.elapsed());
         if pending.wants_sweep {
             self.sweeps.want();
         }
@@ -373,6 +383,19 @@ impl Engine {
             .batch(pending.outcomes, &pending.opened, now, took);
         self.show();
         Ok(())
+    }
+
+    /// Makes commits smaller after one that took long, and larger again after a short one.
+    fn size_commits(&mut self, took: Duration) {
+        let rows = self.rows_now;
+        self.rows_now = if took > COMMIT_AIM {
+            (rows / 2).max(ROWS_WORTH_A_COMMIT)
+        } else if took < COMMIT_AIM / 2 {
+            rows.saturating_mul(2)
+        } else {
+            rows
+        };
+        self.rows_now = self.rows_now.min(self.batch_rows);
     }
 
     /// Shows the figures of the state.

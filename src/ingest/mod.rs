@@ -9,6 +9,7 @@ pub mod churn;
 pub mod door;
 pub mod heartbeat;
 pub mod http;
+mod incoming;
 pub mod limits;
 pub mod mqtt;
 pub mod opsgenie;
@@ -27,10 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
-use bytes::Bytes;
-use serde::Serialize;
 use smol_str::format_smolstr;
 
 use crate::core::heartbeat::SOURCE;
@@ -42,26 +39,23 @@ use crate::core::records::{RecordGiven, RecordOrder};
 use crate::core::time::Timestamp;
 use crate::engine::handle::{EngineHandle, SubmitError, Undecodable};
 use crate::runtime::clock::Clock;
-use crate::sources::topic::Subscription;
-use crate::sources::tried::Tried;
-use crate::sources::{DecodeError, Decoded, Envelope, Message, Reject, Source};
+use crate::sources::{DecodeError, Decoded, Envelope};
 use crate::store::dead_letters::NewDeadLetter;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
-use crate::store::writer::{Receipt, WriteError};
+use crate::store::writer::WriteError;
 use crate::telemetry::metrics::Metrics;
 
 use body::Budget;
 use door::{Around, Door, KeyDigest, SourceSetup};
 use heartbeat::HeartbeatSetup;
+use incoming::Rejects;
+pub use incoming::{Accepted, Incoming};
 use limits::{PeerLimit, Rate};
 use seen::Seen;
 use sns::Sns;
 
 /// Bodies above this are decoded on a thread that may block: parsing takes a microsecond and a half per alert.
 const BLOCKING_BYTES: usize = 256 * 1024;
-
-/// The type of a query that stands in for a body.
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// All doors with what they share. Cheap to clone.
 #[derive(Clone)]
@@ -123,140 +117,6 @@ pub enum Refusal {
     /// It could not be stored.
     #[error(transparent)]
     NotStored(#[from] WriteError),
-}
-
-/// A message on its way in.
-#[derive(Clone, Debug, Default)]
-pub struct Incoming {
-    /// The body, after transport compression was undone.
-    pub body: Bytes,
-    /// The declared type of the body.
-    pub content_type: Option<String>,
-    /// What came around the body, as far as the decoder reads it.
-    pub envelope: Envelope,
-}
-
-impl Incoming {
-    /// JSON that was made here out of a request of another service's API.
-    pub fn json(body: impl Into<Bytes>) -> Self {
-        Self {
-            body: body.into(),
-            content_type: Some("application/json".to_owned()),
-            envelope: Envelope::EMPTY,
-        }
-    }
-
-    /// The message of a request: its body, or its query where that is all there is.
-    pub fn of_request(
-        decoder: &dyn Source,
-        headers: &HeaderMap,
-        query: Option<&str>,
-        body: Bytes,
-    ) -> Self {
-        let read = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-            .filter(|(name, _)| decoder.reads_header(name));
-        let envelope = Envelope::of_request(read, query.filter(|_| decoder.reads_query()));
-        let content_type = headers.get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok());
-        if !body.is_empty() || !decoder.takes_query() {
-            return Self {
-                body,
-                content_type: content_type.map(ToOwned::to_owned),
-                envelope,
-            };
-        }
-        let form = Envelope::query_as_form(query.unwrap_or_default());
-        Self {
-            content_type: (!form.is_empty()).then(|| FORM.to_owned()),
-            body: form.into(),
-            envelope,
-        }
-    }
-
-    /// What a source makes of it, told to the person who sets the source up.
-    pub fn tried(&self, decoder: &dyn Source, source: &str, at: Timestamp) -> Tried {
-        let message = Message {
-            content_type: self.content_type.as_deref(),
-            envelope: &self.envelope,
-            ..Message::new(source, &self.body, at)
-        };
-        Tried::of(decoder, &message)
-    }
-
-    /// Says to which topic it is published, with what the first filter that fits captures of it.
-    pub fn published_to(&mut self, topic: &str, filters: &[Subscription]) {
-        let mut captures = filters
-            .iter()
-            .filter_map(|subscription| subscription.filter.captures(topic));
-        let captures = captures.next().unwrap_or_default();
-        let envelope = Envelope::of_publish(topic, captures);
-        self.envelope.topic = envelope.topic;
-        self.envelope.captures = envelope.captures;
-    }
-
-    fn around(&self) -> Around<'_> {
-        Around {
-            content_type: self.content_type.as_deref(),
-            envelope: &self.envelope,
-        }
-    }
-}
-
-/// What the sender of a stored message is told.
-#[derive(Clone, Debug, Serialize)]
-pub struct Accepted {
-    /// Always `accepted`.
-    pub status: &'static str,
-    /// Position in the input log.
-    pub seq: i64,
-    /// Claims that were understood.
-    pub observations: usize,
-    /// Items that could not be used.
-    pub rejected: usize,
-    /// What is wrong with the first of those.
-    pub problems: Vec<String>,
-    /// Whether the very same bytes came a short while ago.
-    #[serde(skip)]
-    pub is_duplicate: bool,
-}
-
-impl Accepted {
-    /// The one way to say yes: with a receipt of the commit in hand.
-    fn new(receipt: Receipt, observations: usize, decoded: &Rejects, is_duplicate: bool) -> Self {
-        let problems = decoded.first.iter().take(10);
-        Self {
-            status: "accepted",
-            seq: receipt.seq().get(),
-            observations,
-            rejected: decoded.count,
-            problems: problems
-                .map(|reject| format!("{}: {}", reject.path, reject.problem))
-                .collect(),
-            is_duplicate,
-        }
-    }
-}
-
-/// Items of a message that could not be used.
-struct Rejects {
-    first: Vec<Reject>,
-    count: usize,
-}
-
-impl Rejects {
-    fn detail(&self) -> String {
-        let lines = self
-            .first
-            .iter()
-            .map(|reject| format!("{}: {}", reject.path, reject.problem));
-        format!(
-            "{} items: {}",
-            self.count,
-            lines.collect::<Vec<_>>().join("; ")
-        )
-    }
 }
 
 impl Ingest {

@@ -357,3 +357,49 @@ impl WriterHandle {
         }
     }
 }
+
+/// The inputs of these jobs, in their order.
+pub(super) fn inputs<'a>(jobs: &'a [Job], replayed: &[bool]) -> Vec<&'a NewInput> {
+    let mut replayed = replayed.iter();
+    let input = |job: &'a Job| match job {
+        Job::Append(Append { input, .. }) => Some(input),
+        Job::Replay(replay) => replayed.next().copied()?.then_some(&replay.input),
+        Job::Commit(..)
+        | Job::Stage(..)
+        | Job::Outbox(..)
+        | Job::Audit(..)
+        | Job::ChangesRead(..)
+        | Job::DeadLetter(..)
+        | Job::Amend(..)
+        | Job::Retain(..)
+        | Job::Position(_) => None,
+    };
+    jobs.iter().filter_map(input).collect()
+}
+
+/// Tells everybody who waits for these jobs that they failed.
+pub(super) fn refuse(jobs: Vec<Job>, error: &StoreError) {
+    for job in jobs {
+        match job {
+            Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
+            Job::Commit(_, reply)
+            | Job::Stage(_, reply)
+            | Job::Audit(_, reply)
+            | Job::ChangesRead(_, _, reply) => {
+                answer(reply, Err(error.clone()));
+            }
+            Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
+            Job::Amend(_, _, reply) => answer(reply, Err(error.clone())),
+            Job::Replay(replay) => answer(replay.reply, Err(error.clone())),
+            Job::Retain(_, reply) | Job::Outbox(_, reply) => {
+                answer(reply, Err(error.clone()));
+            }
+            Job::Position(reply) => answer(reply, Err(error.clone())),
+        }
+    }
+}
+
+/// Tells a caller; one that has gone away does not matter, its work is done all the same.
+pub(super) fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    drop(reply.send(value));
+}

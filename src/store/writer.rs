@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +23,8 @@ use super::audit;
 use super::change_cursor;
 use super::dead_letters;
 use super::inbox::{self, InputKind, NewInput, StoredBody};
-use super::jobs::{Append, Job};
 pub use super::jobs::{Appended, Committing, Progress, Receipt, Waiter, WriteError, WriterHandle};
+use super::jobs::{Job, answer, inputs, refuse};
 use super::lease::{self, Lease};
 use super::outbox;
 use super::retention;
@@ -533,51 +533,6 @@ async fn take_letters(
         }
     }
     Ok(taken)
-}
-
-/// The inputs of these jobs, in their order.
-fn inputs<'a>(jobs: &'a [Job], replayed: &[bool]) -> Vec<&'a NewInput> {
-    let mut replayed = replayed.iter();
-    let input = |job: &'a Job| match job {
-        Job::Append(Append { input, .. }) => Some(input),
-        Job::Replay(replay) => replayed.next().copied()?.then_some(&replay.input),
-        Job::Commit(..)
-        | Job::Stage(..)
-        | Job::Outbox(..)
-        | Job::Audit(..)
-        | Job::ChangesRead(..)
-        | Job::DeadLetter(..)
-        | Job::Amend(..)
-        | Job::Retain(..)
-        | Job::Position(_) => None,
-    };
-    jobs.iter().filter_map(input).collect()
-}
-
-fn refuse(jobs: Vec<Job>, error: &StoreError) {
-    for job in jobs {
-        match job {
-            Job::Append(append) => answer(append.reply, Err(WriteError::Store(error.clone()))),
-            Job::Commit(_, reply)
-            | Job::Stage(_, reply)
-            | Job::Audit(_, reply)
-            | Job::ChangesRead(_, _, reply) => {
-                answer(reply, Err(error.clone()));
-            }
-            Job::DeadLetter(_, reply) => answer(reply, Err(error.clone())),
-            Job::Amend(_, _, reply) => answer(reply, Err(error.clone())),
-            Job::Replay(replay) => answer(replay.reply, Err(error.clone())),
-            Job::Retain(_, reply) | Job::Outbox(_, reply) => {
-                answer(reply, Err(error.clone()));
-            }
-            Job::Position(reply) => answer(reply, Err(error.clone())),
-        }
-    }
-}
-
-/// Tells a caller; one that has gone away does not matter, its work is done all the same.
-fn answer<T>(reply: oneshot::Sender<T>, value: T) {
-    drop(reply.send(value));
 }
 
 /// The kind of input that a deadline or a start is logged as: it has no body.
