@@ -12,6 +12,7 @@ mod alert_texts;
 mod answers;
 pub mod audit;
 pub mod backup;
+mod carry;
 mod change_cursor;
 pub mod cmdb;
 pub mod commit;
