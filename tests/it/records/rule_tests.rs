@@ -193,7 +193,8 @@ async fn six_days(store: TestStore) {
         },
     );
     tokio::time::pause();
-    let run = tokio::spawn(keeper.run(stop.clone()));
+    let mut run = tokio::task::JoinSet::new();
+    run.spawn(keeper.run(stop.clone()));
     let mut days = Vec::new();
     for day in 0..6 {
         // On the third day nothing happens.
@@ -212,7 +213,7 @@ async fn six_days(store: TestStore) {
         days.push(kept.iter().map(|it| it.seq.get()).collect::<Vec<_>>());
     }
     stop.cancel();
-    run.await.unwrap();
+    run.join_all().await;
     assert_eq!(days[1], [2, 3]);
     assert_eq!(days[2], [2, 3], "nothing new, nothing kept");
     assert_eq!(days[5], [4, 5, 6], "what began before the inputs is gone");
