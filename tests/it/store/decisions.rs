@@ -31,7 +31,7 @@ on_both_engines!(
 const LIVES: [usize; 2] = [24, 8];
 
 /// Commits all that happened since the last call, so many decisions at once.
-pub(super) async fn commit(handle: &WriterHandle, bench: &mut Bench, per_batch: usize) {
+pub(crate) async fn commit(handle: &WriterHandle, bench: &mut Bench, per_batch: usize) {
     let happened = std::mem::take(&mut bench.recorded);
     let mut appends = JoinSet::new();
     for _ in &happened {
