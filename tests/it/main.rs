@@ -27,6 +27,7 @@ mod config;
 mod core_laws;
 #[cfg(test)]
 mod correlation;
+mod correlation_laws;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
