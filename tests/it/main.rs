@@ -27,6 +27,7 @@ mod config;
 mod core_laws;
 #[cfg(test)]
 mod correlation;
+#[cfg(test)]
 mod correlation_laws;
 #[cfg(test)]
 mod crash;
