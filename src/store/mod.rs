@@ -13,6 +13,7 @@ mod answers;
 pub mod audit;
 pub mod backup;
 mod bulk;
+mod carry;
 mod change_cursor;
 pub mod cmdb;
 pub mod commit;
