@@ -204,6 +204,7 @@ fn telling(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(outbox::get))
         .routes(routes!(targets::list))
         .routes(routes!(targets::get))
+        .routes(routes!(answers::ways::list))
         .routes(routes!(tell_routes::try_route));
     let responder = OpenApiRouter::new()
         .routes(routes!(outbox::retry))

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
+use super::answers::ways::AnswerWay;
 use super::auth::Caller;
 use super::page::{List, PageQuery, Params, Sorting};
 use super::problem::{Kind, Problem};
@@ -130,6 +131,8 @@ pub struct TellHooks {
     pub targets: Arc<dyn Fn() -> Vec<TargetStatus> + Send + Sync>,
     /// Takes an order.
     pub order: Arc<dyn Fn(Order) -> OrderFuture + Send + Sync>,
+    /// The brokers and mailboxes by which answers come, and how they do.
+    pub answers: Arc<dyn Fn() -> Vec<AnswerWay> + Send + Sync>,
     /// Sends a try to a target, and to one person by it if an address is given.
     pub test: Arc<dyn Fn(String, String) -> TestFuture + Send + Sync>,
 }
@@ -139,6 +142,7 @@ impl TellHooks {
     pub fn none() -> Self {
         Self {
             targets: Arc::new(Vec::new),
+            answers: Arc::new(Vec::new),
             order: Arc::new(|_| Box::pin(async { Ordered::NoSuchTarget })),
             test: Arc::new(|_, _| Box::pin(async { None })),
         }

@@ -90,6 +90,8 @@ fn setups(connectors: &[ConnectorSettings]) -> Vec<ConnectorSetup> {
 pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, String> {
     let profile = Arc::clone(&connector.profile.profile);
     let base = Url::parse(&connector.url).map_err(|error| format!("url is none: {error}"))?;
+    let login_at = connector.token_url.as_deref().map(Url::parse).transpose();
+    let login_at = login_at.map_err(|error| format!("token_url is none: {error}"))?;
     let secrets = connector.secrets.iter();
     let secrets: BTreeMap<String, String> = secrets
         .map(|(name, secret)| (name.clone(), secret.expose().to_owned()))
@@ -108,6 +110,7 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
         profile,
         wire: ItsmSetup {
             base,
+            login_at,
             secrets,
             allow_private: connector.allow_private,
             ca: ca.map_err(|error| format!("ca cannot be read: {error}"))?,

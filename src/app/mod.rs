@@ -4,6 +4,7 @@
 //! below the unit's stop timeout. Must not hold logic of its own: what is decided here is only who knows whom.
 
 mod admission;
+mod answer_board;
 mod answers;
 mod brokers;
 mod checkpoints;
@@ -20,7 +21,7 @@ mod lock;
 mod polls;
 mod reload;
 mod replies;
-mod snapshots;
+pub mod snapshots;
 pub(crate) mod tell_hooks;
 mod watcher;
 mod wiring;
@@ -59,6 +60,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogHandle, log_init};
 use crate::tickets::{Board, TicketsSetup};
 
+use answer_board::AnswerBoard;
 use brokers::Brokers;
 use connectors::Connectors;
 use feeds::{FeedBook, Feeds};
@@ -67,6 +69,7 @@ use janitor::Janitor;
 use lock::{FileLock, Instance};
 use polls::Polls;
 use reload::Reloader;
+pub(crate) use replies::{PREFIX as ANSWERS, setup as mailbox_setup};
 pub(crate) use wiring::broker_setups;
 
 /// The partition of a daemon that has only one.
@@ -165,6 +168,7 @@ async fn run(
         engine: core.engine.clone(),
         ingest: core.ingest.clone(),
         deliveries: core.deliveries.clone(),
+        answers: core.answers.clone(),
         metrics: Arc::clone(&metrics),
         imports: core.board.clone(),
         feeds: core.feeds.clone(),
@@ -303,7 +307,7 @@ fn start_side(supervisor: &mut Supervisor, stage: &Stage, side: Side, core: Core
     let (settings_in, settings_out) = watch::channel(Arc::new(side.settings));
     let clock = side.clock;
     let around = (&core.ingest, &clock, &settings_out);
-    let desk = replies::Desk::new(side.api, side.links.clone(), around);
+    let desk = replies::Desk::new(side.api, side.links.clone(), core.answers, around);
     let brokers = Brokers::new(brokers, core.ingest.clone(), desk.takers());
     let sweeper = wiring::sweeper(&side.db, &core.engine, &clock);
     let poller = Polls::new(polls, core.engine.clone(), clock.clone());
@@ -439,6 +443,7 @@ struct Core {
     feeds: FeedBook,
     connectors: Board,
     deliveries: Deliveries,
+    answers: AnswerBoard,
 }
 
 /// What the inner stages share.
@@ -506,6 +511,7 @@ fn start_core(
         feeds,
         connectors: Board::default(),
         deliveries,
+        answers: AnswerBoard::default(),
     }
 }
 

@@ -2,9 +2,8 @@
 //!
 //! Must not lose an answer that cannot be carried out now: it waits where it is.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use smol_str::SmolStr;
@@ -17,18 +16,19 @@ use crate::api::{self, ApiState};
 use crate::config::Settings;
 use crate::config::answers::{MailboxSettings, MailboxTls};
 use crate::config::targets::TargetKind;
-use crate::ingest::mqtt::{Link, NotTaken, Taker};
+use crate::ingest::mqtt::{NotTaken, Taker};
 use crate::ingest::{Incoming, Ingest};
 use crate::replies::mailbox::{self, MailboxSetup};
 use crate::replies::{Bad, Reply, mail, message};
 use crate::runtime::clock::Clock;
 use crate::sources::Envelope;
 
+use super::answer_board::AnswerBoard;
 use super::brokers::Takers;
 use super::wiring::until_other;
 
 /// Before the name of a way that answers come by, where sources have theirs.
-pub(super) const PREFIX: &str = "answers:";
+pub(crate) const PREFIX: &str = "answers:";
 /// The shortest wait after a mailbox failed; then as often as it is looked into.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -40,6 +40,7 @@ pub(super) struct Desk {
     links: LinkKey,
     clock: Clock,
     settings: watch::Receiver<Arc<Settings>>,
+    board: AnswerBoard,
 }
 
 impl Desk {
@@ -47,25 +48,26 @@ impl Desk {
     pub(super) fn new(
         api: ApiState,
         links: LinkKey,
+        board: AnswerBoard,
         (ingest, clock, settings): (&Ingest, &Clock, &watch::Receiver<Arc<Settings>>),
     ) -> Self {
+        board.open(settings.clone());
         Self {
             api,
             ingest: ingest.clone(),
             links,
             clock: clock.clone(),
             settings: settings.clone(),
+            board,
         }
     }
 
     /// Who takes the answers of each broker.
     pub(super) fn takers(&self) -> Takers {
         let desk = self.clone();
-        let known: Mutex<BTreeMap<String, Arc<Link>>> = Mutex::default();
         Arc::new(move |name| {
             let own = name.strip_prefix(PREFIX)?.to_owned();
-            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            let link = Arc::clone(known.entry(own.clone()).or_default());
+            let link = desk.board.link(&own);
             // One after the other, as they were published.
             let order = Arc::new(tokio::sync::Mutex::new(()));
             let desk = desk.clone();
@@ -73,13 +75,12 @@ impl Desk {
                 let (desk, own, order) = (desk.clone(), own.clone(), Arc::clone(&order));
                 Box::pin(async move {
                     let _turn = order.lock().await;
-                    let reply = desk
-                        .published(&own, &incoming)
-                        .map_err(|bad| NotTaken::Bad {
-                            reason: bad.reason(),
-                            detail: bad.to_string(),
-                        })?;
-                    desk.give(&own, reply).await
+                    let taken = match desk.published(&own, &incoming) {
+                        Ok(reply) => desk.give(&own, reply).await,
+                        Err(bad) => Err(not_taken(&bad)),
+                    };
+                    desk.note(&own, &taken);
+                    taken
                 })
             };
             Some(Taker {
@@ -129,6 +130,16 @@ impl Desk {
         }
     }
 
+    /// Notes how an answer ended, unless it comes again.
+    fn note(&self, way: &str, taken: &Result<(), NotTaken>) {
+        let is_carried_out = match taken {
+            Ok(()) => true,
+            Err(NotTaken::Bad { .. }) => false,
+            Err(NotTaken::Later(_)) => return,
+        };
+        self.board.came(way, is_carried_out, self.clock.now());
+    }
+
     /// Looks into the mailboxes until it is told to stop.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut settings = self.settings.clone();
@@ -148,7 +159,7 @@ impl Desk {
     async fn watch(self, mailbox: MailboxSettings, stop: CancellationToken) {
         let (name, setup) = (mailbox.name.clone(), setup(&mailbox));
         let every = super::wiring::duration(mailbox.every);
-        let (desk, own) = (self, name.clone());
+        let (desk, own) = (self.clone(), name.clone());
         let take = move |raw: Vec<u8>| -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
             let (desk, own) = (desk.clone(), own.clone());
             Box::pin(async move { desk.mailed(&own, raw).await })
@@ -156,16 +167,20 @@ impl Desk {
         let mut is_told = false;
         loop {
             let look = mailbox::look(&setup, &take);
-            let wait = match stop.run_until_cancelled(look).await {
-                None => return,
-                Some(Ok(_)) => {
+            let Some(looked) = stop.run_until_cancelled(look).await else {
+                return;
+            };
+            let trouble = looked.as_ref().err().map(String::as_str);
+            self.board.looked(&name, trouble, self.clock.now());
+            let wait = match looked {
+                Ok(_) => {
                     if is_told {
                         log::info!("the mailbox {name} can be read again");
                     }
                     is_told = false;
                     every
                 }
-                Some(Err(why)) => {
+                Err(why) => {
                     if !is_told {
                         log::warn!(
                             "the mailbox {name} at {} cannot be read: {why}; it is tried again and again",
@@ -191,11 +206,9 @@ impl Desk {
                 return Ok(());
             }
             Ok(mail::Mail::Answer(reply)) => self.give(name, reply).await,
-            Err(bad) => Err(NotTaken::Bad {
-                reason: bad.reason(),
-                detail: bad.to_string(),
-            }),
+            Err(bad) => Err(not_taken(&bad)),
         };
+        self.note(name, &taken);
         let (reason, detail) = match taken {
             Ok(()) => return Ok(()),
             Err(NotTaken::Later(why)) => return Err(why),
@@ -220,6 +233,14 @@ impl Desk {
             is_own: &|address| is_own(&settings, address),
         };
         mail::read(raw, &rules)
+    }
+}
+
+/// What cannot be carried out, for the dead letters.
+fn not_taken(bad: &Bad) -> NotTaken {
+    NotTaken::Bad {
+        reason: bad.reason(),
+        detail: bad.to_string(),
     }
 }
 
@@ -260,7 +281,8 @@ fn is_own(settings: &Settings, address: &str) -> bool {
         .any(|from| bare(from) == address)
 }
 
-fn setup(mailbox: &MailboxSettings) -> MailboxSetup {
+/// How a mailbox is spoken to.
+pub(crate) fn setup(mailbox: &MailboxSettings) -> MailboxSetup {
     MailboxSetup {
         host: mailbox.host.clone(),
         port: mailbox.port,

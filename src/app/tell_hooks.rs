@@ -17,9 +17,12 @@ use crate::runtime::entropy::random_bytes;
 use crate::store::outbox::work::Revival;
 use crate::store::writer::{WriteError, WriterHandle};
 
+use super::answer_board::AnswerBoard;
+
 /// The hooks of a running daemon.
 pub(super) fn tell_hooks(
     deliveries: &Deliveries,
+    answers: AnswerBoard,
     writer: &WriterHandle,
     clock: &Clock,
 ) -> TellHooks {
@@ -35,6 +38,7 @@ pub(super) fn tell_hooks(
                 .map(|target| status(target, now))
                 .collect()
         }),
+        answers: Arc::new(move || answers.list()),
         order: Arc::new(move |order| {
             let (deliveries, writer) = (ordered.clone(), writer.clone());
             let now = ordered_at.now();

@@ -48,6 +48,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::tickets::Board;
 use crate::token_key;
 
+use super::answer_board::AnswerBoard;
 use super::connectors;
 use super::feeds::FeedBook;
 use super::imports::ImportBoard;
@@ -297,6 +298,7 @@ pub(super) struct ApiParts<'a> {
     pub(super) engine: EngineHandle,
     pub(super) ingest: Ingest,
     pub(super) deliveries: Deliveries,
+    pub(super) answers: AnswerBoard,
     pub(super) metrics: Arc<Metrics>,
     pub(super) imports: ImportBoard,
     pub(super) feeds: FeedBook,
@@ -333,6 +335,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         engine,
         ingest,
         deliveries,
+        answers,
         metrics,
         imports,
         feeds,
@@ -376,7 +379,7 @@ pub(super) fn api_state(parts: ApiParts<'_>) -> ApiState {
         }),
         replay: Arc::new(move |letter| Box::pin(admission::replay(replayed.clone(), letter))),
         try_source: Arc::new(move |trial| try_source(&tried_at, &now, trial)),
-        tell: tell_hooks(&deliveries, way_to_writer.writer(), &clock),
+        tell: tell_hooks(&deliveries, answers, way_to_writer.writer(), &clock),
         metrics: Arc::new(move || {
             figures.refresh_figures();
             metrics.encode()

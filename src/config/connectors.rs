@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::config::conditions;
+use crate::config::connector_auth::{Auth, auth_of};
 use crate::config::connector_changes::{self, ChangePollSettings};
 use crate::config::error::Complaint;
 use crate::config::files;
@@ -62,6 +63,8 @@ pub struct ConnectorSettings {
     pub secrets: BTreeMap<String, Secret>,
     /// What one logs in with.
     pub credential: Credential,
+    /// Where a token of OAuth is given, when that is not below `url`.
+    pub token_url: Option<String>,
     /// Which incidents get a ticket.
     pub when: Condition,
     /// Time between two looks at what changed there.
@@ -143,7 +146,15 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
     };
     let profile = profile(table, own);
     let auth = table.table("auth");
-    let (secrets, credential) = auth.map_or((BTreeMap::new(), Credential::Nothing), auth_of);
+    let takes_token = profile
+        .as_ref()
+        .is_some_and(|it| it.profile.ways.token_is_password);
+    let auth = auth.map(|auth| auth_of(auth, takes_token));
+    let Auth {
+        secrets,
+        credential,
+        token_url,
+    } = auth.unwrap_or_default();
     if let Some(profile) = &profile
         && let Err(why) = Login::new(&profile.profile, credential)
     {
@@ -179,9 +190,7 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
             table,
             profile.as_ref().map(|it| it.profile.name.as_str()),
         ),
-        hook_secret: table
-            .optional("hook_secret", values::remote_secret)
-            .or_else(|| table.optional("secret", values::remote_secret)),
+        hook_secret: hook_secret(table),
         extras,
         records: profile
             .as_ref()
@@ -190,12 +199,18 @@ fn connector(table: &mut TableReader<'_>, at: usize) -> Option<ConnectorSettings
         is_dry_run: table.optional("dry_run", values::flag).unwrap_or_default(),
         secrets,
         credential,
+        token_url,
         profile: profile?,
         name: name?,
         url: url?,
     };
     check(table, &connector);
     Some(connector)
+}
+
+fn hook_secret(table: &mut TableReader<'_>) -> Option<Secret> {
+    table.also("hook_secret", &["secret"]);
+    table.optional("hook_secret", values::remote_secret)
 }
 
 fn check(table: &TableReader<'_>, connector: &ConnectorSettings) {
@@ -274,37 +289,29 @@ fn owners(table: &mut TableReader<'_>) -> Owners {
     owners
 }
 
-fn auth_of(mut table: TableReader<'_>) -> (BTreeMap<String, Secret>, Credential) {
-    let mut secrets = BTreeMap::new();
-    if let Some(user) = table.optional("user", values::user_name) {
-        secrets.insert("user".to_owned(), Secret::new(user));
-    }
-    for key in [
-        "password",
-        "token",
-        "client_id",
-        "client_secret",
-        "refresh_token",
-    ] {
-        if let Some(secret) = table.optional(key, values::remote_secret) {
-            secrets.insert(key.to_owned(), secret);
-        }
-    }
-    let has = |key: &str| table.has(key);
-    let credential = if has("client_id") {
-        Credential::Oauth
-    } else if has("user") && has("password") {
-        Credential::Basic
-    } else if has("token") {
-        Credential::Token
-    } else {
-        let hint = "write { user, password }, { token } or { client_id, client_secret }";
-        table.refuse(None, Complaint::new("this is no login").hint(hint));
-        Credential::Nothing
-    };
-    table.finish();
-    (secrets, credential)
-}
+/// Other names of the profiles that come with Watchbell.
+const ALIASES: [(&str, &str); 20] = [
+    ("snow", "servicenow"),
+    ("service-now", "servicenow"),
+    ("servicenow-event-management", "servicenow-events"),
+    ("jira-service-management", "jira"),
+    ("jsm", "jira"),
+    ("jsm-ops", "opsgenie"),
+    ("jsm-operations", "opsgenie"),
+    ("manageengine", "servicedesk-plus"),
+    ("servicedeskplus", "servicedesk-plus"),
+    ("servicedesk_plus", "servicedesk-plus"),
+    ("sdp", "servicedesk-plus"),
+    ("ibm-control-desk", "maximo"),
+    ("control-desk", "maximo"),
+    ("ninja", "ninjaone"),
+    ("monday-service", "monday"),
+    ("infraon-itsm", "infraon"),
+    ("rt", "request-tracker"),
+    ("request_tracker", "request-tracker"),
+    ("otrs", "znuny"),
+    ("servicenow_events", "servicenow-events"),
+];
 
 /// The operator's profile of that name, else the one that comes with Watchbell, compiled.
 fn profile(table: &mut TableReader<'_>, own: Own) -> Option<Compiled> {
@@ -317,6 +324,10 @@ fn profile(table: &mut TableReader<'_>, own: Own) -> Option<Compiled> {
         None
     };
     let beside = beside.filter(|path| fs::exists(path).unwrap_or(true));
+    let (beside, name) = match ALIASES.iter().find(|(other, _)| *other == name) {
+        Some((_, known)) if beside.is_none() => (None, (*known).to_owned()),
+        _ => (beside, name),
+    };
     let built_in = PROFILES.iter().find(|(known, _)| *known == name);
     let (shown, source) = match (beside, built_in) {
         (Some(path), _) => match files::read_text(&path, FILE_BYTES_MAX) {

@@ -12,6 +12,7 @@ mod calendar_file;
 mod calendars;
 mod cmdb;
 mod conditions;
+mod connector_auth;
 pub mod connector_changes;
 pub mod connectors;
 mod correlation;

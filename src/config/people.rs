@@ -25,6 +25,16 @@ use crate::core::time::Timestamp;
 
 /// People, teams and schedules; more of each are refused.
 const EACH_MAX: usize = 10_000;
+/// Kinds of targets that people look at by themselves: mail and chats.
+const QUIET_KINDS: [&str; 7] = [
+    "email",
+    "slack",
+    "teams",
+    "mattermost",
+    "rocketchat",
+    "discord",
+    "matrix",
+];
 /// Ways of one person; more are refused.
 const CONTACTS_MAX: usize = 20;
 const PRIORITIES: &[(&str, Priority)] = &[
@@ -110,14 +120,16 @@ fn people(tables: Vec<TableReader<'_>>, targets: &[TargetSettings]) -> BTreeMap<
 fn contacts(table: &mut TableReader<'_>, targets: &[TargetSettings]) -> Vec<Contact> {
     let mut contacts = Vec::new();
     let plain = table.list("targets", |spot| known(spot, targets));
-    contacts.extend(
-        plain
-            .into_iter()
-            .map(|target| Contact::of(target, SmolStr::default())),
-    );
+    contacts.extend(plain.into_iter().map(|target| Contact {
+        is_quiet: disturbs_nobody(targets, &target),
+        ..Contact::of(target, SmolStr::default())
+    }));
     if let Some(address) = table.optional("email", values::text) {
         match targets.iter().find(|it| it.kind.word() == "email") {
-            Some(target) => contacts.push(Contact::of((&target.name).into(), address.into())),
+            Some(target) => contacts.push(Contact {
+                is_quiet: true,
+                ..Contact::of((&target.name).into(), address.into())
+            }),
             None => {
                 let complaint = Complaint::new("there is no [[target]] of kind email");
                 table.refuse(
@@ -144,12 +156,15 @@ fn contact(table: &mut TableReader<'_>, targets: &[TargetSettings]) -> Option<Co
     let target = table.optional("target", |spot| known(spot, targets));
     let kind = table.optional("kind", |spot| kind(spot, targets));
     let address = table.optional("address", values::text).map(SmolStr::from);
+    let target = target.or(kind).unwrap_or_default();
     let contact = Contact {
+        is_quiet: table
+            .optional("quiet", values::flag)
+            .unwrap_or_else(|| disturbs_nobody(targets, &target)),
         way: Listener {
-            target: target.or(kind).unwrap_or_default(),
+            target,
             recipient: address.unwrap_or_default(),
         },
-        is_quiet: table.optional("quiet", values::flag).unwrap_or_default(),
         through: table
             .optional("up_to", values::word(PRIORITIES))
             .unwrap_or(Priority::P5),
@@ -160,6 +175,12 @@ fn contact(table: &mut TableReader<'_>, targets: &[TargetSettings]) -> Option<Co
         table.refuse(None, complaint.hint(hint));
     }
     (!contact.way.target.is_empty()).then_some(contact)
+}
+
+/// Whether a target is one that people look at by themselves, so that it wakes nobody.
+fn disturbs_nobody(targets: &[TargetSettings], name: &str) -> bool {
+    let target = targets.iter().find(|target| target.name == name);
+    target.is_some_and(|target| QUIET_KINDS.contains(&target.kind.word()))
 }
 
 fn known(spot: &Spot<'_>, targets: &[TargetSettings]) -> Result<SmolStr, Complaint> {

@@ -438,6 +438,8 @@ impl Apply {
         } else {
             None
         };
+        // One that leaves out the status is not whole, whatever the profile says of the platform.
+        let read = read.filter(|record| !record.status.is_empty());
         match read {
             Some(record) => {
                 self.keep(record, item);

@@ -165,6 +165,7 @@ impl Compiler<'_> {
                 ),
             })
         });
+        let token_is_password = file.basic.as_ref().is_some_and(|file| file.with_token);
         let basic = file.basic.map(|file| match file.value {
             Some(_) => header("auth.basic.value", file, ""),
             None => Ok(Way::Basic),
@@ -174,6 +175,7 @@ impl Compiler<'_> {
             .map(|file| header("auth.token.value", file, "Bearer {{ secret.token }}"));
         let mut ways = Ways {
             basic: basic.transpose()?,
+            token_is_password,
             token: token.transpose()?,
             oauth: oauth.transpose()?,
         };

@@ -109,6 +109,9 @@ pub(super) struct HeaderFile {
     pub(super) header: Option<String>,
     #[serde(default)]
     pub(super) value: Option<String>,
+    /// Whether a token beside a user is the user's password; of `basic`.
+    #[serde(default)]
+    pub(super) with_token: bool,
 }
 
 #[derive(Deserialize)]

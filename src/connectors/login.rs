@@ -17,9 +17,31 @@ pub enum Credential {
     /// A token or key.
     Token,
     /// A client of OAuth.
-    Oauth,
+    Oauth(Grant),
     /// Nothing.
     Nothing,
+}
+
+/// By what a client of OAuth is given a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// By itself.
+    Client,
+    /// By a refresh token that a person was given.
+    Refresh,
+    /// By a user and a password.
+    Password,
+}
+
+impl Grant {
+    /// The word of the protocol, which profiles see as `grant`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client_credentials",
+            Self::Refresh => "refresh_token",
+            Self::Password => "password",
+        }
+    }
 }
 
 /// The login of one connector.
@@ -71,7 +93,7 @@ impl Login {
         match self.credential {
             Credential::Basic => ways.basic.as_ref(),
             Credential::Token => ways.token.as_ref(),
-            Credential::Oauth => ways.oauth.as_ref(),
+            Credential::Oauth(_) => ways.oauth.as_ref(),
             Credential::Nothing => None,
         }
     }
@@ -118,7 +140,11 @@ impl Login {
     /// # Errors
     /// A value cannot be computed.
     pub fn request(&self) -> Result<Option<Request>, Failure> {
-        let vars = TicketVars::new(&self.profile).value();
+        let mut vars = TicketVars::new(&self.profile);
+        if let Credential::Oauth(grant) = self.credential {
+            vars.put("grant", grant.word().into());
+        }
+        let vars = vars.value();
         match self.way() {
             Some(Way::Oauth { path, form, .. }) => {
                 let mut fields = Vec::new();

@@ -23,6 +23,7 @@ use crate::core::ticket::rules::Reopenable;
 pub(super) const REQUEST_VARS: &[&str] = &[
     "set",
     "secret",
+    "grant",
     "key",
     "incident",
     "title",
@@ -168,6 +169,8 @@ pub struct Rule2(pub(super) Rule);
 pub struct Ways {
     /// For user and password.
     pub basic: Option<Way>,
+    /// Whether a token beside a user is the user's password.
+    pub token_is_password: bool,
     /// For a token.
     pub token: Option<Way>,
     /// For a client of OAuth.

@@ -104,6 +104,17 @@ pub async fn look(setup: &MailboxSetup, take: &Take) -> Result<usize, String> {
     Ok(done)
 }
 
+/// Logs in and looks at the folder; changes nothing. Returns how many mails are unread.
+///
+/// # Errors
+/// In words: what failed.
+pub async fn probe(setup: &MailboxSetup) -> Result<usize, String> {
+    let mut session = open(setup).await?;
+    let found = step("SEARCH", session.uid_search("UNSEEN UNDELETED")).await?;
+    drop(timeout(STEP_TIMEOUT, session.logout()).await);
+    Ok(found.len())
+}
+
 async fn open(setup: &MailboxSetup) -> Result<Session<Boxed>, String> {
     let address = resolve(&setup.host, setup.port, setup.allow_private).await?;
     let tcp = timeout(STEP_TIMEOUT, TcpStream::connect(address)).await;

@@ -50,6 +50,9 @@ impl InputKind {
 /// Bodies from here on are stored compressed: messages of many alerts repeat themselves.
 const PACKED_FROM_BYTES: usize = 4 * 1024;
 
+/// Compressing reserves as much as the worst case needs; of bodies from here on what is left is given back.
+const SHRUNK_FROM_BYTES: usize = 1024 * 1024;
+
 /// A body as it is stored: the very bytes that came, compressed if that pays.
 #[derive(Clone, Debug, Default)]
 pub struct StoredBody {
@@ -69,7 +72,10 @@ impl StoredBody {
                 len,
             };
         }
-        let packed = lz4_flex::compress_prepend_size(&body);
+        let mut packed = lz4_flex::compress_prepend_size(&body);
+        if len >= SHRUNK_FROM_BYTES {
+            packed.shrink_to_fit();
+        }
         Self {
             bytes: packed.into(),
             is_packed: true,
@@ -103,6 +109,11 @@ impl StoredBody {
             bytes,
             is_packed,
         }
+    }
+
+    /// Whether both are one piece of memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self.bytes.as_ptr(), other.bytes.as_ptr()) && self.len == other.len
     }
 
     /// How many bytes came.

@@ -128,7 +128,11 @@ async fn delete_incidents(
             "DELETE FROM incident_escalated WHERE incident = $1",
             "DELETE FROM rating WHERE incident = $1",
             "DELETE FROM told WHERE incident = $1",
-            "DELETE FROM outbox WHERE incident = $1 AND NOT is_due AND id < (SELECT MAX(id) FROM outbox)",
+            "DELETE FROM ticket_exchange WHERE incident = $1",
+            // One that waits for its platform is held by the core and stays.
+            "DELETE FROM ticket WHERE incident = $1 AND is_forgotten",
+            // Also what waits for a target that is no longer configured.
+            "DELETE FROM outbox WHERE incident = $1 AND id < (SELECT MAX(id) FROM outbox)",
             "DELETE FROM incident WHERE id = $1",
         ] {
             on!(tx.lend(), c => sqlx::query(sql).bind(incident).execute(c).await.map(drop))?;

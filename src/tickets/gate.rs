@@ -101,4 +101,21 @@ mod tests {
         gate.went_well();
         assert_eq!(gate.closed_until(at), None);
     }
+
+    /// What a platform that is away for six hours is asked: once a minute after the first ones, and it is found back
+    /// within a minute.
+    #[tokio::test(start_paused = true)]
+    async fn six_hours_of_silence_cost_a_try_a_minute() {
+        let begun = Instant::now();
+        let back = begun + Duration::from_secs(6 * 3_600);
+        let (mut gate, mut at, mut tries) = (Gate::default(), begun, 0);
+        while at < back {
+            tries += 1;
+            gate.failed(at);
+            at = gate.closed_until(at).unwrap_or(at);
+        }
+        assert!(tries <= 6 * 60 + 10, "{tries}");
+        assert!(at - back <= PAUSE_MAX);
+        assert!(gate.is_on_trial(), "one at a time until it answered");
+    }
 }

@@ -78,6 +78,8 @@ pub(super) enum Past {
 pub(super) enum Landed {
     /// It was done or refused, and reported.
     Reported,
+    /// What changed there was taken over; whether an earlier attempt arrived is as little known as before.
+    Seen,
     /// Nothing is to be done before so long.
     Wait(Duration),
     /// The platform was to be left alone before it was asked.
@@ -300,7 +302,9 @@ async fn bring(
     match talk.hold(&mut apply).await {
         Ok(Brought::Moved(record)) => {
             let notes = notes_of(shared, link, &record, talk).await?;
-            see(shared, link, record, notes, talk).await
+            see(shared, link, record, notes, talk).await?;
+            // A note of ours may be there, so the next attempt looks for it.
+            Ok(Landed::Seen)
         }
         Ok(Brought::Done { record, stuck }) => {
             let outcome = Outcome::Brought {

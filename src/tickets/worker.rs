@@ -363,11 +363,13 @@ impl Worker {
     fn judge(&mut self, id: Option<IncidentId>, landed: Landed) {
         let now = Instant::now();
         match landed {
-            Landed::Reported => {
+            Landed::Reported | Landed::Seen => {
                 if let Some(id) = id {
-                    self.doubts.remove(&id);
+                    if matches!(landed, Landed::Reported) {
+                        self.doubts.remove(&id);
+                        self.settled.insert(id);
+                    }
                     self.later.remove(&id);
-                    self.settled.insert(id);
                     self.read_at.insert(id, now);
                 }
                 // What was under way when it asked to wait says nothing against that.

@@ -22,6 +22,8 @@ use crate::connectors::{Answer, Body, Request, secret_mark};
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The step of a request that asks for a token.
+const LOGIN: &str = "login";
 /// What is shown in place of a secret.
 const MASK: &str = "***";
 
@@ -30,6 +32,8 @@ const MASK: &str = "***";
 pub struct ItsmSetup {
     /// The configured address.
     pub base: Url,
+    /// Where logins go that are not below it.
+    pub login_at: Option<Url>,
     /// Secrets by the names that profiles use.
     pub secrets: BTreeMap<String, String>,
     /// Whether private and loopback addresses may be reached.
@@ -64,6 +68,7 @@ pub struct Itsm {
     client: Client,
     guard: Guard,
     base: Url,
+    login_at: Option<Url>,
     secrets: BTreeMap<String, String>,
 }
 
@@ -125,6 +130,7 @@ impl Itsm {
             client,
             guard,
             base: setup.base,
+            login_at: setup.login_at,
             secrets,
         })
     }
@@ -244,6 +250,10 @@ impl Itsm {
 
     /// The address of a request: below the configured one, or a path of the same server that it gave itself.
     fn url(&self, request: &Request, fill: &impl Fn(&str) -> String) -> Result<Url, String> {
+        if let Some(url) = self.login_at.as_ref().filter(|_| request.step == LOGIN) {
+            self.guard.check(url)?;
+            return Ok(url.clone());
+        }
         let path = fill(&request.path);
         let mut url = self.base.clone();
         let (path, query) = path

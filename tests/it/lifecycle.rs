@@ -8,6 +8,7 @@ use watchbell::core::ids::IncidentId;
 use watchbell::core::incident::StateWord;
 use watchbell::core::input::{Command, Input, PollDifference};
 use watchbell::core::reason::Reason;
+use watchbell::core::rules::Rules;
 use watchbell::core::severity::{Priority, Severity};
 use watchbell::core::time::{Span, Timestamp};
 
@@ -44,6 +45,24 @@ fn person_resolves_without_a_recovery_and_the_source_goes_on() {
     ]);
     assert_eq!(bench.incident(2).previous, IncidentId::new(1));
     assert_eq!(bench.incident(1).acknowledged_at, Some(t("10:30")));
+}
+
+#[test]
+fn acknowledgement_runs_out_after_the_usual_time_unless_one_is_given() {
+    let mut rules = Rules::default();
+    rules.incident.acknowledge_for = Some(Span::from_hours(1));
+    let mut bench = firing_since_ten(Bench::with(rules));
+    let acknowledge = |until| Command::Acknowledge { until };
+    bench.at("10:05").command(1, acknowledge(None));
+    bench.at("11:04");
+    assert_eq!(bench.state_of(1), Some(StateWord::Acknowledged));
+    bench.at("11:06");
+    assert_eq!(bench.state_of(1), Some(StateWord::New));
+    bench.command(1, acknowledge(Some(t("13:00"))));
+    bench.at("12:59");
+    assert_eq!(bench.state_of(1), Some(StateWord::Acknowledged));
+    bench.at("13:01");
+    assert_eq!(bench.state_of(1), Some(StateWord::New));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 pub(super) mod page;
 pub mod slack;
+pub mod ways;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -58,7 +59,7 @@ pub async fn ask(State(api): State<ApiState>, Path(token): Path<String>) -> Resp
 #[utoipa::path(post, path = "/answer/{token}", tag = "answers",
     params(("token" = String, Path, description = "The signed token of the link")),
     request_body(content = String, content_type = "application/x-www-form-urlencoded",
-        description = "`do` is acknowledge, resolve or note; `note` is a text; `for` is how long an acknowledgement holds, like 2h"),
+        description = "`do` is acknowledge, resolve or note; `note` is a text; `for` is how long an acknowledgement holds, like 2h; an object with the same fields is taken too"),
     responses((status = 200, description = "A page that says what came of it", content_type = "text/html")))]
 pub async fn answer(
     State(api): State<ApiState>,
@@ -86,9 +87,9 @@ async fn answered(api: &ApiState, about: &Answerable, body: Body) -> Result<Resp
         key: None,
     };
     let mut is_said = false;
-    for (name, value) in url::form_urlencoded::parse(&bytes) {
+    for (name, value) in fields(&bytes) {
         match &*name {
-            "do" => {
+            "do" | "action" => {
                 let wish = Wish::from_word(&value);
                 reply.wish =
                     wish.ok_or_else(|| Problem::bad_request("do is acknowledge, resolve or note"))?;
@@ -114,6 +115,22 @@ async fn answered(api: &ApiState, about: &Answerable, body: Body) -> Result<Resp
         Some(view) => show(status, &page::question(&view, &about.who, Some(&message))),
         None => show(StatusCode::NOT_FOUND, &page::gone(about.incident)),
     })
+}
+
+/// The fields of a form, or of an object where a program answers.
+fn fields(bytes: &[u8]) -> Vec<(String, String)> {
+    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes);
+    let Ok(object) = object else {
+        let form = url::form_urlencoded::parse(bytes);
+        return form
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+    };
+    let fields = object.into_iter();
+    let text = |value: serde_json::Value| value.as_str().map(str::to_owned);
+    fields
+        .filter_map(|(name, value)| Some((name, text(value)?)))
+        .collect()
 }
 
 /// Carries an answer out; says what came of it, or why not.

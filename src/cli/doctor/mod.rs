@@ -4,6 +4,7 @@
 //! made, no schema step is run, what is written is rolled back.
 
 mod network;
+mod outward;
 mod people;
 mod place;
 mod store;
@@ -159,6 +160,7 @@ async fn examine(config: Option<&Path>, args: &DoctorArgs, env: &Env) -> Vec<Fin
     findings.extend(place::check(&settings));
     findings.extend(store::check(&settings, args.full).await);
     findings.extend(network::check(&settings).await);
+    findings.extend(outward::check(&settings).await);
     findings.extend(people::check(&settings).await);
     findings
 }

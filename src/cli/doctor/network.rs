@@ -1,4 +1,4 @@
-//! The listener, the sources that are asked what is really active, and brokers.
+//! The listener, the sources that are asked what is really active, brokers, and the mailboxes of answers.
 //!
 //! Must not send anything that changes something at the other end.
 
@@ -10,15 +10,17 @@ use reqwest::StatusCode;
 use reqwest::header::DATE;
 
 use super::Finding;
-use crate::app::broker_setups;
+use crate::app::{ANSWERS, broker_setups, mailbox_setup};
 use crate::cli::client::{Client, cause, is_refused};
 use crate::cli::machine::now;
 use crate::cli::target;
 use crate::cli::text::{clean, span};
 use crate::config::Settings;
+use crate::config::answers::MailboxSettings;
 use crate::config::settings::{Reconcile, ReconcileAuth, SourceSettings};
 use crate::core::time::{Span, Timestamp};
 use crate::ingest::mqtt::{self, BrokerSetup};
+use crate::replies::mailbox;
 
 /// Time for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,6 +37,9 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     }
     for setup in broker_setups(settings, "doctor") {
         findings.push(broker(&setup).await);
+    }
+    for mailbox in &settings.answers.mailboxes {
+        findings.push(mailbox_of(mailbox).await);
     }
     findings
 }
@@ -102,18 +107,39 @@ fn bind(address: &SocketAddr) -> Finding {
 }
 
 async fn broker(setup: &BrokerSetup) -> Finding {
-    let check = "source";
-    let shown = format!("{} ({})", setup.source, setup.shown);
+    let (check, name) = match setup.source.strip_prefix(ANSWERS) {
+        Some(name) => ("answers", name),
+        None => ("source", setup.source.as_str()),
+    };
+    let shown = format!("{name} ({})", setup.shown);
     match mqtt::probe(setup).await {
         Ok(()) => Finding::ok(
             check,
             format!("{shown} takes us; its topics are not checked"),
         ),
         Err(why) => {
-            let next = format!(
-                "check url, tls, user and password of source {:?}",
-                setup.source
-            );
+            let next = format!("check url, tls, user and password of {check} {name:?}");
+            Finding::fail(check, format!("{shown}: {why}"), next)
+        }
+    }
+}
+
+/// Logs in to a mailbox and looks at its folder, without reading or marking a mail.
+async fn mailbox_of(mailbox: &MailboxSettings) -> Finding {
+    let check = "answers";
+    let (name, folder) = (&mailbox.name, &mailbox.folder);
+    let shown = format!("{name} ({}:{})", mailbox.host, mailbox.port);
+    let setup = mailbox_setup(mailbox);
+    let looked = tokio::time::timeout(TIMEOUT, mailbox::probe(&setup)).await;
+    let looked = looked.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+    match looked {
+        Ok(unread) => Finding::ok(
+            check,
+            format!("{shown} lets us in; {unread} unread in {folder}"),
+        ),
+        Err(why) => {
+            let next =
+                format!("check url, ca, user, password and folder of [[answers.mailbox]] {name:?}");
             Finding::fail(check, format!("{shown}: {why}"), next)
         }
     }

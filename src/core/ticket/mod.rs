@@ -12,6 +12,7 @@ mod held;
 pub mod order;
 pub mod report;
 pub mod rules;
+mod seen;
 
 use std::sync::Arc;
 

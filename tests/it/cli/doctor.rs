@@ -1,6 +1,7 @@
 //! `watchbell doctor`: what it looks at, and that it says what to do.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
@@ -107,6 +108,49 @@ fn what_is_wrong_is_found_with_what_to_do() {
         shown.contains("\nFAIL  token key      others may read"),
         "{shown}"
     );
+}
+
+#[test]
+fn targets_connectors_and_mailboxes_are_looked_for_without_sending() {
+    let (there, gone) = (TcpListener::bind("127.0.0.1:0").unwrap(), {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+        closed.local_addr().unwrap()
+    });
+    let here = there.local_addr().unwrap();
+    let shell = Shell::new();
+    shell.configure(&format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n\
+         [[target]]\nname = \"chat\"\nkind = \"slack\"\nurl = \"http://{here}/x\"\nallow_private = true\n\
+         [[target]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"http://{gone}/x\"\nallow_private = true\n\
+         [[target]]\nname = \"inside\"\nkind = \"webhook\"\nurl = \"http://{here}/x\"\n\
+         [[target]]\nname = \"pager\"\nkind = \"command\"\ncommand = [\"/no/such/program\"]\n\
+         [[connector]]\nname = \"snow\"\nprofile = \"servicenow\"\nurl = \"http://{gone}\"\nallow_private = true\n\
+         auth = {{ user = \"wb\", password = \"pw-secret\" }}\n\
+         [[answers.mailbox]]\nurl = \"imap://{gone}\"\nuser = \"wb\"\npassword = \"pw-secret\"\nallow_private = true\n"
+    ));
+    let ran = shell.run(&DOCTOR);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(!ran.stdout.contains("pw-secret"), "{ran:?}");
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let all = report["findings"].as_array().expect("a list").iter();
+    let lines: Vec<String> = all
+        .map(|one| {
+            format!("{} {}: {}", one["check"], one["verdict"], one["found"]).replace('"', "")
+        })
+        .collect();
+    for expected in [
+        "target ok: chat (slack) is there; nothing was sent to it",
+        "target fail: hook (webhook): 127.0.0.1:",
+        "target fail: inside (webhook): ",
+        "target fail: pager (command): there is no program /no/such/program",
+        "connector fail: snow (servicenow): 127.0.0.1:",
+        "answers fail: mailbox (127.0.0.1:",
+    ] {
+        assert!(
+            lines.iter().any(|line| line.starts_with(expected)),
+            "{expected}: {lines:#?}"
+        );
+    }
 }
 
 #[test]

@@ -9,10 +9,11 @@ use watchbell::connectors::apply::{Apply, Brought, NoteWanted};
 use watchbell::connectors::list::ReadNotes;
 use watchbell::connectors::talk::{Create, Find, Read};
 use watchbell::connectors::{Brief, Failure};
-use watchbell::core::ids::IncidentId;
+use watchbell::core::ids::{IdFeed, IncidentId};
 use watchbell::core::incident::StateWord;
 use watchbell::core::input::Input;
 use watchbell::core::reason::Reason;
+use watchbell::core::state::State;
 use watchbell::core::ticket::report::{Outcome, TicketReport};
 use watchbell::core::ticket::{Face, Link, NOTES, Record};
 use watchbell::core::time::{Span, Timestamp};
@@ -33,6 +34,9 @@ pub(crate) struct Bridge<P> {
     /// Which incident was worked on, and whether its ticket was to be made.
     pub(crate) worked: Vec<(IncidentId, bool)>,
     doubtful: BTreeSet<IncidentId>,
+    /// Whether it dies before the next outcome is written down.
+    pub(crate) dies: bool,
+    is_dead: bool,
 }
 
 pub(crate) fn id(number: i64) -> IncidentId {
@@ -48,7 +52,24 @@ impl<P: Platform> Bridge<P> {
             errors: Vec::new(),
             worked: Vec::new(),
             doubtful: BTreeSet::new(),
+            dies: false,
+            is_dead: false,
         }
+    }
+
+    /// Whether it died over its work.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.is_dead
+    }
+
+    /// Goes on from what was stored: whatever was wanted before may have been tried.
+    pub(crate) fn restarted(&mut self, state: State, ids: IdFeed) {
+        self.is_dead = false;
+        self.bench.state = state;
+        self.bench.ids = ids;
+        self.bench.happen(&Input::Started);
+        let tickets = self.bench.state.tickets();
+        self.doubtful = tickets.all_of(NAME).map(|link| link.incident).collect();
     }
 
     pub(crate) fn link(&self, number: i64) -> Link {
@@ -72,13 +93,18 @@ impl<P: Platform> Bridge<P> {
             self.worked.push((link.incident, link.record.is_none()));
             self.desk.link = (*link).clone();
             let done = if link.record.is_none() {
-                self.make(&link)
+                self.make(&link).map(|()| true)
             } else {
                 self.bring(&link)
             };
+            if self.is_dead {
+                return;
+            }
             match done {
-                Ok(()) => {
-                    self.doubtful.remove(&link.incident);
+                Ok(is_certain) => {
+                    if is_certain {
+                        self.doubtful.remove(&link.incident);
+                    }
                     tried.insert((link.incident, link.changed_at));
                 }
                 Err(Failure::Doubtful(_)) => {
@@ -134,7 +160,8 @@ impl<P: Platform> Bridge<P> {
         Brief { former, ..brief() }
     }
 
-    fn bring(&mut self, link: &Link) -> Result<(), Failure> {
+    /// Whether it is certain by now what an earlier attempt did.
+    fn bring(&mut self, link: &Link) -> Result<bool, Failure> {
         let entries = self.bench.entries.iter().map(|(_, entry)| entry);
         let wanted = entries.filter(|entry| {
             let is_due = entry.id > link.notes_sent && entry.id <= link.notes_wanted;
@@ -165,25 +192,36 @@ impl<P: Platform> Bridge<P> {
                     stuck: stuck.map(Into::into),
                 };
                 self.report(link, outcome);
-                Ok(())
+                Ok(true)
             }
             Ok(Brought::Moved(record)) => {
                 self.see(link, &record);
-                Ok(())
+                Ok(false)
             }
             Err(Failure::Gone(why)) => {
                 self.report(link, Outcome::Gone { why: why.into() });
-                Ok(())
+                Ok(true)
             }
             Err(Failure::Refused(why)) => {
                 self.report(link, Outcome::Refused { why: why.into() });
-                Ok(())
+                Ok(true)
             }
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                // A note that arrived before the rest failed must not be sent again.
+                let (why, note) = (failure.to_string().into(), apply.notes_done());
+                self.report(link, Outcome::Tried { why, note });
+                Err(failure)
+            }
         }
     }
 
     fn report(&mut self, link: &Link, outcome: Outcome) -> Reason {
+        if std::mem::take(&mut self.dies) {
+            self.is_dead = true;
+        }
+        if self.is_dead {
+            return Reason::TicketUnknown;
+        }
         let report = TicketReport {
             incident: link.incident,
             connector: NAME.into(),

@@ -52,7 +52,7 @@ const PLAYED: [(&str, Kind); 15] = [
 ];
 
 /// What a test sees of a platform's inside.
-trait Inside: Platform {
+pub(super) trait Inside: Platform {
     /// Key, number of notes with each mark, by ticket.
     fn look(&self) -> Vec<(String, Vec<String>)>;
 }
@@ -84,7 +84,7 @@ impl Platform for Box<dyn Inside> {
     }
 }
 
-fn desk(name: &str) -> Desk<Box<dyn Inside>> {
+pub(super) fn desk(name: &str) -> Desk<Box<dyn Inside>> {
     let played = PLAYED.iter().find(|(known, _)| *known == name);
     let platform: Box<dyn Inside> = match played {
         Some((_, kind)) => Box::new(Simple::new(*kind)),
@@ -93,7 +93,7 @@ fn desk(name: &str) -> Desk<Box<dyn Inside>> {
     Desk::new(name, &settings(name), platform)
 }
 
-fn names() -> Vec<&'static str> {
+pub(super) fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = PLAYED.iter().map(|(name, _)| *name).collect();
     names.push("servicenow");
     names

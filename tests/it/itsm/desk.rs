@@ -78,6 +78,8 @@ pub(crate) struct Desk<P> {
     /// What goes wrong with the next writes.
     pub(crate) faults: Vec<Option<Fault>>,
     pub(crate) requests: usize,
+    /// Whether nobody answers at all.
+    pub(crate) is_away: bool,
     /// Whether an answer was lost on the way.
     pub(crate) has_lost: bool,
     pub(crate) link: Link,
@@ -93,6 +95,7 @@ impl<P: Platform> Desk<P> {
             platform,
             faults: Vec::new(),
             requests: 0,
+            is_away: false,
             has_lost: false,
             link,
         }
@@ -127,6 +130,9 @@ impl<P: Platform> Desk<P> {
     }
 
     fn answer(&mut self, request: &Request) -> Option<Answer> {
+        if self.is_away {
+            return None;
+        }
         let ask = arrive(request);
         let fault = if request.is_write && !self.faults.is_empty() {
             self.faults.remove(0)

@@ -138,7 +138,11 @@ pub(crate) struct Server<P> {
 
 impl<P: Platform> Server<P> {
     pub(crate) async fn start(platform: P) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), platform)
+    }
+
+    /// At an address that was known before.
+    pub(crate) fn start_on(listener: TcpListener, platform: P) -> Self {
         let address = listener.local_addr().unwrap();
         let inner = Arc::new(Mutex::new(Inner {
             platform,

@@ -1,11 +1,11 @@
 //! A real daemon, a ladder and a receiver: who is told when, over a kill, and answering by the link of a message.
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::daemon::{Home, LISTEN};
 use crate::support::process::eventually;
-use crate::telling::hook::Hook;
+use crate::telling::hook::{Hook, Manner};
 
 fn config(first: &Hook, second: &Hook) -> String {
     let target = |name: &str, hook: &Hook| {
@@ -70,5 +70,66 @@ async fn ladder_goes_on_over_a_kill_and_stops_at_an_answer_by_link() {
     assert_eq!(run["state"], "stopped", "{run}");
     let care: Vec<Value> = daemon.list("/api/v1/escalations/audit").await;
     assert_eq!(care[0]["care"], "owner", "{care:?}");
+    daemon.stop().await;
+}
+
+const ROTA: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y//EN\r\n\
+    BEGIN:VEVENT\r\nUID:1@x\r\nDTSTAMP:20260101T000000Z\r\nSUMMARY:On call: ana\r\n\
+    DTSTART:20260101T000000Z\r\nDTEND:20400101T000000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rota_is_read_from_an_address_and_outlives_its_server() {
+    let headers = "content-type: text/calendar\r\n";
+    let calendar = Hook::start([Manner::Say(200, headers, ROTA)]).await;
+    let home = Home::new(&format!(
+        "{LISTEN}[[person]]\nname = \"ana\"\n[[person]]\nname = \"ben\"\n\
+         [[schedule]]\nname = \"net\"\nmembers = [\"ben\"]\n\
+         ics = {{ url = \"{}\", every = \"1h\", allow_private = true }}\n",
+        calendar.url()
+    ));
+    let on_call = async |daemon: &crate::support::daemon::Daemon| {
+        eventually("ana is on call", async || {
+            let items = daemon.list("/api/v1/on-call").await;
+            items[0].to_string().contains("ana").then_some(())
+        })
+        .await;
+    };
+    let daemon = home.start().await;
+    on_call(&daemon).await;
+    daemon.stop().await;
+    // From now on the server says nothing that is a calendar; the copy goes on counting.
+    let daemon = home.start().await;
+    on_call(&daemon).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audit_of_open_incidents_is_read_page_by_page() {
+    let hooks = (Hook::start([]).await, Hook::start([]).await);
+    let daemon = Home::new(&config(&hooks.0, &hooks.1));
+    let daemon = daemon.start().await;
+    for name in ["A", "B", "C", "D", "E"] {
+        daemon.alert(name, "firing").await;
+    }
+    eventually("all are looked after", async || {
+        let items = daemon.list("/api/v1/escalations/audit").await;
+        (items.len() == 5).then_some(())
+    })
+    .await;
+    for (sort, first) in [("id", "INC-1"), ("-id", "INC-5")] {
+        let (mut seen, mut cursor) = (Vec::new(), json!(""));
+        while let Some(after) = cursor.as_str() {
+            let path = format!("/api/v1/escalations/audit?limit=2&sort={sort}&cursor={after}");
+            let page = daemon.get(path.trim_end_matches("&cursor=")).await.ok();
+            let items = page["items"].as_array().unwrap().clone();
+            assert!(items.len() <= 2 && !items.is_empty(), "{page}");
+            seen.extend(items.iter().map(|item| item["incident"].clone()));
+            cursor = page["next_cursor"].clone();
+        }
+        assert_eq!((seen.len(), &seen[0]), (5, &json!(first)), "{seen:?}");
+        seen.sort_by_key(Value::to_string);
+        seen.dedup();
+        assert_eq!(seen.len(), 5, "each once");
+    }
     daemon.stop().await;
 }

@@ -265,3 +265,74 @@ fn a_look_up_that_is_not_about_the_key_is_an_error_and_never_the_first_hit() {
     assert!(records.values().all(|record| record["state"] == "1"));
     assert_eq!(bridge.link(1).standing(), Standing::Pending);
 }
+
+#[test]
+fn six_hours_without_the_platform_cost_one_create_each_and_the_latest_state() {
+    const INCIDENTS: i64 = 40;
+    let mut bridge = snow();
+    bridge.desk.is_away = true;
+    bridge.bench.at("10:00");
+    for number in 1..=INCIDENTS {
+        bridge
+            .bench
+            .after(Span::from_mins(2))
+            .firing(&format!("F{number}"), "10:00");
+        bridge.bench.after(Span::from_mins(1));
+        bridge.work();
+    }
+    // People go on meanwhile: every one is started, half are held and resumed, each gets two notes.
+    for number in 1..=INCIDENTS {
+        let say = |text: &str| Command::Note { text: text.into() };
+        bridge.bench.command(number, Command::Start);
+        bridge.bench.command(number, say("first"));
+        if number % 2 == 0 {
+            let reason = "vendor".into();
+            bridge.bench.command(
+                number,
+                Command::Hold {
+                    reason,
+                    until: None,
+                },
+            );
+            bridge.bench.after(Span::from_mins(3));
+            bridge.bench.command(number, Command::Resume);
+        }
+        bridge.bench.command(number, say("second"));
+        bridge.work();
+    }
+    bridge.bench.at("16:30");
+    assert!(bridge.desk.platform.records.is_empty());
+    let asked = bridge.desk.requests;
+    bridge.worked.clear();
+    bridge.desk.is_away = false;
+    bridge.work();
+    let creates = bridge
+        .worked
+        .iter()
+        .take_while(|(_, is_new)| *is_new)
+        .count();
+    assert_eq!(
+        creates,
+        usize::try_from(INCIDENTS).unwrap(),
+        "creates come first"
+    );
+    assert_eq!(bridge.desk.platform.made, creates, "one each");
+    bridge.work();
+    for number in 1..=INCIDENTS {
+        assert_eq!(bridge.link(number).standing(), Standing::InSync);
+    }
+    for (id, record) in bridge.desk.platform.records.clone() {
+        assert_eq!(
+            record["state"], "2",
+            "the latest state, and none on the way there"
+        );
+        let notes = bridge.desk.platform.notes(&id);
+        let times = |text: &str| notes.iter().filter(|note| note.contains(text)).count();
+        assert_eq!((times("first"), times("second")), (1, 1), "{notes:?}");
+    }
+    let requests = bridge.desk.requests - asked;
+    assert!(
+        requests <= creates * 9,
+        "{requests} requests for {creates} tickets"
+    );
+}

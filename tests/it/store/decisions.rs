@@ -31,7 +31,7 @@ on_both_engines!(
 const LIVES: [usize; 2] = [24, 8];
 
 /// Commits all that happened since the last call, so many decisions at once.
-pub(super) async fn commit(handle: &WriterHandle, bench: &mut Bench, per_batch: usize) {
+pub(crate) async fn commit(handle: &WriterHandle, bench: &mut Bench, per_batch: usize) {
     let happened = std::mem::take(&mut bench.recorded);
     let mut appends = JoinSet::new();
     for _ in &happened {
@@ -78,17 +78,17 @@ async fn what_is_loaded_equals_memory(store: TestStore) {
             bench.state
         );
         assert_eq!(ids, bench.ids, "ids go on where they ended");
-        if let Some(file) = db.file() {
-            let kept = file.with_file_name("kept.db");
-            snapshot::write(&db, &kept).await.unwrap();
-            let copy = Db::attach(&format!("sqlite:{}", kept.display()), 1).unwrap();
-            let mut reader = copy.reader().await.unwrap();
-            let (kept, _) = load(reader.lend(), PARTITION).await.unwrap();
-            assert!(
-                kept == bench.state,
-                "life {life}: what is kept for replays is all of it"
-            );
-        }
+        // Also of PostgreSQL, whose rows are carried into a file.
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join("kept.db");
+        snapshot::write(&db, &kept).await.unwrap();
+        let copy = Db::attach(&format!("sqlite:{}", kept.display()), 1).unwrap();
+        let mut reader = copy.reader().await.unwrap();
+        let (kept, _) = load(reader.lend(), PARTITION).await.unwrap();
+        assert!(
+            kept == bench.state,
+            "life {life}: what is kept for replays is all of it"
+        );
         views_tell_what_happened(&mut conn, &bench).await;
         rig.end().await;
     }

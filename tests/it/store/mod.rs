@@ -1,7 +1,7 @@
 //! What every store must do, run on SQLite and on PostgreSQL alike. Must not test what only one of them can do, except
 //! where a sentence says why.
 
-mod decisions;
+pub(crate) mod decisions;
 mod lease;
 mod letters;
 mod log;

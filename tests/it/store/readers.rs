@@ -12,6 +12,7 @@ use watchbell::store::inbox::list_after;
 use watchbell::store::inspect::{find_damage, try_write};
 use watchbell::store::load::load;
 use watchbell::store::query::{Page, alerts, incidents};
+use watchbell::store::tickets::changes_read_until;
 use watchbell::store::tokens::{self, TokenRow};
 use watchbell::store::{Db, OwnedConn, StoreError};
 
@@ -23,6 +24,7 @@ use crate::support::rig::{PARTITION, Rig, TestClock, message};
 use crate::support::world::Bench;
 
 on_both_engines!(
+    how_far_changes_were_read_is_kept_per_connector,
     cancelled_reads_do_not_poison_connections,
     tokens_are_kept_by_their_hash,
     backup_is_whole_while_writing_goes_on,
@@ -278,5 +280,27 @@ async fn looks_from_outside_change_nothing(store: TestStore) {
         });
         appended.unwrap();
     }
+    rig.end().await;
+}
+
+async fn how_far_changes_were_read_is_kept_per_connector(store: TestStore) {
+    let (db, clock) = (store.open().await, TestClock::new());
+    let rig = Rig::start(&db, &clock).await;
+    let until = async |name| {
+        let mut reader = db.reader().await.unwrap();
+        changes_read_until(reader.lend(), name).await.unwrap()
+    };
+    assert_eq!(until("snow").await, None);
+    let (first, second) = (clock.now(), clock.now().plus(Span::from_mins(5)));
+    for at in [first, second] {
+        rig.handle.changes_read("snow".into(), at).await.unwrap();
+    }
+    rig.handle.changes_read("jira".into(), first).await.unwrap();
+    assert_eq!(until("snow").await, Some(second));
+    assert_eq!(until("jira").await, Some(first));
+    rig.end().await;
+    // Also after a start.
+    let rig = Rig::start(&db, &clock).await;
+    assert_eq!(until("snow").await, Some(second));
     rig.end().await;
 }

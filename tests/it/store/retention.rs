@@ -3,10 +3,14 @@
 use bytes::Bytes;
 use watchbell::core::ids::Seq;
 use watchbell::core::input::{Command, CommandGiven, IdempotencyKey};
+use watchbell::core::rules::Rules;
+use watchbell::core::tell::TellRules;
+use watchbell::core::tell::event::EventSet;
 use watchbell::core::time::{Span, Timestamp};
 use watchbell::store::Db;
 use watchbell::store::dead_letters::NewDeadLetter;
 use watchbell::store::load::load;
+use watchbell::store::outbox::work::{Mark, OutboxStep, Standing};
 use watchbell::store::retention::{Limits, find_overflow};
 use watchbell::store::writer::WriterHandle;
 
@@ -22,6 +26,7 @@ on_both_engines!(
     incidents_go_with_all_that_is_theirs,
     numbers_are_never_given_out_twice,
     alerts_without_an_incident_and_old_answers_go_too,
+    messages_that_ended_go_unless_their_incident_is_held,
 );
 
 /// Nothing is old enough.
@@ -245,5 +250,81 @@ async fn alerts_without_an_incident_and_old_answers_go_too(store: TestStore) {
     );
     let lone = "SELECT COUNT(*) FROM timeline WHERE incident IS NULL";
     assert_eq!(count(&db, lone).await, 0);
+    rig.end().await;
+}
+
+/// What has become of a message.
+fn ended(id: i64, standing: Standing, at: Timestamp) -> Mark {
+    let is_due = standing == Standing::Pending;
+    Mark {
+        id,
+        standing,
+        may_have_arrived: false,
+        attempts: 1,
+        due_at: at,
+        tried_at: Some(at),
+        ended_at: (!is_due).then_some(at),
+        status: None,
+        reason: None,
+        error: None,
+    }
+}
+
+async fn messages_that_ended_go_unless_their_incident_is_held(store: TestStore) {
+    let (db, clock) = (store.open().await, TestClock::new());
+    let rig = Rig::start(&db, &clock).await;
+    let mut bench = Bench::with(Rules {
+        tell: TellRules {
+            targets: [("hook".into(), EventSet::default())].into(),
+            routes: Vec::new(),
+        },
+        ..Rules::default()
+    });
+    let messages = async |sql| {
+        let mut conn = db.connect().await.unwrap();
+        numbers(conn.lend(), sql).await
+    };
+    // Two that are over and forgotten, each with an opening and an end; then one that is held.
+    live_and_end(&mut bench, &["A", "B"]);
+    bench.firing("held", "00:00");
+    bench.after(Span::from_mins(5));
+    bench.firing("the newest", "00:00");
+    bench.after(Span::from_mins(5));
+    commit(&rig.handle, &mut bench, 3).await;
+    let all = "SELECT id FROM outbox ORDER BY id";
+    assert_eq!(messages(all).await, [1, 2, 3, 4, 5, 6]);
+    let at = bench.now;
+    let standings = [
+        (1, Standing::Sent),
+        (2, Standing::Dead),
+        (3, Standing::Skipped),
+        (4, Standing::Pending),
+        (5, Standing::Sent),
+        (6, Standing::Sent),
+    ];
+    let marks = standings.map(|(id, standing)| ended(id, standing, at));
+    let step = OutboxStep {
+        marks: marks.into(),
+        ..OutboxStep::default()
+    };
+    rig.handle.outbox(step).await.unwrap();
+
+    let limits = |before| Limits {
+        inputs_before: before,
+        ..NOTHING
+    };
+    // The log goes at the same time; what is left of the outbox is looked at.
+    retain_all(&rig.handle, limits(at)).await;
+    assert_eq!(messages(all).await.len(), 6, "not old enough");
+    retain_all(&rig.handle, limits(at.plus(Span::from_millis(1)))).await;
+    let left = messages(all).await;
+    assert_eq!(
+        left,
+        [4, 5, 6],
+        "what is due, and what is known of those that are held"
+    );
+    let mut conn = db.connect().await.unwrap();
+    let (state, _) = load(conn.lend(), PARTITION).await.unwrap();
+    assert!(state == bench.state, "what memory holds stays");
     rig.end().await;
 }

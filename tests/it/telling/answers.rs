@@ -114,6 +114,14 @@ async fn what_is_published_is_done_once_by_who_may() {
     in_state(&daemon, other, "resolved").await;
     assert_eq!(notes(&daemon, other, "the pump is hot").await, 1);
     assert_eq!(notes(&daemon, "INC-1", "eve").await, 0);
+    let ways = daemon.list("/api/v1/answers?sort=name").await;
+    let shown = |way: &Value| [&way["name"], &way["kind"], &way["health"]].map(Value::clone);
+    assert_eq!(shown(&ways[0]), ["panel", "mqtt", "up"].map(Value::from));
+    assert_eq!(ways[0]["server"], broker.url());
+    assert_eq!(ways[0]["listens_to"], json!(["panel/+person/+incident"]));
+    let counts = |way: &Value| (way["answered"].clone(), way["refused"].clone());
+    assert_eq!(counts(&ways[0]), (json!(3), json!(1)));
+    assert_eq!(counts(&ways[1]), (json!(1), json!(3)));
     daemon.stop().await;
 }
 
@@ -201,12 +209,9 @@ async fn serve(stream: TcpStream, mails: Arc<Mutex<Vec<(String, bool)>>>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reply_to_a_mail_answers_in_the_name_of_its_sender() {
-    let Some(server) = find_tool("aiosmtpd", "python3-aiosmtpd") else {
-        return;
-    };
-    let folder = TempDir::new().unwrap();
+/// A mail server that keeps what it is given in a folder; its address.
+async fn mail_server(folder: &TempDir) -> Option<(Process, String)> {
+    let server = find_tool("aiosmtpd", "python3-aiosmtpd")?;
     let probe = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = probe.local_addr().unwrap().port();
     drop(probe);
@@ -216,11 +221,20 @@ async fn a_reply_to_a_mail_answers_in_the_name_of_its_sender() {
         .current_dir(folder.path())
         .args(["-n", "-l", &address]);
     command.args(["-c", "aiosmtpd.handlers.Mailbox", "mail"]);
-    let _running = Process::start("aiosmtpd", &mut command);
+    let running = Process::start("aiosmtpd", &mut command);
     eventually("the mail server listens", async || {
         TcpStream::connect(&address).await.ok()
     })
     .await;
+    Some((running, address))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_to_a_mail_answers_in_the_name_of_its_sender() {
+    let folder = TempDir::new().unwrap();
+    let Some((_running, address)) = mail_server(&folder).await else {
+        return;
+    };
     let mailbox = Mailbox::start().await;
     let home = Home::new(&format!(
         "{LISTEN}{AT_ONCE}[[target]]\nname = \"mail\"\nkind = \"email\"\nurl = \"smtp://{address}\"\n\
@@ -274,5 +288,36 @@ async fn a_reply_to_a_mail_answers_in_the_name_of_its_sender() {
         timeline.contains("ana (answer)") && timeline.contains("ops@x.example (answer)"),
         "{timeline}"
     );
+    is_shown(&daemon, &mailbox).await;
     daemon.stop().await;
+    doctor_looks(home).await;
+}
+
+/// The mailbox stands among the ways of answers, without its password.
+async fn is_shown(daemon: &Daemon, mailbox: &Mailbox) {
+    let ways = daemon.list("/api/v1/answers").await;
+    let shown = [&ways[0]["kind"], &ways[0]["health"], &ways[0]["server"]];
+    let server = format!("imap://127.0.0.1:{}", mailbox.port);
+    assert_eq!(shown, [&json!("mailbox"), &json!("up"), &json!(server)]);
+    assert_eq!(ways[0]["refused"], 1);
+    assert!(!ways[0].to_string().contains("right"), "no password");
+}
+
+/// `doctor` logs in to the mailbox, and says so when it is refused.
+async fn doctor_looks(home: Home) {
+    let doctor = |home: &Home| home.run(&["doctor", "--config", "w.toml", "--output", "json"]);
+    let found = |ran: &std::process::Output| String::from_utf8(ran.stdout.clone()).unwrap();
+    let (running, told) = (home, "lets us in; 0 unread in INBOX");
+    let ran = tokio::task::spawn_blocking(move || (doctor(&running), running)).await;
+    let (ran, home) = ran.unwrap();
+    assert!(found(&ran).contains(told), "{}", found(&ran));
+    fs::write(home.path("pw"), "wrong").unwrap();
+    let ran = tokio::task::spawn_blocking(move || doctor(&home))
+        .await
+        .unwrap();
+    assert!(
+        found(&ran).contains("the login is refused"),
+        "{}",
+        found(&ran)
+    );
 }

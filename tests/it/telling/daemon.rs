@@ -28,7 +28,11 @@ on_both_engines! {
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub(super) fn config(hook: &Hook, more: &str) -> String {
-    let url = hook.url();
+    config_for(&hook.url(), more)
+}
+
+/// The same for a receiver that may not be there yet.
+pub(super) fn config_for(url: &str, more: &str) -> String {
     format!(
         "{LISTEN}[incident]\nrecover_after = \"0s\"\n[settle]\nP1 = \"0s\"\nP2 = \"0s\"\nP3 = \"0s\"\n\
          [[source]]\nname = \"am\"\nkind = \"alertmanager\"\n\
@@ -49,14 +53,14 @@ pub(super) async fn heard(hook: &Hook, count: usize) -> Vec<String> {
     .await
 }
 
-async fn outbox(daemon: &Daemon, query: &str) -> Vec<Value> {
+pub(super) async fn outbox(daemon: &Daemon, query: &str) -> Vec<Value> {
     daemon
         .list(&format!("/api/v1/outbox?sort=id&{query}"))
         .await
 }
 
 /// Event and standing of every message, oldest first, once there are so many and none is due.
-async fn settled(daemon: &Daemon, count: usize) -> Vec<String> {
+pub(super) async fn settled(daemon: &Daemon, count: usize) -> Vec<String> {
     eventually("an outbox with nothing due", async || {
         let items = outbox(daemon, "").await;
         let is_due = |item: &Value| matches!(item["state"].as_str(), Some("pending" | "sending"));

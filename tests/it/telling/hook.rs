@@ -70,6 +70,14 @@ impl Hook {
     /// Answers the first calls in these manners, and 204 from then on.
     pub(crate) async fn start(manners: impl IntoIterator<Item = Manner>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(listener, manners)
+    }
+
+    /// At an address that was known before.
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        manners: impl IntoIterator<Item = Manner>,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let memory = Arc::new(Mutex::new(Memory {
             manners: manners.into_iter().collect(),

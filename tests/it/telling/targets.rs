@@ -76,6 +76,26 @@ async fn command_gets_the_message_and_answers_by_its_exit_code() {
     assert_eq!(ran.status.code(), Some(1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn command_gains_privileges_only_where_the_operator_says_so() {
+    // A program with more rights than its caller would have them only with 0.
+    let command = |flag: u8| {
+        format!(
+            "command = [\"/bin/grep\", \"-q\", \"NoNewPrivs:.{flag}\", \"/proc/self/status\"]\n"
+        )
+    };
+    let home = Home::new(&format!(
+        "{LISTEN}[[target]]\nname = \"tight\"\nkind = \"command\"\n{}\
+         [[target]]\nname = \"loose\"\nkind = \"command\"\nnew_privileges = true\n{}",
+        command(1),
+        command(0),
+    ));
+    for name in ["tight", "loose"] {
+        let ran = home.run(&["send-test", name, "--config", "w.toml"]);
+        assert!(ran.status.success(), "{name}: {ran:?}");
+    }
+}
+
 const ROUTES: &str = "[[target]]\nname = \"chat\"\nkind = \"slack\"\nurl = \"https://chat.example/x\"\n\
     [[target]]\nname = \"lonely\"\nkind = \"slack\"\nurl = \"https://chat.example/y\"\n\
     [[person]]\nname = \"ana\"\ntargets = [\"chat\"]\n[[schedule]]\nname = \"rota\"\nmembers = [\"ana\"]\n\
