@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,8 @@ use crate::runtime::listen::BodyTimeout;
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes and time for which a refused body is read on.
 const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes that are reserved because a client announces them.
+const RESERVED_BYTES_MAX: usize = 128 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a body as JSON; an empty one counts as `{}`.
@@ -33,7 +35,10 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> 
 
 /// Reads a body of at most so many bytes.
 pub(super) async fn collect(mut body: Body, bytes_max: usize) -> Result<BytesMut, Problem> {
-    let mut bytes = BytesMut::new();
+    // What is announced is reserved, up to a bound: a buffer that doubles needs twice as much when it grows.
+    let announced = body.size_hint().exact().unwrap_or(0);
+    let announced = usize::try_from(announced).unwrap_or(bytes_max);
+    let mut bytes = BytesMut::with_capacity(announced.min(bytes_max).min(RESERVED_BYTES_MAX));
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame.map_err(|error| failure(&error))?.into_data() else {
             continue;

@@ -19,6 +19,9 @@ pub struct Change {
     /// Its id.
     #[schema(example = "CHG-7")]
     pub(super) id: String,
+    /// The same, under the name that other records have for it.
+    #[schema(example = "CHG-7")]
+    number: String,
     /// Its id where it comes from.
     external_id: Option<String>,
     /// What kind of record it is: `change`.
@@ -27,6 +30,8 @@ pub struct Change {
     source: String,
     /// One line for people.
     summary: String,
+    /// The same, under the name that other records have for it.
+    title: String,
     /// More of it.
     description: String,
     /// `normal`, `standard`, `emergency`, `deployment`, `release`, or another word.
@@ -103,10 +108,12 @@ pub(super) fn shape(change: &ItChange, names: &BTreeMap<String, CiName>) -> Chan
     let text = |text: &Option<SmolStr>| text.as_ref().map(ToString::to_string);
     Change {
         id: change.id.to_string(),
+        number: change.id.to_string(),
         external_id: text(&change.external_id),
         kind: Kind::Change.word(),
         source: change.source.to_string(),
         summary: change.summary.to_string(),
+        title: change.summary.to_string(),
         description: change.description.to_string(),
         change_type: change.kind.to_string(),
         state: change.state.word(),

@@ -32,7 +32,7 @@ use crate::core::state::State as CoreState;
 use crate::core::time::Timestamp;
 use crate::engine::handle::{ImportOutcome, ImportRefused, ImportRequest};
 use crate::importers::{self, NamedBytes};
-use crate::store::query::cmdb;
+use crate::store::query::{cmdb, cmdb_export};
 
 /// Bytes of an export after decompression; 100,000 items with 500,000 relations are about 70 MB.
 const IMPORT_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -502,7 +502,7 @@ pub async fn export(
         .read(async move |db| {
             let mut reader = db.snapshot().await?;
             let version = cmdb::version_at(reader.lend(), None).await?;
-            cmdb::export(reader.lend(), version).await
+            cmdb_export::export(reader.lend(), version).await
         })
         .await?;
     let json = tokio::task::spawn_blocking(move || importers::native::write(&picture));

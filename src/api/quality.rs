@@ -15,7 +15,8 @@ use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
 use crate::core::cmdb::quality::{Findings, HUB_DEPENDENTS, quality};
 use crate::store::query::Page;
-use crate::store::query::cmdb::{self, ImportView, Unbound};
+use crate::store::query::bindings::{self, Unbound};
+use crate::store::query::cmdb::{self, ImportView};
 
 /// Rows of a finding that the store is asked for.
 const ROWS_MAX: i64 = 50;
@@ -77,7 +78,7 @@ pub async fn doctor(
     let (unbound, imports) = api
         .read(async move |db| {
             let mut reader = db.snapshot().await?;
-            let unbound = cmdb::unbound(reader.lend(), ROWS_MAX).await?;
+            let unbound = bindings::unbound(reader.lend(), ROWS_MAX).await?;
             Ok((
                 unbound,
                 cmdb::imports(reader.lend(), None, page).await?.items,

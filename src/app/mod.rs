@@ -21,7 +21,7 @@ mod lock;
 mod polls;
 mod reload;
 mod replies;
-mod snapshots;
+pub mod snapshots;
 pub(crate) mod tell_hooks;
 mod watcher;
 mod wiring;

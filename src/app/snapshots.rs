@@ -24,10 +24,14 @@ use super::done;
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Keeps the state.
-struct Snapshots {
-    db: Db,
-    clock: Clock,
-    settings: watch::Receiver<Arc<Settings>>,
+#[derive(Debug)]
+pub struct Snapshots {
+    /// The store whose state it is.
+    pub db: Db,
+    /// The time by which it is due.
+    pub clock: Clock,
+    /// How often, and for how long.
+    pub settings: watch::Receiver<Arc<Settings>>,
 }
 
 /// Begins to.
@@ -45,12 +49,9 @@ pub(super) fn start(
 }
 
 impl Snapshots {
-    /// Works until it is told to stop; has nothing to do on PostgreSQL.
-    async fn run(self, stop: CancellationToken) {
-        let Some(folder) = self.db.file().and_then(snapshot::folder) else {
-            stop.cancelled().await;
-            return;
-        };
+    /// Works until it is told to stop. Of several replicas each keeps its own, since any of them may be asked.
+    pub async fn run(self, stop: CancellationToken) {
+        let folder = snapshot::folder(&self.db, self.settings.borrow().state_dir());
         while stop
             .run_until_cancelled(tokio::time::sleep(EVERY))
             .await

@@ -77,8 +77,11 @@ enum Action {
     )]
     Hold {
         /// What it waits for
-        #[arg(value_name = "REASON")]
-        reason: String,
+        #[arg(value_name = "REASON", required_unless_present = "why")]
+        reason: Option<String>,
+        /// The same as an option
+        #[arg(long = "reason", value_name = "REASON", conflicts_with = "reason")]
+        why: Option<String>,
         /// It is resumed then: a duration like 2h, or a time like 2026-01-31T08:00:00Z
         #[arg(long, value_name = "WHEN", value_parser = until)]
         until: Option<Until>,
@@ -138,8 +141,11 @@ enum Action {
         #[arg(value_name = "CI")]
         ci: String,
         /// Why
-        #[arg(value_name = "REASON")]
-        reason: String,
+        #[arg(value_name = "REASON", required_unless_present = "why")]
+        reason: Option<String>,
+        /// The same as an option
+        #[arg(long = "reason", value_name = "REASON", conflicts_with = "reason")]
+        why: Option<String>,
     },
     /// Set the priority whatever the rules say, or hand it back to them
     #[command(
@@ -175,7 +181,8 @@ impl Action {
                 ("assign", json!({ "assignee": assignee, "team": team }))
             }
             Self::Start => ("start", json!({})),
-            Self::Hold { reason, until } => {
+            Self::Hold { reason, why, until } => {
+                let reason = reason.as_ref().or(why.as_ref());
                 ("hold", json!({ "reason": reason, "until": at(until) }))
             }
             Self::Resume => ("resume", json!({})),
@@ -186,7 +193,10 @@ impl Action {
             Self::Split { alerts } => ("split", json!({ "alerts": alerts })),
             Self::Unlink { alerts } => ("unlink", json!({ "alerts": alerts })),
             Self::Pin { alerts } => ("pin", json!({ "alerts": alerts })),
-            Self::Root { ci, reason } => ("root", json!({ "ci": ci, "reason": reason })),
+            Self::Root { ci, reason, why } => {
+                let reason = reason.as_ref().or(why.as_ref());
+                ("root", json!({ "ci": ci, "reason": reason }))
+            }
             Self::Priority {
                 priority,
                 reason,

@@ -99,7 +99,7 @@ pub async fn run(
     let from = time(&args.from)?;
     let to = args.to.as_deref().map(time).transpose()?;
     let db = attach(&settings)?;
-    let begin = Begin::before(&db, from).await?;
+    let begin = Begin::before(&db, settings.state_dir(), from).await?;
     let mut sides = vec![Side::new(&settings, &begin)];
     if let Some(rules) = &args.rules {
         let other = load_sections(&request(Some(rules), env), &needed)?;
@@ -207,10 +207,9 @@ struct Begin {
 
 impl Begin {
     /// The last state that was kept before a time; the beginning of the log when there is none.
-    async fn before(db: &Db, from: Timestamp) -> Result<Self, Failure> {
-        let folder = db.file().and_then(snapshot::folder);
-        let kept = folder.map(|folder| snapshot::list(&folder));
-        let last = kept.into_iter().flatten().rfind(|it| it.at <= from);
+    async fn before(db: &Db, state_dir: &Path, from: Timestamp) -> Result<Self, Failure> {
+        let kept = snapshot::list(&snapshot::folder(db, state_dir));
+        let last = kept.into_iter().rfind(|it| it.at <= from);
         let Some(last) = last else {
             return Ok(Self::default());
         };

@@ -72,6 +72,10 @@ fn observe_one(
     };
     let mut draft = Draft::new(world, now, ids, Reason::RepeatOfOpenEpisode);
     let Some(known) = world.state.alert_by_key(observation.key.hash()) else {
+        if turn.ends_nothing() {
+            draft.decision.reason = Reason::OrphanResolve;
+            return draft.finish();
+        }
         draft.decision.reason = turn.first(&mut draft);
         return draft.finish();
     };
@@ -127,6 +131,16 @@ enum Start {
 }
 
 impl Turn<'_> {
+    /// The end of an alert that nobody has heard of, told by its key alone: nothing could be shown of it, and without a
+    /// start nothing that comes later could be told to be late.
+    fn ends_nothing(&self) -> bool {
+        let said = self.observation;
+        said.claim == Claim::Resolved
+            && said.text.is_blank()
+            && said.starts_at.is_none()
+            && said.ends_at.is_none()
+    }
+
     /// An alert that nobody has heard of.
     fn first(&self, draft: &mut Draft<'_>) -> Reason {
         let is_firing = self.observation.claim == Claim::Firing;

@@ -145,6 +145,7 @@ impl Engine {
                 one_at_a_time: tokio::sync::Mutex::default(),
                 heard: tokio::sync::Mutex::default(),
                 changed: Notify::new(),
+                given: cmdb::Given::default(),
             },
         );
         let imports = Arc::clone(&handle.imports);

@@ -15,7 +15,7 @@ use crate::core::input::Rebound;
 use crate::store::cmdb::read;
 use crate::store::cmdb::stage::Stage;
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
-use crate::store::query::cmdb::{ReboundView, to_rebind};
+use crate::store::query::bindings::{ReboundView, to_rebind};
 use crate::store::writer::WriteError;
 
 use super::cmdb::marked;

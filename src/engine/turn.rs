@@ -55,7 +55,7 @@ impl Engine {
                 self.decide_message(turn, (seq, at), &source, observations);
             }
             InputKind::Poll | InputKind::Command => {
-                if let Some(own) = own_input(seq, &input) {
+                if let Some(own) = self.own(seq, &input) {
                     let decision = self.step(at, &own);
                     if matches!(own, Input::CmdbImported(_)) && !decision.is_refused {
                         self.imports.changed.notify_one();
@@ -84,6 +84,16 @@ impl Engine {
         }
         turn.batch.decided = seq;
         self.decided = seq;
+    }
+
+    /// What an input of our own making says.
+    fn own(&self, seq: Seq, input: &NewInput) -> Option<Input> {
+        let is_import = input.content_type.as_deref() == Some(super::cmdb::IMPORT);
+        let given = is_import.then(|| self.imports.given.of(&input.body));
+        match given.flatten() {
+            Some(imported) => Some(Input::CmdbImported(imported)),
+            None => own_input(seq, input),
+        }
     }
 
     /// Decides what one message claims.

@@ -142,9 +142,7 @@ fn tidy(record: &mut CiRecord) {
     record.identifiers.retain(|one| {
         !one.text.is_empty() && seen.len() < IDENTIFIERS_MAX && seen.insert(one.clone())
     });
-    while record.attributes.len() > ATTRIBUTES_MAX {
-        record.attributes.pop_last();
-    }
+    record.attributes.truncate(ATTRIBUTES_MAX);
     for text in record.attributes.values_mut() {
         if text.len() > ATTRIBUTE_BYTES_MAX {
             *text = cut(text, ATTRIBUTE_BYTES_MAX);

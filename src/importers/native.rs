@@ -286,7 +286,7 @@ fn read_ci(id: SmolStr, mut object: Map<String, Value>) -> CiRecord {
 /// Takes note of a lifecycle status among the attributes that says that the CI is out of use.
 pub(crate) fn note_lifecycle(ci: &mut CiRecord) {
     let words = ["status", "lifecycle", "lifecycle_status", "state"];
-    let words = words.iter().filter_map(|key| ci.attributes.get(*key));
+    let words = words.iter().filter_map(|key| ci.attributes.get(key));
     ci.is_retired |= words.into_iter().any(|word| is_retired_word(word));
 }
 
@@ -503,7 +503,7 @@ mod tests {
             (ci.class.as_str(), ci.criticality, ci.is_retired),
             ("host", Some(1), true)
         );
-        assert_eq!(ci.attributes["colour"], "red");
+        assert_eq!(ci.attributes.get("colour").unwrap(), "red");
         assert_eq!(picture.relations[0].confidence, Some(5_000));
         let again = read(&String::from_utf8(write(&picture)).unwrap());
         assert_eq!(again, picture);

@@ -15,6 +15,7 @@ pub mod mqtt;
 pub mod opsgenie;
 mod opsgenie_answers;
 mod opsgenie_heartbeats;
+mod opsgenie_list;
 pub mod pagerduty;
 pub mod proof;
 pub mod reconcile;

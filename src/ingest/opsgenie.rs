@@ -29,6 +29,7 @@ use crate::core::ids::{AlertId, Seq};
 use crate::core::input::Command;
 use crate::core::limits;
 use crate::sources::opsgenie::{self, Call, Request as Wanted, Target};
+use crate::sources::opsgenie_update::Known;
 use crate::sources::{DecodeError, Source as _};
 use crate::store::Db;
 use crate::store::inbox::{InputKind, list_after};
@@ -59,9 +60,10 @@ pub fn router(api: OpsgenieApi) -> Router {
         .gzip(true)
         .pass_through_unaccepted(true);
     let routes = Router::new()
-        .route("/v2/alerts", post(create))
+        .route("/v2/alerts", post(create).get(list))
         // Zabbix posts with a slash at the end.
-        .route("/v2/alerts/", post(create))
+        .route("/v2/alerts/", post(create).get(list))
+        .route("/v2/alerts/count", get(count))
         .route("/v2/alerts/{id}", get(alert).delete(delete))
         .route("/v2/alerts/{id}/{action}", post(act).put(act))
         .route("/v2/alerts/requests/{id}", get(request_state))
@@ -96,8 +98,14 @@ async fn act(
         "close" => Call::Close,
         "acknowledge" => Call::Acknowledge,
         "notes" => Call::AddNote,
-        "unacknowledge" | "snooze" | "tags" | "details" | "message" | "description"
-        | "priority" | "assign" | "escalate" | "responders" | "actions" => Call::Other,
+        "message" => Call::UpdateMessage,
+        "description" => Call::UpdateDescription,
+        "priority" => Call::UpdatePriority,
+        "tags" => Call::AddTags,
+        "details" => Call::AddDetails,
+        "unacknowledge" | "snooze" | "assign" | "escalate" | "responders" | "actions" => {
+            Call::Other
+        }
         _ => {
             let mut body = request.into_body();
             body::drain(&mut body).await;
@@ -105,6 +113,24 @@ async fn act(
         }
     };
     api.write(call, Some(&id), request).await
+}
+
+async fn list(State(api): State<OpsgenieApi>, request: Request<Body>) -> Response<Body> {
+    let started = Instant::now();
+    let (parts, _) = request.into_parts();
+    match api.list(&parts).await {
+        Ok(listed) => Answer::new(StatusCode::OK, listed).send(started),
+        Err(refused) => refused.answer(started),
+    }
+}
+
+async fn count(State(api): State<OpsgenieApi>, request: Request<Body>) -> Response<Body> {
+    let started = Instant::now();
+    let (parts, _) = request.into_parts();
+    match api.count(&parts).await {
+        Ok(count) => Answer::new(StatusCode::OK, json!({"data": {"count": count}})).send(started),
+        Err(refused) => refused.answer(started),
+    }
 }
 
 async fn alert(
@@ -117,16 +143,10 @@ async fn alert(
     let found = async {
         let door = api.door(&parts)?;
         let target = api.target(&door, &id, &parts).await?;
-        let view = match target {
-            Target::Alias(alias) => {
-                api.view(&door, AlertKey::new(&door.name, &alias).hash())
-                    .await?
-            }
-            Target::Key(key) => api.view(&door, key.hash()).await?,
-            Target::Unknown(_) => None,
-        };
+        let view = api.known(&door, &target).await?;
         let view = view.ok_or_else(|| Refused::missing("Alert does not exist"))?;
-        Ok(shown(&door.name, &view))
+        let acknowledged = api.acknowledged(&[&view]).await?;
+        Ok(shown(&door.name, &view, &acknowledged))
     };
     match found.await {
         Ok(data) => Answer::new(StatusCode::OK, json!({"data": data})).send(started),
@@ -232,7 +252,13 @@ impl OpsgenieApi {
             Some(id) => self.target(&door, id, parts).await?,
             None => Target::Alias(super::opsgenie_answers::new_id()?),
         };
-        let stored = match opsgenie::store(call, &target, &held.body) {
+        let known = if call.is_update() {
+            let view = self.known(&door, &target).await?;
+            view.filter(|view| view.alert.is_firing()).map(known)
+        } else {
+            None
+        };
+        let stored = match opsgenie::store(call, &target, known.as_ref(), &held.body) {
             Ok(stored) => stored,
             Err(error) => return Err(self.unreadable(&door, &error, held.body.clone()).await),
         };
@@ -309,6 +335,18 @@ impl OpsgenieApi {
         })
     }
 
+    /// The alert that is meant, if it is one.
+    async fn known(&self, door: &Door, target: &Target) -> Result<Option<AlertView>, Refused> {
+        match target {
+            Target::Alias(alias) => {
+                let key = AlertKey::new(&door.name, alias);
+                self.view(door, key.hash()).await
+            }
+            Target::Key(key) => self.view(door, key.hash()).await,
+            Target::Unknown(_) => Ok(None),
+        }
+    }
+
     /// The alert with a key, as far as it is held.
     async fn view(&self, door: &Door, key: KeyHash) -> Result<Option<AlertView>, Refused> {
         match self.ingest.0.engine.find(key).await? {
@@ -353,6 +391,11 @@ impl OpsgenieApi {
             Call::Delete => "Deleted alert",
             Call::Acknowledge => "Acknowledged alert",
             Call::AddNote => "Added note to alert",
+            Call::UpdateMessage => "Updated alert message",
+            Call::UpdateDescription => "Updated alert description",
+            Call::UpdatePriority => "Updated alert priority",
+            Call::AddTags => "Added tags to alert",
+            Call::AddDetails => "Added details to alert",
             Call::Other => "Kept without effect",
         };
         let alert = request.key.as_ref().filter(|_| is_known);
@@ -369,6 +412,18 @@ impl OpsgenieApi {
     }
 }
 
+/// What is stored of an alert beside a change of it.
+fn known(view: AlertView) -> Known {
+    Known {
+        summary: view.summary,
+        severity: view.alert.severity.word().to_owned(),
+        labels: view.labels,
+        annotations: view.annotations,
+        link: view.generator_url,
+        hint: view.ci_hint,
+    }
+}
+
 /// The user of basic authentication; empty when there is none.
 fn user_of(encoded: &str) -> String {
     let decoded = BASE64_STANDARD.decode(encoded.trim()).unwrap_or_default();
@@ -378,7 +433,7 @@ fn user_of(encoded: &str) -> String {
 }
 
 /// A parameter of the query; empty when it is not there.
-fn parameter(parts: &Parts, wanted: &str) -> String {
+pub(super) fn parameter(parts: &Parts, wanted: &str) -> String {
     let query = parts.uri.query().unwrap_or_default();
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
     let found = pairs.find(|(name, _)| name == wanted);

@@ -3,6 +3,8 @@
 //! Every answer carries the time it took and the id of its request. Must not read the store.
 //! Source: "Opsgenie Alert API"; opsgenie/opsgenie-go-sdk-v2 `client/`, `alert/result.go`.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::body::Body;
 use axum::http::header::RETRY_AFTER;
@@ -13,7 +15,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::core::identity::{AlertKey, KeyHash};
-use crate::core::ids::Seq;
+use crate::core::ids::{IncidentId, Seq};
 use crate::core::severity::Severity;
 use crate::core::time::Timestamp;
 use crate::engine::handle::SubmitError;
@@ -214,14 +216,19 @@ pub(super) fn time(at: Timestamp) -> String {
         .map_or_else(|_| at.as_millis().to_string(), |at| format!("{at:.3}"))
 }
 
-/// An alert in the words of the API; what Watchbell does not keep is left out.
-pub(super) fn shown(source: &str, view: &AlertView) -> Value {
-    let alert = &view.alert;
+/// The alias of an alert.
+pub(super) fn alias_of<'a>(source: &str, view: &'a AlertView) -> &'a str {
     let prefix = AlertKey::new(source, "");
-    let alias = view
-        .key
-        .strip_prefix(prefix.text().as_str())
-        .unwrap_or(&view.key);
+    let alias = view.key.strip_prefix(prefix.text().as_str());
+    alias.unwrap_or(&view.key)
+}
+
+/// An alert in the words of the API; what Watchbell does not keep is left out.
+///
+/// `acknowledged` are the incidents of which somebody has taken notice.
+pub(super) fn shown(source: &str, view: &AlertView, acknowledged: &BTreeSet<IncidentId>) -> Value {
+    let alert = &view.alert;
+    let alias = alias_of(source, view);
     let label = |name: &str| view.labels.get(name).cloned().unwrap_or_default();
     let tags = label("tags");
     let tags: Vec<&str> = tags.split(", ").filter(|tag| !tag.is_empty()).collect();
@@ -238,12 +245,18 @@ pub(super) fn shown(source: &str, view: &AlertView) -> Value {
         "alias": alias,
         "message": view.summary,
         "status": if alert.is_firing() { "open" } else { "closed" },
+        "acknowledged": alert.incident.is_some_and(|incident| acknowledged.contains(&incident)),
+        "isSeen": true,
+        "snoozed": !view.suppressed_by.is_empty(),
         "count": alert.count,
         "createdAt": time(alert.first_seen_at),
         "updatedAt": time(alert.last_seen_at),
         "lastOccurredAt": time(alert.last_seen_at),
         "source": label("source"),
         "entity": label("entity"),
+        "owner": "",
+        "responders": [],
+        "integration": {"id": source, "name": source, "type": "API"},
         "priority": priority,
         "tags": tags,
         "description": view.annotations.get("description").cloned().unwrap_or_default(),

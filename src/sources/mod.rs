@@ -15,6 +15,7 @@ pub mod json;
 pub mod mapped;
 pub mod mapping;
 pub mod opsgenie;
+pub mod opsgenie_update;
 pub mod pagerduty;
 pub mod severity_words;
 pub mod sns;

@@ -2,8 +2,8 @@
 //!
 //! The key of an alert is its alias. Calls name their alert in the path, so what is stored is an object of the call,
 //! the alert and the body ([`store`]); a bare body is read as the creation of an alert. Closing names an alert and
-//! says nothing else, so it has no text. An acknowledgement and a note make no observation. Texts over the limits of
-//! the service are taken. Must not keep an API key.
+//! says nothing else, so it has no text. An acknowledgement and a note make no observation; changes of one part are in
+//! `opsgenie_update`. Texts over the limits of the service are taken. Must not keep an API key.
 //! Source: opsgenie/opsgenie-go-sdk-v2 `alert/`, "Opsgenie Alert API"; prometheus/alertmanager `notify/opsgenie`.
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::core::observation::{AlertText, Claim, Observation};
 use crate::core::severity::Severity;
 use crate::sources::flat::{TextDraft, scalar_or_json};
 use crate::sources::json::{self, Fields};
+use crate::sources::opsgenie_update::{self, Known};
 use crate::sources::pagerduty::{silent, text_of};
 use crate::sources::test_messages::is_test;
 use crate::sources::tried::Tried;
@@ -49,18 +50,33 @@ pub enum Call {
     Acknowledge,
     /// Say something about it.
     AddNote,
+    /// Replace its message.
+    UpdateMessage,
+    /// Replace its description.
+    UpdateDescription,
+    /// Replace its priority.
+    UpdatePriority,
+    /// Add tags.
+    AddTags,
+    /// Add details, or replace those of the same names.
+    AddDetails,
     /// Anything else that the service can do to an alert; kept, without effect.
     Other,
 }
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::Create,
         Self::Close,
         Self::Delete,
         Self::Acknowledge,
         Self::AddNote,
+        Self::UpdateMessage,
+        Self::UpdateDescription,
+        Self::UpdatePriority,
+        Self::AddTags,
+        Self::AddDetails,
         Self::Other,
     ];
 
@@ -72,7 +88,29 @@ impl Call {
             Self::Delete => "Delete",
             Self::Acknowledge => "Acknowledge",
             Self::AddNote => "AddNote",
+            Self::UpdateMessage => "UpdateMessage",
+            Self::UpdateDescription => "UpdateDescription",
+            Self::UpdatePriority => "UpdatePriority",
+            Self::AddTags => "AddTags",
+            Self::AddDetails => "AddDetails",
             Self::Other => "Other",
+        }
+    }
+
+    /// Whether it changes one part of an alert, for which the alert has to be known.
+    pub const fn is_update(self) -> bool {
+        match self {
+            Self::UpdateMessage
+            | Self::UpdateDescription
+            | Self::UpdatePriority
+            | Self::AddTags
+            | Self::AddDetails => true,
+            Self::Create
+            | Self::Close
+            | Self::Delete
+            | Self::Acknowledge
+            | Self::AddNote
+            | Self::Other => false,
         }
     }
 }
@@ -89,11 +127,16 @@ pub enum Target {
 }
 
 /// Puts call, alert and body into the form that is stored and decoded. For [`Call::Create`] the target is the alias
-/// that is used when the body has none.
+/// that is used when the body has none; for a call that changes a part of an alert, `known` is the alert as it stands.
 ///
 /// # Errors
 /// The body is neither empty nor a JSON object.
-pub fn store(call: Call, target: &Target, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+pub fn store(
+    call: Call,
+    target: &Target,
+    known: Option<&Known>,
+    body: &[u8],
+) -> Result<Vec<u8>, DecodeError> {
     #[derive(Serialize)]
     struct Stored<'a> {
         call: &'static str,
@@ -103,6 +146,8 @@ pub fn store(call: Call, target: &Target, body: &[u8]) -> Result<Vec<u8>, Decode
         key: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         unknown: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        known: Option<&'a Known>,
         body: Fields<'a>,
     }
     let text = match json::text(body) {
@@ -115,6 +160,7 @@ pub fn store(call: Call, target: &Target, body: &[u8]) -> Result<Vec<u8>, Decode
         alias: None,
         key: None,
         unknown: None,
+        known,
         body: object(&text)?.without(&["apiKey"]),
     };
     match target {
@@ -163,9 +209,16 @@ fn split<'a>(source: &str, whole: &Fields<'a>) -> Result<(Request, Fields<'a>), 
     };
     let alias = match call {
         Call::Create => [text_of(&body, "alias"), text_of(whole, "alias")],
-        Call::Close | Call::Delete | Call::Acknowledge | Call::AddNote | Call::Other => {
-            [text_of(whole, "alias"), text_of(whole, "unknown")]
-        }
+        Call::Close
+        | Call::Delete
+        | Call::Acknowledge
+        | Call::AddNote
+        | Call::UpdateMessage
+        | Call::UpdateDescription
+        | Call::UpdatePriority
+        | Call::AddTags
+        | Call::AddDetails
+        | Call::Other => [text_of(whole, "alias"), text_of(whole, "unknown")],
     };
     let alias = alias
         .into_iter()
@@ -210,7 +263,7 @@ impl Source for Opsgenie {
             return self.decode(message).map(Tried::from);
         }
         let alias = Target::Alias(ALIAS_MADE.to_owned());
-        let stored = store(Call::Create, &alias, message.body)?;
+        let stored = store(Call::Create, &alias, None, message.body)?;
         let stored = Message {
             body: &stored,
             ..*message
@@ -259,10 +312,26 @@ impl Source for Opsgenie {
                     "adds a note; that is a command to the incident of the alert",
                 );
             }
+            (
+                Call::UpdateMessage
+                | Call::UpdateDescription
+                | Call::UpdatePriority
+                | Call::AddTags
+                | Call::AddDetails,
+                key,
+            ) => updated(request.call, key, &whole, &body, &mut decoded)?,
             (Call::Other, _) => skip(&mut decoded, "is kept; it has no effect in this version"),
         }
         Ok(decoded)
     }
+}
+
+/// How bad an alert of a priority is; `None` for what is none.
+pub fn priority(word: &str) -> Option<Severity> {
+    let mut known = PRIORITIES.iter();
+    known
+        .find(|(known, _)| known.eq_ignore_ascii_case(word))
+        .map(|(_, severity)| *severity)
 }
 
 fn created(
@@ -276,9 +345,7 @@ fn created(
     }
     let key = key.ok_or_else(|| wrong("alias", "is missing; one is made for a request by HTTP"))?;
     let word = text_of(body, "priority");
-    let known = PRIORITIES
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(&word));
+    let known = priority(&word);
     if known.is_none() && !word.is_empty() {
         decoded.note(|| Note {
             path: "priority".to_owned(),
@@ -287,11 +354,31 @@ fn created(
     }
     let (text, text_hash) = text(body, &summary);
     Ok(Observation {
-        severity: known.map_or(DEFAULT, |(_, severity)| *severity),
+        severity: known.unwrap_or(DEFAULT),
         text_hash,
         text: Arc::new(text),
         ..silent(key, Claim::Firing)
     })
+}
+
+fn updated(
+    call: Call,
+    key: Option<AlertKey>,
+    whole: &Fields<'_>,
+    body: &Fields<'_>,
+    decoded: &mut Decoded,
+) -> Result<(), DecodeError> {
+    opsgenie_update::check(call, body)?;
+    let known = whole.get("known").map(serde_json::from_str::<Known>);
+    let observation = match (key, known) {
+        (Some(key), Some(Ok(known))) => opsgenie_update::observe(call, &key, known, body)?,
+        _ => None,
+    };
+    match observation {
+        Some(observation) => decoded.observations.push(observation),
+        None => skip(decoded, "changes nothing of an open alert"),
+    }
+    Ok(())
 }
 
 fn text(body: &Fields<'_>, summary: &str) -> (AlertText, u64) {
@@ -345,7 +432,7 @@ fn object(text: &str) -> Result<Fields<'_>, DecodeError> {
     serde_json::from_str(text).map_err(|error| json::error_of(&error, HINT))
 }
 
-fn wrong(path: &str, problem: &str) -> DecodeError {
+pub(super) fn wrong(path: &str, problem: &str) -> DecodeError {
     DecodeError::WrongShape {
         path: path.to_owned(),
         problem: problem.to_owned(),

@@ -8,15 +8,16 @@ use crate::core::alert::Alert;
 use crate::core::ids::IncidentId;
 use crate::core::time::Timestamp;
 
+use super::bulk::in_chunks;
 use super::rows::{late_columns, status_columns};
-use super::{Conn, StoreError, on};
+use super::{Conn, StoreError};
 
 pub(super) async fn upsert_alerts(
     conn: Conn<'_>,
     partition: i64,
     rows: &[&Alert],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO alert_state (id, partition, status, ended_by, severity, is_muted_upstream, undelivered, \
              episode, starts_at, is_start_ours, ends_at, last_seen_at, lease_at, count, count_before, text_hash, incident, late, \
@@ -54,14 +55,14 @@ pub(super) async fn upsert_alerts(
              count = excluded.count, count_before = excluded.count_before, text_hash = excluded.text_hash, \
              incident = excluded.incident, late = excluded.late, late_until = excluded.late_until",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
 
 /// The columns that a repeat changes, of alerts that are stored already.
 pub(super) async fn update_repeated(conn: Conn<'_>, rows: &[&Alert]) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "WITH seen (id, last_seen_at, lease_at, count, undelivered, text_hash) AS (",
         );
@@ -78,7 +79,7 @@ pub(super) async fn update_repeated(conn: Conn<'_>, rows: &[&Alert]) -> Result<(
              count = seen.count, undelivered = seen.undelivered, text_hash = seen.text_hash \
              FROM seen WHERE alert_state.id = seen.id",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

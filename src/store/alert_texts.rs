@@ -11,25 +11,8 @@ use crate::core::bind::Binding;
 use crate::core::ids::AlertId;
 use crate::core::observation::AlertText;
 
-use super::{Conn, StoreError, on};
-
-pub(super) struct TextRow<'a> {
-    id: i64,
-    text: &'a AlertText,
-    labels: String,
-    annotations: String,
-}
-
-impl<'a> TextRow<'a> {
-    pub(super) fn new((id, text): (&'a AlertId, &'a Arc<AlertText>)) -> Self {
-        Self {
-            id: id.get(),
-            text,
-            labels: as_json(&text.labels),
-            annotations: as_json(&text.annotations),
-        }
-    }
-}
+use super::bulk::in_chunks;
+use super::{Conn, StoreError};
 
 /// Pairs as a JSON object, in their order.
 fn as_json(pairs: &[(SmolStr, SmolStr)]) -> String {
@@ -45,28 +28,28 @@ fn as_json(pairs: &[(SmolStr, SmolStr)]) -> String {
 pub(super) async fn upsert_texts(
     conn: Conn<'_>,
     partition: i64,
-    rows: &[TextRow<'_>],
+    rows: &[(&AlertId, &Arc<AlertText>)],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut, ci_hint) ",
         );
-        query.push_values(rows, |mut row, text| {
-            row.push_bind(text.id)
+        query.push_values(rows, |mut row, (id, text)| {
+            row.push_bind(id.get())
                 .push_bind(partition)
-                .push_bind(text.text.summary.as_str())
-                .push_bind(text.labels.as_str())
-                .push_bind(text.annotations.as_str())
-                .push_bind(text.text.generator_url.as_str())
-                .push_bind(text.text.is_cut)
-                .push_bind(text.text.ci_hint.as_deref());
+                .push_bind(text.summary.as_str())
+                .push_bind(as_json(&text.labels))
+                .push_bind(as_json(&text.annotations))
+                .push_bind(text.generator_url.as_str())
+                .push_bind(text.is_cut)
+                .push_bind(text.ci_hint.as_deref());
         });
         query.push(
             " ON CONFLICT (id) DO UPDATE SET summary = excluded.summary, labels = excluded.labels, \
              annotations = excluded.annotations, generator_url = excluded.generator_url, is_cut = excluded.is_cut, \
              ci_hint = excluded.ci_hint",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
@@ -76,27 +59,23 @@ pub(super) async fn upsert_bindings(
     partition: i64,
     rows: &[(&AlertId, &Arc<Binding>)],
 ) -> Result<(), StoreError> {
-    let candidates: Vec<String> = rows
-        .iter()
-        .map(|(_, binding)| serde_json::to_string(&binding.candidates).unwrap_or_default())
-        .collect();
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO alert_binding (alert, partition, ci, outcome, reason, candidates) ",
         );
-        query.push_values(rows.iter().zip(&candidates), |mut row, ((alert, binding), candidates)| {
+        query.push_values(rows, |mut row, (alert, binding)| {
             row.push_bind(alert.get())
                 .push_bind(partition)
                 .push_bind(binding.ci.map(|ci| i64::from(ci.get())))
                 .push_bind(binding.outcome.word())
                 .push_bind(&*binding.reason)
-                .push_bind(candidates.as_str());
+                .push_bind(serde_json::to_string(&binding.candidates).unwrap_or_default());
         });
         query.push(
             " ON CONFLICT (alert) DO UPDATE SET ci = excluded.ci, outcome = excluded.outcome, \
              reason = excluded.reason, candidates = excluded.candidates",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

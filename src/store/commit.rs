@@ -23,9 +23,10 @@ use crate::core::state::Remembered;
 use crate::core::time::Timestamp;
 
 use super::alert_rows::{update_repeated, upsert_alerts};
-use super::alert_texts::{TextRow, upsert_bindings, upsert_texts};
+use super::alert_texts::{upsert_bindings, upsert_texts};
 use super::answers;
 use super::audit;
+use super::bulk::{in_chunks, run_for_ids, run_for_pairs};
 use super::dead_letters::NewDeadLetter;
 use super::escalations::EscalationRows;
 use super::flaps::FlapRows;
@@ -44,7 +45,7 @@ use super::silences::SilenceRows;
 use super::tickets::TicketRows;
 use super::variants::VariantRows;
 use super::windows::WindowRows;
-use super::{Conn, StoreError, Tx, cmdb, on};
+use super::{Conn, StoreError, Tx, cmdb};
 
 /// Decisions that are committed together.
 #[derive(Debug, Default)]
@@ -65,7 +66,7 @@ pub struct Batch {
     moved: BTreeSet<(IncidentId, AlertId)>,
     joins: Vec<(IncidentId, AlertId, Timestamp)>,
     forest: ForestBatch,
-    leaves: Vec<(IncidentId, AlertId, i64)>,
+    leaves: BTreeMap<(IncidentId, AlertId), i64>,
     answers: Vec<(u64, Remembered)>,
     silences: SilenceRows,
     windows: WindowRows,
@@ -124,7 +125,7 @@ impl Batch {
                     incident,
                     alert,
                     events,
-                } => self.leaves.push((incident, alert, events)),
+                } => drop(self.leaves.insert((incident, alert), events)),
                 Change::IncidentForgotten(id) => self.forgotten_incidents.push(id),
                 Change::CommandRemembered { key, answer } => self.answers.push((key, answer)),
                 Change::Silence(change) => self.silences.add(change),
@@ -197,8 +198,7 @@ impl Batch {
     fn move_away(&mut self, pair: (IncidentId, AlertId)) {
         self.joins
             .retain(|&(incident, alert, _)| (incident, alert) != pair);
-        self.leaves
-            .retain(|&(incident, alert, _)| (incident, alert) != pair);
+        self.leaves.remove(&pair);
         self.moved.insert(pair);
     }
 
@@ -251,58 +251,48 @@ impl Batch {
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         self.write_new(tx, partition).await?;
         let alerts: Vec<_> = self.alerts.values().collect();
-        for rows in chunks(&alerts) {
-            upsert_alerts(tx.lend(), partition, rows).await?;
-        }
+        upsert_alerts(tx.lend(), partition, &alerts).await?;
         let repeats: Vec<_> = self.repeats.values().collect();
-        for rows in chunks(&repeats) {
-            update_repeated(tx.lend(), rows).await?;
-        }
-        let texts: Vec<_> = self.texts.iter().map(TextRow::new).collect();
-        for rows in chunks(&texts) {
-            upsert_texts(tx.lend(), partition, rows).await?;
-        }
+        update_repeated(tx.lend(), &repeats).await?;
+        let texts: Vec<_> = self.texts.iter().collect();
+        upsert_texts(tx.lend(), partition, &texts).await?;
         let bindings: Vec<_> = self.bindings.iter().collect();
-        for rows in chunks(&bindings) {
-            upsert_bindings(tx.lend(), partition, rows).await?;
-        }
+        upsert_bindings(tx.lend(), partition, &bindings).await?;
         for &(version, at) in &self.cmdb {
             cmdb::activate(tx, version, at).await?;
         }
         let incidents: Vec<_> = self.incidents.values().collect();
-        for rows in chunks(&incidents) {
-            upsert_incidents(tx.lend(), partition, rows).await?;
-        }
-        for &(incident, alert) in &self.moved {
-            on!(tx.lend(), c => sqlx::query("DELETE FROM incident_alert WHERE incident = $1 AND alert = $2")
-                .bind(incident.get()).bind(alert.get()).execute(c).await.map(drop))?;
-        }
+        upsert_incidents(tx.lend(), partition, &incidents).await?;
+        let moved: Vec<_> = self
+            .moved
+            .iter()
+            .map(|(incident, alert)| (incident.get(), alert.get()))
+            .collect();
+        run_for_pairs(
+            tx.lend(),
+            "DELETE FROM incident_alert WHERE (incident, alert)",
+            &moved,
+        )
+        .await?;
         self.forest.write(tx, partition).await?;
-        for rows in chunks(&self.joins) {
-            insert_joins(tx.lend(), partition, rows).await?;
-        }
-        for &(incident, alert, events) in &self.leaves {
-            set_events(tx.lend(), incident, alert, events).await?;
-        }
-        for rows in chunks(&self.entries) {
-            insert_entries(tx.lend(), partition, rows).await?;
-        }
-        for id in &self.forgotten_alerts {
-            forget(
-                tx.lend(),
-                "UPDATE alert_state SET is_forgotten = TRUE WHERE id = $1",
-                id.get(),
-            )
-            .await?;
-        }
-        for id in &self.forgotten_incidents {
-            forget(
-                tx.lend(),
-                "UPDATE incident SET is_forgotten = TRUE WHERE id = $1",
-                id.get(),
-            )
-            .await?;
-        }
+        insert_joins(tx.lend(), partition, &self.joins).await?;
+        let leaves: Vec<_> = self.leaves.iter().collect();
+        set_events(tx.lend(), &leaves).await?;
+        insert_entries(tx.lend(), partition, &self.entries).await?;
+        let alerts: Vec<_> = self.forgotten_alerts.iter().map(|id| id.get()).collect();
+        run_for_ids(
+            tx.lend(),
+            "UPDATE alert_state SET is_forgotten = TRUE WHERE id",
+            &alerts,
+        )
+        .await?;
+        let incidents: Vec<_> = self.forgotten_incidents.iter().map(|id| id.get()).collect();
+        run_for_ids(
+            tx.lend(),
+            "UPDATE incident SET is_forgotten = TRUE WHERE id",
+            &incidents,
+        )
+        .await?;
         self.write_parts(tx, partition).await
     }
 
@@ -338,48 +328,30 @@ impl Batch {
     }
 
     async fn write_new(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
-        for rows in chunks(&self.sources) {
-            on!(tx.lend(), c => {
-                let mut query = QueryBuilder::new("INSERT INTO source (partition, id, name) ");
-                query.push_values(rows, |mut row, (id, name)| {
-                    row.push_bind(partition).push_bind(*id).push_bind(name.as_str());
-                });
-                query.build().execute(c).await?;
+        in_chunks!(tx.lend(), &self.sources, |rows| {
+            let mut query = QueryBuilder::new("INSERT INTO source (partition, id, name) ");
+            query.push_values(rows, |mut row, (id, name)| {
+                row.push_bind(partition)
+                    .push_bind(*id)
+                    .push_bind(name.as_str());
             });
-        }
-        for rows in chunks(&self.keys) {
-            on!(tx.lend(), c => {
-                let mut query = QueryBuilder::new("INSERT INTO alert_key (id, partition, source, first_seen_at, key) ");
-                query.push_values(rows, |mut row, (id, source, first_seen_at, key)| {
-                    row.push_bind(id.get())
-                        .push_bind(partition)
-                        .push_bind(*source)
-                        .push_bind(first_seen_at.as_millis())
-                        .push_bind(key.as_str());
-                });
-                query.build().execute(c).await?;
+            query
+        });
+        in_chunks!(tx.lend(), &self.keys, |rows| {
+            let mut query = QueryBuilder::new(
+                "INSERT INTO alert_key (id, partition, source, first_seen_at, key) ",
+            );
+            query.push_values(rows, |mut row, (id, source, first_seen_at, key)| {
+                row.push_bind(id.get())
+                    .push_bind(partition)
+                    .push_bind(*source)
+                    .push_bind(first_seen_at.as_millis())
+                    .push_bind(key.as_str());
             });
-        }
+            query
+        });
         Ok(())
     }
-}
-
-/// Cuts rows into a few fixed sizes, so that each statement's text is one of few and stays prepared; few rows go in one
-/// statement whatever their number, since each statement is two wake-ups.
-pub(super) fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
-    let mut rest = rows;
-    std::iter::from_fn(move || {
-        let size = match rest.len() {
-            0 => return None,
-            few @ 1..=16 => few,
-            17..=63 => 16,
-            64..=255 => 64,
-            256.. => 256,
-        };
-        let (chunk, others) = rest.split_at(size);
-        rest = others;
-        Some(chunk)
-    })
 }
 
 async fn insert_entries(
@@ -387,7 +359,7 @@ async fn insert_entries(
     partition: i64,
     rows: &[(Seq, Timestamp, Entry)],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO timeline (id, partition, seq, at, incident, alert, reason, state, actor, note) ",
         );
@@ -403,12 +375,7 @@ async fn insert_entries(
                 .push_bind(entry.actor.as_deref())
                 .push_bind(entry.note.as_deref());
         });
-        query.build().execute(c).await?;
+        query
     });
-    Ok(())
-}
-
-async fn forget(conn: Conn<'_>, sql: &'static str, id: i64) -> Result<(), StoreError> {
-    on!(conn, c => sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
     Ok(())
 }

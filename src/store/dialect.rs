@@ -147,6 +147,13 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(STATEMENTS)
 }
 
+/// A step of the schema as SQLite gets it: a key of type `INTEGER` is the row's own number ("Rowid Tables"), with any other
+/// word it is a second tree that each statement searches first. Stores of releases before that keep their form.
+pub(super) fn sqlite_form(sql: &'static str) -> sqlx::SqlStr {
+    let sql = sql.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY");
+    sqlx::QueryBuilder::<sqlx::Sqlite>::new(sql).into_sql()
+}
+
 /// Leaves room on the pages of rows that change with every message: the next version of a row then stays on its page and
 /// touches no index (PostgreSQL, "Heap-Only Tuples"), which doubles the rate of updates. SQLite changes rows in place.
 pub(super) async fn leave_room(conn: &mut OwnedConn) -> Result<(), StoreError> {

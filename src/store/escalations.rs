@@ -14,7 +14,7 @@ use crate::core::severity::Priority;
 use crate::core::state::State;
 use crate::core::time::{Span, Timestamp};
 
-use super::commit::chunks;
+use super::bulk::in_chunks;
 use super::rows::{incident_id, row};
 use super::{Conn, StoreError, Tx, on};
 
@@ -36,20 +36,24 @@ impl EscalationRows {
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         let runs: Vec<&Arc<Run>> = self.0.values().flatten().collect();
-        for rows in chunks(&runs) {
-            upsert(tx.lend(), partition, rows).await?;
-        }
-        for ((incident, ladder), _) in self.0.iter().filter(|(_, run)| run.is_none()) {
-            on!(tx.lend(), c => sqlx::query(
-                "DELETE FROM escalation WHERE incident = $1 AND ladder = $2"
-            ).bind(incident.get()).bind(ladder.as_str()).execute(c).await.map(drop))?;
-        }
+        upsert(tx.lend(), partition, &runs).await?;
+        let over = self.0.iter().filter(|(_, run)| run.is_none());
+        let over: Vec<_> = over.map(|(id, _)| id).collect();
+        in_chunks!(tx.lend(), &over, |rows| {
+            let mut query =
+                QueryBuilder::new("DELETE FROM escalation WHERE (incident, ladder) IN (");
+            query.push_values(rows, |mut row, (incident, ladder)| {
+                row.push_bind(incident.get()).push_bind(ladder.as_str());
+            });
+            query.push(")");
+            query
+        });
         Ok(())
     }
 }
 
 async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Run>]) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO escalation (partition, incident, ladder, steps, began_at, round, step, phase, due_at, left_ms, \
              priority, is_loud) ",
@@ -78,7 +82,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Run>]) -> Result<()
              round = excluded.round, step = excluded.step, phase = excluded.phase, due_at = excluded.due_at, \
              left_ms = excluded.left_ms, priority = excluded.priority, is_loud = excluded.is_loud",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

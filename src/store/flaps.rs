@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sqlx::QueryBuilder;
+
 use crate::core::flap::{Flap, FlapChange};
 use crate::core::ids::AlertId;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
+use super::bulk::{in_chunks, run_for_ids};
 use super::rows::{alert_id, row};
 use super::{Conn, StoreError, Tx, on};
 
@@ -28,26 +31,27 @@ impl FlapRows {
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
-        for (alert, flap) in &self.0 {
-            let Some(flap) = flap else {
-                on!(tx.lend(), c => sqlx::query("DELETE FROM alert_flap WHERE alert = $1")
-                    .bind(alert.get()).execute(c).await.map(drop))?;
-                continue;
-            };
-            let changes = serde_json::to_string(&flap.changes).unwrap_or_default();
-            let sql = "INSERT INTO alert_flap (alert, partition, changes, is_flapping, until) \
-                VALUES ($1, $2, $3, $4, $5) ON CONFLICT (alert) DO UPDATE SET changes = excluded.changes, \
-                is_flapping = excluded.is_flapping, until = excluded.until";
-            on!(tx.lend(), c => sqlx::query(sql)
-                .bind(alert.get())
-                .bind(partition)
-                .bind(changes)
-                .bind(flap.is_flapping)
-                .bind(flap.until.as_millis())
-                .execute(c)
-                .await
-                .map(drop))?;
-        }
+        let calm = self.0.iter().filter(|(_, flap)| flap.is_none());
+        let calm: Vec<_> = calm.map(|(alert, _)| alert.get()).collect();
+        run_for_ids(tx.lend(), "DELETE FROM alert_flap WHERE alert", &calm).await?;
+        let flaps: Vec<_> = self.0.values().flatten().collect();
+        in_chunks!(tx.lend(), &flaps, |rows| {
+            let mut query = QueryBuilder::new(
+                "INSERT INTO alert_flap (alert, partition, changes, is_flapping, until) ",
+            );
+            query.push_values(rows, |mut row, flap| {
+                row.push_bind(flap.alert.get())
+                    .push_bind(partition)
+                    .push_bind(serde_json::to_string(&flap.changes).unwrap_or_default())
+                    .push_bind(flap.is_flapping)
+                    .push_bind(flap.until.as_millis());
+            });
+            query.push(
+                " ON CONFLICT (alert) DO UPDATE SET changes = excluded.changes, \
+                 is_flapping = excluded.is_flapping, until = excluded.until",
+            );
+            query
+        });
         Ok(())
     }
 }

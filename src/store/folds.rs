@@ -9,7 +9,7 @@ use crate::core::fold::{Fold, FoldChange};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
-use super::commit::chunks;
+use super::bulk::{in_chunks, run_for_pairs};
 use super::rows::row;
 use super::{Conn, StoreError, Tx, on};
 
@@ -30,34 +30,35 @@ impl FoldRows {
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
-        for (signature, fold) in &self.0 {
-            if fold.is_none() {
-                let sql = "DELETE FROM alert_fold WHERE signature = $1 AND partition = $2";
-                on!(tx.lend(), c => sqlx::query(sql).bind(signature.cast_signed()).bind(partition)
-                    .execute(c).await.map(drop))?;
-            }
-        }
+        let gone = self.0.iter().filter(|(_, fold)| fold.is_none());
+        let gone: Vec<_> = gone
+            .map(|(signature, _)| (signature.cast_signed(), partition))
+            .collect();
+        run_for_pairs(
+            tx.lend(),
+            "DELETE FROM alert_fold WHERE (signature, partition)",
+            &gone,
+        )
+        .await?;
         let put: Vec<_> = self.0.values().flatten().collect();
-        for rows in chunks(&put) {
-            on!(tx.lend(), c => {
-                let mut query = QueryBuilder::new(
-                    "INSERT INTO alert_fold (signature, partition, count, last_at, firing, is_cut) ",
-                );
-                query.push_values(rows, |mut row, fold| {
-                    row.push_bind(fold.signature.cast_signed())
-                        .push_bind(partition)
-                        .push_bind(i64::from(fold.count))
-                        .push_bind(fold.last_at.as_millis())
-                        .push_bind(serde_json::to_string(&fold.firing).unwrap_or_default())
-                        .push_bind(fold.is_cut);
-                });
-                query.push(
+        in_chunks!(tx.lend(), &put, |rows| {
+            let mut query = QueryBuilder::new(
+                "INSERT INTO alert_fold (signature, partition, count, last_at, firing, is_cut) ",
+            );
+            query.push_values(rows, |mut row, fold| {
+                row.push_bind(fold.signature.cast_signed())
+                    .push_bind(partition)
+                    .push_bind(i64::from(fold.count))
+                    .push_bind(fold.last_at.as_millis())
+                    .push_bind(serde_json::to_string(&fold.firing).unwrap_or_default())
+                    .push_bind(fold.is_cut);
+            });
+            query.push(
                     " ON CONFLICT (signature, partition) DO UPDATE SET count = excluded.count, \
                      last_at = excluded.last_at, firing = excluded.firing, is_cut = excluded.is_cut",
                 );
-                query.build().execute(c).await?;
-            });
-        }
+            query
+        });
         Ok(())
     }
 }

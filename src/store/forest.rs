@@ -18,7 +18,7 @@ use crate::core::ids::{AlertId, IncidentId};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
-use super::commit::chunks;
+use super::bulk::{in_chunks, run_for_ids};
 use super::rows::incident_id;
 use super::{Conn, StoreError, Tx, on};
 
@@ -62,26 +62,24 @@ impl ForestBatch {
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
-        let nodes: Vec<_> = self.nodes.values().map(|node| NodeRow::new(node)).collect();
-        for rows in chunks(&nodes) {
-            upsert_nodes(tx.lend(), partition, rows).await?;
-        }
+        let nodes: Vec<_> = self.nodes.values().collect();
+        upsert_nodes(tx.lend(), partition, &nodes).await?;
         let members: BTreeMap<AlertId, NodeId> = self
             .nodes
             .values()
             .flat_map(|node| node.alerts.iter().map(|&alert| (alert, node.id)))
             .collect();
         let members: Vec<_> = members.into_iter().collect();
-        for rows in chunks(&members) {
-            upsert_members(tx.lend(), rows).await?;
-        }
-        for id in &self.forgotten {
-            on!(tx.lend(), c => sqlx::query("UPDATE node SET is_forgotten = TRUE WHERE id = $1")
-                .bind(id.get()).execute(c).await.map(drop))?;
-        }
-        for (incident, cause) in &self.causes {
-            upsert_cause(tx.lend(), partition, *incident, cause).await?;
-        }
+        upsert_members(tx.lend(), &members).await?;
+        let forgotten: Vec<_> = self.forgotten.iter().map(|id| id.get()).collect();
+        run_for_ids(
+            tx.lend(),
+            "UPDATE node SET is_forgotten = TRUE WHERE id",
+            &forgotten,
+        )
+        .await?;
+        let causes: Vec<_> = self.causes.iter().collect();
+        upsert_causes(tx, partition, &causes).await?;
         for (ci, change, summary) in &self.changes {
             insert_change(tx, partition, *ci, (change, summary)).await?;
         }
@@ -89,30 +87,16 @@ impl ForestBatch {
     }
 }
 
-struct NodeRow<'a> {
-    node: &'a Node,
-    body: String,
-}
-
-impl<'a> NodeRow<'a> {
-    fn new(node: &'a Node) -> Self {
-        Self {
-            node,
-            body: serde_json::to_string(node).unwrap_or_default(),
-        }
-    }
-}
-
 async fn upsert_nodes(
     conn: Conn<'_>,
     partition: i64,
-    rows: &[NodeRow<'_>],
+    rows: &[&Box<Node>],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO node (id, partition, incident, ci, parent, score, why, body, is_forgotten) ",
         );
-        query.push_values(rows, |mut row, NodeRow { node, body }| {
+        query.push_values(rows, |mut row, node| {
             let link = node.link.as_ref();
             row.push_bind(node.id.get())
                 .push_bind(partition)
@@ -121,53 +105,65 @@ async fn upsert_nodes(
                 .push_bind(link.map(|link| link.parent.get()))
                 .push_bind(link.map(|link| i64::from(link.score)))
                 .push_bind(link.map(|link| link.why.to_string()))
-                .push_bind(body.as_str())
+                .push_bind(serde_json::to_string(node).unwrap_or_default())
                 .push_bind(false);
         });
         query.push(
             " ON CONFLICT (id) DO UPDATE SET incident = excluded.incident, ci = excluded.ci, parent = excluded.parent, \
              score = excluded.score, why = excluded.why, body = excluded.body, is_forgotten = excluded.is_forgotten",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
 
 async fn upsert_members(conn: Conn<'_>, rows: &[(AlertId, NodeId)]) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new("INSERT INTO node_alert (alert, node) ");
         query.push_values(rows, |mut row, (alert, node)| {
             row.push_bind(alert.get()).push_bind(node.get());
         });
         query.push(" ON CONFLICT (alert) DO UPDATE SET node = excluded.node");
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
 
-async fn upsert_cause(
-    mut conn: Conn<'_>,
+async fn upsert_causes(
+    tx: &mut Tx<'_>,
     partition: i64,
-    incident: IncidentId,
-    cause: &Cause,
+    causes: &[(&IncidentId, &Arc<Cause>)],
 ) -> Result<(), StoreError> {
-    let body = serde_json::to_string(cause).unwrap_or_default();
-    on!(conn.lend(), c => sqlx::query(
-        "INSERT INTO incident_cause (incident, partition, body) VALUES ($1, $2, $3) \
-         ON CONFLICT (incident) DO UPDATE SET body = excluded.body"
-    )
-    .bind(incident.get()).bind(partition).bind(body).execute(c).await.map(drop))?;
-    on!(conn.lend(), c => sqlx::query("DELETE FROM incident_service WHERE incident = $1")
-        .bind(incident.get()).execute(c).await.map(drop))?;
-    for rows in chunks(&cause.services) {
-        on!(conn.lend(), c => {
-            let mut query = QueryBuilder::new("INSERT INTO incident_service (incident, ci) ");
-            query.push_values(rows, |mut row, ci| {
-                row.push_bind(incident.get()).push_bind(i64::from(ci.get()));
-            });
-            query.build().execute(c).await?;
+    in_chunks!(tx.lend(), causes, |rows| {
+        let mut query =
+            QueryBuilder::new("INSERT INTO incident_cause (incident, partition, body) ");
+        query.push_values(rows, |mut row, (incident, cause)| {
+            row.push_bind(incident.get())
+                .push_bind(partition)
+                .push_bind(serde_json::to_string(cause).unwrap_or_default());
         });
-    }
+        query.push(" ON CONFLICT (incident) DO UPDATE SET body = excluded.body");
+        query
+    });
+    let incidents: Vec<_> = causes.iter().map(|(incident, _)| incident.get()).collect();
+    run_for_ids(
+        tx.lend(),
+        "DELETE FROM incident_service WHERE incident",
+        &incidents,
+    )
+    .await?;
+    let services = causes.iter().flat_map(|(incident, cause)| {
+        let cis = cause.services.iter();
+        cis.map(|ci| (incident.get(), i64::from(ci.get())))
+    });
+    let services: Vec<_> = services.collect();
+    in_chunks!(tx.lend(), &services, |rows| {
+        let mut query = QueryBuilder::new("INSERT INTO incident_service (incident, ci) ");
+        query.push_values(rows, |mut row, (incident, ci)| {
+            row.push_bind(*incident).push_bind(*ci);
+        });
+        query
+    });
     Ok(())
 }
 

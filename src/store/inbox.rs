@@ -10,7 +10,7 @@ use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
 use super::rows::row;
-use super::{Conn, StoreError, Tx, on};
+use super::{Conn, StoreError, Tx, on, pieces};
 
 /// What kind of input a row is; decides how its body is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +85,29 @@ impl StoredBody {
         if !self.is_packed {
             return Ok(self.bytes.clone());
         }
-        let body = lz4_flex::decompress_size_prepended(&self.bytes);
-        Ok(body
-            .map_err(|error| StoreError::corrupt("input", "body", error))?
-            .into())
+        let body = if pieces::is_so(&self.bytes) {
+            pieces::open(&self.bytes).map_err(|error| StoreError::corrupt("input", "body", error))
+        } else {
+            lz4_flex::decompress_size_prepended(&self.bytes)
+                .map_err(|error| StoreError::corrupt("input", "body", error))
+        };
+        Ok(body?.into())
+    }
+
+    /// Takes what a value is as JSON, compressed while it is written: a large one is never in memory as text.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn of_json(value: &impl serde::Serialize) -> serde_json::Result<Self> {
+        let mut writer = pieces::Writer::default();
+        serde_json::to_writer(&mut writer, value)?;
+        let len = writer.written();
+        let bytes: Bytes = writer.finish().into();
+        Ok(Self {
+            bytes,
+            is_packed: true,
+            len,
+        })
     }
 
     /// The bytes as they are stored, and whether they are compressed.
@@ -103,6 +122,11 @@ impl StoredBody {
             bytes,
             is_packed,
         }
+    }
+
+    /// Whether both are one piece of memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self.bytes.as_ptr(), other.bytes.as_ptr()) && self.len == other.len
     }
 
     /// How many bytes came.

@@ -9,15 +9,16 @@ use crate::core::ids::{AlertId, IncidentId};
 use crate::core::incident::Incident;
 use crate::core::time::Timestamp;
 
+use super::bulk::in_chunks;
 use super::rows::state_columns;
-use super::{Conn, StoreError, on};
+use super::{Conn, StoreError};
 
 pub(super) async fn upsert_incidents(
     conn: Conn<'_>,
     partition: i64,
     rows: &[&(Incident, Option<SmolStr>)],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO incident (id, partition, state, state_until, hold_reason, severity, priority, firing, total, \
              opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, assignee, team, \
@@ -63,7 +64,7 @@ pub(super) async fn upsert_incidents(
              settles_since = excluded.settles_since, announce_at = excluded.announce_at, \
              announced_at = excluded.announced_at, joined_at = excluded.joined_at",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
@@ -73,8 +74,10 @@ pub(super) async fn insert_joins(
     partition: i64,
     rows: &[(IncidentId, AlertId, Timestamp)],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new("INSERT INTO incident_alert (incident, alert, partition, joined_at, events) ");
+    in_chunks!(conn, rows, |rows| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO incident_alert (incident, alert, partition, joined_at, events) ",
+        );
         query.push_values(rows, |mut row, (incident, alert, at)| {
             row.push_bind(incident.get())
                 .push_bind(alert.get())
@@ -83,18 +86,28 @@ pub(super) async fn insert_joins(
                 .push_bind(None::<i64>);
         });
         query.push(" ON CONFLICT (incident, alert) DO UPDATE SET events = excluded.events");
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
 
+/// Notes how many events alerts that left an incident had there.
 pub(super) async fn set_events(
     conn: Conn<'_>,
-    incident: IncidentId,
-    alert: AlertId,
-    events: i64,
+    rows: &[(&(IncidentId, AlertId), &i64)],
 ) -> Result<(), StoreError> {
-    on!(conn, c => sqlx::query("UPDATE incident_alert SET events = $3 WHERE incident = $1 AND alert = $2")
-        .bind(incident.get()).bind(alert.get()).bind(events).execute(c).await.map(drop))?;
+    in_chunks!(conn, rows, |rows| {
+        let mut query = QueryBuilder::new("WITH gone (incident, alert, events) AS (");
+        query.push_values(rows, |mut row, ((incident, alert), events)| {
+            row.push_bind(incident.get())
+                .push_bind(alert.get())
+                .push_bind(**events);
+        });
+        query.push(
+            ") UPDATE incident_alert SET events = gone.events FROM gone \
+             WHERE incident_alert.incident = gone.incident AND incident_alert.alert = gone.alert",
+        );
+        query
+    });
     Ok(())
 }

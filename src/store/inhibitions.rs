@@ -11,7 +11,7 @@ use crate::core::mute::inhibit::{InhibitChange, Inhibition};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
-use super::commit::chunks;
+use super::bulk::{in_chunks, run_for_ids};
 use super::rows::{incident_id, row};
 use super::{Conn, StoreError, Tx, on};
 
@@ -34,32 +34,27 @@ impl InhibitionRows {
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
-        for (incident, held) in &self.0 {
-            if held.is_none() {
-                let sql = "DELETE FROM inhibition WHERE incident = $1";
-                on!(tx.lend(), c => sqlx::query(sql).bind(incident.get()).execute(c).await.map(drop))?;
-            }
-        }
+        let over = self.0.iter().filter(|(_, held)| held.is_none());
+        let over: Vec<_> = over.map(|(incident, _)| incident.get()).collect();
+        run_for_ids(tx.lend(), "DELETE FROM inhibition WHERE incident", &over).await?;
         let held: Vec<_> = self.0.values().flatten().collect();
-        for rows in chunks(&held) {
-            on!(tx.lend(), c => {
-                let mut query = QueryBuilder::new(
-                    "INSERT INTO inhibition (incident, partition, held_by, rule, since) ",
-                );
-                query.push_values(rows, |mut row, held| {
-                    row.push_bind(held.incident.get())
-                        .push_bind(partition)
-                        .push_bind(held.by.get())
-                        .push_bind(held.rule.as_str())
-                        .push_bind(held.since.as_millis());
-                });
-                query.push(
+        in_chunks!(tx.lend(), &held, |rows| {
+            let mut query = QueryBuilder::new(
+                "INSERT INTO inhibition (incident, partition, held_by, rule, since) ",
+            );
+            query.push_values(rows, |mut row, held| {
+                row.push_bind(held.incident.get())
+                    .push_bind(partition)
+                    .push_bind(held.by.get())
+                    .push_bind(held.rule.as_str())
+                    .push_bind(held.since.as_millis());
+            });
+            query.push(
                     " ON CONFLICT (incident) DO UPDATE SET held_by = excluded.held_by, rule = excluded.rule, \
                      since = excluded.since",
                 );
-                query.build().execute(c).await?;
-            });
-        }
+            query
+        });
         Ok(())
     }
 }

@@ -12,6 +12,8 @@ mod alert_texts;
 mod answers;
 pub mod audit;
 pub mod backup;
+mod bulk;
+mod carry;
 mod change_cursor;
 pub mod cmdb;
 pub mod commit;
@@ -34,6 +36,7 @@ mod flaps;
 pub mod outbox;
 pub(crate) mod outcomes;
 pub mod overrides;
+mod pieces;
 pub(crate) mod practice;
 pub mod query;
 mod ratings;
@@ -324,11 +327,17 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
+    let is_sqlite = matches!(conn, OwnedConn::Sqlite(_));
     let steps = MIGRATIONS
         .iter()
         .map(|&(version, name, sql)| {
             let text = sqlx::SqlStr::from_static(sql);
-            Migration::new(version, name.into(), MigrationType::Simple, text, false)
+            let mut step = Migration::new(version, name.into(), MigrationType::Simple, text, false);
+            if is_sqlite {
+                // The checksum stays that of the one text.
+                step.sql = dialect::sqlite_form(sql);
+            }
+            step
         })
         .collect();
     let migrator = Migrator::with_migrations(steps);

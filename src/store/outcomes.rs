@@ -14,7 +14,7 @@ use crate::core::severity::Priority;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
-use super::commit::chunks;
+use super::bulk::in_chunks;
 use super::ratings;
 use super::rows::incident_id;
 use super::{Conn, StoreError, Tx, on};
@@ -97,9 +97,7 @@ impl OutcomeRows {
             take_back(tx, *incident).await?;
         }
         let outcomes: Vec<_> = self.ended.values().map(|outcome| &**outcome).collect();
-        for rows in chunks(&outcomes) {
-            insert(tx.lend(), partition, rows).await?;
-        }
+        insert(tx.lend(), partition, &outcomes).await?;
         let mut sums: BTreeMap<SumKey, Figures> = BTreeMap::new();
         for outcome in outcomes {
             let day = day_of(outcome.ended_at);
@@ -110,9 +108,7 @@ impl OutcomeRows {
             }
         }
         let sums: Vec<_> = sums.into_iter().collect();
-        for rows in chunks(&sums) {
-            add_up(tx.lend(), partition, rows).await?;
-        }
+        add_up(tx.lend(), partition, &sums).await?;
         for (incident, at) in &self.escalated {
             on!(tx.lend(), c => sqlx::query(
                 "INSERT INTO incident_escalated (incident, partition, at) VALUES ($1, $2, $3) \
@@ -140,8 +136,10 @@ async fn take_back(tx: &mut Tx<'_>, incident: IncidentId) -> Result<(), StoreErr
 }
 
 async fn insert(conn: Conn<'_>, partition: i64, rows: &[&Outcome]) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new("INSERT INTO incident_outcome (incident, partition, ended_at, day, priority, team, ");
+    in_chunks!(conn, rows, |rows| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO incident_outcome (incident, partition, ended_at, day, priority, team, ",
+        );
         query.push(FIGURES).push(") ");
         query.push_values(rows, |mut row, outcome| {
             row.push_bind(outcome.incident.get())
@@ -154,7 +152,7 @@ async fn insert(conn: Conn<'_>, partition: i64, rows: &[&Outcome]) -> Result<(),
                 row.push_bind(figure);
             }
         });
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
@@ -164,8 +162,9 @@ async fn add_up(
     partition: i64,
     rows: &[(SumKey, Figures)],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new("INSERT INTO outcome_sum (partition, days, part, priority, team, ");
+    in_chunks!(conn, rows, |rows| {
+        let mut query =
+            QueryBuilder::new("INSERT INTO outcome_sum (partition, days, part, priority, team, ");
         query.push(FIGURES).push(") ");
         query.push_values(rows, |mut row, ((days, part, priority, team), figures)| {
             row.push_bind(partition)
@@ -178,7 +177,7 @@ async fn add_up(
             }
         });
         query.push(ADD);
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::core::sla::{Clock, ClockKind, Clocks, SlaChange};
 use crate::core::state::State;
 use crate::core::time::{Span, Timestamp};
 
-use super::commit::chunks;
+use super::bulk::{in_chunks, run_for_ids};
 use super::rows::{incident_id, number, row};
 use super::{Conn, StoreError, Tx, on};
 
@@ -48,54 +48,58 @@ impl PracticeRows {
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
-        for (incident, standing) in &self.standings {
-            match standing {
-                Some(standing) => {
-                    upsert_standing(tx.lend(), partition, *incident, standing).await?;
-                }
-                None => {
-                    on!(tx.lend(), c => sqlx::query("DELETE FROM incident_standing WHERE incident = $1")
-                    .bind(incident.get()).execute(c).await.map(drop))?;
-                }
-            }
-        }
+        let gone = self.standings.iter().filter(|(_, it)| it.is_none());
+        let gone: Vec<_> = gone.map(|(incident, _)| incident.get()).collect();
+        run_for_ids(
+            tx.lend(),
+            "DELETE FROM incident_standing WHERE incident",
+            &gone,
+        )
+        .await?;
+        let standings = self.standings.iter();
+        let standings = standings
+            .filter_map(|(incident, standing)| standing.as_ref().map(|it| (*incident, it)));
+        let standings: Vec<_> = standings.collect();
+        upsert_standings(tx.lend(), partition, &standings).await?;
         let clocks = self.clocks.iter();
         let clocks = clocks.flat_map(|(incident, clocks)| {
             clocks.iter().map(|(kind, clock)| (*incident, kind, clock))
         });
         let clocks: Vec<_> = clocks.collect();
-        for rows in chunks(&clocks) {
-            upsert_clocks(tx.lend(), partition, rows).await?;
-        }
+        upsert_clocks(tx.lend(), partition, &clocks).await?;
         Ok(())
     }
 }
 
-async fn upsert_standing(
+async fn upsert_standings(
     conn: Conn<'_>,
     partition: i64,
-    incident: IncidentId,
-    standing: &Standing,
+    rows: &[(IncidentId, &Arc<Standing>)],
 ) -> Result<(), StoreError> {
-    let given = standing.given.as_ref();
-    on!(conn, c => sqlx::query(
-        "INSERT INTO incident_standing (incident, partition, impact, urgency, given, given_by, given_reason, given_at, \
-         lower_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (incident) DO UPDATE SET \
-         impact = excluded.impact, urgency = excluded.urgency, given = excluded.given, given_by = excluded.given_by, \
-         given_reason = excluded.given_reason, given_at = excluded.given_at, lower_at = excluded.lower_at"
-    )
-    .bind(incident.get())
-    .bind(partition)
-    .bind(i64::from(standing.grade.impact))
-    .bind(i64::from(standing.grade.urgency))
-    .bind(given.map(|given| given.priority.word()))
-    .bind(given.map(|given| given.by.as_str()))
-    .bind(given.map(|given| &*given.reason))
-    .bind(given.map(|given| given.at.as_millis()))
-    .bind(standing.lower_at.map(Timestamp::as_millis))
-    .execute(c)
-    .await
-    .map(drop))?;
+    in_chunks!(conn, rows, |rows| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO incident_standing (incident, partition, impact, urgency, given, given_by, given_reason, \
+             given_at, lower_at) ",
+        );
+        query.push_values(rows, |mut row, (incident, standing)| {
+            let given = standing.given.as_ref();
+            row.push_bind(incident.get())
+                .push_bind(partition)
+                .push_bind(i64::from(standing.grade.impact))
+                .push_bind(i64::from(standing.grade.urgency))
+                .push_bind(given.map(|given| given.priority.word()))
+                .push_bind(given.map(|given| given.by.as_str()))
+                .push_bind(given.map(|given| &*given.reason))
+                .push_bind(given.map(|given| given.at.as_millis()))
+                .push_bind(standing.lower_at.map(Timestamp::as_millis));
+        });
+        query.push(
+            " ON CONFLICT (incident) DO UPDATE SET impact = excluded.impact, urgency = excluded.urgency, \
+             given = excluded.given, given_by = excluded.given_by, given_reason = excluded.given_reason, \
+             given_at = excluded.given_at, lower_at = excluded.lower_at",
+        );
+        query
+    });
     Ok(())
 }
 
@@ -104,7 +108,7 @@ async fn upsert_clocks(
     partition: i64,
     rows: &[(IncidentId, ClockKind, &Clock)],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO sla_clock (incident, clock, partition, rule, target, calendar, started_at, counted, since, \
              due_at, warn_at, warned, stopped_at, is_final, breached_at, owner_team, owner_assignee) ",
@@ -137,7 +141,7 @@ async fn upsert_clocks(
              stopped_at = excluded.stopped_at, is_final = excluded.is_final, breached_at = excluded.breached_at, \
              owner_team = excluded.owner_team, owner_assignee = excluded.owner_assignee",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

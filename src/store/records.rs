@@ -14,7 +14,7 @@ use crate::core::records::{Kind, Link, Record, RecordChange, RecordId, Role};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
-use super::commit::chunks;
+use super::bulk::in_chunks;
 use super::rows::{alert_id, incident_id, row};
 use super::{Conn, StoreError, Tx, on};
 
@@ -65,9 +65,7 @@ impl RecordRows {
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         let records: Vec<_> = self.records.values().collect();
-        for rows in chunks(&records) {
-            upsert(tx.lend(), partition, rows).await?;
-        }
+        upsert(tx.lend(), partition, &records).await?;
         for record in records {
             write_cis(tx.lend(), record).await?;
         }
@@ -77,13 +75,9 @@ impl RecordRows {
             ).bind(id.kind.word()).bind(id.number).execute(c).await.map(drop))?;
         }
         let links: Vec<_> = self.links.iter().collect();
-        for rows in chunks(&links) {
-            upsert_links(tx.lend(), partition, rows).await?;
-        }
+        upsert_links(tx.lend(), partition, &links).await?;
         let occurrences: Vec<_> = self.occurrences.iter().collect();
-        for rows in chunks(&occurrences) {
-            upsert_occurrences(tx.lend(), partition, rows).await?;
-        }
+        upsert_occurrences(tx.lend(), partition, &occurrences).await?;
         for (alert, ci) in &self.forced {
             write_forced(tx.lend(), partition, *alert, ci.as_ref()).await?;
         }
@@ -92,7 +86,7 @@ impl RecordRows {
 }
 
 async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Record>]) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO record (kind, number, partition, state, record_key, title, updated_at, is_held, body) ",
         );
@@ -112,7 +106,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Record>]) -> Result
             " ON CONFLICT (kind, number) DO UPDATE SET state = excluded.state, record_key = excluded.record_key, \
              title = excluded.title, updated_at = excluded.updated_at, is_held = excluded.is_held, body = excluded.body",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
@@ -123,15 +117,15 @@ async fn write_cis(mut conn: Conn<'_>, record: &Record) -> Result<(), StoreError
         .bind(id.kind.word()).bind(id.number).execute(c).await.map(drop))?;
     let cis: BTreeSet<_> = record.cis().iter().collect();
     let cis: Vec<_> = cis.into_iter().collect();
-    for rows in chunks(&cis) {
-        on!(conn.lend(), c => {
-            let mut query = QueryBuilder::new("INSERT INTO record_ci (kind, number, ci) ");
-            query.push_values(rows, |mut row, ci| {
-                row.push_bind(id.kind.word()).push_bind(id.number).push_bind(ci.as_str());
-            });
-            query.build().execute(c).await?;
+    in_chunks!(conn.lend(), &cis, |rows| {
+        let mut query = QueryBuilder::new("INSERT INTO record_ci (kind, number, ci) ");
+        query.push_values(rows, |mut row, ci| {
+            row.push_bind(id.kind.word())
+                .push_bind(id.number)
+                .push_bind(ci.as_str());
         });
-    }
+        query
+    });
     Ok(())
 }
 
@@ -140,7 +134,7 @@ async fn upsert_links(
     partition: i64,
     rows: &[(&(IncidentId, RecordId), &Link)],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO record_incident (incident, kind, number, partition, role, score, why, actor, at) ",
         );
@@ -159,7 +153,7 @@ async fn upsert_links(
             " ON CONFLICT (incident, kind, number) DO UPDATE SET role = excluded.role, score = excluded.score, \
              why = excluded.why, actor = excluded.actor, at = excluded.at",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
@@ -169,8 +163,10 @@ async fn upsert_occurrences(
     partition: i64,
     rows: &[(&IncidentId, &(SmolStr, Timestamp))],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
-        let mut query = QueryBuilder::new("INSERT INTO record_occurrence (incident, partition, signature, at) ");
+    in_chunks!(conn, rows, |rows| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO record_occurrence (incident, partition, signature, at) ",
+        );
         query.push_values(rows, |mut row, (incident, (signature, at))| {
             row.push_bind(incident.get())
                 .push_bind(partition)
@@ -178,7 +174,7 @@ async fn upsert_occurrences(
                 .push_bind(at.as_millis());
         });
         query.push(" ON CONFLICT (incident) DO UPDATE SET signature = excluded.signature, at = excluded.at");
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

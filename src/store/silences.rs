@@ -14,7 +14,7 @@ use crate::core::silence::{Silence, SilenceChange, matcher::Matcher};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
-use super::commit::chunks;
+use super::bulk::{in_chunks, run_for_pairs};
 use super::rows::{alert_id, row};
 use super::{Conn, StoreError, Tx, on};
 
@@ -63,9 +63,7 @@ impl SilenceRows {
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         let silences: Vec<_> = self.silences.values().collect();
-        for rows in chunks(&silences) {
-            upsert(tx.lend(), partition, rows).await?;
-        }
+        upsert(tx.lend(), partition, &silences).await?;
         for id in &self.over {
             let sql = "UPDATE silence SET is_over = TRUE WHERE id = $1";
             on!(tx.lend(), c => sqlx::query(sql).bind(id.get()).execute(c).await.map(drop))?;
@@ -76,40 +74,60 @@ impl SilenceRows {
 
     async fn write_pairs(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         let new: Vec<_> = self.pairs.iter().filter(|(_, is_new)| **is_new).collect();
-        for rows in chunks(&new) {
-            on!(tx.lend(), c => {
-                let mut query = QueryBuilder::new("INSERT INTO silence_alert (alert, silence, partition) ");
-                query.push_values(rows, |mut row, ((alert, silence), _)| {
-                    row.push_bind(alert.get()).push_bind(silence.get()).push_bind(partition);
-                });
-                query.push(" ON CONFLICT (alert, silence) DO NOTHING");
-                query.build().execute(c).await?;
+        in_chunks!(tx.lend(), &new, |rows| {
+            let mut query =
+                QueryBuilder::new("INSERT INTO silence_alert (alert, silence, partition) ");
+            query.push_values(rows, |mut row, ((alert, silence), _)| {
+                row.push_bind(alert.get())
+                    .push_bind(silence.get())
+                    .push_bind(partition);
             });
-        }
-        for ((alert, silence), _) in self.pairs.iter().filter(|(_, is_new)| !**is_new) {
-            let sql = "DELETE FROM silence_alert WHERE alert = $1 AND silence = $2";
-            on!(tx.lend(), c => sqlx::query(sql).bind(alert.get()).bind(silence.get())
-                .execute(c).await.map(drop))?;
-        }
+            query.push(" ON CONFLICT (alert, silence) DO NOTHING");
+            query
+        });
+        let gone = self.pairs.iter().filter(|(_, is_new)| !**is_new);
+        let gone: Vec<_> = gone
+            .map(|((alert, silence), _)| (alert.get(), silence.get()))
+            .collect();
+        run_for_pairs(
+            tx.lend(),
+            "DELETE FROM silence_alert WHERE (alert, silence)",
+            &gone,
+        )
+        .await?;
         Ok(())
     }
 
     async fn write_unchecked(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
-        for (alert, &is_new) in &self.unchecked {
-            let sql = if is_new {
-                "INSERT INTO silence_unchecked (alert, partition) VALUES ($1, $2) ON CONFLICT (alert) DO NOTHING"
-            } else {
-                "DELETE FROM silence_unchecked WHERE alert = $1 AND partition = $2"
-            };
-            on!(tx.lend(), c => sqlx::query(sql).bind(alert.get()).bind(partition)
-                .execute(c).await.map(drop))?;
-        }
+        let (new, checked): (Vec<_>, Vec<_>) = self
+            .unchecked
+            .iter()
+            .map(|(alert, is_new)| (alert.get(), *is_new))
+            .partition(|(_, is_new)| *is_new);
+        in_chunks!(tx.lend(), &new, |rows| {
+            let mut query = QueryBuilder::new("INSERT INTO silence_unchecked (alert, partition) ");
+            query.push_values(rows, |mut row, (alert, _)| {
+                row.push_bind(*alert).push_bind(partition);
+            });
+            query.push(" ON CONFLICT (alert) DO NOTHING");
+            query
+        });
+        let checked: Vec<_> = checked
+            .iter()
+            .map(|&(alert, _)| (alert, partition))
+            .collect();
+        run_for_pairs(
+            tx.lend(),
+            "DELETE FROM silence_unchecked WHERE (alert, partition)",
+            &checked,
+        )
+        .await?;
         Ok(())
     }
 }
 
 async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Silence>]) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO silence (id, partition, uuid, matchers, starts_at, ends_at, created_by, comment, updated_at, \
              once_key, is_started, is_swept, is_over, scope, maintenance) ",
@@ -136,7 +154,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Silence>]) -> Resul
              created_by = excluded.created_by, comment = excluded.comment, updated_at = excluded.updated_at, \
              is_started = excluded.is_started, is_swept = excluded.is_swept",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

@@ -1,59 +1,78 @@
 //! The state at one moment as a small store of its own, so that a replay need not begin at the first input.
 //!
-//! It holds what a start loads and nothing else: no inputs, no history, nothing that is over for good. Only for SQLite.
+//! It holds what a start loads and nothing else: no inputs, no history, nothing that is over for good. It is a SQLite file
+//! whatever the store is: rows of PostgreSQL are carried into it ([`super::carry`]).
 //! Must not copy a table that [`super::load`] does not read; a test compares both.
 
 use std::path::{Path, PathBuf};
 
+use sqlx::QueryBuilder;
+
 use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
-use super::{Conn, Db, StoreError, dialect, on};
+use super::{Conn, Db, StoreError, carry, dialect, on};
 
-/// What is copied; the store itself is attached as `live`.
-const COPIES: [&str; 40] = [
-    "INSERT INTO engine SELECT * FROM live.engine",
-    "INSERT INTO source SELECT * FROM live.source",
-    "INSERT INTO incident SELECT * FROM live.incident WHERE NOT is_forgotten \
-     OR id = (SELECT MAX(id) FROM live.incident)",
-    "INSERT INTO incident_alert SELECT * FROM live.incident_alert WHERE incident IN (SELECT id FROM main.incident)",
-    "INSERT INTO incident_cause SELECT * FROM live.incident_cause WHERE incident IN (SELECT id FROM main.incident)",
-    "INSERT INTO incident_service SELECT * FROM live.incident_service WHERE incident IN (SELECT id FROM main.incident)",
-    "INSERT INTO incident_standing SELECT * FROM live.incident_standing WHERE incident IN (SELECT id FROM main.incident)",
-    "INSERT INTO incident_escalated SELECT * FROM live.incident_escalated WHERE incident IN (SELECT id FROM main.incident)",
-    "INSERT INTO rating SELECT * FROM live.rating WHERE incident IN (SELECT id FROM main.incident)",
-    "INSERT INTO sla_clock SELECT * FROM live.sla_clock WHERE incident IN (SELECT id FROM main.incident)",
-    "INSERT INTO told SELECT * FROM live.told WHERE incident IN (SELECT id FROM main.incident)",
-    "INSERT INTO inhibition SELECT * FROM live.inhibition",
-    "INSERT INTO alert_state SELECT * FROM live.alert_state WHERE NOT is_forgotten \
-     OR id = (SELECT MAX(id) FROM live.alert_key)",
-    "INSERT INTO alert_key SELECT * FROM live.alert_key WHERE id IN (SELECT id FROM main.alert_state)",
-    "INSERT INTO alert_text SELECT * FROM live.alert_text WHERE id IN (SELECT id FROM main.alert_state)",
-    "INSERT INTO alert_binding SELECT * FROM live.alert_binding WHERE alert IN (SELECT id FROM main.alert_state)",
-    "INSERT INTO alert_forced SELECT * FROM live.alert_forced WHERE alert IN (SELECT id FROM main.alert_state)",
-    "INSERT INTO alert_flap SELECT * FROM live.alert_flap",
-    "INSERT INTO alert_fold SELECT * FROM live.alert_fold",
-    "INSERT INTO alert_variant SELECT * FROM live.alert_variant",
-    "INSERT INTO node SELECT * FROM live.node",
-    "INSERT INTO node_alert SELECT * FROM live.node_alert",
-    "INSERT INTO ci_change SELECT * FROM live.ci_change",
-    "INSERT INTO ci_number SELECT * FROM live.ci_number",
-    "INSERT INTO ci_version SELECT * FROM live.ci_version",
-    "INSERT INTO relation_version SELECT * FROM live.relation_version",
-    "INSERT INTO cmdb_import SELECT * FROM live.cmdb_import",
-    "INSERT INTO silence SELECT * FROM live.silence",
-    "INSERT INTO silence_alert SELECT * FROM live.silence_alert",
-    "INSERT INTO silence_unchecked SELECT * FROM live.silence_unchecked",
-    "INSERT INTO maintenance SELECT * FROM live.maintenance",
-    "INSERT INTO schedule_override SELECT * FROM live.schedule_override",
-    "INSERT INTO escalation SELECT * FROM live.escalation",
-    "INSERT INTO heartbeat SELECT * FROM live.heartbeat",
-    "INSERT INTO record SELECT * FROM live.record",
-    "INSERT INTO record_ci SELECT * FROM live.record_ci",
-    "INSERT INTO record_incident SELECT * FROM live.record_incident",
-    "INSERT INTO record_occurrence SELECT * FROM live.record_occurrence",
-    "INSERT INTO ticket SELECT * FROM live.ticket WHERE incident IN (SELECT id FROM main.incident)",
-    "INSERT INTO rules_review SELECT * FROM live.rules_review",
+/// Bytes of a state whose store is no file, for the look at the disk.
+const ROOM_WITHOUT_A_FILE: u64 = 128 * 1024 * 1024;
+
+/// Which rows of a table are copied.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rows {
+    /// Every one.
+    All,
+    /// Incidents that are not over for good, and the last one, whose number must not come again.
+    Incidents,
+    /// Those of such incidents.
+    OfIncidents,
+    /// Alerts that are not over for good, and the last one.
+    Alerts,
+    /// Those of such alerts; what begins the condition names the column.
+    OfAlerts(&'static str),
+}
+
+/// What is copied, in an order in which whatever is referred to is there first.
+pub(super) const COPIES: [(&str, Rows); 40] = [
+    ("engine", Rows::All),
+    ("source", Rows::All),
+    ("incident", Rows::Incidents),
+    ("incident_alert", Rows::OfIncidents),
+    ("incident_cause", Rows::OfIncidents),
+    ("incident_service", Rows::OfIncidents),
+    ("incident_standing", Rows::OfIncidents),
+    ("incident_escalated", Rows::OfIncidents),
+    ("rating", Rows::OfIncidents),
+    ("sla_clock", Rows::OfIncidents),
+    ("told", Rows::OfIncidents),
+    ("inhibition", Rows::All),
+    ("alert_state", Rows::Alerts),
+    ("alert_key", Rows::OfAlerts(" WHERE id IN ")),
+    ("alert_text", Rows::OfAlerts(" WHERE id IN ")),
+    ("alert_binding", Rows::OfAlerts(" WHERE alert IN ")),
+    ("alert_forced", Rows::OfAlerts(" WHERE alert IN ")),
+    ("alert_flap", Rows::All),
+    ("alert_fold", Rows::All),
+    ("alert_variant", Rows::All),
+    ("node", Rows::All),
+    ("node_alert", Rows::All),
+    ("ci_change", Rows::All),
+    ("ci_number", Rows::All),
+    ("ci_version", Rows::All),
+    ("relation_version", Rows::All),
+    ("cmdb_import", Rows::All),
+    ("silence", Rows::All),
+    ("silence_alert", Rows::All),
+    ("silence_unchecked", Rows::All),
+    ("maintenance", Rows::All),
+    ("schedule_override", Rows::All),
+    ("escalation", Rows::All),
+    ("heartbeat", Rows::All),
+    ("record", Rows::All),
+    ("record_ci", Rows::All),
+    ("record_incident", Rows::All),
+    ("record_occurrence", Rows::All),
+    ("ticket", Rows::OfIncidents),
+    ("rules_review", Rows::All),
 ];
 
 /// A state that was kept.
@@ -67,9 +86,10 @@ pub struct Kept {
     pub file: PathBuf,
 }
 
-/// Where states are kept beside a store.
-pub fn folder(store: &Path) -> Option<PathBuf> {
-    Some(store.parent()?.join("snapshots"))
+/// Where states are kept: beside the file of the store, else in the state directory.
+pub fn folder(db: &Db, state_dir: &Path) -> PathBuf {
+    let beside = db.file().and_then(Path::parent);
+    beside.unwrap_or(state_dir).join("snapshots")
 }
 
 /// The states that were kept, the oldest first.
@@ -97,12 +117,14 @@ pub fn list(folder: &Path) -> Vec<Kept> {
 /// There is too little room: senders need it more. Else see [`write()`].
 pub async fn keep(db: &Db, folder: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
     let other = |error: std::io::Error| StoreError::Other(error.to_string().into());
-    if let Some(live) = db.file() {
-        let bytes = std::fs::metadata(live).map_err(other)?.len();
-        if !dialect::has_space(live, bytes.saturating_mul(2)) {
-            let text = "the disk has less room than twice the size of the store";
-            return Err(StoreError::Other(text.into()));
-        }
+    std::fs::create_dir_all(folder).map_err(other)?;
+    let bytes = match db.file() {
+        Some(live) => std::fs::metadata(live).map_err(other)?.len(),
+        None => ROOM_WITHOUT_A_FILE,
+    };
+    if !dialect::has_space(&folder.join("unfinished"), bytes.saturating_mul(2)) {
+        let text = "the disk has less room than twice the size of the store";
+        return Err(StoreError::Other(text.into()));
     }
     let mut reader = db.reader().await?;
     let known = decided(reader.lend()).await?;
@@ -110,7 +132,6 @@ pub async fn keep(db: &Db, folder: &Path, now: Timestamp) -> Result<Option<PathB
     if list(folder).last().is_some_and(|last| last.seq == known) {
         return Ok(None);
     }
-    std::fs::create_dir_all(folder).map_err(other)?;
     let unfinished = folder.join("unfinished");
     // What a crash left: SQLite would take an old log for one of the new file.
     for left in ["unfinished", "unfinished-wal", "unfinished-shm"] {
@@ -128,11 +149,10 @@ pub async fn keep(db: &Db, folder: &Path, now: Timestamp) -> Result<Option<PathB
 /// Writes the state that the store holds at one moment to a new file; the last input that it knows.
 ///
 /// # Errors
-/// The file exists or cannot be written, or the store is not SQLite.
+/// The file exists or cannot be written, or the store cannot be read.
 pub async fn write(db: &Db, file: &Path) -> Result<Seq, StoreError> {
-    let live = db.file().and_then(Path::to_str);
-    let (Some(live), Some(name)) = (live, file.to_str()) else {
-        let text = "states are only kept beside a SQLite store whose path is UTF-8";
+    let Some(name) = file.to_str() else {
+        let text = "states are only kept in a folder whose path is UTF-8";
         return Err(StoreError::Other(text.into()));
     };
     if file.exists() {
@@ -140,7 +160,11 @@ pub async fn write(db: &Db, file: &Path) -> Result<Seq, StoreError> {
     }
     let copy = Db::open(&format!("sqlite:{name}"), 1).await?;
     let mut conn = copy.connect().await?;
-    let written = fill(conn.lend(), live).await;
+    let written = match db.file().map(Path::to_str) {
+        Some(Some(live)) => fill(conn.lend(), live).await,
+        Some(None) => Err(StoreError::Other("the store's path is not UTF-8".into())),
+        None => carry::fill(conn.lend(), db).await,
+    };
     let seq = decided(conn.lend()).await;
     dialect::close(conn).await?;
     copy.close().await;
@@ -162,9 +186,33 @@ async fn fill(mut conn: Conn<'_>, live: &str) -> Result<(), StoreError> {
     dialect::attach_live(conn.lend(), live).await?;
     // Begun as for reading: it must not keep the daemon from writing what it reads.
     dialect::begin_reading(conn.lend()).await?;
-    for copy in COPIES {
-        on!(conn.lend(), c => sqlx::query(copy).execute(c).await.map(drop))?;
+    for (table, rows) in COPIES {
+        on!(conn.lend(), c => {
+            let mut copy = QueryBuilder::new("INSERT INTO ");
+            copy.push(table).push(" SELECT * FROM live.").push(table);
+            for part in attached(rows) {
+                copy.push(part);
+            }
+            copy.build().execute(c).await.map(drop)
+        })?;
     }
     on!(conn.lend(), c => sqlx::query("COMMIT").execute(c).await.map(drop))?;
     Ok(())
+}
+
+/// Which rows, of an attached store: what was copied before says which.
+fn attached(rows: Rows) -> [&'static str; 2] {
+    match rows {
+        Rows::All => ["", ""],
+        Rows::Incidents => [
+            " WHERE NOT is_forgotten OR id = (SELECT MAX(id) FROM live.incident)",
+            "",
+        ],
+        Rows::OfIncidents => [" WHERE incident IN (SELECT id FROM main.incident)", ""],
+        Rows::Alerts => [
+            " WHERE NOT is_forgotten OR id = (SELECT MAX(id) FROM live.alert_key)",
+            "",
+        ],
+        Rows::OfAlerts(column) => [column, "(SELECT id FROM main.alert_state)"],
+    }
 }

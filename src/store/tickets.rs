@@ -14,8 +14,8 @@ use crate::core::ticket::report::Exchange;
 use crate::core::ticket::{Link, TicketChange};
 use crate::core::time::Timestamp;
 
+use super::bulk::in_chunks;
 pub use super::change_cursor::read as changes_read_until;
-use super::commit::chunks;
 use super::rows::{incident_id, row};
 use super::{Conn, StoreError, Tx, on};
 
@@ -68,9 +68,7 @@ impl TicketRows {
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         let links: Vec<_> = self.links.values().collect();
-        for rows in chunks(&links) {
-            upsert(tx.lend(), partition, rows).await?;
-        }
+        upsert(tx.lend(), partition, &links).await?;
         for (incident, connector) in &self.forgotten {
             let sql =
                 "UPDATE ticket SET is_forgotten = TRUE WHERE incident = $1 AND connector = $2";
@@ -94,7 +92,7 @@ impl TicketRows {
 }
 
 async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Link>]) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO ticket (incident, connector, partition, ticket_key, remote_id, number, url, standing, error, \
              changed_at, link, is_forgotten) ",
@@ -121,7 +119,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Link>]) -> Result<(
              standing = excluded.standing, error = excluded.error, changed_at = excluded.changed_at, \
              link = excluded.link",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
@@ -133,30 +131,28 @@ async fn insert_exchanges(
     said: &[Exchange],
 ) -> Result<(), StoreError> {
     let numbered: Vec<_> = (0_i64..).zip(said).collect();
-    for rows in chunks(&numbered) {
-        on!(tx.lend(), c => {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO ticket_exchange (incident, connector, seq, place, partition, at, step, method, path, \
+    in_chunks!(tx.lend(), &numbered, |rows| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO ticket_exchange (incident, connector, seq, place, partition, at, step, method, path, \
                  status, took_ms, error) ",
-            );
-            query.push_values(rows, |mut row, (place, one)| {
-                row.push_bind(incident.get())
-                    .push_bind(connector.as_str())
-                    .push_bind(seq.get())
-                    .push_bind(*place)
-                    .push_bind(partition)
-                    .push_bind(one.at.as_millis())
-                    .push_bind(one.step.as_str())
-                    .push_bind(one.method.as_str())
-                    .push_bind(one.path.as_str())
-                    .push_bind(i64::from(one.status))
-                    .push_bind(one.took_ms)
-                    .push_bind(one.error.as_ref().map(|error| error.to_string()));
-            });
-            query.push(" ON CONFLICT (incident, connector, seq, place) DO NOTHING");
-            query.build().execute(c).await?;
+        );
+        query.push_values(rows, |mut row, (place, one)| {
+            row.push_bind(incident.get())
+                .push_bind(connector.as_str())
+                .push_bind(seq.get())
+                .push_bind(*place)
+                .push_bind(partition)
+                .push_bind(one.at.as_millis())
+                .push_bind(one.step.as_str())
+                .push_bind(one.method.as_str())
+                .push_bind(one.path.as_str())
+                .push_bind(i64::from(one.status))
+                .push_bind(one.took_ms)
+                .push_bind(one.error.as_ref().map(|error| error.to_string()));
         });
-    }
+        query.push(" ON CONFLICT (incident, connector, seq, place) DO NOTHING");
+        query
+    });
     let sql = "DELETE FROM ticket_exchange WHERE incident = $1 AND connector = $2 AND seq < \
                (SELECT MIN(seq) FROM (SELECT seq FROM ticket_exchange WHERE incident = $1 AND connector = $2 \
                ORDER BY seq DESC, place DESC LIMIT $3) AS newest)";

@@ -8,7 +8,7 @@ use crate::core::ids::AlertId;
 use crate::core::state::State;
 use crate::core::variant::{Variant, VariantChange};
 
-use super::commit::chunks;
+use super::bulk::{in_chunks, run_for_ids};
 use super::rows::{alert_id, row};
 use super::{Conn, StoreError, Tx, on};
 
@@ -40,30 +40,27 @@ impl VariantRows {
         let put: Vec<_> = self.put.values().collect();
         let replaced = put.iter().map(|variant| variant.alert);
         // An alert is the last one of one trouble only.
-        for alert in replaced.chain(self.gone.iter().copied()) {
-            on!(tx.lend(), c => sqlx::query("DELETE FROM alert_variant WHERE alert = $1")
-                .bind(alert.get()).execute(c).await.map(drop))?;
-        }
-        for rows in chunks(&put) {
-            on!(tx.lend(), c => {
-                let mut query = QueryBuilder::new(
-                    "INSERT INTO alert_variant (signature, partition, alert, workload, count, is_mixed) ",
-                );
-                query.push_values(rows, |mut row, variant| {
-                    row.push_bind(variant.signature.cast_signed())
-                        .push_bind(partition)
-                        .push_bind(variant.alert.get())
-                        .push_bind(variant.workload.cast_signed())
-                        .push_bind(i64::from(variant.count))
-                        .push_bind(variant.is_mixed);
-                });
-                query.push(
+        let gone = replaced.chain(self.gone.iter().copied());
+        let gone: Vec<_> = gone.map(AlertId::get).collect();
+        run_for_ids(tx.lend(), "DELETE FROM alert_variant WHERE alert", &gone).await?;
+        in_chunks!(tx.lend(), &put, |rows| {
+            let mut query = QueryBuilder::new(
+                "INSERT INTO alert_variant (signature, partition, alert, workload, count, is_mixed) ",
+            );
+            query.push_values(rows, |mut row, variant| {
+                row.push_bind(variant.signature.cast_signed())
+                    .push_bind(partition)
+                    .push_bind(variant.alert.get())
+                    .push_bind(variant.workload.cast_signed())
+                    .push_bind(i64::from(variant.count))
+                    .push_bind(variant.is_mixed);
+            });
+            query.push(
                     " ON CONFLICT (signature, partition) DO UPDATE SET alert = excluded.alert, \
                      workload = excluded.workload, count = excluded.count, is_mixed = excluded.is_mixed",
                 );
-                query.build().execute(c).await?;
-            });
-        }
+            query
+        });
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::core::mute::window::{Origin, Window, WindowChange, WindowWanted};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 
-use super::commit::chunks;
+use super::bulk::in_chunks;
 use super::rows::row;
 use super::{Conn, StoreError, Tx, on};
 
@@ -40,9 +40,7 @@ impl WindowRows {
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         let windows: Vec<_> = self.windows.values().collect();
-        for rows in chunks(&windows) {
-            upsert(tx.lend(), partition, rows).await?;
-        }
+        upsert(tx.lend(), partition, &windows).await?;
         for id in &self.over {
             let sql = "UPDATE maintenance SET is_over = TRUE, plan_at = NULL WHERE id = $1";
             on!(tx.lend(), c => sqlx::query(sql).bind(id.get()).execute(c).await.map(drop))?;
@@ -52,7 +50,7 @@ impl WindowRows {
 }
 
 async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Window>]) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO maintenance (id, partition, name, wanted, origin, origin_id, updated_at, planned, plan_at, \
              cancelled_at, is_over) ",
@@ -79,7 +77,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Window>]) -> Result
              updated_at = excluded.updated_at, planned = excluded.planned, plan_at = excluded.plan_at, \
              cancelled_at = excluded.cancelled_at",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

@@ -12,7 +12,7 @@ use watchbell::core::ids::Seq;
 use watchbell::core::time::Timestamp;
 use watchbell::importers::native;
 use watchbell::store::Db;
-use watchbell::store::query::cmdb;
+use watchbell::store::query::{cmdb, cmdb_export};
 use watchbell::store::retention::Limits;
 
 use crate::cmdb::{alert, home, import, s9};
@@ -54,7 +54,7 @@ fn words<'a>(
 async fn words_at(db: &Db, version: u64) -> Vec<String> {
     let mut reader = db.reader().await.unwrap();
     let version = i64::try_from(version).unwrap();
-    let picture = cmdb::export(reader.lend(), version).await.unwrap();
+    let picture = cmdb_export::export(reader.lend(), version).await.unwrap();
     words(picture.cis.iter(), picture.relations.iter())
 }
 

@@ -118,3 +118,35 @@ fn whoever_tells_that_its_link_is_down_has_power() {
         assert_eq!(blamed, is_one, "{check}");
     }
 }
+
+/// A service whose relation to what failed is missing, at another site: by itself it may be noise; when its caller suffers
+/// as well it is surely a part of the outage that is going on.
+#[test]
+fn a_symptom_that_others_confirm_joins_the_outage_that_is_going_on() {
+    let mut estate = Estate::new().ci("db", "database");
+    for name in ["s1", "s2", "s3", "s4", "s5", "s6", "caller"] {
+        estate = estate.ci(name, "service");
+        if name != "caller" {
+            estate = estate.relate(name, "db", RelationKind::Uses, Role::Database);
+        }
+    }
+    estate = estate.ci("far", "service");
+    estate.difference.put.last_mut().unwrap().site = Some("there".into());
+    estate = estate.relate("caller", "far", RelationKind::Uses, Role::Call);
+    for is_confirmed in [true, false] {
+        let mut bench = bench(&estate);
+        bench.hear(said("db", "InstanceDown"));
+        for name in ["s1", "s2", "s3", "s4", "s5", "s6", "far"] {
+            bench.after(Span::from_secs(5));
+            bench.hear(said(name, "HighErrorRate"));
+        }
+        if is_confirmed {
+            bench.after(Span::from_secs(5));
+            bench.hear(said("caller", "HighErrorRate"));
+        }
+        bench.after(Span::from_mins(4));
+        let of = |alert: &str| incident(&bench, alert);
+        let is_one = of("far HighErrorRate") == of("db InstanceDown");
+        assert_eq!(is_one, is_confirmed);
+    }
+}

@@ -28,6 +28,8 @@ mod core_laws;
 #[cfg(test)]
 mod correlation;
 #[cfg(test)]
+mod correlation_laws;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod daemon;

@@ -11,6 +11,7 @@ use watchbell::core::observation::Observation;
 use watchbell::core::time::{Span, Timestamp};
 use watchbell::sources::alertmanager::poll::{active_alerts, started_at};
 use watchbell::sources::opsgenie;
+use watchbell::sources::opsgenie_update::Known;
 use watchbell::sources::pagerduty::{self, Call};
 use watchbell::sources::{DecodeError, Decoded, Message, SOURCES, Source, find};
 
@@ -237,8 +238,10 @@ fn feed(body: &[u8]) {
     }
     for call in opsgenie::Call::ALL {
         let target = opsgenie::Target::Alias("a".to_owned());
-        if let Ok(stored) = opsgenie::store(call, &target, body) {
+        let known = call.is_update().then(Known::default);
+        if let Ok(stored) = opsgenie::store(call, &target, known.as_ref(), body) {
             assert_eq!(opsgenie::read("og", &stored).unwrap().call, call);
+            decode(&opsgenie::Opsgenie, &stored).ok();
         }
     }
 }

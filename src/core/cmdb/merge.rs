@@ -81,13 +81,23 @@ pub fn merge(mut imports: Vec<(SmolStr, Picture)>, precedence: &Precedence) -> M
         let left_rank = rank(&precedence.imports, left);
         (left_rank, left).cmp(&(rank(&precedence.imports, right), right))
     });
+    if let [(name, picture)] = imports.as_mut_slice()
+        && is_each_once(picture)
+    {
+        return alone(name, std::mem::take(picture));
+    }
     let names: Vec<SmolStr> = imports.iter().map(|(name, _)| name.clone()).collect();
     let mut merged = Merged::default();
     let mut records = Vec::new();
     let mut relations = Vec::new();
     for (import, (_, picture)) in imports.into_iter().enumerate() {
         records.extend(picture.cis.into_iter().map(|record| (import, record)));
-        relations.extend(picture.relations);
+        if relations.is_empty() {
+            // As it is: a copy of the only import would be as large as everything else together.
+            relations = picture.relations;
+        } else {
+            relations.extend(picture.relations);
+        }
     }
     let groups = group(&records, names.len(), &mut merged);
     let mut members: Vec<Vec<(usize, CiRecord)>> = Vec::new();
@@ -124,6 +134,42 @@ pub fn merge(mut imports: Vec<(SmolStr, Picture)>, precedence: &Precedence) -> M
         .conflicts
         .sort_by(|left, right| (&left.ci, &left.field).cmp(&(&right.ci, &right.field)));
     merged
+}
+
+fn is_each_once(picture: &Picture) -> bool {
+    let mut seen = HashSet::with_capacity(picture.cis.len());
+    picture.cis.iter().all(|ci| seen.insert(ci.id.as_str()))
+}
+
+/// The only import there is: nothing is joined, and no second copy of a large one is made.
+fn alone(name: &SmolStr, picture: Picture) -> Merged {
+    let mut merged = Merged::default();
+    let Picture { cis, relations, .. } = picture;
+    let cis = cis.into_iter().map(|mut record| {
+        finish(&mut record);
+        MergedCi {
+            imports: vec![name.clone()],
+            ids: vec![record.id.clone()],
+            record,
+        }
+    });
+    merged.cis = cis.collect();
+    merged
+        .cis
+        .sort_by(|left, right| left.record.id.cmp(&right.record.id));
+    let ids: Vec<SmolStr> = merged.cis.iter().map(|ci| ci.record.id.clone()).collect();
+    let places = ids.iter().enumerate();
+    let place_of_id = places.map(|(place, id)| (id.clone(), place)).collect();
+    link(relations, &place_of_id, &ids, &mut merged);
+    merged
+}
+
+fn finish(record: &mut CiRecord) {
+    if record.name.is_empty() {
+        record.name = record.id.clone();
+    }
+    record.identifiers.sort_unstable();
+    record.identifiers.dedup();
 }
 
 /// Which records are one CI: for each record the index of the first one of its group.
@@ -253,11 +299,7 @@ fn join(
         };
         joining.join(&ids)
     };
-    if record.name.is_empty() {
-        record.name = record.id.clone();
-    }
-    record.identifiers.sort_unstable();
-    record.identifiers.dedup();
+    finish(&mut record);
     MergedCi {
         record,
         imports,
@@ -356,14 +398,14 @@ impl Joining<'_> {
 
 /// Keeps the relations whose ends are there, by the ids that count.
 fn link(
-    relations: Vec<RelationRecord>,
+    mut relations: Vec<RelationRecord>,
     place_of_id: &HashMap<SmolStr, usize>,
     final_ids: &[SmolStr],
     merged: &mut Merged,
 ) {
     let final_id = |id: &SmolStr| place_of_id.get(id).and_then(|place| final_ids.get(*place));
-    merged.relations.reserve(relations.len());
-    for mut relation in relations {
+    // In place: there may be millions.
+    relations.retain_mut(|relation| {
         let problem = match (final_id(&relation.from), final_id(&relation.to)) {
             (None, _) => format!("no import has a CI {}", relation.from),
             (_, None) => format!("no import has a CI {}", relation.to),
@@ -371,8 +413,7 @@ fn link(
             (Some(from), Some(to)) => {
                 relation.from.clone_from(from);
                 relation.to.clone_from(to);
-                merged.relations.push(relation);
-                continue;
+                return true;
             }
         };
         merged.problem_count = merged.problem_count.saturating_add(1);
@@ -382,7 +423,9 @@ fn link(
                 text: format!("{problem}; the relation waits until it is there").into(),
             });
         }
-    }
+        false
+    });
+    merged.relations = relations;
     // Of two that differ in confidence only, the surer one stays; full confidence is written as none.
     merged.relations.sort_unstable_by(|left, right| {
         let share = |it: &RelationRecord| it.confidence.unwrap_or(u16::MAX);

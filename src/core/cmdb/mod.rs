@@ -4,6 +4,7 @@
 //! which is one decision; so every input sees one consistent version. Must not parse any import format and must not
 //! know which import said what: records of several imports are merged before they come here.
 
+pub mod attributes;
 pub mod ci;
 pub mod gear;
 pub mod graph;

@@ -308,7 +308,7 @@ fn hash_ci(ci: &MergedCi) -> u64 {
         feed(&mut hash, identifier.kind.word());
         feed(&mut hash, &identifier.text);
     }
-    for (key, value) in &record.attributes {
+    for (key, value) in record.attributes.iter() {
         feed(&mut hash, key);
         feed(&mut hash, value);
     }

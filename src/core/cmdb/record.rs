@@ -2,12 +2,12 @@
 //!
 //! Must not interpret any format; each importer does that for its own.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU8;
 
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::core::cmdb::attributes::Attributes;
 use crate::core::cmdb::ci::Identifier;
 
 /// Problems that are kept in full.
@@ -47,7 +47,7 @@ pub struct CiRecord {
     pub is_retired: bool,
     /// Everything else, as text; what is not a text in the import is its JSON.
     #[serde(default)]
-    pub attributes: BTreeMap<SmolStr, SmolStr>,
+    pub attributes: Attributes,
 }
 
 /// One relation as one import describes it: `from` depends on `to`.

@@ -23,6 +23,8 @@ use crate::core::time::Span;
 
 /// Up to so many nodes an incident is judged at every change.
 const SMALL: usize = 40;
+/// Nodes that are asked for the root of their tree; of a larger incident every so many.
+const ROOTED_MAX: usize = 4_000;
 /// Nodes asked how well a candidate explains them.
 const SAMPLE_MAX: usize = 64;
 /// Candidates compared.
@@ -132,10 +134,13 @@ impl Draft<'_> {
         let nodes = self.grove.nodes_in(id);
         let mut roots: BTreeMap<NodeId, usize> = BTreeMap::new();
         let mut cis = BTreeSet::new();
-        for &node in &nodes {
-            let root = self.grove.root_of(node);
-            let size = roots.entry(root).or_insert(0);
-            *size = size.saturating_add(1);
+        let step = nodes.len().div_ceil(ROOTED_MAX).max(1);
+        for (index, &node) in nodes.iter().enumerate() {
+            if index % step == 0 {
+                let root = self.grove.root_of(node);
+                let size = roots.entry(root).or_insert(0);
+                *size = size.saturating_add(step);
+            }
             if let Some(node) = self.grove.node(node).filter(|node| !node.is_silent()) {
                 cis.extend(node.ci);
             }

@@ -362,6 +362,7 @@ impl Draft<'_> {
             incident,
             is_pinned: false,
             is_slow: false,
+            is_behind: false,
             looks: 0,
             due_at: (family != Family::Config).then(|| self.now.plus(LOOKS[0])),
         }

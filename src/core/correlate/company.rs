@@ -104,6 +104,7 @@ impl Draft<'_> {
     }
 
     /// Whether a condition counts as company: anything for what nobody knows, else the same class at the same place.
+    /// For what is surely no noise, since a second monitor or something that depends on it says so too, anywhere.
     fn is_alike(&self, node: &Node, other: &Node) -> bool {
         let graph = self.grove.graph();
         let class = |node: &Node| {
@@ -111,6 +112,10 @@ impl Draft<'_> {
                 .and_then(|ci| graph.ci(ci))
                 .map(|ci| ci.class.clone())
         };
-        node.ci.is_none() || (class(node) == class(other) && node.place == other.place)
+        let is_near = || {
+            let is_sure = node.voices >= 2 || self.grove.has_children(node.id);
+            is_sure || node.place == other.place
+        };
+        node.ci.is_none() || (class(node) == class(other) && is_near())
     }
 }

@@ -180,23 +180,32 @@ impl Forest {
 
     /// Puts a node in place.
     pub fn put(&mut self, graph: &Graph, node: Node) {
-        self.forget(node.id);
+        let held = self.nodes.remove(&node.id);
+        if let Some(held) = held {
+            self.unindex(&held);
+            if (held.ci, held.watcher) == (node.ci, node.watcher) {
+                // What moves with its whole tree depends on the same CIs as before: only that is not done again.
+                self.recount(&held, &node);
+                self.index(&node);
+                self.nodes.insert(node.id, node);
+                return;
+            }
+            self.unreach(&held);
+        }
         if let Some(ci) = node.ci {
             let upstream = self.upstream.entry(ci);
             upstream.or_insert_with(|| Arc::new(Upstream::of(graph, ci)));
         }
         self.index(&node);
+        self.reach(&node);
         self.nodes.insert(node.id, node);
     }
 
     /// Takes a node out.
     pub fn forget(&mut self, id: NodeId) {
-        self.unindex(id);
-        let Some(node) = self.nodes.remove(&id) else {
-            return;
-        };
-        if let Some(ci) = node.ci.filter(|ci| self.nodes_at(*ci).is_empty()) {
-            self.upstream.remove(&ci);
+        if let Some(node) = self.nodes.remove(&id) {
+            self.unindex(&node);
+            self.unreach(&node);
         }
     }
 
@@ -235,6 +244,7 @@ impl Forest {
         }
     }
 
+    /// Everything but where it stands in the graph.
     fn index(&mut self, node: &Node) {
         let id = node.id;
         for &alert in &node.alerts {
@@ -264,27 +274,28 @@ impl Forest {
         if is_company(node) {
             self.by_onset.insert((node.onset, id));
         }
+    }
+
+    /// Where it stands in the graph.
+    fn reach(&mut self, node: &Node) {
         let Some(ci) = node.ci else {
             return;
         };
         let here = self.by_ci.entry(ci).or_default();
-        if let Err(place) = here.binary_search(&id) {
-            here.insert(place, id);
+        if let Err(place) = here.binary_search(&node.id) {
+            here.insert(place, node.id);
         }
         let is_open = is_unexplained(node);
         for (ci, weight) in self.providers(node, ci) {
-            self.watchers.entry(ci).or_default().insert(id, weight);
+            self.watchers.entry(ci).or_default().insert(node.id, weight);
             if is_open {
-                let count = self.unexplained.entry(ci).or_default();
-                *count = count.saturating_add(1);
+                count_one(&mut self.unexplained, ci);
             }
         }
     }
 
-    fn unindex(&mut self, id: NodeId) {
-        let Some(node) = self.nodes.get(&id) else {
-            return;
-        };
+    fn unindex(&mut self, node: &Node) {
+        let id = node.id;
         for alert in &node.alerts {
             if self.by_alert.get(alert) == Some(&id) {
                 self.by_alert.remove(alert);
@@ -307,28 +318,44 @@ impl Forest {
             take(&mut self.bursts, &key, &(node.onset, id));
         }
         self.by_onset.remove(&(node.onset, id));
+    }
+
+    fn unreach(&mut self, node: &Node) {
         let Some(ci) = node.ci else {
             return;
         };
-        if let Some(here) = self.by_ci.get_mut(&ci) {
-            here.retain(|&other| other != id);
-            if here.is_empty() {
-                self.by_ci.remove(&ci);
-            }
-        }
         let was_open = is_unexplained(node);
         for (ci, _) in self.providers(node, ci) {
             if let Some(watchers) = self.watchers.get_mut(&ci) {
-                watchers.remove(&id);
+                watchers.remove(&node.id);
                 if watchers.is_empty() {
                     self.watchers.remove(&ci);
                 }
             }
-            if was_open && let Some(count) = self.unexplained.get_mut(&ci) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.unexplained.remove(&ci);
-                }
+            if was_open {
+                discount_one(&mut self.unexplained, ci);
+            }
+        }
+        if let Some(here) = self.by_ci.get_mut(&ci) {
+            here.retain(|&other| other != node.id);
+            if here.is_empty() {
+                self.by_ci.remove(&ci);
+                self.upstream.remove(&ci);
+            }
+        }
+    }
+
+    /// Counts anew what of a node has no explanation, if that is another answer than before.
+    fn recount(&mut self, before: &Node, after: &Node) {
+        let (was, is) = (is_unexplained(before), is_unexplained(after));
+        let Some(ci) = after.ci.filter(|_| was != is) else {
+            return;
+        };
+        for (ci, _) in self.providers(after, ci) {
+            if is {
+                count_one(&mut self.unexplained, ci);
+            } else {
+                discount_one(&mut self.unexplained, ci);
             }
         }
     }
@@ -361,6 +388,20 @@ pub fn burst_key(node: &Node) -> Option<BurstKey> {
         name: node.name.clone(),
         place: node.place,
     })
+}
+
+fn count_one(counts: &mut Map<CiNumber, u32>, ci: CiNumber) {
+    let count = counts.entry(ci).or_default();
+    *count = count.saturating_add(1);
+}
+
+fn discount_one(counts: &mut Map<CiNumber, u32>, ci: CiNumber) {
+    if let Some(count) = counts.get_mut(&ci) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&ci);
+        }
+    }
 }
 
 type Bars = BTreeMap<(IncidentId, u64), BTreeMap<u64, u32>>;

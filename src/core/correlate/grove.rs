@@ -2,7 +2,7 @@
 //!
 //! Must not apply anything; [`Grove::into_changes`] says what is to be applied.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ pub(crate) struct Grove<'a> {
     /// The nodes that were hung below each by this decision; some may have left again.
     hung: BTreeMap<NodeId, BTreeSet<NodeId>>,
     work: Cell<usize>,
-    /// By how much this decision changes the number of nodes of incidents; counted when asked for, until the next change.
-    shifts: RefCell<Option<BTreeMap<IncidentId, isize>>>,
+    /// By how much this decision changes the number of nodes of incidents.
+    shifts: BTreeMap<IncidentId, isize>,
 }
 
 impl<'a> Grove<'a> {
@@ -42,7 +42,7 @@ impl<'a> Grove<'a> {
             fresh: Vec::new(),
             hung: BTreeMap::new(),
             work: Cell::new(0),
-            shifts: RefCell::default(),
+            shifts: BTreeMap::new(),
         }
     }
 
@@ -70,9 +70,8 @@ impl<'a> Grove<'a> {
         }
     }
 
-    /// The node, to change.
+    /// The node, to change all but its incident.
     pub(crate) fn edit(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.shifts.take();
         if !self.touched.contains_key(&id) {
             let node = self.base().node(id)?.clone();
             self.touched.insert(id, Some(node));
@@ -87,8 +86,27 @@ impl<'a> Grove<'a> {
         if let Some(parent) = node.parent() {
             self.hung.entry(parent).or_default().insert(node.id);
         }
-        self.shifts.take();
+        self.shift(node.incident, 1);
+        let held = self.node(node.id).map(|held| held.incident);
+        if let Some(before) = held {
+            self.shift(before, -1);
+        }
         self.touched.insert(node.id, Some(node));
+    }
+
+    /// Brings a node to another incident.
+    pub(crate) fn move_to(&mut self, id: NodeId, incident: IncidentId) {
+        let Some(node) = self.edit(id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut node.incident, incident);
+        self.shift(before, -1);
+        self.shift(incident, 1);
+    }
+
+    fn shift(&mut self, incident: IncidentId, by: isize) {
+        let shift = self.shifts.entry(incident).or_default();
+        *shift = shift.saturating_add(by);
     }
 
     /// Hangs a node below another, or lets it stand alone.
@@ -102,7 +120,10 @@ impl<'a> Grove<'a> {
     }
 
     pub(crate) fn forget(&mut self, id: NodeId) {
-        self.shifts.take();
+        let held = self.node(id).map(|held| held.incident);
+        if let Some(before) = held {
+            self.shift(before, -1);
+        }
         self.touched.insert(id, None);
     }
 
@@ -145,9 +166,9 @@ impl<'a> Grove<'a> {
         self.work.get()
     }
 
-    /// Whether this decision has looked at so much that the rest has to wait.
+    /// Whether this decision has looked at so much, or changes so much, that the rest has to wait.
     pub(crate) fn is_tired(&self) -> bool {
-        self.work() >= WORK_MAX
+        self.work() >= WORK_MAX || self.touched.len() >= TOUCHED_MAX
     }
 
     /// Notes that so much more was looked at.
@@ -162,27 +183,8 @@ impl<'a> Grove<'a> {
 
     /// How many nodes an incident has.
     pub(crate) fn count_in(&self, incident: IncidentId) -> usize {
-        let mut shifts = self.shifts.borrow_mut();
-        let shifts = shifts.get_or_insert_with(|| self.count_shifts());
-        let shift = shifts.get(&incident).copied().unwrap_or(0);
+        let shift = self.shifts.get(&incident).copied().unwrap_or(0);
         self.base().count_in(incident).saturating_add_signed(shift)
-    }
-
-    /// A merge of many incidents asks for each of them, so the touched nodes are counted once for all.
-    fn count_shifts(&self) -> BTreeMap<IncidentId, isize> {
-        self.note_work(self.touched.len());
-        let mut shifts = BTreeMap::new();
-        let mut count = |node: Option<&Node>, by: isize| {
-            if let Some(node) = node {
-                let shift: &mut isize = shifts.entry(node.incident).or_default();
-                *shift = shift.saturating_add(by);
-            }
-        };
-        for (id, node) in &self.touched {
-            count(self.base().node(*id), -1);
-            count(node.as_ref(), 1);
-        }
-        shifts
     }
 
     /// Whether an incident holds another text of a rule than this one.
@@ -388,6 +390,9 @@ impl<'a> Grove<'a> {
 
 /// Nodes looked at by one decision before it leaves the rest to later looks.
 pub(crate) const WORK_MAX: usize = 40_000;
+
+/// Nodes changed by one decision before it leaves the rest to later looks; one more tree may move with the last.
+pub(crate) const TOUCHED_MAX: usize = 500;
 
 /// Steps from a node to its root; longer chains are not made.
 pub(crate) const DEPTH_MAX: usize = 64;

@@ -189,8 +189,8 @@ impl Draft<'_> {
         let watchers = self.grove.watchers(ci, ADOPTED_MAX).into_iter();
         children.extend(watchers.map(|(other, weight)| (other, u32::from(weight))));
         for (other, weight) in children {
-            // The rest finds it at its own next look.
             if self.grove.is_tired() {
+                self.fall_behind(id);
                 break;
             }
             let Some(child) = self.grove.node(other) else {
@@ -254,7 +254,7 @@ impl Draft<'_> {
                 return;
             }
             self.grove.link(id, Some(link));
-            self.unite(tree, from, to);
+            self.unite(tree, (from, to), before.is_none());
         } else {
             self.grove.link(id, Some(link));
         }
@@ -263,27 +263,80 @@ impl Draft<'_> {
         }
     }
 
-    /// Brings a tree that was given a new parent into one incident with it.
-    fn unite(&mut self, tree: Vec<NodeId>, from: IncidentId, to: IncidentId) {
-        let is_whole = tree.len() >= self.grove.count_in(from);
+    /// Brings a tree that was given a new parent into one incident with it; `was_root` says that it hung nowhere before.
+    fn unite(&mut self, tree: Vec<NodeId>, (from, to): (IncidentId, IncidentId), was_root: bool) {
+        let is_cut = tree.len() >= MOVED_MAX;
+        let is_whole = (is_cut && was_root) || tree.len() >= self.grove.count_in(from);
         let is_older = from < to;
-        let others = if is_whole && is_older && self.grove.count_in(to) <= MOVED_MAX {
-            let others = self.grove.nodes_in(to);
+        // The older number stays, unless it would drag too many along; a tree too large to move keeps its own.
+        let comes_here = is_whole && (is_older || is_cut) && self.grove.count_in(to) <= MOVED_MAX;
+        let others = comes_here.then(|| self.grove.nodes_in(to));
+        let others = others.filter(|others| {
             let is_held = |node: &NodeId| self.grove.node(*node).is_some_and(|it| it.is_pinned);
-            (!others.iter().any(is_held)).then_some(others)
-        } else {
-            None
-        };
-        // The older number stays, unless it would drag too many along.
+            !others.iter().any(is_held)
+        });
         let (moved, into) = match others {
             Some(others) => (others, from),
             None => (tree, to),
         };
-        for id in moved {
-            if let Some(node) = self.grove.edit(id) {
-                node.incident = into;
+        self.move_all(&moved, into, is_cut && into == to);
+    }
+
+    /// Moves nodes to an incident; what hangs below those that were too many follows at later looks.
+    fn move_all(&mut self, nodes: &[NodeId], into: IncidentId, is_cut: bool) {
+        for &id in nodes {
+            self.grove.move_to(id, into);
+        }
+        for &id in nodes.iter().filter(|_| is_cut) {
+            let is_elsewhere = |child: &NodeId| {
+                let child = self.grove.node(*child);
+                child.is_some_and(|child| child.incident != into)
+            };
+            if self.grove.children(id).iter().any(is_elsewhere) {
+                self.fall_behind(id);
             }
         }
+    }
+
+    /// Notes that a node is to be gone on with at once, by the next decision.
+    pub(crate) fn fall_behind(&mut self, id: NodeId) {
+        let now = self.now;
+        if let Some(node) = self.grove.edit(id) {
+            node.is_behind = true;
+            node.due_at = Some(now);
+        }
+    }
+
+    /// Goes on where an earlier decision had to stop: what hangs below a node follows it to its incident, and what it
+    /// may explain is asked.
+    pub(crate) fn catch_up(&mut self, id: NodeId) {
+        let Some(own) = self.grove.node(id).map(|node| node.incident) else {
+            return;
+        };
+        let now = self.now;
+        if let Some(node) = self.grove.edit(id) {
+            node.is_behind = false;
+            node.due_at = Some(now);
+        }
+        for child in self.grove.children(id) {
+            let Some(from) = self.grove.node(child).map(|child| child.incident) else {
+                continue;
+            };
+            if from == own || !self.is_open(own) {
+                continue;
+            }
+            if self.grove.is_tired() {
+                self.fall_behind(id);
+                return;
+            }
+            let tree = self.grove.subtree(child, MOVED_MAX);
+            let is_held = |node: &NodeId| self.grove.node(*node).is_some_and(|it| it.is_pinned);
+            if !tree.iter().any(is_held) && !self.is_barred(&tree, own) {
+                let is_cut = tree.len() >= MOVED_MAX;
+                self.move_all(&tree, own, is_cut);
+            }
+        }
+        self.adopt(id);
     }
 
     /// Whether an incident still takes alerts; one that is being opened by this decision does.

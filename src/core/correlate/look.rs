@@ -35,7 +35,7 @@ impl Draft<'_> {
         let due: Vec<_> = due.take(LOOKS_PER_DECISION).collect();
         for id in due {
             self.look(id);
-            if self.grove.work() >= WORK_PER_DECISION {
+            if self.grove.work() >= WORK_PER_DECISION || self.grove.is_tired() {
                 break;
             }
         }
@@ -45,7 +45,9 @@ impl Draft<'_> {
         let Some(node) = self.grove.node(id) else {
             return;
         };
-        if node.is_silent() {
+        if node.is_behind {
+            self.catch_up(id);
+        } else if node.is_silent() {
             self.look_at_silent(id);
         } else if node.has_ended() {
             self.look_at_ended(id);
@@ -173,7 +175,7 @@ impl Draft<'_> {
             if !is_straggler {
                 continue;
             }
-            if evicted >= EVICTED_PER_DECISION {
+            if evicted >= EVICTED_PER_DECISION || self.grove.is_tired() {
                 return false;
             }
             evicted = evicted.saturating_add(1);
@@ -198,16 +200,12 @@ impl Draft<'_> {
             .and_then(|best| Some((best, self.grove.node(best.parent)?.incident)));
         match to {
             Some((best, to)) => {
-                if let Some(node) = self.grove.edit(id) {
-                    node.incident = to;
-                }
+                self.grove.move_to(id, to);
                 self.hang(id, best.parent, best.judgement, best.support);
             }
             None => {
                 let to = self.open_for(id, Some(from));
-                if let Some(node) = self.grove.edit(id) {
-                    node.incident = to;
-                }
+                self.grove.move_to(id, to);
             }
         }
     }

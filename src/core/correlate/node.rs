@@ -145,6 +145,9 @@ pub struct Node {
     /// For a silent cause: whether it makes others slow, and takes nothing down.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_slow: bool,
+    /// Whether not all was asked that may hang below it or follow it: the next look goes on with that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_behind: bool,
     /// How many of [`LOOKS`] are done.
     #[serde(default)]
     pub looks: u8,

@@ -90,9 +90,7 @@ impl Draft<'_> {
         }
         for node in self.grove.nodes_in(id) {
             self.pin_node(node);
-            if let Some(node) = self.grove.edit(node) {
-                node.incident = into;
-            }
+            self.grove.move_to(node, into);
         }
         let state = self.world.state;
         for &alert in state.alerts_of(id) {
@@ -160,9 +158,7 @@ impl Draft<'_> {
         for &node in &nodes {
             self.cut_off(node, &nodes);
             self.pin_node(node);
-            if let Some(node) = self.grove.edit(node) {
-                node.incident = to;
-            }
+            self.grove.move_to(node, to);
         }
         for &alert in alerts {
             let alert = self

@@ -101,6 +101,9 @@ fn population(graph: &Graph, cause: CiNumber) -> u32 {
 impl Draft<'_> {
     /// Looks for a silent cause of an unexplained node; says whether one was found.
     pub(crate) fn infer_silent(&mut self, id: NodeId) -> bool {
+        if self.grove.is_tired() {
+            return false;
+        }
         let Some(node) = self.grove.node(id).cloned() else {
             return false;
         };
@@ -333,6 +336,7 @@ impl Draft<'_> {
         self.grove.put(node);
         for (index, &(child, weight)) in found.nodes.iter().enumerate() {
             if self.grove.is_tired() && index >= CIS_MIN {
+                self.fall_behind(id);
                 break;
             }
             let pair = self.grove.node(child).zip(self.grove.node(id));
@@ -448,9 +452,7 @@ impl Draft<'_> {
             }
             let into = self.open_for(root, Some(from));
             for id in tree {
-                if let Some(node) = self.grove.edit(id) {
-                    node.incident = into;
-                }
+                self.grove.move_to(id, into);
             }
         }
     }
@@ -468,6 +470,11 @@ impl Draft<'_> {
         let Some(veiled) = self.grove.node(silent).cloned() else {
             return;
         };
+        // It is the same incident as before: nothing has to move.
+        let is_new = self.provisional == Some(node.incident);
+        if is_new && self.is_open(veiled.incident) && !self.is_barred(&[id], veiled.incident) {
+            self.grove.move_to(id, veiled.incident);
+        }
         let children = self.grove.children(silent);
         if children.len() > UNVEILED_MAX {
             // Too many to move: it goes on as a part of what it turned out to be.

@@ -215,7 +215,7 @@ impl Draft<'_> {
         known.signature = wanted.signature.clone().or(known.signature);
         known.problem = wanted.problem.or(known.problem);
         if let Some(cis) = &wanted.cis {
-            known.cis = super::given::resolve(self.world.state, cis);
+            known.cis = super::put_change::resolve(self.world.state, cis);
         }
         if let Some(matchers) = &wanted.matchers {
             known.matchers.clone_from(matchers);

@@ -10,6 +10,7 @@ pub mod given;
 pub mod known;
 pub mod major;
 pub mod problem;
+mod put_change;
 pub mod rating;
 mod record;
 pub mod request;
@@ -29,10 +30,11 @@ use crate::core::time::{Span, Timestamp};
 
 pub use self::change::{ChangeState, ItChange};
 pub(super) use self::given::decide_given;
-pub use self::given::{RecordGiven, RecordOrder, is_recorded};
+pub use self::given::{RecordGiven, RecordOrder};
 pub use self::known::KnownError;
 pub use self::major::{Action, Major, MajorRules};
 pub use self::problem::{Occurrences, Problem, ProblemRules};
+pub use self::put_change::is_recorded;
 pub use self::record::Record;
 pub use self::request::{Request, RequestRule};
 

@@ -371,7 +371,7 @@ impl Draft<'_> {
         problem.signature = wanted.signature.clone().or(problem.signature);
         problem.owner = wanted.owner.clone().or(problem.owner);
         if let Some(cis) = &wanted.cis {
-            problem.cis = super::given::resolve(self.world.state, cis);
+            problem.cis = super::put_change::resolve(self.world.state, cis);
         }
         if let Some(state) = wanted.state {
             problem.state = state;

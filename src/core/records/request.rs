@@ -373,7 +373,7 @@ impl Draft<'_> {
         request.team = wanted.team.clone().or(request.team);
         request.assignee = wanted.assignee.clone().or(request.assignee);
         if let Some(cis) = &wanted.cis {
-            request.cis = super::given::resolve(self.world.state, cis);
+            request.cis = super::put_change::resolve(self.world.state, cis);
         }
         if let Some(due_at) = wanted.due_at {
             request.due_at = Some(due_at);

@@ -5,20 +5,19 @@
 //! are seen by nobody and are discarded before the next import. Must not decide which CIs there are; reconciliation in the
 //! core does.
 
+mod outcome;
 mod packed;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde::Serialize;
 use smol_str::SmolStr;
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::core::cmdb::graph::Difference;
-use crate::core::cmdb::merge::{Conflict, Merged, merge};
-use crate::core::cmdb::reconcile::{Known, Reconciled, delete_share, is_held, reconcile};
-use crate::core::cmdb::record::{Picture, Problem};
+use crate::core::cmdb::merge::{Merged, merge};
+use crate::core::cmdb::reconcile::{Reconciled, delete_share, is_held, reconcile};
+use crate::core::cmdb::record::Picture;
 use crate::core::ids::Seq;
 use crate::core::input::CmdbImported;
 use crate::core::rules::Rules;
@@ -27,7 +26,9 @@ use crate::store::cmdb::stage::{CiRow, NewImport, RelationRow, STEP_ROWS, Stage}
 use crate::store::inbox::{InputKind, NewInput, StoredBody};
 use crate::store::{Db, StoreError};
 
-use self::packed::{Packed, exact_json, pack, unpack};
+pub use self::outcome::{ImportCounts, ImportOutcome, ImportRefused};
+use self::outcome::{names_of, summary, tell};
+use self::packed::{Packed, pack, unpack};
 use super::handle::{EngineHandle, SubmitError};
 use super::heard::Heard;
 
@@ -38,8 +39,6 @@ const CIS_MAX: usize = 1_500_000;
 const RELATIONS_MAX: usize = 6_000_000;
 /// Packed parts written in one step.
 const PARTS_PER_STEP: usize = 16;
-/// Ids of each kind of change that are listed.
-const EXAMPLES_MAX: usize = 100;
 /// How often an import is compared again because another one was faster.
 const ATTEMPTS: usize = 3;
 /// How often it is looked whether an input is decided.
@@ -55,6 +54,25 @@ pub(super) struct Imports {
     pub(super) heard: Mutex<Vec<Heard>>,
     /// Told when the CMDB has changed.
     pub(super) changed: Notify,
+    /// The import that is on its way to be decided, so that nobody has to read it again.
+    pub(super) given: Given,
+}
+
+/// An import with the body that says it.
+#[derive(Debug, Default)]
+pub(super) struct Given(std::sync::Mutex<Option<(StoredBody, CmdbImported)>>);
+
+impl Given {
+    fn set(&self, given: Option<(StoredBody, CmdbImported)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = given;
+    }
+
+    /// The import that this very body says; `None` for a body that was read from the store.
+    pub(super) fn of(&self, body: &StoredBody) -> Option<CmdbImported> {
+        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (said, imported) = given.as_ref()?;
+        said.is_same(body).then(|| imported.clone())
+    }
 }
 
 /// An import that is wanted.
@@ -74,103 +92,6 @@ pub struct ImportRequest {
     pub is_strict: bool,
     /// Who wants it.
     pub actor: String,
-}
-
-/// How many of each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ImportCounts {
-    /// CIs that this import names.
-    pub cis: usize,
-    /// Relations that this import names.
-    pub relations: usize,
-    /// CIs that are new.
-    pub cis_added: usize,
-    /// CIs that changed.
-    pub cis_changed: usize,
-    /// CIs that are gone.
-    pub cis_removed: usize,
-    /// Relations that are new.
-    pub relations_added: usize,
-    /// Relations that are gone.
-    pub relations_removed: usize,
-    /// What was wrong with single rows.
-    pub problems: usize,
-    /// Fields about which imports disagree.
-    pub conflicts: usize,
-}
-
-/// What an import came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ImportOutcome {
-    /// The version that holds now.
-    pub version: u64,
-    /// Whether it said nothing new.
-    pub is_unchanged: bool,
-    /// Whether only the difference was wanted.
-    pub is_dry_run: bool,
-    /// Whether it would be held because it deletes too much; only of a dry run.
-    pub is_held: bool,
-    /// How many of each.
-    pub counts: ImportCounts,
-    /// Ids of the first new CIs.
-    pub added: Vec<SmolStr>,
-    /// Ids of the first changed CIs.
-    pub changed: Vec<SmolStr>,
-    /// Ids of the first CIs that are gone.
-    pub removed: Vec<SmolStr>,
-    /// What was wrong with single rows; the first ones.
-    pub problems: Vec<Problem>,
-    /// Where imports disagree; the first ones.
-    pub conflicts: Vec<Conflict>,
-}
-
-/// Why an import changed nothing.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ImportRefused {
-    /// It would delete too much; confirm that this is meant.
-    #[error(
-        "this import would delete {gone} of the {all} CIs that it named before; if that is meant, confirm the deletes"
-    )]
-    Held {
-        /// CIs that it names no more.
-        gone: usize,
-        /// CIs that it named before.
-        all: usize,
-    },
-    /// It is larger than what is meant to be held in memory.
-    #[error(
-        "this import names {cis} CIs and {relations} relations; at most {CIS_MAX} and {RELATIONS_MAX} are taken, so leave out what no alert is ever about"
-    )]
-    TooLarge {
-        /// CIs that it names.
-        cis: usize,
-        /// Relations that it names.
-        relations: usize,
-    },
-    /// Some rows are wrong, and all or nothing was asked for.
-    #[error("rows are wrong and strict was asked for; nothing was changed: {}", first_of(.0))]
-    Strict(Vec<Problem>),
-    /// The engine or the store does not answer.
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
-}
-
-/// The first problems in one line, and how many there are.
-fn first_of(problems: &[Problem]) -> String {
-    let first = problems.iter().take(5);
-    let mut texts: Vec<String> = first
-        .map(|it| format!("{}: {}", it.place, it.text))
-        .collect();
-    if problems.len() > texts.len() {
-        texts.push(format!("{} in all", problems.len()));
-    }
-    texts.join("; ")
-}
-
-impl From<StoreError> for ImportRefused {
-    fn from(error: StoreError) -> Self {
-        Self::Submit(SubmitError::Store(error))
-    }
 }
 
 /// An import on its way.
@@ -350,25 +271,13 @@ impl EngineHandle {
         let difference = self.stage_rows(version, compared).await?;
         let difference = Arc::new(difference);
         let (name, actor) = (SmolStr::new(&request.name), SmolStr::new(&request.actor));
-        let body = blocking(move || {
-            let imported = CmdbImported {
-                base,
-                difference,
-                name,
-                actor,
-            };
-            exact_json(&imported).map(|json| StoredBody::new(Bytes::from(json)))
-        })
-        .await?;
-        let input = NewInput {
-            body: body.map_err(|_| SubmitError::Unknown)?,
-            ..marked(InputKind::Command, IMPORT)
+        let imported = CmdbImported {
+            base,
+            difference,
+            name,
+            actor,
         };
-        let receipt = self.writer().append(input, None, None).await;
-        let receipt = receipt.map_err(SubmitError::from)?;
-        self.until_decided(receipt.seq())
-            .await
-            .map_err(|_| SubmitError::Unknown)?;
+        self.decide(imported).await?;
         let mut reader = self.imports.db.reader().await?;
         let (active, _) = read::versions(reader.lend()).await?;
         drop(reader);
@@ -380,6 +289,27 @@ impl EngineHandle {
             self.stage(Stage::ForgetParts(replaced)).await?;
         }
         Ok(true)
+    }
+
+    /// Puts an import into the log and waits until it is decided.
+    async fn decide(&self, imported: CmdbImported) -> Result<(), ImportRefused> {
+        let written = imported.clone();
+        let body = blocking(move || StoredBody::of_json(&written));
+        let body = body.await?.map_err(|_| SubmitError::Unknown)?;
+        let input = NewInput {
+            body: body.clone(),
+            ..marked(InputKind::Command, IMPORT)
+        };
+        self.imports.given.set(Some((body, imported)));
+        let decided = async {
+            let receipt = self.writer().append(input, None, None).await;
+            let receipt = receipt.map_err(SubmitError::from)?;
+            let decided = self.until_decided(receipt.seq()).await;
+            decided.map_err(|_| SubmitError::Unknown)
+        };
+        let decided = decided.await;
+        self.imports.given.set(None);
+        Ok(decided?)
     }
 
     /// Stages what changes, in steps, and gives back what the graph needs.
@@ -472,69 +402,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| SubmitError::Unknown)
-}
-
-/// Ids of the first CIs that are gone.
-fn names_of(changes: &Reconciled, known: &Known) -> Vec<SmolStr> {
-    let removed = &changes.difference.removed;
-    let gone = known
-        .numbers
-        .iter()
-        .filter(|(_, number)| removed.binary_search(number).is_ok());
-    let mut names: Vec<SmolStr> = gone.map(|(id, _)| id.clone()).collect();
-    names.sort_unstable();
-    names.truncate(EXAMPLES_MAX);
-    names
-}
-
-fn tell(outcome: &mut ImportOutcome, merged: &Merged, changes: &Reconciled, removed: Vec<SmolStr>) {
-    let names = |is_new: bool| {
-        let puts = changes.cis.iter().filter(move |put| put.is_new == is_new);
-        let ids = puts.filter_map(|put| Some(merged.cis.get(put.place)?.record.id.clone()));
-        ids.take(EXAMPLES_MAX).collect()
-    };
-    outcome.added = names(true);
-    outcome.changed = names(false);
-    outcome.removed = removed;
-    let added = changes.cis.iter().filter(|put| put.is_new).count();
-    let room = crate::core::cmdb::merge::LISTED_MAX.saturating_sub(outcome.problems.len());
-    outcome
-        .problems
-        .extend(merged.problems.iter().take(room).cloned());
-    outcome.conflicts.clone_from(&merged.conflicts);
-    let counts = &mut outcome.counts;
-    counts.cis_added = added;
-    counts.cis_changed = changes.cis.len().saturating_sub(added);
-    counts.cis_removed = changes.difference.removed.len();
-    counts.relations_added = changes.relations.len();
-    counts.relations_removed = changes.gone_relations.len();
-    counts.problems = counts.problems.saturating_add(merged.problem_count);
-    counts.conflicts = merged.conflict_count;
-}
-
-/// What is kept of the outcome with the import.
-fn summary(outcome: &ImportOutcome) -> String {
-    #[derive(Serialize)]
-    struct Kept<'a> {
-        counts: &'a ImportCounts,
-        problems: &'a [Problem],
-        conflicts: Vec<[&'a str; 6]>,
-    }
-    let conflicts = outcome.conflicts.iter().map(|it| {
-        let texts = [
-            &it.ci,
-            &it.field,
-            &it.kept_from,
-            &it.kept,
-            &it.other_from,
-            &it.other,
-        ];
-        texts.map(SmolStr::as_str)
-    });
-    let kept = Kept {
-        counts: &outcome.counts,
-        problems: &outcome.problems,
-        conflicts: conflicts.collect(),
-    };
-    serde_json::to_string(&kept).unwrap_or_default()
 }

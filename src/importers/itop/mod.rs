@@ -142,7 +142,7 @@ fn record(key: &str, class: &str, fields: &Object) -> CiRecord {
     keep_rest(&mut record, fields, &KNOWN);
     record
         .attributes
-        .retain(|key, _| !key.ends_with("_list") && !key.ends_with("_finalclass_recall"));
+        .retain(|key| !key.ends_with("_list") && !key.ends_with("_finalclass_recall"));
     record.attributes.insert("itop_class".into(), class.into());
     record
 }

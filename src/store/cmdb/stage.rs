@@ -11,7 +11,7 @@ use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::record::{CiRecord, RelationRecord};
 use crate::core::cmdb::relation::Relation;
 use crate::core::time::Timestamp;
-use crate::store::commit::chunks;
+use crate::store::bulk::chunks;
 use crate::store::inbox::StoredBody;
 use crate::store::{Conn, StoreError, Tx, on};
 

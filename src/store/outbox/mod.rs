@@ -16,7 +16,7 @@ use crate::core::severity::Priority;
 use crate::core::state::State;
 use crate::core::tell::{Listener, Message, TellChange, Told};
 
-use super::commit::chunks;
+use super::bulk::in_chunks;
 use super::rows::{incident_id, row};
 use super::{Conn, StoreError, Tx, on};
 
@@ -50,13 +50,9 @@ impl TellRows {
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
-        for rows in chunks(&self.messages) {
-            insert(tx.lend(), partition, rows).await?;
-        }
+        insert(tx.lend(), partition, &self.messages).await?;
         let told: Vec<_> = self.told.values().collect();
-        for rows in chunks(&told) {
-            upsert_told(tx.lend(), partition, rows).await?;
-        }
+        upsert_told(tx.lend(), partition, &told).await?;
         Ok(())
     }
 }
@@ -73,7 +69,7 @@ fn urgency(priority: Priority) -> i64 {
 }
 
 async fn insert(conn: Conn<'_>, partition: i64, rows: &[Arc<Message>]) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO outbox (id, partition, incident, target, recipient, event, note, urgency, created_at, state, \
              is_due, may_have_arrived, attempts, due_at) ",
@@ -94,7 +90,7 @@ async fn insert(conn: Conn<'_>, partition: i64, rows: &[Arc<Message>]) -> Result
                 .push_bind(0_i64)
                 .push_bind(message.at.as_millis());
         });
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }
@@ -104,7 +100,7 @@ async fn upsert_told(
     partition: i64,
     rows: &[&Arc<Told>],
 ) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO told (incident, partition, is_open, priority, audience, escalations) ",
         );
@@ -120,7 +116,7 @@ async fn upsert_told(
             " ON CONFLICT (incident) DO UPDATE SET is_open = excluded.is_open, priority = excluded.priority, \
              audience = excluded.audience, escalations = excluded.escalations",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

@@ -6,7 +6,7 @@ use sqlx::QueryBuilder;
 
 use crate::core::ids::IncidentId;
 use crate::core::time::Timestamp;
-use crate::store::commit::chunks;
+use crate::store::bulk::in_chunks;
 use crate::store::rows::{incident_id, row};
 use crate::store::{Conn, StoreError, Tx, on};
 
@@ -200,9 +200,7 @@ pub(in crate::store) async fn write(
     partition: i64,
     step: &OutboxStep,
 ) -> Result<u64, StoreError> {
-    for rows in chunks(&step.marks) {
-        mark(tx.lend(), rows).await?;
-    }
+    mark(tx.lend(), &step.marks).await?;
     let mut count = 0_u64;
     for revival in &step.revived {
         count = count.saturating_add(revive(tx.lend(), partition, revival).await?);
@@ -214,7 +212,7 @@ pub(in crate::store) async fn write(
 }
 
 async fn mark(conn: Conn<'_>, rows: &[Mark]) -> Result<(), StoreError> {
-    on!(conn, c => {
+    in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "WITH m (id, state, is_due, may_have_arrived, attempts, due_at, tried_at, ended_at, status, reason, error) \
              AS (",
@@ -237,7 +235,7 @@ async fn mark(conn: Conn<'_>, rows: &[Mark]) -> Result<(), StoreError> {
              attempts = m.attempts, due_at = m.due_at, tried_at = m.tried_at, ended_at = m.ended_at, \
              status = m.status, reason = m.reason, error = m.error FROM m WHERE outbox.id = m.id",
         );
-        query.build().execute(c).await?;
+        query
     });
     Ok(())
 }

@@ -6,12 +6,7 @@ use std::collections::BTreeMap;
 
 use super::select::{Select, pattern};
 use super::{Listed, Page, Position};
-use smol_str::SmolStr;
-
 use crate::core::cmdb::ci::Identifier;
-use crate::core::cmdb::record::{CiRecord, Picture, RelationRecord};
-use crate::core::cmdb::relation::Relation;
-use crate::store::cmdb::read::read_min;
 use crate::store::rows::row;
 use crate::store::{Conn, StoreError, on};
 
@@ -46,7 +41,7 @@ impl CiName {
 }
 
 row! {
-    struct CiRow {
+    pub(super) struct CiRow {
         number: i64,
         from_version: i64,
         id: String,
@@ -64,7 +59,7 @@ row! {
     }
 }
 
-const CI_COLUMNS: &str = "ci.number, ci.from_version, ci.id, ci.name, ci.class, ci.site, ci.rack, ci.environment, \
+pub(super) const CI_COLUMNS: &str = "ci.number, ci.from_version, ci.id, ci.name, ci.class, ci.site, ci.rack, ci.environment, \
     ci.criticality, ci.owner, ci.is_retired, ci.identifiers, ci.attributes, ci.imports";
 
 /// A CI with all that is known of it.
@@ -189,7 +184,7 @@ pub async fn find(conn: Conn<'_>, id: &str, version: i64) -> Result<Option<CiVie
 }
 
 impl CiRow {
-    fn into_view(self) -> Result<CiView, StoreError> {
+    pub(super) fn into_view(self) -> Result<CiView, StoreError> {
         fn json<T: serde::de::DeserializeOwned>(
             column: &'static str,
             text: &str,
@@ -417,174 +412,4 @@ pub async fn history(
          JOIN cmdb_import i ON i.version = ci.from_version AND i.active_at IS NOT NULL \
          WHERE ci.number = $1 ORDER BY ci.from_version DESC LIMIT $2"
     ).bind(number).bind(at_most).fetch_all(c).await?))
-}
-
-row! {
-    /// Firing alerts of one source that are not bound.
-    pub struct Unbound {
-        /// The source.
-        source: String,
-        /// `unbound` or `ambiguous`.
-        outcome: String,
-        /// Why.
-        reason: String,
-        /// How many.
-        count: i64,
-        /// One of them.
-        example: i64,
-    }
-}
-
-/// Firing alerts that are not bound, by source and reason, the most frequent first; at most so many rows.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn unbound(conn: Conn<'_>, at_most: i64) -> Result<Vec<Unbound>, StoreError> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "SELECT source.name, COALESCE(b.outcome, 'unbound'), COALESCE(b.reason, ''), COUNT(*), MAX(k.id) FROM alert_key k \
-         JOIN alert_state s ON s.id = k.id JOIN source ON source.partition = k.partition AND source.id = k.source \
-         LEFT JOIN alert_binding b ON b.alert = k.id \
-         WHERE s.status = 'firing' AND (b.outcome IS NULL OR b.outcome <> 'bound') \
-         GROUP BY source.name, COALESCE(b.outcome, 'unbound'), COALESCE(b.reason, '') ORDER BY COUNT(*) DESC, MAX(k.id) LIMIT $1"
-    ).bind(at_most).fetch_all(c).await?))
-}
-
-row! {
-    struct ReboundRow {
-        alert: i64,
-        source: String,
-        labels: String,
-        annotations: String,
-        hint: Option<String>,
-        reason: Option<String>,
-    }
-}
-
-/// A firing alert that may be bound otherwise since the CMDB changed.
-#[derive(Clone, Debug)]
-pub struct ReboundView {
-    /// The alert's number.
-    pub alert: i64,
-    /// Its source.
-    pub source: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// What the source says about the CI.
-    pub hint: Option<String>,
-    /// Why it is bound as it is.
-    pub reason: Option<String>,
-}
-
-/// Firing alerts behind `after` that are not bound, or bound to a CI that changed with a version.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn to_rebind(
-    conn: Conn<'_>,
-    since_version: i64,
-    after: i64,
-    at_most: i64,
-) -> Result<Vec<ReboundView>, StoreError> {
-    let rows: Vec<ReboundRow> = on!(conn, c => sqlx::query_as(
-        "SELECT k.id, source.name, COALESCE(t.labels, '{}'), COALESCE(t.annotations, '{}'), t.ci_hint, b.reason \
-         FROM alert_key k JOIN alert_state s ON s.id = k.id \
-         JOIN source ON source.partition = k.partition AND source.id = k.source \
-         LEFT JOIN alert_text t ON t.id = k.id LEFT JOIN alert_binding b ON b.alert = k.id \
-         WHERE k.id > $1 AND s.status = 'firing' AND (b.ci IS NULL OR EXISTS (SELECT 1 FROM ci_version ci \
-         WHERE ci.number = b.ci AND (ci.from_version > $2 OR ci.to_version > $2))) \
-         ORDER BY k.id LIMIT $3"
-    ).bind(after).bind(since_version).bind(at_most).fetch_all(c).await?);
-    let pairs = |text: &str| {
-        serde_json::from_str(text).map_err(|_| StoreError::corrupt("alert_text", "labels", text))
-    };
-    rows.into_iter()
-        .map(|row| {
-            Ok(ReboundView {
-                alert: row.alert,
-                source: row.source,
-                labels: pairs(&row.labels)?,
-                annotations: pairs(&row.annotations)?,
-                hint: row.hint,
-                reason: row.reason,
-            })
-        })
-        .collect()
-}
-
-row! {
-    struct RelationWords {
-        from: i64,
-        to: i64,
-        kind: String,
-        role: Option<String>,
-        group: Option<String>,
-        min: Option<i64>,
-        confidence: i64,
-    }
-}
-
-/// Everything at a version, as imports say it.
-///
-/// # Errors
-/// The database cannot be read, or holds a row that cannot be understood.
-pub async fn export(mut conn: Conn<'_>, version: i64) -> Result<Picture, StoreError> {
-    let mut picture = Picture::default();
-    let mut ids: BTreeMap<i64, SmolStr> = BTreeMap::new();
-    let mut select = Select::new("SELECT ");
-    select
-        .sql(CI_COLUMNS)
-        .sql(" FROM ci_version ci WHERE ci.from_version <= ")
-        .number(version);
-    select
-        .sql(" AND (ci.to_version IS NULL OR ci.to_version > ")
-        .number(version);
-    select.sql(") ORDER BY ci.number");
-    for row in select.fetch::<CiRow>(conn.lend()).await? {
-        let view = row.into_view()?;
-        ids.insert(view.number, SmolStr::new(&view.name.id));
-        picture.cis.push(view.into_record());
-    }
-    let rows: Vec<RelationWords> = on!(conn, c => sqlx::query_as(
-        "SELECT from_ci, to_ci, kind, role, redundancy, redundancy_min, confidence FROM relation_version \
-         WHERE from_version <= $1 AND (to_version IS NULL OR to_version > $1) ORDER BY from_ci, to_ci, kind"
-    ).bind(version).fetch_all(c).await?);
-    for row in rows {
-        let (Some(from), Some(to)) = (ids.get(&row.from), ids.get(&row.to)) else {
-            continue;
-        };
-        let confidence = u16::try_from(row.confidence).ok();
-        picture.relations.push(RelationRecord {
-            from: from.clone(),
-            to: to.clone(),
-            kind: SmolStr::new(row.kind),
-            role: row.role.map(SmolStr::new),
-            group: row.group.map(SmolStr::new),
-            min: row.min.and_then(read_min),
-            confidence: confidence.filter(|share| *share < Relation::SURE),
-        });
-    }
-    Ok(picture)
-}
-
-impl CiView {
-    fn into_record(self) -> CiRecord {
-        let attributes = self.attributes.into_iter();
-        CiRecord {
-            id: self.name.id.into(),
-            class: self.name.class.into(),
-            name: self.name.name.into(),
-            identifiers: self.identifiers,
-            site: self.site.map(SmolStr::new),
-            rack: self.rack.map(SmolStr::new),
-            environment: self.environment.map(SmolStr::new),
-            criticality: self.criticality.and_then(|level| u8::try_from(level).ok()),
-            owner: self.owner.map(SmolStr::new),
-            is_retired: self.is_retired,
-            attributes: attributes
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        }
-    }
 }

@@ -115,17 +115,30 @@ pub async fn list(
             &filter.sources,
             ")",
         )
+        // By id, or by the name that people know.
         .any_of(
-            " AND EXISTS (SELECT 1 FROM node n JOIN ci_number i ON i.number = n.ci WHERE n.incident = incident.id \
+            " AND (EXISTS (SELECT 1 FROM node n JOIN ci_number i ON i.number = n.ci WHERE n.incident = incident.id \
              AND i.id IN",
             &filter.cis,
             ")",
         )
         .any_of(
-            " AND EXISTS (SELECT 1 FROM incident_service v JOIN ci_number i ON i.number = v.ci \
+            " OR EXISTS (SELECT 1 FROM node n JOIN ci_version i ON i.number = n.ci AND i.to_version IS NULL \
+             WHERE n.incident = incident.id AND i.name IN",
+            &filter.cis,
+            "))",
+        )
+        .any_of(
+            " AND (EXISTS (SELECT 1 FROM incident_service v JOIN ci_number i ON i.number = v.ci \
              WHERE v.incident = incident.id AND i.id IN",
             &filter.services,
             ")",
+        )
+        .any_of(
+            " OR EXISTS (SELECT 1 FROM incident_service v JOIN ci_version i ON i.number = v.ci \
+             AND i.to_version IS NULL WHERE v.incident = incident.id AND i.name IN",
+            &filter.services,
+            "))",
         );
     if let Some(text) = &filter.search {
         search(&mut select, text);

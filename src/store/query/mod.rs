@@ -6,8 +6,10 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod bindings;
 pub mod causes;
 pub mod cmdb;
+pub mod cmdb_export;
 pub mod dead_letters;
 pub mod incidents;
 pub mod outbox;

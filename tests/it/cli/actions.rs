@@ -31,6 +31,11 @@ fn each_action_is_one_command_of_the_api() {
         (&["assign", "--team", "db"], "assign", json!({"team": "db"})),
         (&["start"], "start", json!({})),
         (&["hold", "a part"], "hold", json!({"reason": "a part"})),
+        (
+            &["hold", "--reason", "a part"],
+            "hold",
+            json!({"reason": "a part"}),
+        ),
         (&["resume"], "resume", json!({})),
         (
             &["resolve", "--note", "done"],

@@ -14,6 +14,7 @@ use watchbell::core::ticket::rules::{ConnectorRule, Extras, Owners, ReopenPolicy
 use watchbell::core::ticket::{Face, Link, Record, Standing};
 use watchbell::core::time::Span;
 
+use crate::support::claim::{clock, firing, resolved};
 use crate::support::world::Bench;
 
 pub(crate) fn rules(reopen: ReopenPolicy, reopenable: Reopenable) -> Rules {
@@ -184,6 +185,48 @@ pub(crate) fn tour() -> Bench {
     bench.happen(&Input::TicketReported(Box::new(unknown.clone())));
     unknown.generation = 1;
     bench
+}
+
+/// S3: thirteen changes in twenty minutes are one ticket and at most two updates, and it is neither closed nor opened again
+/// before the end.
+#[test]
+fn thirteen_changes_make_one_ticket_and_touch_it_twice_at_most() {
+    let mut bench = Bench::with(rules(ReopenPolicy::Reopen, Reopenable::Resolved));
+    bench.at("10:00:00").hear(firing("F").start("10:00:00"));
+    made(&mut bench, false);
+    let (mut updates, mut states) = (0, Vec::new());
+    let mut look = |bench: &mut Bench| {
+        let link = link(bench);
+        states.push(link.wanted.state);
+        if link.standing() == Standing::Pending {
+            updates += 1;
+            brought(bench, record("1", StateWord::New), None);
+        }
+    };
+    let mut start = "10:00:00".to_owned();
+    for change in 1..=13 {
+        bench.after(Span::from_secs(90));
+        let now = clock(bench.now);
+        if change % 2 == 1 {
+            bench.hear(resolved("F").start(&start).end(&now));
+        } else {
+            start = now;
+            bench.hear(firing("F").start(&start));
+        }
+        look(&mut bench);
+    }
+    bench.at("10:29:00");
+    look(&mut bench);
+    bench.at("10:31:00");
+    look(&mut bench);
+    let (last, open) = states.split_last().unwrap();
+    assert!(
+        open.iter().all(|state| *state == Some(StateWord::New)),
+        "{open:?}"
+    );
+    assert_eq!(*last, Some(StateWord::Resolved));
+    assert!(updates <= 2, "{updates} updates");
+    assert_eq!(link(&bench).generation, 1, "one ticket");
 }
 
 #[test]

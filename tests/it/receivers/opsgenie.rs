@@ -90,7 +90,7 @@ fn an_alert_lives_from_create_to_close_over_its_alias_and_its_id() {
     let list = daemon.until("/api/v1/alerts", |list| {
         list["items"][0]["status"] == "resolved"
     });
-    assert_eq!(list["items"][0]["summary"], format!("{alias} is broken"));
+    assert_eq!(list["items"][0]["summary"], "x");
     assert_eq!(read(&daemon, id).json()["data"]["status"], "closed");
     assert_eq!(
         daemon.get("/api/v1/alerts")["items"]
@@ -99,6 +99,73 @@ fn an_alert_lives_from_create_to_close_over_its_alias_and_its_id() {
             .len(),
         1
     );
+}
+
+#[test]
+fn parts_of_an_alert_are_changed_and_lists_show_them() {
+    let mut daemon = Daemon::start(SOURCES);
+    for alias in ["a", "b"] {
+        write(&daemon, "POST", ALERTS, &create(alias));
+    }
+    let a = |part: &str| format!("{ALERTS}/a/{part}?identifierType=alias");
+    write(&daemon, "PUT", &a("message"), r#"{"message":"97 % full"}"#);
+    let told = write(
+        &daemon,
+        "PUT",
+        &a("description"),
+        r#"{"description":"since noon"}"#,
+    );
+    assert_eq!(state(&daemon, &told)["success"], true);
+    write(&daemon, "PUT", &a("priority"), r#"{"priority":"P4"}"#);
+    write(&daemon, "POST", &a("tags"), r#"{"tags":["b","c"]}"#);
+    write(
+        &daemon,
+        "POST",
+        &a("details"),
+        r#"{"details":{"host":"db1"}}"#,
+    );
+    // As Alertmanager sends it after each create: nothing is different.
+    write(&daemon, "PUT", &a("message"), r#"{"message":"97 % full"}"#);
+    let list = daemon.until("/api/v1/alerts?q=full", |list| {
+        list["items"][0]["labels"]["host"] == "db1"
+    });
+    let alert = &list["items"][0];
+    assert_eq!(
+        (&alert["severity"], &alert["annotations"]["description"]),
+        (&json!("low"), &json!("since noon"))
+    );
+    assert_eq!(alert["count"], 6, "{alert}");
+    daemon.crash_and_restart();
+    let reply = daemon.ask("PUT", &a("priority"), KEY, r#"{"priority":"P9"}"#);
+    assert_eq!(reply.status, 422);
+    let listed = |query: &str| {
+        let reply = daemon.ask("GET", &format!("{ALERTS}?{query}"), KEY, "");
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    };
+    let all = listed("query=status%3Aopen&limit=1");
+    assert_eq!(all["data"][0]["alias"], "b");
+    let next = all["paging"]["next"].as_str().unwrap();
+    let second = daemon.ask("GET", next, KEY, "").json();
+    let shown = &second["data"][0];
+    assert_eq!(
+        (&shown["alias"], &shown["message"], &shown["priority"]),
+        (&json!("a"), &json!("97 % full"), &json!("P4"))
+    );
+    assert_eq!(shown["tags"], json!(["a", "b", "c"]));
+    assert_eq!(
+        listed("query=priority:P4+AND+tag=c")["data"][0]["alias"],
+        "a"
+    );
+    write(&daemon, "POST", &a("close"), "{}");
+    // What comes too late does not begin it again.
+    write(&daemon, "PUT", &a("message"), r#"{"message":"late"}"#);
+    let closed = listed("query=status%3Aclosed");
+    assert_eq!(closed["data"][0]["message"], "97 % full");
+    let count = daemon.ask("GET", &format!("{ALERTS}/count?query=status:open"), KEY, "");
+    assert_eq!(count.json()["data"]["count"], 1);
+    let odd = daemon.ask("GET", &format!("{ALERTS}?query=colour:red"), KEY, "");
+    assert_eq!(odd.status, 422);
 }
 
 #[test]

@@ -1,14 +1,21 @@
 //! `watchbell test`: what is as expected, what differs, and what makes no sense.
 
 use std::fs::write;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
+use watchbell::app::snapshots::Snapshots;
+use watchbell::config::{Env, LoadRequest, load};
+use watchbell::core::time::{Span, Timestamp};
+use watchbell::runtime::clock::Clock;
 use watchbell::store::{Db, snapshot};
 
 use super::{fire, home, send, shop};
 use crate::support::daemon::Home;
-use crate::support::database::{TestStore, on_both_engines};
+use crate::support::database::{Engine, TestStore, block_on, execute, on_both_engines};
 
 on_both_engines!(the_log_is_played_again_with_other_rules);
 
@@ -93,6 +100,14 @@ async fn the_log_is_played_again_with_other_rules(store: TestStore) {
         (daemon.list("/api/v1/incidents").await.len() == 2).then_some(())
     })
     .await;
+    for (path, count) in [
+        ("/api/v1/incidents?service=checkout", 1),
+        ("/api/v1/incidents?service=nothing", 0),
+        ("/api/v1/incidents?ci=web1", 1),
+        ("/api/v1/alerts?ci=web1", 1),
+    ] {
+        assert_eq!(daemon.list(path).await.len(), count, "{path}");
+    }
     write(
         home.path("new.toml"),
         format!(
@@ -117,10 +132,8 @@ async fn the_log_is_played_again_with_other_rules(store: TestStore) {
 
     // From a state that was kept, what was before it is known without its inputs.
     let db = Db::attach(&store.url, 1).unwrap();
-    let Some(folder) = db.file().and_then(snapshot::folder) else {
-        return;
-    };
-    let now = watchbell::runtime::clock::Clock::system().now();
+    let folder = snapshot::folder(&db, &home.path("data"));
+    let now = Clock::system().now();
     // A crash has left the log of a database that was not finished.
     std::fs::create_dir_all(&folder).unwrap();
     for left in ["unfinished", "unfinished-wal"] {
@@ -146,4 +159,71 @@ async fn the_log_is_played_again_with_other_rules(store: TestStore) {
         (1, &"INC-3".into()),
         "{found}"
     );
+}
+
+/// Six days in virtual time: one state a day, none for a day on which nothing was decided, and none that is older than the
+/// inputs that it would begin.
+#[test]
+fn a_state_is_kept_every_day_as_long_as_inputs() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        block_on(async {
+            if let Some(store) = TestStore::make(engine).await {
+                six_days(store).await;
+            }
+        });
+    }
+}
+
+async fn six_days(store: TestStore) {
+    let home = Home::new(&format!(
+        "[store]\nurl = \"{}\"\n[retention]\nsnapshots = \"1d\"\ninputs = \"3d\"\n",
+        store.url
+    ));
+    let env = Env::fixed([("STATE_DIRECTORY", home.path("").to_str().unwrap())]);
+    let settings = load(&LoadRequest::new(Some(home.path("w.toml")), env)).unwrap();
+    let db = store.open().await;
+    let mut conn = db.connect().await.unwrap();
+    execute(
+        conn.lend(),
+        "INSERT INTO engine (partition, holder, fence, lease_until, decided_seq) VALUES (7, 'x', 1, 0, 1)",
+    )
+    .await;
+    let folder = snapshot::folder(&db, &home.path(""));
+    let start = Timestamp::from_millis(1_767_225_600_000);
+    let clock = Clock::manual(start);
+    let (_in, settings) = tokio::sync::watch::channel(Arc::new(settings));
+    let (stop, keeper) = (
+        CancellationToken::new(),
+        Snapshots {
+            db: db.clone(),
+            clock: clock.clone(),
+            settings,
+        },
+    );
+    tokio::time::pause();
+    let mut run = tokio::task::JoinSet::new();
+    run.spawn(keeper.run(stop.clone()));
+    let mut days = Vec::new();
+    for day in 0..6 {
+        // On the third day nothing happens.
+        if day != 2 {
+            execute(
+                conn.lend(),
+                "UPDATE engine SET decided_seq = decided_seq + 1 WHERE partition = 7",
+            )
+            .await;
+        }
+        for _ in 0..24 * 60 {
+            clock.advance(Span::from_mins(1));
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+        let kept = snapshot::list(&folder);
+        days.push(kept.iter().map(|it| it.seq.get()).collect::<Vec<_>>());
+    }
+    stop.cancel();
+    run.join_all().await;
+    assert_eq!(days[1], [2, 3]);
+    assert_eq!(days[2], [2, 3], "nothing new, nothing kept");
+    assert_eq!(days[5], [4, 5, 6], "what began before the inputs is gone");
+    tokio::time::resume();
 }
