@@ -114,6 +114,7 @@ fn viewers() -> OpenApiRouter<ApiState> {
         .routes(routes!(quality::doctor))
         .routes(routes!(cmdb::export))
         .routes(routes!(sources::list))
+        .routes(routes!(sources::one))
         .routes(routes!(heartbeats::list))
         .routes(routes!(connectors::list))
         .routes(routes!(connectors::get))

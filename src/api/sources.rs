@@ -136,6 +136,19 @@ pub async fn list(
     Ok(Json(wanted.slice((api.setup().sources)())))
 }
 
+/// One source.
+#[utoipa::path(get, path = "/api/v1/sources/{name}", tag = "sources",
+    params(("name" = String, Path, description = "The name of the source")),
+    responses((status = 200, description = "The source", body = SourceStatus)))]
+pub async fn one(
+    State(api): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<Json<SourceStatus>, Problem> {
+    let sources = (api.setup().sources)();
+    let found = sources.into_iter().find(|source| source.name == name);
+    found.map(Json).ok_or_else(|| unknown(&api, &name))
+}
+
 /// Bytes of a message that is tried; as many as a sender may send by default.
 const TRIED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Carries the topic of a message that would come over MQTT.

@@ -125,6 +125,9 @@ fn request(table: &mut TableReader<'_>, index: usize) -> Option<RequestRule> {
         })
     };
     let condition = table.optional("when", when);
+    let target = table.optional("target", values::duration(MINUTE..=YEAR));
+    // As a service level calls it.
+    let resolution = table.optional("resolution", values::duration(MINUTE..=YEAR));
     let rule = RequestRule {
         name: name.map(SmolStr::from).unwrap_or_default(),
         condition,
@@ -133,7 +136,7 @@ fn request(table: &mut TableReader<'_>, index: usize) -> Option<RequestRule> {
             .optional("priority", values::word(PRIORITIES))
             .unwrap_or(Priority::P4.word())
             .into(),
-        target: table.optional("target", values::duration(MINUTE..=YEAR)),
+        target: target.or(resolution),
         team: table.optional("team", values::text).map(SmolStr::from),
         then: table
             .list("then", values::text)

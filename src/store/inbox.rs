@@ -10,7 +10,7 @@ use crate::core::ids::Seq;
 use crate::core::time::Timestamp;
 
 use super::rows::row;
-use super::{Conn, StoreError, Tx, on};
+use super::{Conn, StoreError, Tx, on, pieces};
 
 /// What kind of input a row is; decides how its body is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +50,6 @@ impl InputKind {
 /// Bodies from here on are stored compressed: messages of many alerts repeat themselves.
 const PACKED_FROM_BYTES: usize = 4 * 1024;
 
-/// Compressing reserves as much as the worst case needs; of bodies from here on what is left is given back.
-const SHRUNK_FROM_BYTES: usize = 1024 * 1024;
-
 /// A body as it is stored: the very bytes that came, compressed if that pays.
 #[derive(Clone, Debug, Default)]
 pub struct StoredBody {
@@ -72,10 +69,7 @@ impl StoredBody {
                 len,
             };
         }
-        let mut packed = lz4_flex::compress_prepend_size(&body);
-        if len >= SHRUNK_FROM_BYTES {
-            packed.shrink_to_fit();
-        }
+        let packed = lz4_flex::compress_prepend_size(&body);
         Self {
             bytes: packed.into(),
             is_packed: true,
@@ -91,10 +85,29 @@ impl StoredBody {
         if !self.is_packed {
             return Ok(self.bytes.clone());
         }
-        let body = lz4_flex::decompress_size_prepended(&self.bytes);
-        Ok(body
-            .map_err(|error| StoreError::corrupt("input", "body", error))?
-            .into())
+        let body = if pieces::is_so(&self.bytes) {
+            pieces::open(&self.bytes).map_err(|error| StoreError::corrupt("input", "body", error))
+        } else {
+            lz4_flex::decompress_size_prepended(&self.bytes)
+                .map_err(|error| StoreError::corrupt("input", "body", error))
+        };
+        Ok(body?.into())
+    }
+
+    /// Takes what a value is as JSON, compressed while it is written: a large one is never in memory as text.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn of_json(value: &impl serde::Serialize) -> serde_json::Result<Self> {
+        let mut writer = pieces::Writer::default();
+        serde_json::to_writer(&mut writer, value)?;
+        let len = writer.written();
+        let bytes: Bytes = writer.finish().into();
+        Ok(Self {
+            bytes,
+            is_packed: true,
+            len,
+        })
     }
 
     /// The bytes as they are stored, and whether they are compressed.

@@ -36,6 +36,7 @@ mod flaps;
 pub mod outbox;
 pub(crate) mod outcomes;
 pub mod overrides;
+mod pieces;
 pub(crate) mod practice;
 pub mod query;
 mod ratings;

@@ -11,7 +11,6 @@ mod packed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use smol_str::SmolStr;
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -29,7 +28,7 @@ use crate::store::{Db, StoreError};
 
 pub use self::outcome::{ImportCounts, ImportOutcome, ImportRefused};
 use self::outcome::{names_of, summary, tell};
-use self::packed::{Packed, exact_json, pack, unpack};
+use self::packed::{Packed, pack, unpack};
 use super::handle::{EngineHandle, SubmitError};
 use super::heard::Heard;
 
@@ -295,8 +294,7 @@ impl EngineHandle {
     /// Puts an import into the log and waits until it is decided.
     async fn decide(&self, imported: CmdbImported) -> Result<(), ImportRefused> {
         let written = imported.clone();
-        let body =
-            blocking(move || exact_json(&written).map(|json| StoredBody::new(Bytes::from(json))));
+        let body = blocking(move || StoredBody::of_json(&written));
         let body = body.await?.map_err(|_| SubmitError::Unknown)?;
         let input = NewInput {
             body: body.clone(),

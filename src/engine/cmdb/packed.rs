@@ -19,26 +19,6 @@ pub(super) struct Packed {
     pub(super) hash: u64,
 }
 
-/// JSON in memory of its very size: a buffer that doubles while it grows needs up to three times as much.
-pub(super) fn exact_json(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    struct Length(usize);
-    impl std::io::Write for Length {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 = self.0.saturating_add(bytes.len());
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut length = Length(0);
-    serde_json::to_writer(&mut length, value)?;
-    let mut json = Vec::with_capacity(length.0);
-    serde_json::to_writer(&mut json, value)?;
-    Ok(json)
-}
-
 /// Packs a picture in parts; the order of its records does not count.
 pub(super) fn pack(mut picture: Picture) -> (Picture, Packed) {
     picture.cis.sort_by(|left, right| left.id.cmp(&right.id));

@@ -143,7 +143,10 @@ pub async fn list(
         &filter.sources,
         "",
     );
-    select.any_of(" AND ci.id IN", &filter.cis, "");
+    // By id, or by the name that people know.
+    select
+        .any_of(" AND (ci.id IN", &filter.cis, "")
+        .any_of(" OR ci.name IN", &filter.cis, ")");
     if let Some(text) = &filter.search {
         let pattern = pattern(text);
         select

@@ -115,17 +115,30 @@ pub async fn list(
             &filter.sources,
             ")",
         )
+        // By id, or by the name that people know.
         .any_of(
-            " AND EXISTS (SELECT 1 FROM node n JOIN ci_number i ON i.number = n.ci WHERE n.incident = incident.id \
+            " AND (EXISTS (SELECT 1 FROM node n JOIN ci_number i ON i.number = n.ci WHERE n.incident = incident.id \
              AND i.id IN",
             &filter.cis,
             ")",
         )
         .any_of(
-            " AND EXISTS (SELECT 1 FROM incident_service v JOIN ci_number i ON i.number = v.ci \
+            " OR EXISTS (SELECT 1 FROM node n JOIN ci_version i ON i.number = n.ci AND i.to_version IS NULL \
+             WHERE n.incident = incident.id AND i.name IN",
+            &filter.cis,
+            "))",
+        )
+        .any_of(
+            " AND (EXISTS (SELECT 1 FROM incident_service v JOIN ci_number i ON i.number = v.ci \
              WHERE v.incident = incident.id AND i.id IN",
             &filter.services,
             ")",
+        )
+        .any_of(
+            " OR EXISTS (SELECT 1 FROM incident_service v JOIN ci_version i ON i.number = v.ci \
+             AND i.to_version IS NULL WHERE v.incident = incident.id AND i.name IN",
+            &filter.services,
+            "))",
         );
     if let Some(text) = &filter.search {
         search(&mut select, text);
@@ -299,7 +312,10 @@ fn start() -> Select {
         .sql(MEMBERS)
         .sql(" AND s.incident = incident.id AND s.status = 'firing' AND (s.is_muted_upstream ")
         .sql("OR EXISTS (SELECT 1 FROM silence_alert a WHERE a.alert = s.id))), EXISTS (SELECT 1")
-        .sql(" FROM alert_flap f JOIN alert_state s ON s.id = f.alert WHERE f.is_flapping AND s.incident = incident.id)")
+        // By the members: there is no index by incident, and a scan of all alerts for each incident would be one.
+        .sql(MEMBERS)
+        .sql(" AND s.incident = incident.id AND EXISTS (SELECT 1 FROM alert_flap f WHERE f.alert = s.id ")
+        .sql("AND f.is_flapping))")
         .sql(" FROM incident");
     select
 }

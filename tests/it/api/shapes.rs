@@ -333,6 +333,10 @@ async fn sources_are_listed_as_configured() {
         .ok();
     assert_eq!(second["items"][0]["name"], "pd");
     assert_eq!(second["next_cursor"], Value::Null);
+    let one = world.get("/api/v1/sources/pd").await.ok();
+    assert_eq!(one, second["items"][0]);
+    let unknown = world.get("/api/v1/sources/pdd").await;
+    unknown.problem(404, "not-found");
 }
 
 #[tokio::test]

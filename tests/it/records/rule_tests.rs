@@ -100,6 +100,14 @@ async fn the_log_is_played_again_with_other_rules(store: TestStore) {
         (daemon.list("/api/v1/incidents").await.len() == 2).then_some(())
     })
     .await;
+    for (path, count) in [
+        ("/api/v1/incidents?service=checkout", 1),
+        ("/api/v1/incidents?service=nothing", 0),
+        ("/api/v1/incidents?ci=web1", 1),
+        ("/api/v1/alerts?ci=web1", 1),
+    ] {
+        assert_eq!(daemon.list(path).await.len(), count, "{path}");
+    }
     write(
         home.path("new.toml"),
         format!(
