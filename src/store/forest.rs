@@ -62,7 +62,7 @@ impl ForestBatch {
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
-        let nodes: Vec<_> = self.nodes.values().collect();
+        let nodes: Vec<&Node> = self.nodes.values().map(AsRef::as_ref).collect();
         upsert_nodes(tx.lend(), partition, &nodes).await?;
         let members: BTreeMap<AlertId, NodeId> = self
             .nodes
@@ -87,11 +87,7 @@ impl ForestBatch {
     }
 }
 
-async fn upsert_nodes(
-    conn: Conn<'_>,
-    partition: i64,
-    rows: &[&Box<Node>],
-) -> Result<(), StoreError> {
+async fn upsert_nodes(conn: Conn<'_>, partition: i64, rows: &[&Node]) -> Result<(), StoreError> {
     in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new(
             "INSERT INTO node (id, partition, incident, ci, parent, score, why, body, is_forgotten) ",

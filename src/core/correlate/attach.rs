@@ -168,7 +168,8 @@ impl Draft<'_> {
             }
             if pause.is_some() {
                 node.looks = 0;
-                node.due_at = node.link.is_none().then(|| now.plus(LOOKS[0]));
+                let is_wanted = node.link.is_none() || node.is_behind;
+                node.due_at = is_wanted.then(|| now.plus(LOOKS[0]));
             }
         }
         let held = self.grove.node(id).map(|node| node.incident);

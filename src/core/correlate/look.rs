@@ -70,7 +70,10 @@ impl Draft<'_> {
             node.looks = node.looks.saturating_add(1);
             let next = LOOKS.get(usize::from(node.looks)).copied();
             let next = next.filter(|_| node.score() < SURE);
-            node.due_at = next.map(|age| node.heard_at.plus(age));
+            // What this very look left to be done comes first.
+            if !node.is_behind {
+                node.due_at = next.map(|age| node.heard_at.plus(age));
+            }
         }
     }
 
@@ -106,7 +109,9 @@ impl Draft<'_> {
             let next = next
                 .map(|age| node.heard_at.plus(age))
                 .filter(|&at| at > now);
-            node.due_at = Some(next.unwrap_or_else(|| now.plus(SILENT_EVERY)));
+            if !node.is_behind {
+                node.due_at = Some(next.unwrap_or_else(|| now.plus(SILENT_EVERY)));
+            }
         }
     }
 
