@@ -56,6 +56,7 @@ mod silence_order;
 pub mod silences;
 pub mod sources;
 pub mod status;
+pub mod stream;
 pub mod targets;
 pub mod tell_routes;
 pub mod time;
@@ -87,6 +88,7 @@ use heartbeats::HeartbeatStatus;
 use problem::{Kind, Problem};
 use sources::{SourceStatus, Trial, Tried};
 use targets::TellHooks;
+use tokio::sync::Semaphore;
 
 /// What the engine will answer to a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<CommandAnswer, SubmitError>> + Send>>;
@@ -161,13 +163,19 @@ pub struct ApiState(Arc<Shared>);
 struct Shared {
     setup: ApiSetup,
     auth: Auth,
+    streams: Arc<Semaphore>,
 }
 
 impl ApiState {
     /// Takes what the shell gives.
     pub fn new(setup: ApiSetup) -> Self {
         let auth = Auth::new(setup.auth.clone());
-        Self(Arc::new(Shared { setup, auth }))
+        let streams = Arc::new(Semaphore::new(stream::STREAMS_MAX));
+        Self(Arc::new(Shared {
+            setup,
+            auth,
+            streams,
+        }))
     }
 
     pub(super) fn setup(&self) -> &ApiSetup {
@@ -176,6 +184,11 @@ impl ApiState {
 
     fn auth(&self) -> &Auth {
         &self.0.auth
+    }
+
+    /// The places for those who follow the stream.
+    fn streams(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.streams)
     }
 
     fn now(&self) -> Timestamp {

@@ -31,8 +31,6 @@ pub enum Kind {
     Forbidden,
     /// There is no such thing.
     NotFound,
-    /// It belongs to the API but this version does not have it.
-    NotAvailable,
     /// The path exists, the method does not.
     MethodNotAllowed,
     /// The body did not arrive in time.
@@ -102,9 +100,7 @@ impl Kind {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::NotAvailable | Self::Refused(Reason::UnknownIncident) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NotFound | Self::Refused(Reason::UnknownIncident) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotUnderstood
@@ -133,7 +129,6 @@ impl Kind {
             Self::Unauthorized => ("unauthorized", "A valid token is needed"),
             Self::Forbidden => ("forbidden", "This is not allowed"),
             Self::NotFound => ("not-found", "There is no such thing"),
-            Self::NotAvailable => ("not-available", "Not available in this version"),
             Self::MethodNotAllowed => ("method-not-allowed", "This method is not offered here"),
             Self::BodyTimeout => ("body-timeout", "The request body did not arrive in time"),
             Self::ImportRefused => ("import-refused", "Rows of the import are wrong"),

@@ -16,12 +16,9 @@ use super::{
     ApiState, alertmanager, alerts, answers, audit, bind, changes, cis, cmdb, cmdb_imports,
     commands, connectors, dead_letters, escalations, feeds, heartbeats, incidents, known_errors,
     layers, maintenance, majors, outbox, problems, quality, ratings, reports, requests, review,
-    schedules, silences, sources, status, targets, tell_routes, tokens,
+    schedules, silences, sources, status, stream, targets, tell_routes, tokens,
 };
 use crate::api_token::Role;
-
-/// Parts of the contract that are not built yet: first segments under `/api/v1`.
-const LATER: [&str; 1] = ["stream"];
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
@@ -76,6 +73,7 @@ fn assemble(state: &ApiState) -> OpenApiRouter<ApiState> {
 fn viewers() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(incidents::list))
+        .routes(routes!(stream::stream))
         .routes(routes!(incidents::get))
         .routes(routes!(incidents::timeline))
         .routes(routes!(incidents::alerts))
@@ -243,12 +241,6 @@ async fn not_found(request: Request) -> Problem {
     let path = request.uri().path();
     if let Some(problem) = outside(path) {
         return problem;
-    }
-    let mut segments = path.strip_prefix("/api/v1/").unwrap_or_default().split('/');
-    let first = segments.next().unwrap_or_default();
-    if LATER.contains(&first) {
-        let detail = "this part of the API is not available in this version of Watchbell";
-        return Problem::new(Kind::NotAvailable, detail);
     }
     Problem::not_found("nothing is found under this path; /api/docs lists what there is")
 }

@@ -6,7 +6,7 @@ use crate::core::ids::{AlertId, IncidentId};
 use crate::core::reason::Reason;
 use crate::core::time::Timestamp;
 use crate::store::rows::{alert_id, incident_id, row};
-use crate::store::{Conn, StoreError};
+use crate::store::{Conn, StoreError, on};
 
 /// What a timeline is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,33 @@ pub async fn list(
         value: view.id,
         id: view.id,
     }))
+}
+
+/// The number of the newest entry; 0 when there is none.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn find_newest(conn: Conn<'_>) -> Result<i64, StoreError> {
+    let (newest,): (Option<i64>,) =
+        on!(conn, c => sqlx::query_as("SELECT MAX(id) FROM timeline").fetch_one(c).await?);
+    Ok(newest.unwrap_or(0))
+}
+
+/// Entries about incidents that are newer than one, oldest first: their numbers and the incidents.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list_after(
+    conn: Conn<'_>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(i64, IncidentId)>, StoreError> {
+    let rows: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as(
+        "SELECT id, incident FROM timeline WHERE id > $1 AND incident IS NOT NULL ORDER BY id LIMIT $2"
+    ).bind(after).bind(limit).fetch_all(c).await?);
+    rows.into_iter()
+        .map(|(entry, incident)| Ok((entry, incident_id(incident)?)))
+        .collect()
 }
 
 impl ViewRow {

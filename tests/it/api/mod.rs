@@ -9,6 +9,7 @@ mod maintenance;
 mod schedules;
 mod shapes;
 mod silences;
+mod stream;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::IntoResponse as _;
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -304,7 +306,13 @@ impl World {
 pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.unwrap().to_bytes();
+    let kind = parts.headers.get("content-type");
+    // A stream of events has no end.
+    let bytes = if kind.is_some_and(|kind| kind == "text/event-stream") {
+        Bytes::new()
+    } else {
+        body.collect().await.unwrap().to_bytes()
+    };
     Answer {
         status: parts.status,
         headers: parts.headers,
