@@ -312,7 +312,7 @@ fn calls() -> Vec<Target> {
             1 => opsgenie::Target::Key(AlertKey::new("fuzz", "a")),
             _ => opsgenie::Target::Unknown("a".to_owned()),
         };
-        let stored = opsgenie::store(call, &target, body);
+        let stored = opsgenie::store(call, &target, None, body);
         stored.map(|stored| decode(&opsgenie::Opsgenie, 0, &stored))
     });
     let polled = Target::new("alertmanager poll", files("alertmanager_poll"), |input| {
