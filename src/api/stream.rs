@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use super::ApiState;
 use super::problem::{Kind, Problem};
 use super::shapes::Incident;
-use crate::core::ids::IncidentId;
+use crate::core::ids::{IncidentId, Seq};
 use crate::store::query::{incidents, timeline};
 
 /// Streams at the same time; each looks twice a second and holds a connection.
@@ -64,6 +64,7 @@ pub async fn stream(
     let follower = Follower {
         api,
         last,
+        through: None,
         ready: VecDeque::from([hello]),
         ends_at: Instant::now() + LIFE,
         _place: place,
@@ -80,6 +81,8 @@ struct Follower {
     api: ApiState,
     /// The last timeline entry that it was sent.
     last: i64,
+    /// What was decided when it had been sent everything.
+    through: Option<Seq>,
     ready: VecDeque<Event>,
     ends_at: Instant,
     _place: OwnedSemaphorePermit,
@@ -107,9 +110,14 @@ impl Follower {
         }
     }
 
-    /// Reads what is new.
+    /// Reads what is new, if anything was decided since the last look.
     async fn look(&mut self) -> Result<(), Problem> {
         let last = self.last;
+        // Asked before the read: what is decided meanwhile is looked for the next time.
+        let decided = self.api.setup().engine.writer().progress.decided();
+        if self.through == Some(decided) {
+            return Ok(());
+        }
         let (entries, views) = self
             .api
             .read(async move |db| {
@@ -122,6 +130,8 @@ impl Follower {
                 Ok((entries, views))
             })
             .await?;
+        let is_all = i64::try_from(entries.len()).is_ok_and(|count| count < ENTRIES_AT_ONCE);
+        self.through = is_all.then_some(decided);
         let Some(&(newest, _)) = entries.last() else {
             return Ok(());
         };

@@ -352,7 +352,7 @@ impl Simple {
     fn monday(&mut self, ask: &Ask) -> Tell {
         let shape = |ticket: &Ticket| {
             json!({"id": ticket.id.to_string(), "name": ticket.title, "url": "https://x", "state": "active",
-                "updated_at": format!("2026-12-01T00:00:{:02}Z", ticket.version),
+                "updated_at": format!("2036-12-01T00:00:{:02}Z", ticket.version),
                 "column_values": [{"id": "text_key", "text": ticket.key}, {"id": "status", "text": ticket.status}, {"id": "priority", "text": "High"}]})
         };
         let (body, ok) = (ask.json(), |data: Value| {
