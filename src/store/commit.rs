@@ -150,6 +150,7 @@ impl Batch {
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.insert(name, None)),
                 Change::NodeChanged(node) => self.forest.node(node),
                 Change::NodeForgotten(id) => self.forest.forget(id),
+                Change::HabitChanged(habit) => self.forest.habit(habit),
                 Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
                 noted @ Change::ChangeNoted { .. } => self.forest.change(noted),
                 Change::Review(reached) => self.review = Some(reached),

@@ -324,6 +324,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0053_escalated_and_ratings.sql"),
     ),
     (76, "review", include_str!("schema/0076_review.sql")),
+    (77, "habits", include_str!("schema/0077_habits.sql")),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
