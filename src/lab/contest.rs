@@ -138,7 +138,8 @@ pub fn play(world: &World, rules: &Rules, is_ceiling: bool, clock: Option<Clock<
         play.hear_together(&mut told, &mut tracks);
         if let (Some(clock), Some(begun)) = (clock, begun) {
             let passed = clock().saturating_sub(begun).as_nanos();
-            let each = u64::try_from(passed).unwrap_or(u64::MAX) / told.len().max(1) as u64;
+            let count = u128::try_from(told.len().max(1)).unwrap_or(1);
+            let each = u64::try_from(passed / count).unwrap_or(u64::MAX);
             nanoseconds.extend(told.iter().map(|_| each));
         }
     }
