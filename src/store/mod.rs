@@ -46,6 +46,7 @@ mod review;
 pub mod rows;
 pub mod silences;
 pub mod snapshot;
+mod table;
 pub mod tickets;
 pub mod tokens;
 mod variants;
