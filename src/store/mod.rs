@@ -46,6 +46,7 @@ mod review;
 pub mod rows;
 pub mod silences;
 pub mod snapshot;
+mod table;
 pub mod tickets;
 pub mod tokens;
 mod variants;
@@ -325,6 +326,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (76, "review", include_str!("schema/0076_review.sql")),
     (77, "habits", include_str!("schema/0077_habits.sql")),
+    (
+        85,
+        "heartbeat_runs",
+        include_str!("schema/0085_heartbeat_runs.sql"),
+    ),
 ];
 
 async fn migrate(conn: &mut OwnedConn) -> Result<(), StoreError> {
