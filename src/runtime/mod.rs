@@ -10,6 +10,7 @@ pub mod clock;
 pub mod entropy;
 pub mod listen;
 pub mod notify;
+pub mod pace;
 pub mod problem;
 pub mod quiet;
 pub mod signals;

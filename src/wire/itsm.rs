@@ -197,6 +197,7 @@ impl Itsm {
         let all = headers.iter().chain(&request.headers);
         let (kind, body) = encode(&request.body, &mask);
         let mut headers: Vec<_> = all
+            .filter(|(_, value)| self.has_secrets(value))
             .map(|(name, value)| (name.clone(), mask(value)))
             .collect();
         headers.extend(kind.map(|kind| ("Content-Type".to_owned(), kind)));
@@ -216,6 +217,12 @@ impl Itsm {
             }
         }
         text
+    }
+
+    /// Whether every secret that a text names was given; a header of one that was not is left out.
+    fn has_secrets(&self, text: &str) -> bool {
+        let mut names = text.split('\0').skip(1).step_by(2);
+        names.all(|name| name == "session" || self.secrets.contains_key(name))
     }
 
     fn fill(&self, text: &str, session: Option<&str>) -> String {
@@ -282,7 +289,8 @@ impl Itsm {
         let method = Method::from_bytes(request.method.as_bytes());
         let method = method.map_err(|_| format!("{:?} is no method", request.method))?;
         let mut built = reqwest::Request::new(method, url);
-        for (name, value) in headers.iter().chain(&request.headers) {
+        let all = headers.iter().chain(&request.headers);
+        for (name, value) in all.filter(|(_, value)| self.has_secrets(value)) {
             let name = HeaderName::try_from(name.as_str());
             let name = name.map_err(|_| "a header's name is none".to_owned())?;
             let value = HeaderValue::try_from(fill(value));
