@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod listen;
 pub mod notify;
 pub mod pace;
+pub mod pin;
 pub mod problem;
 pub mod quiet;
 pub mod signals;

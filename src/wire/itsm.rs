@@ -10,13 +10,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Method};
+use reqwest::{Client, Method};
 use serde_json::Value as Json;
 use url::Url;
 
 use super::chain;
 use super::guard::Guard;
 use crate::connectors::{Answer, Body, Request, secret_mark};
+use crate::runtime::pin;
 
 /// Bytes of one answer: pages hold a few hundred tickets.
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -109,9 +110,8 @@ impl Itsm {
             .no_proxy()
             .user_agent(concat!("watchbell/", env!("CARGO_PKG_VERSION")));
         if let Some(ca) = &setup.ca {
-            let certificates = Certificate::from_pem_bundle(ca);
-            let certificates = certificates.map_err(|error| format!("ca: {}", chain(&error)))?;
-            client = client.tls_certs_merge(certificates);
+            let tls = pin::trusting(ca).map_err(|error| format!("ca: {error}"))?;
+            client = client.tls_backend_preconfigured(tls);
         }
         let client = client.build();
         let client =
