@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
+use rustls::crypto::CryptoProvider;
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
@@ -85,24 +86,60 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// TLS towards servers that the system's authorities vouch for, or those of a PEM text.
-///
-/// # Errors
-/// The text holds no certificate, or one that is none.
-pub fn trusting(ca: &[u8]) -> Result<ClientConfig, String> {
+/// The check for servers that the system's authorities vouch for, or those of a PEM text.
+fn verifier(ca: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<Pinned>, String> {
     let own = CertificateDer::pem_slice_iter(ca).collect::<Result<Vec<_>, _>>();
     let own = own.map_err(|error| error.to_string())?;
     if own.is_empty() {
         return Err("no certificate in it".to_owned());
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let usual = Verifier::new_with_extra_roots(own.clone(), Arc::clone(&provider));
+    let usual = Verifier::new_with_extra_roots(own.clone(), Arc::clone(provider));
     let usual = usual.map_err(|error| error.to_string())?;
+    Ok(Pinned::new(Arc::new(usual), own))
+}
+
+/// TLS towards servers that the system's authorities vouch for, or those of a PEM text.
+///
+/// # Errors
+/// The text holds no certificate, or one that is none.
+pub fn trusting(ca: &[u8]) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = verifier(ca, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     Ok(builder
         .dangerous()
-        .with_custom_certificate_verifier(Pinned::new(Arc::new(usual), own))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+
+    use super::*;
+
+    /// A certificate as `openssl req -x509` makes it.
+    fn authority() -> rcgen::Certificate {
+        let mut params = CertificateParams::new(vec!["desk.example".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn own_certificate_of_a_server_counts_for_its_name_only_and_no_other_does() {
+        let (own, other) = (authority(), authority());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = verifier(own.pem().as_bytes(), &provider).unwrap();
+        let is_taken = |certificate: &rcgen::Certificate, name: &'static str| {
+            let name = ServerName::try_from(name).unwrap();
+            let checked =
+                verifier.verify_server_cert(certificate.der(), &[], &name, &[], UnixTime::now());
+            checked.is_ok()
+        };
+        assert!(is_taken(&own, "desk.example"));
+        assert!(!is_taken(&own, "other.example"));
+        assert!(!is_taken(&other, "desk.example"));
+    }
 }
