@@ -194,7 +194,7 @@ fn measure(incidents: u32, windows: u32) {
         count: 0,
     };
     run.state.change_graph(&Difference {
-        put: (0..incidents).filter_map(item).collect(),
+        put: (0..incidents).filter_map(item).map(Arc::new).collect(),
         ..Difference::default()
     });
     for number in 0..incidents {

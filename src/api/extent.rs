@@ -17,6 +17,7 @@ use crate::core::ids::AlertId;
 use crate::core::mute::{self, Scope};
 use crate::core::silence::matcher::Matcher;
 use crate::core::silence::{Operator, parse_word};
+use crate::core::state::State;
 use crate::core::time::Span;
 use crate::store::query::Page;
 use crate::store::query::alerts::{self, AlertFilter, AlertOrder};
@@ -116,6 +117,8 @@ pub struct ScopeShape {
 pub struct Preview {
     /// How many firing alerts match.
     total: usize,
+    /// How many of each severity.
+    severities: BTreeMap<&'static str, usize>,
     /// The first hundred of them.
     items: Vec<Alert>,
 }
@@ -211,6 +214,7 @@ pub(super) async fn preview(
     scope: Scope,
 ) -> Result<Preview, Problem> {
     let (mut ids, mut total, mut after): (Vec<AlertId>, usize, i64) = (Vec::new(), 0, 0);
+    let mut severities = BTreeMap::new();
     loop {
         let from = after;
         let page = api
@@ -225,10 +229,17 @@ pub(super) async fn preview(
             .map(|Labelled { alert, labels, .. }| (alert, labels));
         let page: Vec<(AlertId, BTreeMap<String, String>)> = page.collect();
         let (matchers, scope) = (matchers.clone(), scope.clone());
-        let look = move |state: &_| mute::hidden(state, &matchers, &scope, &page);
-        let engine = &api.setup().engine;
-        let found = engine.look(look).await;
-        let found = found?;
+        let look = move |state: &State| {
+            let found = mute::hidden(state, &matchers, &scope, &page);
+            let alerts = found.iter().filter_map(|id| state.alert(*id));
+            let words: Vec<_> = alerts.map(|alert| alert.severity.word()).collect();
+            (found, words)
+        };
+        let (found, words) = api.setup().engine.look(look).await?;
+        for word in words {
+            let count: &mut usize = severities.entry(word).or_default();
+            *count = count.saturating_add(1);
+        }
         total = total.saturating_add(found.len());
         let room = PREVIEWED_MAX.saturating_sub(ids.len());
         ids.extend(found.into_iter().take(room));
@@ -238,7 +249,11 @@ pub(super) async fn preview(
     } else {
         shown(api, ids).await?
     };
-    Ok(Preview { total, items })
+    Ok(Preview {
+        total,
+        severities,
+        items,
+    })
 }
 
 async fn shown(api: &ApiState, ids: Vec<AlertId>) -> Result<Vec<Alert>, Problem> {

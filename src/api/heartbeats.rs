@@ -28,12 +28,20 @@ pub struct HeartbeatStatus {
     pub every_s: f64,
     /// How much later than that a ping may come.
     pub grace_s: f64,
+    /// How long a run may take that said when it began.
+    pub max_run_s: f64,
     /// How bad it is when none comes.
     pub severity: &'static str,
     /// When it was heard last.
     pub last_ping_at: Option<Time>,
     /// When it counts as missing unless it is heard before; null when it is missing or was never heard.
     pub due_at: Option<Time>,
+    /// Since when its job runs, if it said that it begins and has not ended.
+    pub running_since: Option<Time>,
+    /// How long the last run took that said when it began.
+    pub last_run_s: Option<f64>,
+    /// What its job said when it failed; null since it succeeded.
+    pub failure: Option<String>,
     /// The key of its alert.
     #[schema(example = "heartbeat:v1:backup")]
     pub key: String,

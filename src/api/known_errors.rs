@@ -19,7 +19,7 @@ use super::problem::Problem as Trouble;
 use super::problems::{ProblemQuery, filter, text, texts};
 use super::record_order::{Fields, answered, find, give, record_id};
 use super::time::Time;
-use crate::core::records::known::{KnownError as HeldError, KnownErrorWanted};
+use crate::core::records::known::{KnownError as HeldError, KnownErrorWanted, When};
 use crate::core::records::{Kind, RecordId, RecordOrder};
 use crate::core::silence::parse_matchers;
 use crate::store::query::records::{self, LinkView};
@@ -49,6 +49,8 @@ pub struct KnownError {
     matchers: Vec<String>,
     /// What the summaries of alerts hold.
     text: String,
+    /// A condition on an alert.
+    when: Option<String>,
     /// What is wrong.
     cause: String,
     /// How to live with it.
@@ -81,6 +83,8 @@ pub struct KnownErrorBody {
     matchers: Option<Vec<String>>,
     /// What the summaries of alerts hold.
     text: Option<String>,
+    /// A condition on an alert, like `labels.alertname == 'DiskFull' and alert.severity == 'critical'`.
+    when: Option<String>,
     /// What is wrong.
     cause: Option<String>,
     /// How to live with it.
@@ -102,6 +106,7 @@ impl From<&HeldError> for KnownError {
             cis: texts(&held.cis),
             matchers: held.matchers.iter().map(ToString::to_string).collect(),
             text: held.text.to_string(),
+            when: text(held.when.as_ref().map(When::text)),
             cause: held.cause.to_string(),
             workaround: held.workaround.to_string(),
             runbook_url: held.runbook_url.to_string(),
@@ -182,6 +187,7 @@ pub async fn create_known(
     }
     let says_when = wanted.signature.is_some()
         || wanted.text.is_some()
+        || wanted.when.is_some()
         || wanted.cis.as_ref().is_some_and(|cis| !cis.is_empty())
         || wanted
             .matchers
@@ -189,7 +195,7 @@ pub async fn create_known(
             .is_some_and(|matchers| !matchers.is_empty());
     if !says_when {
         return Err(Trouble::bad_request(
-            "nothing says which incidents it is matched to; give matchers, ci, signature or text",
+            "nothing says which incidents it is matched to; give when, matchers, ci, signature or text",
         ));
     }
     let known = put_known(&api, wanted, caller).await?;
@@ -269,6 +275,9 @@ fn known_wanted(fields: &Fields, id: Option<RecordId>) -> Result<KnownErrorWante
         }
         matchers = Some(parsed);
     }
+    let when = fields.text(&["when", "condition"])?;
+    let when = when.map(|text| When::compile(&text)).transpose();
+    let when = when.map_err(|bad| Trouble::bad_request(format!("when: {bad}")))?;
     let problem = fields.text(&["problem"])?;
     let problem = problem
         .map(|text| record_id(Kind::Problem, &text))
@@ -287,6 +296,7 @@ fn known_wanted(fields: &Fields, id: Option<RecordId>) -> Result<KnownErrorWante
         cis: fields.texts(&["ci", "cis"])?,
         matchers,
         text: fields.line(&["text", "contains"])?,
+        when,
         cause: fields.text(&["cause", "root_cause", "description"])?,
         workaround: fields.text(&["workaround"])?,
         runbook_url: fields.line(&["runbook_url", "runbook", "url", "link"])?,

@@ -156,11 +156,11 @@ pub struct WindowQuery {
     pub state: Option<String>,
 }
 
-/// Whether a window is only to be tried.
+/// Whether a window or a silence is only to be tried.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DryRunQuery {
-    /// With `true` nothing is made; the answer is what the window would hide now.
+    /// With `true` nothing is made; the answer is what would be hidden now.
     pub dry_run: Option<bool>,
 }
 

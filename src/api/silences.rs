@@ -21,7 +21,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::ApiState;
 use super::auth::Caller;
 use super::body;
+use super::cmdb::flag;
 use super::extent::{self, MatchersWanted, Names, Preview, ScopeBody, ScopeShape};
+use super::maintenance::DryRunQuery;
 use super::order::idempotency_key;
 use super::page::{List, PageQuery, Params, Sorting};
 use super::problem::Problem;
@@ -225,18 +227,24 @@ pub async fn get(
     Ok(Json(Silence::new(&view, api.now())))
 }
 
-/// Makes a silence.
+/// Makes a silence; with `dry_run=true` only shows what it would hide now.
 #[utoipa::path(post, path = "/api/v1/silences", tag = "silences", request_body = SilenceBody,
-    params(super::commands::OnceHeader),
+    params(DryRunQuery, super::commands::OnceHeader),
     responses((status = 201, description = "The silence", body = Silence)))]
 pub async fn create(
     State(api): State<ApiState>,
     caller: Caller,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let is_dry = flag(&Params::read(query.as_deref(), &["dry_run"])?, "dry_run")?;
     let body: SilenceBody = body::read(body).await?;
     let wanted = wanted(body, None, &caller.actor, api.now())?;
+    if is_dry {
+        let preview = extent::preview(&api, wanted.matchers, wanted.scope).await?;
+        return Ok(Json(preview).into_response());
+    }
     let once = once(&headers, &caller.actor, &wanted)?;
     let order = SilenceOrder::Put {
         wanted,

@@ -38,6 +38,8 @@ pub struct HeartbeatSettings {
     pub every: Span,
     /// How much later than that a ping may come.
     pub grace: Span,
+    /// How long a run may take that said when it began.
+    pub max_run: Span,
     /// How bad it is when none comes.
     pub severity: Severity,
     /// One line for people; made of the name when there is none.
@@ -115,10 +117,15 @@ fn heartbeat(table: &mut TableReader<'_>) -> Option<HeartbeatSettings> {
         table.refuse(None, Complaint::new(message).hint(hint));
     }
     let every = every.or(interval);
+    let grace = table
+        .optional("grace", values::duration(Span::ZERO..=YEAR))
+        .unwrap_or_default();
+    let max_run = table.optional("max_run", values::duration(SECOND..=YEAR));
+    // As elsewhere: what a job takes is the grace that it is given, if it is given one.
+    let usual = Some(grace).filter(|grace| *grace > Span::ZERO).or(every);
     Some(HeartbeatSettings {
-        grace: table
-            .optional("grace", values::duration(Span::ZERO..=YEAR))
-            .unwrap_or_default(),
+        grace,
+        max_run: max_run.or(usual).unwrap_or_default(),
         severity: table
             .optional("severity", values::word(SEVERITIES))
             .unwrap_or(DEFAULT_SEVERITY),

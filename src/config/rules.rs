@@ -12,7 +12,7 @@ use crate::config::feeds::{FeedTexts, NoTexts};
 use crate::config::ladders;
 use crate::config::settings::{HeartbeatSettings, Settings, SourceSettings};
 use crate::config::units::show_duration;
-use crate::core::heartbeat::{Feed, HeartbeatRule};
+use crate::core::heartbeat::{self, Feed, HeartbeatRule};
 use crate::core::limits;
 use crate::core::mute::window::WINDOWS_MAX;
 use crate::core::observation::{AlertText, clean_pairs};
@@ -140,7 +140,7 @@ fn heartbeat_rule(heartbeat: &HeartbeatSettings) -> HeartbeatRule {
         None => format_smolstr!("Heartbeat {name} was not heard in time (every {every})"),
     };
     let mut labels = vec![
-        ("alertname".into(), "HeartbeatMissing".into()),
+        ("alertname".into(), heartbeat::MISSING.into()),
         ("heartbeat".into(), SmolStr::new(name)),
     ];
     labels.extend(heartbeat.labels.iter().map(pair));
@@ -148,6 +148,7 @@ fn heartbeat_rule(heartbeat: &HeartbeatSettings) -> HeartbeatRule {
         name: SmolStr::new(name),
         every: heartbeat.every,
         grace: heartbeat.grace,
+        max_run: heartbeat.max_run,
         severity: heartbeat.severity,
         text: text(summary, labels, &heartbeat.ci),
         feed: match &heartbeat.watchdog {
@@ -175,6 +176,7 @@ fn silence_rule(source: &SourceSettings) -> Option<HeartbeatRule> {
         name: HeartbeatRule::silence_name(name),
         every,
         grace: Span::ZERO,
+        max_run: every,
         severity: SILENCE,
         text: text(summary, labels, &[]),
         feed: Feed::Messages {

@@ -460,6 +460,19 @@ impl<'a> Draft<'a> {
         self.prioritise(id, Some(alert));
     }
 
+    /// Lets the title of an incident follow the text of its only alert: while nobody was told of it, and when it is
+    /// worse or better now. A text that counts something up would otherwise have every ticket written again and again.
+    pub(super) fn retitle(&mut self, id: IncidentId, summary: &SmolStr, is_regraded: bool) {
+        let is_followed = self.peek(id).is_some_and(|incident| {
+            let is_new = incident.announced_at.is_none();
+            incident.total == 1 && incident.state.is_open() && (is_new || is_regraded)
+        });
+        if is_followed && !summary.is_empty() {
+            self.touch(id);
+            self.title(id, Some(summary));
+        }
+    }
+
     pub(super) fn title(&mut self, incident: IncidentId, title: Option<&SmolStr>) {
         if let Some(title) = title {
             self.decision.change(Change::TitleChanged {

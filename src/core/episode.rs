@@ -206,10 +206,15 @@ impl Turn<'_> {
     fn firing_again(&self, draft: &mut Draft<'_>, alert: &mut Alert) -> Reason {
         alert.lease_at = self.lease();
         let mut reason = Reason::RepeatOfOpenEpisode;
-        if self.keep_text(draft, alert) {
+        let is_other_text = self.keep_text(draft, alert);
+        let is_regraded = alert.severity != self.observation.severity;
+        if is_other_text {
             reason = Reason::TextChanged;
+            if let Some(incident) = alert.incident {
+                draft.retitle(incident, &self.observation.text.summary, is_regraded);
+            }
         }
-        if alert.severity != self.observation.severity {
+        if is_regraded {
             let before = alert.severity;
             alert.severity = self.observation.severity;
             let entry = draft.say(alert.incident, Some(alert.id), Reason::SeverityChanged);

@@ -3,8 +3,9 @@
 //! A ping moves the deadline on; a deadline that passes makes an alert of the source [`SOURCE`] fire, the next ping
 //! ends it. Three things are pings: one that was sent to us, a firing alert that some heartbeat waits for (a
 //! watchdog, which then is no alert itself), and any message of a source whose silence is watched. What was never
-//! heard is new and not missing, except for silence, which is watched from when it was configured. Must not count the
-//! time in which nobody listened: after a start every heartbeat has its whole time again.
+//! heard is new and not missing, except for silence, which is watched from when it was configured. A job may also say
+//! that it begins, and has then [`HeartbeatRule::max_run`] to end; and that it failed, which is an alert at once. Must
+//! not count the time in which nobody listened: after a start every heartbeat has its whole time again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,50 @@ use crate::core::time::{Span, Timestamp};
 /// The source of the alerts about heartbeats; no other source may have this name.
 pub const SOURCE: &str = "heartbeat";
 
+/// The label by which the claim of a ping says that it is another signal than "done".
+const SIGNAL: &str = "signal";
+/// The name of the alert of a heartbeat whose labels do not say another.
+pub const MISSING: &str = "HeartbeatMissing";
+/// Its name when the job said that it failed.
+const FAILED: &str = "HeartbeatFailed";
+/// Its name when the job began and did not end.
+const OVERRAN: &str = "HeartbeatOverran";
+
+/// What a job says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// It is done, or alive.
+    Done,
+    /// It begins.
+    Begun,
+    /// It failed.
+    Failed,
+    /// Something to be kept that changes nothing.
+    Noted,
+}
+
+impl Signal {
+    /// Every signal.
+    pub const ALL: [Self; 4] = [Self::Done, Self::Begun, Self::Failed, Self::Noted];
+
+    /// Its word in paths and in what is stored.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "success",
+            Self::Begun => "start",
+            Self::Failed => "fail",
+            Self::Noted => "log",
+        }
+    }
+
+    fn of(observation: &Observation) -> Self {
+        let word = observation.text.label(SIGNAL).unwrap_or_default();
+        let mut all = Self::ALL.into_iter();
+        all.find(|signal| signal.word() == word)
+            .unwrap_or(Self::Done)
+    }
+}
+
 /// What is heard of again and again, as far as it was heard of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
@@ -38,18 +83,28 @@ pub struct Heartbeat {
     pub is_missing: bool,
     /// When it counts as missing; while it does, when that is claimed again.
     pub due_at: Timestamp,
+    /// Since when its job runs, if it said that it begins and has not ended.
+    pub begun_at: Option<Timestamp>,
+    /// How long the last run took that said when it began.
+    pub last_run: Option<Span>,
+    /// What its job said when it failed; the alert says so again until the next ping.
+    pub failure: Option<SmolStr>,
 }
 
 impl Heartbeat {
     /// When there is something to do, with a daemon that listens since `started_at`.
     pub fn due(&self, started_at: Option<Timestamp>) -> Timestamp {
         match started_at {
-            Some(started_at) if !self.is_missing && self.heard_at < started_at => {
-                let lease = self.due_at.since(self.heard_at);
+            Some(started_at) if !self.is_missing && self.last_sign() < started_at => {
+                let lease = self.due_at.since(self.last_sign());
                 self.due_at.max(started_at.plus(lease))
             }
             Some(_) | None => self.due_at,
         }
+    }
+
+    fn last_sign(&self) -> Timestamp {
+        self.begun_at.unwrap_or(self.heard_at)
     }
 }
 
@@ -81,6 +136,8 @@ pub struct HeartbeatRule {
     pub every: Span,
     /// How much later than that a ping may come.
     pub grace: Span,
+    /// How long a run may take that said when it began.
+    pub max_run: Span,
     /// How bad it is when none comes.
     pub severity: Severity,
     /// The text of the alert.
@@ -104,12 +161,43 @@ impl HeartbeatRule {
         )
     }
 
-    fn observation(&self, claim: Claim) -> Observation {
-        let text = match claim {
-            Claim::Firing => Arc::clone(&self.text),
-            Claim::Resolved => Arc::default(),
+    fn end(&self) -> Observation {
+        observation(&self.name, Claim::Resolved, self.severity, Arc::default())
+    }
+
+    /// The claim that it is missing, or why else its alert fires.
+    fn trouble(&self, held: &Heartbeat) -> Observation {
+        let text = match (&held.failure, held.begun_at) {
+            (Some(said), _) => self.said(FAILED, said.clone()),
+            (None, Some(begun_at)) if begun_at.plus(self.max_run) <= held.due_at => {
+                let name = &self.name;
+                let said = format_smolstr!("Heartbeat {name} began and did not end in time");
+                self.said(OVERRAN, said)
+            }
+            (None, Some(_) | None) => Arc::clone(&self.text),
         };
-        observation(&self.name, claim, self.severity, text)
+        // Only a ping ends it.
+        let ends_at = Some(Timestamp::MAX);
+        Observation {
+            ends_at,
+            ..observation(&self.name, Claim::Firing, self.severity, text)
+        }
+    }
+
+    /// The text of its alert with another name, if it has none by the operator, and its first line as summary.
+    fn said(&self, alertname: &'static str, said: SmolStr) -> Arc<AlertText> {
+        let mut text = AlertText::clone(&self.text);
+        for (name, value) in &mut text.labels {
+            if name == "alertname" && value == MISSING {
+                *value = SmolStr::new_static(alertname);
+            }
+        }
+        let first = said.lines().next().unwrap_or_default();
+        text.summary = SmolStr::new(first);
+        if first.len() < said.len() {
+            text.annotations = vec![("description".into(), said)];
+        }
+        Arc::new(text)
     }
 
     fn heard(&self, now: Timestamp, is_seen: bool) -> Heartbeat {
@@ -119,6 +207,17 @@ impl HeartbeatRule {
             is_seen,
             is_missing: false,
             due_at: now.plus(self.patience()),
+            begun_at: None,
+            last_run: None,
+            failure: None,
+        }
+    }
+
+    /// When it is due as the policy is now.
+    fn due_at(&self, held: &Heartbeat) -> Timestamp {
+        match held.begun_at {
+            Some(begun_at) => begun_at.plus(self.max_run),
+            None => held.heard_at.plus(self.patience()),
         }
     }
 }
@@ -206,9 +305,26 @@ pub fn observation(
     }
 }
 
+/// What a job says about itself, as the claim that is decided; `said` is what came with it.
+pub fn signal(name: &str, signal: Signal, said: SmolStr) -> Observation {
+    if signal == Signal::Done {
+        return observation(name, Claim::Resolved, Severity::Info, Arc::default());
+    }
+    let text = AlertText {
+        summary: said,
+        labels: vec![(SIGNAL.into(), signal.word().into())],
+        ..AlertText::default()
+    };
+    let claim = match signal {
+        Signal::Failed => Claim::Firing,
+        Signal::Done | Signal::Begun | Signal::Noted => Claim::Resolved,
+    };
+    observation(name, claim, Severity::Info, Arc::new(text))
+}
+
 fn text_hash(text: &AlertText) -> u64 {
     let mut bytes = Vec::from(text.summary.as_bytes());
-    for (name, value) in &text.labels {
+    for (name, value) in text.labels.iter().chain(&text.annotations) {
         for part in [name, value] {
             bytes.push(0xff);
             bytes.extend_from_slice(part.as_bytes());
@@ -232,7 +348,16 @@ pub(super) fn decide_ping(
     if source != SOURCE && claimed.claim == Claim::Resolved {
         return Some(Decision::because(Reason::WatchdogEnded));
     }
-    Some(heard(world, &name, now, ids))
+    let signal = match source {
+        SOURCE => Signal::of(claimed),
+        _ => Signal::Done,
+    };
+    Some(match signal {
+        Signal::Done => heard(world, &name, now, ids),
+        Signal::Begun => begun(world, &name, now),
+        Signal::Failed => failed(world, &name, &claimed.text.summary, now, ids),
+        Signal::Noted => Decision::because(Reason::HeartbeatNoted),
+    })
 }
 
 /// What a message of a source comes to whose silence is watched.
@@ -249,17 +374,63 @@ fn heard(world: World<'_>, name: &str, now: Timestamp, ids: &mut IdFeed) -> Deci
     let Some(rule) = world.rules.heartbeats.get(name) else {
         return Decision::because(Reason::HeartbeatUnknown);
     };
-    let is_missing = world
-        .state
-        .heartbeat(name)
-        .is_some_and(|heartbeat| heartbeat.is_missing);
-    let mut decision = if is_missing {
+    let held = world.state.heartbeat(name);
+    let mut decision = if held.is_some_and(|held| held.is_missing) {
         end(world, rule, Reason::HeartbeatReturned, now, ids)
     } else {
         Decision::because(Reason::HeartbeatPinged)
     };
-    decision.change(Change::HeartbeatChanged(rule.heard(now, true)));
+    let took = held.and_then(|held| held.begun_at.map(|begun_at| now.since(begun_at)));
+    let last_run = took.or(held.and_then(|held| held.last_run));
+    decision.change(Change::HeartbeatChanged(Heartbeat {
+        last_run,
+        ..rule.heard(now, true)
+    }));
     decision
+}
+
+/// A job begins: until it ends only the time of its run counts. What is missing stays so until it has succeeded.
+fn begun(world: World<'_>, name: &str, now: Timestamp) -> Decision {
+    let Some(rule) = world.rules.heartbeats.get(name) else {
+        return Decision::because(Reason::HeartbeatUnknown);
+    };
+    let held = world.state.heartbeat(name);
+    let mut heartbeat = held.cloned().unwrap_or_else(|| rule.heard(now, false));
+    heartbeat.begun_at = Some(now);
+    if !heartbeat.is_missing {
+        heartbeat.due_at = rule.due_at(&heartbeat);
+    }
+    let mut decision = Decision::because(Reason::HeartbeatBegun);
+    decision.change(Change::HeartbeatChanged(heartbeat));
+    decision
+}
+
+/// A job says that it failed; its alert fires until it says that it is done.
+fn failed(
+    world: World<'_>,
+    name: &str,
+    said: &SmolStr,
+    now: Timestamp,
+    ids: &mut IdFeed,
+) -> Decision {
+    let Some(rule) = world.rules.heartbeats.get(name) else {
+        return Decision::because(Reason::HeartbeatUnknown);
+    };
+    let said = match said.is_empty() {
+        true => format_smolstr!("Heartbeat {name} said that it failed"),
+        false => said.clone(),
+    };
+    let held = world.state.heartbeat(name);
+    let took = held.and_then(|held| held.begun_at.map(|begun_at| now.since(begun_at)));
+    let failed = Heartbeat {
+        last_run: took.or(held.and_then(|held| held.last_run)),
+        failure: Some(said),
+        is_missing: held.is_some_and(|held| held.is_missing),
+        ..rule.heard(now, true)
+    };
+    let is_known = held.is_some_and(|held| held.failure == failed.failure);
+    let said = (!is_known).then_some(Reason::HeartbeatFailed);
+    miss(world, rule, &failed, said, now, ids)
 }
 
 /// Whether the policy asks for something else than the state holds; then deadlines are to be looked at.
@@ -286,7 +457,12 @@ pub(super) fn decide_due(world: World<'_>, now: Timestamp, ids: &mut IdFeed) -> 
     let mut held = world.state.heartbeats();
     let late = held.find(|heartbeat| heartbeat.due(started_at) <= now)?;
     let rule = rules.get(&late.name)?;
-    Some(miss(world, rule, late, now, ids))
+    let reason = match late.begun_at {
+        Some(_) => Reason::HeartbeatOverran,
+        None => Reason::HeartbeatMissed,
+    };
+    let said = (!late.is_missing).then_some(reason);
+    Some(miss(world, rule, late, said, now, ids))
 }
 
 /// Records that are not as the policy asks: silence that is not watched yet, and times that have changed.
@@ -296,7 +472,7 @@ fn adjusted(world: World<'_>, now: Timestamp) -> impl Iterator<Item = Heartbeat>
             let is_awaited = matches!(rule.feed, Feed::Messages { .. });
             return is_awaited.then(|| rule.heard(now, false));
         };
-        let due_at = held.heard_at.plus(rule.patience());
+        let due_at = rule.due_at(held);
         (!held.is_missing && held.due_at != due_at).then(|| Heartbeat {
             due_at,
             ..held.clone()
@@ -308,16 +484,15 @@ fn miss(
     world: World<'_>,
     rule: &HeartbeatRule,
     late: &Heartbeat,
+    said: Option<Reason>,
     now: Timestamp,
     ids: &mut IdFeed,
 ) -> Decision {
-    let mut claim = rule.observation(Claim::Firing);
-    // Only a ping ends it.
-    claim.ends_at = Some(Timestamp::MAX);
+    let claim = rule.trouble(late);
     let mut decision = episode::observe(world, &SmolStr::new_static(SOURCE), &claim, now, ids);
-    if !late.is_missing {
-        say(world, &mut decision, Reason::HeartbeatMissed, ids);
-        decision.reason = Reason::HeartbeatMissed;
+    if let Some(reason) = said {
+        say(world, &mut decision, reason, ids);
+        decision.reason = reason;
     }
     // Said again, so that an alert that a person ended comes back as that of any other source does.
     let again = rule.patience().max(limits::HEARTBEAT_REPEATED);
@@ -335,6 +510,7 @@ fn remove(world: World<'_>, gone: &Heartbeat, now: Timestamp, ids: &mut IdFeed) 
             name: gone.name.clone(),
             every: Span::ZERO,
             grace: Span::ZERO,
+            max_run: Span::ZERO,
             severity: Severity::Info,
             text: Arc::default(),
             feed: Feed::Pings,
@@ -355,7 +531,7 @@ fn end(
     now: Timestamp,
     ids: &mut IdFeed,
 ) -> Decision {
-    let claim = rule.observation(Claim::Resolved);
+    let claim = rule.end();
     if world.state.alert_by_key(claim.key.hash()).is_none() {
         return Decision::because(reason);
     }

@@ -72,6 +72,10 @@ reasons! {
     HeartbeatPinged = "heartbeat_pinged", "The heartbeat was heard; its deadline moved on.";
     HeartbeatReturned = "heartbeat_returned", "The missing heartbeat was heard again; its alert has ended.";
     HeartbeatMissed = "heartbeat_missed", "The heartbeat was not heard in time; that is an alert.";
+    HeartbeatBegun = "heartbeat_begun", "The heartbeat's job said that it begins; it has to say in time that it is done.";
+    HeartbeatFailed = "heartbeat_failed", "The heartbeat's job said that it failed; that is an alert until it succeeds.";
+    HeartbeatOverran = "heartbeat_overran", "The heartbeat's job began and did not end in time; that is an alert.";
+    HeartbeatNoted = "heartbeat_noted", "The heartbeat's job sent something to be kept; it changes nothing.";
     HeartbeatRemoved = "heartbeat_removed", "The heartbeat is no longer configured; its alert has ended.";
     HeartbeatUnknown = "heartbeat_unknown", "No such heartbeat is configured; the ping came to nothing.";
     WatchdogEnded = "watchdog_ended", "The source ended the alert that feeds a heartbeat; that is no ping, the deadline stays.";

@@ -15,7 +15,7 @@ use crate::core::mute::plan;
 use crate::core::review;
 use crate::core::rules::Rules;
 use crate::core::state::State;
-use crate::core::time::Timestamp;
+use crate::core::time::{Span, Timestamp};
 
 use super::{Engine, Turn};
 
@@ -52,6 +52,12 @@ pub struct Pulse {
     pub heard_at: Option<Timestamp>,
     /// When it counts as missing unless it is heard before.
     pub due_at: Option<Timestamp>,
+    /// Since when its job runs.
+    pub begun_at: Option<Timestamp>,
+    /// How long its last run took.
+    pub last_run: Option<Span>,
+    /// What its job said when it failed.
+    pub failure: Option<SmolStr>,
     /// The policy.
     pub rule: HeartbeatRule,
     /// The key of its alert.
@@ -98,6 +104,9 @@ fn pulse(rule: &HeartbeatRule, held: Option<&Heartbeat>, started_at: Option<Time
         word,
         heard_at: held.filter(|held| held.is_seen).map(|held| held.heard_at),
         due_at: up.map(|held| held.due(started_at)),
+        begun_at: held.and_then(|held| held.begun_at),
+        last_run: held.and_then(|held| held.last_run),
+        failure: held.and_then(|held| held.failure.clone()),
         key: AlertKey::new(heartbeat::SOURCE, &rule.name).text().clone(),
         rule: rule.clone(),
     }

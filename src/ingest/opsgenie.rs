@@ -42,6 +42,7 @@ use super::opsgenie_answers::{
     Answer, Refused, alert_id, key_hash, request_id, request_seq, shown,
 };
 use super::{Incoming, Ingest, body};
+use crate::sources::heartbeat::Ping;
 
 /// What the API reads beside the doors.
 #[derive(Clone, Debug)]
@@ -208,7 +209,7 @@ impl OpsgenieApi {
     /// Takes a ping of a heartbeat.
     async fn ping(&self, name: &str, parts: &Parts) -> Result<(), Refused> {
         let door = self.door(parts)?;
-        match self.ingest.ping(name).await {
+        match self.ingest.ping(&Ping::done(name)).await {
             Ok(_) => Ok(()),
             Err(PingError::Refused(refusal)) => Err(refusal.into()),
             Err(error @ PingError::Unknown(_)) => {

@@ -16,6 +16,7 @@ use crate::core::time::Timestamp;
 use crate::lab::event::{AlertSaid, Event, Said};
 use crate::sources::severity_words::{DEFAULT, severity_of};
 use crate::sources::status_words::{Status, status_of};
+use crate::sources::time_text;
 
 /// The name of the source when a line has none.
 const SOURCE: &str = "events";
@@ -179,9 +180,16 @@ fn change_said(fields: ChangeFields) -> Result<ChangeRecord, String> {
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
+        Value::String(text) => text.trim().parse().ok().or_else(|| of_calendar(text)),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// Seconds since 1970 of a time in words, like `2026-12-01T08:00:00Z`.
+fn of_calendar(text: &str) -> Option<f64> {
+    let ms = time_text::read(text).ok().flatten()?.as_millis();
+    let length = Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
+    Some(if ms < 0 { -length } else { length })
 }
 
 /// A value as text; nothing when it is null or empty.
@@ -198,7 +206,7 @@ fn text(value: Option<Value>) -> Option<SmolStr> {
 }
 
 fn not_a_time(name: &str, value: &Value) -> String {
-    format!("`{name}` is {value}: give seconds as a number")
+    format!("`{name}` is {value}: give seconds as a number, or a time like 2026-12-01T08:00:00Z")
 }
 
 #[cfg(test)]
@@ -256,6 +264,16 @@ mod tests {
             let back = epoch.unwrap().seconds(event.at);
             assert!((back - first).abs() < 1e-6, "{first} became {back}");
         }
+    }
+
+    #[test]
+    fn a_time_in_words_is_as_good_as_its_seconds() {
+        let read = |at: &str| {
+            let line = format!(r#"{{"at":{at},"alert":{{"id":"a","starts_at":{at}}}}}"#);
+            read(line.as_bytes(), &mut None).unwrap()
+        };
+        assert_eq!(read(r#""2026-12-01T08:00:00.250Z""#), read("1796112000.25"));
+        assert_eq!(read(r#""2026-12-01T09:00:00+01:00""#), read("1796112000"));
     }
 
     #[test]

@@ -20,6 +20,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements kept prepared: every table in every chunk size, with room.
 const STATEMENTS: usize = 400;
+/// KiB that a writer keeps of the file, as `cache_size` has them.
+const WRITER_CACHE: &str = "-65536";
+const WRITER_CACHE_USUAL: &str = "PRAGMA cache_size = -65536";
+const WRITER_CACHE_SMALL: &str = "PRAGMA cache_size = -12288";
 /// The first SQLite without the WAL-reset corruption bug ("Write-Ahead Logging", section on the bug).
 const SQLITE_OLDEST: [u32; 3] = [3, 51, 3];
 
@@ -88,6 +92,28 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// How much a writer keeps of the file, so that it need not read what it writes again.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cache {
+    /// As always.
+    Usual,
+    /// While very much is written once: it would fill whatever room there is, for nothing.
+    Small,
+}
+
+/// Changes what the writer keeps of the file; only SQLite keeps it in this process.
+pub(super) async fn keep(conn: Conn<'_>, cache: Cache) -> Result<(), StoreError> {
+    let sql = match cache {
+        Cache::Usual => WRITER_CACHE_USUAL,
+        Cache::Small => WRITER_CACHE_SMALL,
+    };
+    match conn {
+        Conn::Sqlite(conn) => sqlx::query(sql).execute(conn).await.map(drop)?,
+        Conn::Postgres(_) => {}
+    }
+    Ok(())
+}
+
 /// A connection for writing.
 pub(super) async fn connect(place: &Place) -> Result<OwnedConn, StoreError> {
     Ok(match place {
@@ -98,7 +124,7 @@ pub(super) async fn connect(place: &Place) -> Result<OwnedConn, StoreError> {
                 .synchronous(SqliteSynchronous::Full)
                 // The WAL file is written over and over instead of being cut: growing it costs the file system's journal.
                 .pragma("wal_autocheckpoint", "20000")
-                .pragma("cache_size", "-65536");
+                .pragma("cache_size", WRITER_CACHE);
             OwnedConn::Sqlite(Box::new(options.connect().await?))
         }
         Place::Postgres(options) => OwnedConn::Postgres(Box::new(options.connect().await?)),
@@ -165,6 +191,8 @@ pub(super) async fn leave_room(conn: &mut OwnedConn) -> Result<(), StoreError> {
                 "ALTER TABLE alert_text SET (fillfactor = 50)",
                 "ALTER TABLE incident SET (fillfactor = 50)",
                 "ALTER TABLE engine SET (fillfactor = 10)",
+                // Large bodies come compressed; trying once more costs time and gains nothing.
+                "ALTER TABLE input ALTER COLUMN body SET STORAGE EXTERNAL",
             ] {
                 sqlx::query(sql).execute(&mut **conn).await.map(drop)?;
             }

@@ -20,6 +20,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::{in_chunks, run_for_ids};
 use super::rows::incident_id;
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// The part of a batch that correlation made; of several changes to one record the last is kept.
@@ -92,7 +93,7 @@ async fn upsert_nodes(conn: Conn<'_>, partition: i64, rows: &[&Node]) -> Result<
         let mut query = QueryBuilder::new(
             "INSERT INTO node (id, partition, incident, ci, parent, score, why, body, is_forgotten) ",
         );
-        query.push_values(rows, |mut row, node| {
+        push_rows(&mut query, rows, |row, node| {
             let link = node.link.as_ref();
             row.push_bind(node.id.get())
                 .push_bind(partition)
@@ -116,7 +117,7 @@ async fn upsert_nodes(conn: Conn<'_>, partition: i64, rows: &[&Node]) -> Result<
 async fn upsert_members(conn: Conn<'_>, rows: &[(AlertId, NodeId)]) -> Result<(), StoreError> {
     in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new("INSERT INTO node_alert (alert, node) ");
-        query.push_values(rows, |mut row, (alert, node)| {
+        push_rows(&mut query, rows, |row, (alert, node)| {
             row.push_bind(alert.get()).push_bind(node.get());
         });
         query.push(" ON CONFLICT (alert) DO UPDATE SET node = excluded.node");
@@ -133,7 +134,7 @@ async fn upsert_causes(
     in_chunks!(tx.lend(), causes, |rows| {
         let mut query =
             QueryBuilder::new("INSERT INTO incident_cause (incident, partition, body) ");
-        query.push_values(rows, |mut row, (incident, cause)| {
+        push_rows(&mut query, rows, |row, (incident, cause)| {
             row.push_bind(incident.get())
                 .push_bind(partition)
                 .push_bind(serde_json::to_string(cause).unwrap_or_default());
@@ -155,7 +156,7 @@ async fn upsert_causes(
     let services: Vec<_> = services.collect();
     in_chunks!(tx.lend(), &services, |rows| {
         let mut query = QueryBuilder::new("INSERT INTO incident_service (incident, ci) ");
-        query.push_values(rows, |mut row, (incident, ci)| {
+        push_rows(&mut query, rows, |row, (incident, ci)| {
             row.push_bind(*incident).push_bind(*ci);
         });
         query

@@ -111,6 +111,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "lab",
             "sources::severity_words",
             "sources::status_words",
+            "sources::time_text",
         ],
     ),
     ("app", &["*"]),

@@ -131,7 +131,7 @@ fn a_symptom_that_others_confirm_joins_the_outage_that_is_going_on() {
         }
     }
     estate = estate.ci("far", "service");
-    estate.difference.put.last_mut().unwrap().site = Some("there".into());
+    estate.last().site = Some("there".into());
     estate = estate.relate("caller", "far", RelationKind::Uses, Role::Call);
     for is_confirmed in [true, false] {
         let mut bench = bench(&estate);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU8;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -45,9 +46,9 @@ pub struct Difference {
     /// CIs that are gone; their relations go with them.
     #[serde(default)]
     pub removed: Vec<CiNumber>,
-    /// CIs that are new or changed, whole.
+    /// CIs that are new or changed, whole; shared with the graph, which may be large.
     #[serde(default)]
-    pub put: Vec<Ci>,
+    pub put: Vec<Arc<Ci>>,
     /// Relations that are new.
     #[serde(default)]
     pub linked: Vec<Relation>,
@@ -67,7 +68,7 @@ pub struct Graph {
 
 #[derive(Clone, Debug)]
 struct Slot {
-    ci: Ci,
+    ci: Arc<Ci>,
     providers: Vec<Edge>,
     dependents: Vec<Edge>,
 }
@@ -99,7 +100,7 @@ impl Graph {
 
     /// Every CI, by number.
     pub fn cis(&self) -> impl Iterator<Item = &Ci> {
-        self.slots.iter().flatten().map(|slot| &slot.ci)
+        self.slots.iter().flatten().map(|slot| &*slot.ci)
     }
 
     /// What a CI depends on, by number.
@@ -159,9 +160,11 @@ impl Graph {
         for &number in &difference.removed {
             self.remove(number);
         }
+        self.make_room(difference);
         for ci in &difference.put {
-            self.put(ci.clone());
+            self.put(Arc::clone(ci));
         }
+        self.make_room_for_links(&difference.linked);
         let linked = difference.linked.iter();
         linked.filter(|relation| !self.link(relation)).count()
     }
@@ -174,7 +177,39 @@ impl Graph {
         self.slots.get_mut(number.index())?.as_mut()
     }
 
-    fn put(&mut self, ci: Ci) {
+    /// Room for exactly what a large difference puts: what grows by doubling holds half as much again.
+    fn make_room(&mut self, difference: &Difference) {
+        let is_large = difference.put.len() > self.by_id.len();
+        let last = difference.put.iter().map(|ci| ci.number.index()).max();
+        if let (true, Some(last)) = (is_large, last) {
+            let more = last.saturating_add(1).saturating_sub(self.slots.len());
+            self.slots.reserve_exact(more);
+        }
+    }
+
+    /// The same for the edges of each CI.
+    fn make_room_for_links(&mut self, linked: &[Relation]) {
+        if linked.len() <= self.relation_count {
+            return;
+        }
+        let mut counts = vec![(0_usize, 0_usize); self.slots.len()];
+        for relation in linked {
+            if let Some((providers, _)) = counts.get_mut(relation.from.index()) {
+                *providers = providers.saturating_add(1);
+            }
+            if let Some((_, dependents)) = counts.get_mut(relation.to.index()) {
+                *dependents = dependents.saturating_add(1);
+            }
+        }
+        for (slot, (providers, dependents)) in self.slots.iter_mut().zip(counts) {
+            if let Some(slot) = slot {
+                slot.providers.reserve_exact(providers);
+                slot.dependents.reserve_exact(dependents);
+            }
+        }
+    }
+
+    fn put(&mut self, ci: Arc<Ci>) {
         let (number, index) = (ci.number, ci.number.index());
         if self.slots.len() <= index {
             self.slots.resize_with(index.saturating_add(1), || None);
@@ -316,8 +351,8 @@ impl PartialEq for Graph {
 mod tests {
     use super::*;
 
-    fn ci(number: u32, id: &str) -> Ci {
-        Ci {
+    fn ci(number: u32, id: &str) -> Arc<Ci> {
+        Arc::new(Ci {
             number: CiNumber::new(number).unwrap(),
             id: id.into(),
             name: id.into(),
@@ -329,7 +364,7 @@ mod tests {
             owner: None,
             is_retired: false,
             identifiers: Vec::new(),
-        }
+        })
     }
 
     fn relation(from: u32, to: u32) -> Relation {

@@ -5,6 +5,8 @@
 //! (numbers aside, which follow first arrival). Must not change anything, and must not delete by itself: a caller holds
 //! an import back when [`delete_share`] is too large.
 
+use std::sync::Arc;
+
 use hashbrown::{HashMap, HashSet};
 use smol_str::SmolStr;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -122,7 +124,8 @@ pub fn reconcile(merged: &Merged, known: &Known) -> Reconciled {
         let hash = hash_ci(ci);
         let before = known.present.get(&number);
         if before != Some(&hash) {
-            out.difference.put.push(graph_ci(number, &ci.record));
+            let put = Arc::new(graph_ci(number, &ci.record));
+            out.difference.put.push(put);
             out.cis.push(PutCi {
                 number,
                 place,

@@ -26,9 +26,9 @@ fn graph() -> Graph {
     graph.apply(&Difference {
         version: 1,
         put: vec![
-            ci(1, "sw1", "switch", None),
-            ci(2, "shop", "service", Some(3)),
-            ci(3, "checkout", "service", Some(1)),
+            ci(1, "sw1", "switch", None).into(),
+            ci(2, "shop", "service", Some(3)).into(),
+            ci(3, "checkout", "service", Some(1)).into(),
         ],
         ..Difference::default()
     });

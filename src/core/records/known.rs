@@ -1,7 +1,8 @@
 //! Known errors: what is known about something that may come back, matched to incidents as they open.
 //!
-//! By signature, by CI, or by the labels and the summary of an alert. Must not judge whether it fits; people do.
+//! By signature, by CI, by the labels and the summary of an alert, or by a condition on it. Must not judge whether it fits; people do.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use smol_str::{SmolStr, format_smolstr};
 
 use super::{Kind, Link, Record, RecordChange, RecordId, Role};
 use crate::core::alert::Alert;
+use crate::core::alert_facts::ALERT_VARIABLES;
+use crate::core::condition::{Condition, Facts, Section};
 use crate::core::draft::Draft;
 use crate::core::ids::IncidentId;
 use crate::core::observation::AlertText;
@@ -17,6 +20,53 @@ use crate::core::reason::Reason;
 use crate::core::silence::all_match;
 use crate::core::silence::matcher::Matcher;
 use crate::core::time::Timestamp;
+
+/// A condition on an alert, kept as its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "SmolStr", into = "SmolStr")]
+pub struct When {
+    text: SmolStr,
+    /// Nothing when the text is none by now; then it holds of nothing.
+    condition: Option<Condition>,
+}
+
+impl When {
+    /// Reads a condition.
+    ///
+    /// # Errors
+    /// It is none, in words.
+    pub fn compile(text: &str) -> Result<Self, String> {
+        let condition =
+            Condition::compile_with(Section::Other, "known error", text, &ALERT_VARIABLES)?;
+        Ok(Self {
+            text: SmolStr::new(text),
+            condition: Some(condition),
+        })
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &SmolStr {
+        &self.text
+    }
+
+    fn holds(&self, facts: &Facts) -> bool {
+        let condition = self.condition.as_ref();
+        condition.is_some_and(|condition| condition.holds(facts).unwrap_or(false))
+    }
+}
+
+impl From<SmolStr> for When {
+    fn from(text: SmolStr) -> Self {
+        let condition = None;
+        Self::compile(&text).unwrap_or(Self { text, condition })
+    }
+}
+
+impl From<When> for SmolStr {
+    fn from(when: When) -> Self {
+        when.text
+    }
+}
 
 /// What is known about something that may come back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +89,9 @@ pub struct KnownError {
     /// What an alert's summary holds, in any letter case.
     #[serde(default)]
     pub text: SmolStr,
+    /// What is true of an alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// What is wrong.
     #[serde(default)]
     pub cause: SmolStr,
@@ -78,6 +131,9 @@ pub struct KnownErrorWanted {
     pub matchers: Option<Vec<Matcher>>,
     /// What a summary holds.
     pub text: Option<SmolStr>,
+    /// What is true of an alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// What is wrong.
     pub cause: Option<SmolStr>,
     /// How to live with it.
@@ -91,7 +147,7 @@ pub struct KnownErrorWanted {
 impl KnownError {
     /// Whether an alert is as it says; something must be said of alerts.
     fn is_of_alert(&self, text: &AlertText) -> bool {
-        if self.matchers.is_empty() && self.text.is_empty() {
+        if self.is_of_incidents() {
             return false;
         }
         let is_matched = all_match(&self.matchers, |name| text.label(name));
@@ -104,7 +160,7 @@ impl KnownError {
 
     /// Whether nothing is said of alerts, so that signature or CI are enough.
     fn is_of_incidents(&self) -> bool {
-        self.matchers.is_empty() && self.text.is_empty()
+        self.matchers.is_empty() && self.text.is_empty() && self.when.is_none()
     }
 }
 
@@ -138,9 +194,16 @@ impl Draft<'_> {
         };
         let state = self.world.state;
         let ci = alert.ci.and_then(|ci| state.graph().ci(ci));
+        let facts = OnceCell::new();
+        let holds = |when: &When| {
+            when.holds(facts.get_or_init(|| Facts::of_alert(state, alert, text, self.now)))
+        };
         let fits = |known: &&KnownError| {
             let is_there = known.cis.is_empty() || ci.is_some_and(|ci| known.cis.contains(&ci.id));
-            known.is_active && is_there && known.is_of_alert(text)
+            known.is_active
+                && is_there
+                && known.is_of_alert(text)
+                && known.when.as_ref().is_none_or(holds)
         };
         let known = state.records().of_kind(Kind::KnownError);
         let known = known.filter_map(|record| record.as_known_error());
@@ -191,6 +254,7 @@ impl Draft<'_> {
                 cis: Vec::new(),
                 matchers: Vec::new(),
                 text: SmolStr::default(),
+                when: None,
                 cause: SmolStr::default(),
                 workaround: SmolStr::default(),
                 runbook_url: SmolStr::default(),
@@ -213,6 +277,7 @@ impl Draft<'_> {
         }
         known.is_active = wanted.is_active.unwrap_or(known.is_active);
         known.signature = wanted.signature.clone().or(known.signature);
+        known.when = wanted.when.clone().or(known.when);
         known.problem = wanted.problem.or(known.problem);
         if let Some(cis) = &wanted.cis {
             known.cis = super::put_change::resolve(self.world.state, cis);

@@ -2,6 +2,8 @@
 //!
 //! Must fail rather than guess when a row cannot be understood.
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt as _;
 use smol_str::SmolStr;
 
@@ -79,7 +81,7 @@ pub(in crate::store) async fn graph(
         .bind(at)
         .fetch(c);
         while let Some(row) = rows.try_next().await? {
-            step.put.push(row.into_core()?);
+            step.put.push(Arc::new(row.into_core()?));
             if step.put.len() >= STEP {
                 state.change_graph(&step);
                 step.put.clear();

@@ -13,6 +13,7 @@ pub(super) use past::forget_versions;
 
 use crate::core::time::Timestamp;
 
+use super::dialect::{Cache, keep};
 use super::{StoreError, Tx, on};
 
 /// Versions are counted up in the store as whole numbers.
@@ -33,5 +34,5 @@ pub(super) async fn activate(
     on!(tx.lend(), c => sqlx::query(
         "UPDATE cmdb_import SET is_current = TRUE, active_at = $2, seen_at = $2 WHERE version = $1"
     ).bind(version).bind(at.as_millis()).execute(c).await.map(drop))?;
-    Ok(())
+    keep(tx.lend(), Cache::Usual).await
 }

@@ -12,6 +12,7 @@ use crate::core::cmdb::record::{CiRecord, RelationRecord};
 use crate::core::cmdb::relation::Relation;
 use crate::core::time::Timestamp;
 use crate::store::bulk::chunks;
+use crate::store::dialect::{Cache, keep};
 use crate::store::inbox::StoredBody;
 use crate::store::{Conn, StoreError, Tx, on};
 
@@ -94,7 +95,10 @@ pub(in crate::store) async fn write(
     stage: &Stage,
 ) -> Result<(), StoreError> {
     match stage {
-        Stage::Import(import) => insert_import(tx.lend(), partition, at, import).await,
+        Stage::Import(import) => {
+            keep(tx.lend(), Cache::Small).await?;
+            insert_import(tx.lend(), partition, at, import).await
+        }
         Stage::Parts(version, first, parts) => {
             for (part, number) in parts.iter().zip(*first..) {
                 insert_part(tx.lend(), *version, number, part).await?;

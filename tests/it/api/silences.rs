@@ -210,6 +210,14 @@ async fn a_preview_counts_without_making_anything() {
         ),
         (&json!(2), 2)
     );
+    let mut whole = body(&json!(["alertname=~F.*"]));
+    let path = "/api/v1/silences?dry_run=true";
+    let tried = world.post(path, &whole.to_string()).await.ok();
+    assert_eq!(tried["total"], 2);
+    assert_eq!(tried["severities"], json!({"critical": 2}));
+    whole["comment"] = json!("");
+    let refused = world.post(path, &whole.to_string()).await;
+    refused.problem(400, "bad-request");
     assert_eq!(world.get("/api/v1/silences").await.ok()["items"], json!([]));
 }
 

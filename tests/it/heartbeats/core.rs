@@ -1,7 +1,7 @@
 //! The decisions on virtual time.
 
 use watchbell::core::alert::EndedBy;
-use watchbell::core::heartbeat::{Feed, HeartbeatRule, SOURCE, observation};
+use watchbell::core::heartbeat::{Feed, HeartbeatRule, SOURCE, Signal, observation, signal};
 use watchbell::core::identity::AlertKey;
 use watchbell::core::input::{Command, Input};
 use watchbell::core::observation::{AlertText, Claim};
@@ -22,6 +22,7 @@ fn rule(name: &str, feed: Feed) -> HeartbeatRule {
         name: name.into(),
         every: Span::from_mins(5),
         grace: Span::from_mins(1),
+        max_run: Span::from_mins(20),
         severity: Severity::Critical,
         text: text.into(),
         feed,
@@ -50,6 +51,14 @@ fn ping(bench: &mut Bench, name: &str) -> Reason {
     bench.happen(&input).reason
 }
 
+fn say(bench: &mut Bench, name: &str, what: Signal, said: &str) -> Reason {
+    let input = Input::ObservationReceived {
+        source: SOURCE.into(),
+        observation: signal(name, what, said.into()),
+    };
+    bench.happen(&input).reason
+}
+
 fn is_firing(bench: &Bench, name: &str) -> bool {
     let alert = bench.state.alert_by_key(AlertKey::new(SOURCE, name).hash());
     alert.is_some_and(|alert| alert.is_firing())
@@ -63,10 +72,69 @@ pub(crate) fn tour() -> Bench {
     bench.hear(resolved("W").labelled(&[("alertname", "Watchdog")]));
     bench.at("00:10");
     ping(&mut bench, "backup");
-    bench.at("00:20");
+    say(&mut bench, "backup", Signal::Noted, "half way");
+    say(&mut bench, "backup", Signal::Begun, "");
+    bench.at("00:40");
+    say(&mut bench, "backup", Signal::Failed, "disk full");
     bench.rules.heartbeats = [].into_iter().collect();
-    bench.at("00:21").firing("F", "00:21");
+    bench.at("00:41").firing("F", "00:41");
     bench
+}
+
+#[test]
+fn a_run_is_measured_and_one_that_does_not_end_is_an_alert() {
+    let mut bench = bench([rule("backup", Feed::Pings)]);
+    assert_eq!(
+        say(&mut bench, "backup", Signal::Begun, ""),
+        Reason::HeartbeatBegun
+    );
+    bench.at("00:19:59");
+    assert!(!is_firing(&bench, "backup"), "a run has its own time");
+    ping(&mut bench, "backup");
+    let held = bench.state.heartbeat("backup").unwrap();
+    assert_eq!(held.last_run, Some(Span::from_secs(1199)));
+    assert_eq!(held.begun_at, None);
+    bench.at("00:25");
+    say(&mut bench, "backup", Signal::Begun, "");
+    bench.at("00:44");
+    bench.restart(Span::from_mins(10));
+    bench.at("01:13:59");
+    assert!(!is_firing(&bench, "backup"), "nobody could hear its end");
+    bench.at("01:14");
+    assert!(is_firing(&bench, "backup"));
+    assert_eq!(bench.count(Reason::HeartbeatOverran), 1);
+    assert_eq!(ping(&mut bench, "backup"), Reason::HeartbeatReturned);
+    assert!(!is_firing(&bench, "backup"));
+}
+
+#[test]
+fn a_failure_is_an_alert_at_once_and_until_success() {
+    let mut bench = bench([rule("backup", Feed::Pings)]);
+    let failed = say(
+        &mut bench,
+        "backup",
+        Signal::Failed,
+        "disk full\n/dev/sda1 100%",
+    );
+    assert_eq!(failed, Reason::HeartbeatFailed);
+    assert!(is_firing(&bench, "backup"));
+    assert_eq!(
+        say(&mut bench, "backup", Signal::Begun, ""),
+        Reason::HeartbeatBegun
+    );
+    bench.at("00:05");
+    assert!(
+        is_firing(&bench, "backup"),
+        "that it begins again mends nothing"
+    );
+    say(&mut bench, "backup", Signal::Failed, "disk still full");
+    assert_eq!(bench.incidents(), (1, 1));
+    assert_eq!(ping(&mut bench, "backup"), Reason::HeartbeatReturned);
+    assert!(!is_firing(&bench, "backup"));
+    assert_eq!(
+        say(&mut bench, "typo", Signal::Failed, ""),
+        Reason::HeartbeatUnknown
+    );
 }
 
 #[test]

@@ -181,3 +181,41 @@ async fn a_source_that_falls_silent_is_an_alert() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_says_that_it_begins_and_that_it_failed() {
+    let home = Home::new(&config(&[heartbeat("backup", "1h", "max_run = \"2h\"")]));
+    let daemon = home.start().await;
+    let say = async |path: &str, body: &'static str| {
+        let ping = daemon.client.post(daemon.url(path)).body(body);
+        daemon.send(ping).await.status.as_u16()
+    };
+    assert_eq!(say("/heartbeat/backup/start", "").await, 200);
+    let running = eventually("the run", async || {
+        let status = status(&daemon, "backup").await;
+        status["running_since"].is_string().then_some(status)
+    })
+    .await;
+    assert_eq!(running["state"], "new");
+    assert_eq!(running["max_run_s"], 7200.0);
+    assert_eq!(
+        say("/heartbeat/backup/3", "tar: disk full\nat /srv").await,
+        200
+    );
+    let failed = until(&daemon, "backup", "missing").await;
+    assert_eq!(failed["failure"], "exit status 3: tar: disk full\nat /srv");
+    assert!(failed["last_run_s"].is_number(), "{failed}");
+    let alert = &daemon.list("/api/v1/alerts?status=firing").await[0];
+    assert_eq!(alert["summary"], "exit status 3: tar: disk full");
+    assert_eq!(alert["labels"]["alertname"], "HeartbeatFailed");
+    assert_eq!(say("/heartbeat/backup/0", "").await, 200);
+    let up = until(&daemon, "backup", "up").await;
+    assert_eq!(up["failure"], Value::Null);
+    for unknown in [
+        "/heartbeat/backup/stop",
+        "/heartbeat/backup/256",
+        "/heartbeat/no/fail",
+    ] {
+        assert_eq!(say(unknown, "").await, 404, "{unknown}");
+    }
+}

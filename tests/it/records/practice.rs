@@ -85,6 +85,21 @@ async fn work_is_a_request_and_pages_nobody(store: TestStore) {
     assert!(said.contains("circular"), "{said}");
 }
 
+/// Two known errors, by matchers and by condition.
+async fn know(daemon: &Daemon) {
+    let known = json!({"title": "Kernel panic", "matchers": ["alertname=HostDown"], "workaround": "power cycle",
+        "runbook_url": "https://wiki.example/panic"});
+    let made = daemon.post("/api/v1/known-errors", &known).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.text);
+    let when = "labels.alertname == 'HostDown' and alert.ci.id == 'web1'";
+    let known = json!({"title": "By condition", "when": when});
+    let made = daemon.post("/api/v1/known-errors", &known).await;
+    assert_eq!(made.json()["when"], when, "{}", made.text);
+    let wrong = json!({"title": "x", "when": "labels.("});
+    let refused = daemon.post("/api/v1/known-errors", &wrong).await;
+    assert_eq!(refused.status.as_u16(), 400);
+}
+
 async fn what_keeps_coming_back_is_a_problem_and_what_is_known_is_shown(store: TestStore) {
     let home = home(
         &store,
@@ -92,10 +107,7 @@ async fn what_keeps_coming_back_is_a_problem_and_what_is_known_is_shown(store: T
     );
     let daemon = home.start().await;
     shop(&daemon).await;
-    let known = json!({"title": "Kernel panic", "matchers": ["alertname=HostDown"], "workaround": "power cycle",
-        "runbook_url": "https://wiki.example/panic"});
-    let made = daemon.post("/api/v1/known-errors", &known).await;
-    assert_eq!(made.status.as_u16(), 201, "{}", made.text);
+    know(&daemon).await;
     for round in 1..=3 {
         fire(&daemon, "HostDown", "web1").await;
         let path = format!("/api/v1/incidents/INC-{round}");
@@ -104,6 +116,7 @@ async fn what_keeps_coming_back_is_a_problem_and_what_is_known_is_shown(store: T
             &incident["known_errors"][0],
             &json!({"number": "KE-1", "workaround": "power cycle", "runbook_url": "https://wiki.example/panic"}),
         );
+        assert_eq!(incident["known_errors"][1]["number"], "KE-2");
         done(
             &daemon,
             &format!("{path}/resolve"),

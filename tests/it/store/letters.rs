@@ -134,6 +134,9 @@ async fn heartbeats_are_loaded_as_they_were_committed(store: TestStore) {
         is_seen: true,
         is_missing,
         due_at: t("10:06"),
+        begun_at: is_missing.then(|| t("10:01")),
+        last_run: is_missing.then(|| Span::from_secs(3)),
+        failure: is_missing.then(|| "disk full".into()),
     };
     let changes = [
         vec![

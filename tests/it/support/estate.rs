@@ -1,6 +1,7 @@
 //! Small estates for timelines: `Estate::new().ci("sw1", "switch").on("esx1", "sw1")`. Must not know any import format.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use watchbell::core::cmdb::ci::{Ci, CiNumber};
 use watchbell::core::cmdb::graph::Difference;
@@ -23,7 +24,7 @@ impl Estate {
         let number = u32::try_from(self.numbers.len() + 1).unwrap();
         let number = CiNumber::new(number).unwrap();
         self.numbers.insert(id.to_owned(), number);
-        self.difference.put.push(Ci {
+        let ci = Ci {
             number,
             id: id.into(),
             name: id.into(),
@@ -35,19 +36,25 @@ impl Estate {
             owner: None,
             is_retired: false,
             identifiers: Vec::new(),
-        });
+        };
+        self.difference.put.push(ci.into());
         self
+    }
+
+    /// The CI added last.
+    pub(crate) fn last(&mut self) -> &mut Ci {
+        Arc::make_mut(self.difference.put.last_mut().unwrap())
     }
 
     /// Sets the criticality of the CI added last.
     pub(crate) fn criticality(mut self, criticality: u8) -> Self {
-        self.difference.put.last_mut().unwrap().criticality = Some(criticality);
+        self.last().criticality = Some(criticality);
         self
     }
 
     /// Sets the rack of the CI added last.
     pub(crate) fn rack(mut self, rack: &str) -> Self {
-        self.difference.put.last_mut().unwrap().rack = Some(rack.into());
+        self.last().rack = Some(rack.into());
         self
     }
 
