@@ -218,3 +218,36 @@ fn without_correlation_each_alert_is_an_incident() {
         incident(&bench, "a1 InstanceDown")
     );
 }
+
+/// Of four machines on a dead switch the CMDB lacks the relation of one, and its monitor names the check otherwise: it is
+/// where the others are. One that hangs on something else is not, nor one that takes a service down with it.
+#[test]
+fn what_lacks_just_the_relation_of_its_neighbours_is_where_they_are() {
+    let mut estate = Estate::new().ci("swa", "switch").ci("swb", "switch");
+    for name in ["a1", "a2", "a3"] {
+        estate = estate.ci(name, "vm").on(name, "swa");
+    }
+    let estate = estate
+        .ci("lost", "vm")
+        .ci("other", "vm")
+        .on("other", "swb")
+        .ci("own", "vm")
+        .ci("shop", "service")
+        .relate("shop", "own", RelationKind::Uses, Role::Call);
+    let mut bench = bench(&estate);
+    for ci in ["swa", "a1", "a2", "a3"] {
+        bench.hear(said(ci, "InstanceDown"));
+    }
+    bench.after(Span::from_secs(30));
+    bench.hear(said("own", "HostUnreachable"));
+    bench.hear(said("shop", "HighErrorRate"));
+    bench.hear(said("lost", "HostUnreachable"));
+    bench.hear(said("other", "HostUnreachable"));
+    bench.after(Span::from_mins(6));
+    let of = |alert: &str| incident(&bench, alert);
+    let outage = of("swa InstanceDown");
+    assert_eq!(of("lost HostUnreachable"), outage);
+    assert_ne!(of("other HostUnreachable"), outage);
+    assert_ne!(of("own HostUnreachable"), outage);
+    assert_eq!(of("own HostUnreachable"), of("shop HighErrorRate"));
+}
