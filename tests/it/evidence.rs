@@ -3,6 +3,7 @@
 //! Must not repeat the laws of [`super::correlation`].
 
 use watchbell::core::cmdb::relation::{RelationKind, Role};
+use watchbell::core::decision::Change;
 use watchbell::core::input::{ChangeRecord, Input};
 use watchbell::core::time::Span;
 
@@ -185,10 +186,14 @@ fn what_has_fired_together_before_is_evidence_where_the_cmdb_knows_nothing() {
     bench.restart(Span::from_mins(1));
     assert!(together(&mut bench, "plc7", "HighErrorRate"));
     let said_why = |bench: &Bench| {
-        let mut entries = bench.recorded.iter().flat_map(|(_, it)| &it.entries);
-        entries.any(|entry| {
-            let note = entry.note.as_deref().unwrap_or_default();
-            note.contains("have fired together 3 of 3 times")
+        let mut changes = bench.recorded.iter().flat_map(|(_, it)| &it.changes);
+        changes.any(|change| {
+            if let Change::NodeChanged(node) = change {
+                let link = node.link.as_ref();
+                return link
+                    .is_some_and(|link| link.why.contains("have fired together 3 of 3 times"));
+            }
+            false
         })
     };
     assert!(said_why(&bench));
