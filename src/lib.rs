@@ -34,7 +34,7 @@
 //! | [`store`] | durable state: one SQL text for SQLite and PostgreSQL | core, telemetry |
 //! | [`engine`] | the only one who decides; recovery is start-up | core, store, runtime, telemetry |
 //! | [`ingest`] | who may send, how much, and the answer after commit | core, sources, store (inbox), engine handle, runtime, telemetry |
-//! | [`wire`] | the way out to other systems: secrets in, sizes, times and addresses bounded | core, connectors, importers |
+//! | [`wire`] | the way out to other systems: secrets in, sizes, times and addresses bounded | core, connectors, importers, runtime (pin) |
 //! | [`tickets`] | keeps tickets in step: what waits is done, what came of it is reported | core, connectors, engine handle, wire, store (tickets), runtime, telemetry |
 //! | [`deliver`] | works the outbox off: looks again, sends, writes what became of it | core, store, wire, runtime, telemetry |
 //! | [`lab`] | worlds by seed, virtual time, how good correlation is | core |

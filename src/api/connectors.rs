@@ -14,7 +14,9 @@ use super::ApiState;
 use super::auth::Caller;
 use super::page::{List, PageQuery, Params, Sorting};
 use super::problem::Problem;
+use super::shapes::{CONNECTOR_REMOVED, rests};
 use super::time::Time;
+use crate::core::rules::Rules;
 use crate::core::ticket::order::{TicketOrder, Wanted};
 use crate::core::ticket::report::Exchange;
 use crate::store::tickets::{self as store, TicketView};
@@ -37,7 +39,8 @@ pub struct ConnectorStatus {
     pub title: String,
     /// Where its API is.
     pub url: String,
-    /// `ok`, `failing`, `waiting` (it asks to wait, or is left alone after failures) or `paused`.
+    /// `ok`, `failing`, `waiting` (it asks to wait, or is left alone after failures), `paused`, or `removed` when the
+    /// configuration no longer names it although it has tickets.
     #[schema(example = "ok")]
     pub state: String,
     /// What was wrong last; null once something went well.
@@ -169,6 +172,14 @@ impl TicketDetail {
             exchanges: said.into_iter().map(ExchangeShape::from).collect(),
         }
     }
+
+    fn judged(mut self, rules: &Rules) -> Self {
+        if rests(&self.connector, &self.state, false, rules) {
+            "paused".clone_into(&mut self.state);
+            self.error = Some(CONNECTOR_REMOVED.to_owned());
+        }
+        self
+    }
 }
 
 /// The configured connectors, by name.
@@ -206,6 +217,7 @@ pub async fn of_incident(
 ) -> Result<Json<Vec<TicketDetail>>, Problem> {
     let id = super::incidents::id(&number)?;
     super::incidents::find(&api, id).await?;
+    let rules = api.setup().engine.rules();
     let tickets = api
         .read(async move |db| {
             let mut reader = db.reader().await?;
@@ -213,7 +225,7 @@ pub async fn of_incident(
             let mut tickets = Vec::new();
             for view in found.remove(&id).unwrap_or_default() {
                 let said = store::exchanges(reader.lend(), id, &view.connector).await?;
-                tickets.push(TicketDetail::new(view, said));
+                tickets.push(TicketDetail::new(view, said).judged(&rules));
             }
             Ok(tickets)
         })
@@ -305,6 +317,19 @@ async fn statuses(api: &ApiState) -> Vec<ConnectorStatus> {
     let Ok((paused, counts)) = looked.await else {
         return all;
     };
+    let rules = api.setup().engine.rules();
+    for (connector, _, count) in &counts {
+        let is_known = rules.connectors.iter().any(|rule| rule.name == *connector);
+        if *count > 0 && !is_known && !all.iter().any(|one| one.name == *connector) {
+            all.push(ConnectorStatus {
+                name: connector.to_string(),
+                state: "removed".to_owned(),
+                last_error: Some(CONNECTOR_REMOVED.to_owned()),
+                ..ConnectorStatus::default()
+            });
+        }
+    }
+    all.sort_by(|one, other| one.name.cmp(&other.name));
     for one in &mut all {
         if paused.iter().any(|name| *name == one.name) {
             "paused".clone_into(&mut one.state);

@@ -25,6 +25,7 @@ pub mod commands;
 pub mod connectors;
 pub mod dead_letters;
 pub mod docs;
+mod doors;
 pub mod escalations;
 pub mod explain;
 pub mod extent;

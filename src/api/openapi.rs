@@ -241,7 +241,8 @@ fn name_by_tag(operation: &mut Operation) {
     operation.operation_id = Some(format!("{tag}_{name}"));
 }
 
-fn problem(description: &str) -> Response {
+/// An answer that is a problem.
+pub(super) fn problem(description: &str) -> Response {
     let schema = Ref::from_schema_name(ProblemBody::name());
     let content = ContentBuilder::new().schema(Some(schema)).build();
     ResponseBuilder::new()

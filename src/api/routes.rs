@@ -14,15 +14,16 @@ use super::openapi::{self, Documents};
 use super::problem::{Kind, Problem};
 use super::{
     ApiState, alertmanager, alerts, answers, audit, bind, changes, cis, cmdb, cmdb_imports,
-    commands, connectors, dead_letters, escalations, feeds, heartbeats, incidents, known_errors,
-    layers, maintenance, majors, outbox, problems, quality, ratings, reports, requests, review,
-    schedules, silences, sources, status, stream, targets, tell_routes, tokens,
+    commands, connectors, dead_letters, doors, escalations, feeds, heartbeats, incidents,
+    known_errors, layers, maintenance, majors, outbox, problems, quality, ratings, reports,
+    requests, review, schedules, silences, sources, status, stream, targets, tell_routes, tokens,
 };
 use crate::api_token::Role;
 
 /// The API as a router with its own fallback; other routers are merged into it.
 pub fn router(state: ApiState) -> Router {
-    let (router, document) = assemble(&state).split_for_parts();
+    let (router, mut document) = assemble(&state).split_for_parts();
+    doors::describe(&mut document);
     let documents = Arc::new(Documents::new(&document));
     let router = router
         .layer(Extension(documents))

@@ -303,11 +303,32 @@ pub struct TicketLink {
     id: Option<String>,
     /// Link to it; null until it is made.
     url: Option<String>,
-    /// Whether both sides agree: `in_sync`, `pending` (not made yet), `behind`, `failed`, `detached` or `closed`.
+    /// Whether both sides agree: `in_sync`, `pending` (not made yet), `behind`, `failed`, `detached`, `closed`, or `paused`
+    /// while the connector is not configured.
     #[schema(example = "in_sync")]
     state: String,
     /// Why nothing is written any more.
     error: Option<String>,
+}
+
+/// What is said of a ticket whose connector is gone.
+pub(super) const CONNECTOR_REMOVED: &str = "connector removed: the configuration no longer names it; the ticket is kept up when it is back";
+
+/// Whether a ticket rests because its connector is not configured; one that is over for good does not.
+pub(super) fn rests(connector: &str, standing: &str, is_closed: bool, rules: &Rules) -> bool {
+    let has_work = matches!(standing, "pending" | "behind");
+    let is_followed = has_work || (standing == "in_sync" && !is_closed);
+    let mut names = rules.connectors.iter().map(|rule| &rule.name);
+    is_followed && !names.any(|name| name == connector)
+}
+
+impl TicketLink {
+    fn judge(&mut self, rules: &Rules, is_closed: bool) {
+        if rests(&self.connector, &self.state, is_closed, rules) {
+            "paused".clone_into(&mut self.state);
+            self.error = Some(CONNECTOR_REMOVED.to_owned());
+        }
+    }
 }
 
 impl From<TicketView> for TicketLink {
@@ -469,6 +490,9 @@ impl Incident {
     #[must_use]
     pub fn counted(mut self, rules: &Rules, now: Timestamp) -> Self {
         self.sla = clocks::shown(&self.clocks, rules, now);
+        for ticket in &mut self.tickets {
+            ticket.judge(rules, self.closed_at.is_some());
+        }
         self
     }
 }

@@ -107,15 +107,15 @@ pub(crate) fn setup(connector: &ConnectorSettings) -> Result<ConnectorSetup, Str
     Ok(ConnectorSetup {
         name: SmolStr::new(&connector.name),
         login: Login::new(&profile, connector.credential)?,
-        profile,
         wire: ItsmSetup {
-            base,
+            base: profile.site(base),
             login_at,
             secrets,
             allow_private: connector.allow_private,
             ca: ca.map_err(|error| format!("ca cannot be read: {error}"))?,
             timeout: duration(connector.timeout),
         },
+        profile,
         poll_every: duration(connector.poll_every),
         rate: connector.rate.map(|rate| (rate.per_second, rate.burst)),
         width: usize::try_from(connector.width).unwrap_or(1),

@@ -25,6 +25,7 @@ use crate::deliver::channel::{
     Channel, CommandChannel, CommandSetup, MailChannel, MailSetup, MailTls, MqttChannel, MqttSetup,
     ProfileChannel, ProfileSetup, SigningKey, WebhookChannel, WebhookSetup,
 };
+use crate::deliver::strays::{self, Strays};
 use crate::deliver::text::TextSetup;
 use crate::deliver::{self, Brief, Briefing, Briefings, DeliverSetup, Lost, TargetSetup};
 use crate::engine::handle::EngineHandle;
@@ -47,6 +48,7 @@ pub(super) struct Workers {
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     pub(super) setup: DeliverSetup,
     pub(super) deliveries: Deliveries,
+    pub(super) strays: Strays,
 }
 
 impl Workers {
@@ -82,10 +84,23 @@ impl Workers {
         }
     }
 
-    async fn count(&self) {
-        if let Err(error) = self.deliveries.count(&self.setup).await {
+    async fn count(&mut self) {
+        if let Err(error) = self.look().await {
             log::debug!(error:% = error; "what waits in the outbox could not be counted: {error}");
         }
+    }
+
+    /// Counts what waits, and ends what waits for targets that are no longer configured.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let mut seen = self.deliveries.count(&self.setup).await?;
+        // One that is configured but cannot be used keeps what waits for it: the next reload may mend it.
+        for target in &self.settings.borrow().targets {
+            seen.remove(&target.name);
+        }
+        for name in self.strays.settled(seen) {
+            strays::end(&self.setup, &name).await?;
+        }
+        Ok(())
     }
 }
 

@@ -415,6 +415,7 @@ fn start_outward(supervisor: &mut Supervisor, stage: &Stage, outward: Outward) {
     };
     supervisor.spawn(stage, "watcher", |stop| done(watcher.run(stop)));
     let workers = deliveries::Workers {
+        strays: crate::deliver::strays::Strays::default(),
         settings: outward.settings.clone(),
         setup: DeliverSetup {
             db: outward.db.clone(),

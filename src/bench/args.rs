@@ -101,6 +101,9 @@ pub struct IngestArgs {
     /// Append one line per acknowledged request of --url: first alert, count, pass, status, ms since the start
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
+    /// Write the hosts of these alerts with their switches as a CMDB for `watchbell cmdb import`, and send nothing
+    #[arg(long, value_name = "FILE")]
+    pub write_cmdb: Option<PathBuf>,
     /// Process id of the server, to report its memory and CPU time
     #[arg(long)]
     pub pid: Option<u32>,

@@ -7,7 +7,7 @@
 //!
 //! Reading order: `args` (the options), `alerts` (what alert `n` of pass `p` is), `plan` (which alerts a request
 //! holds), `body` (their JSON), `supply` (bodies kept or made anew), `lane` (one connection), `phase` (many connections for a time), `run` (the
-//! rounds), `report` (the result).
+//! rounds), `report` (the result); `cmdb` (what the alerts are about).
 //!
 //! Must not know a domain type: it stands on the other side of the wire, and a fault shared with the server would
 //! cancel out. Must not print; the caller does.
@@ -15,6 +15,7 @@
 pub mod alerts;
 pub mod args;
 mod body;
+pub mod cmdb;
 mod disk;
 mod endpoint;
 pub mod error;

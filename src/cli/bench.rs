@@ -2,6 +2,10 @@
 //!
 //! Must not generate load; `crate::bench` does.
 
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
 use clap::Subcommand;
 
 use crate::bench::{self, BenchError, IngestArgs, Progress};
@@ -29,6 +33,9 @@ pub async fn run(command: &BenchCommand, out: &Out) -> Result<Exit, Failure> {
         BenchCommand::Ingest(args) => args,
         BenchCommand::Correlate(args) => return correlate::run(args, out),
     };
+    if let Some(path) = &args.write_cmdb {
+        return write_cmdb(path, args.active, out);
+    }
     let report = bench::run(args, |progress| {
         if out.is_terminal {
             out.note(&line(&progress));
@@ -44,6 +51,18 @@ pub async fn run(command: &BenchCommand, out: &Out) -> Result<Exit, Failure> {
     } else {
         out.print(&report.to_string())?;
     }
+    Ok(Exit::Done)
+}
+
+fn write_cmdb(path: &Path, active: u64, out: &Out) -> Result<Exit, Failure> {
+    let written = File::create(path).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        bench::cmdb::write(active, &mut file)?;
+        file.flush()
+    });
+    let shown = path.display();
+    written.map_err(|error| Failure::unreachable(format!("{shown} cannot be written: {error}")))?;
+    out.print(&format!("import it with: watchbell cmdb import {shown}\n"))?;
     Ok(Exit::Done)
 }
 

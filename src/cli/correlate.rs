@@ -32,6 +32,7 @@ Examples:
   watchbell bench correlate --set S1 --seeds 1..1 --write worlds   # as files for watchbell simulate
   watchbell bench correlate --set S1 --seeds 1..3 --methods search # other settings of the other methods
   watchbell bench correlate --replay alerts.csv --edges onlineboutique_dependency.csv
+  watchbell bench correlate --alarms alarms.csv --links topology_edges.csv --causes cause_edges.csv
 
 Seeds 1 to 99 are for development; those from 1000 on are for reports.";
 
@@ -59,6 +60,15 @@ pub struct CorrelateArgs {
     /// The dependencies of the recorded faults: a table of `Source` and `Target`
     #[arg(long, value_name = "FILE.csv", requires = "replay")]
     edges: Option<PathBuf>,
+    /// Play recorded alarms of a telecom network instead: a table of `alarm_id`, `device_id` and times, not packed
+    #[arg(long, value_name = "FILE.csv", requires = "causes")]
+    alarms: Option<PathBuf>,
+    /// Which types of alarms cause which: a table of `cause_alarm_id` and `effect_alarm_id`
+    #[arg(long, value_name = "FILE.csv", requires = "alarms")]
+    causes: Option<PathBuf>,
+    /// The links of the network, if they are known: a table of `device_a` and `device_b`
+    #[arg(long, value_name = "FILE.csv", requires = "alarms")]
+    links: Option<PathBuf>,
     /// Tell about every outage that was not grouped or explained as it should be
     #[arg(long)]
     outages: bool,
@@ -102,6 +112,9 @@ impl FromStr for Seeds {
 pub fn run(args: &CorrelateArgs, out: &Out) -> Result<Exit, Failure> {
     if let (Some(alerts), Some(edges)) = (&args.replay, &args.edges) {
         return replay::run(alerts, edges, args.json, out);
+    }
+    if let (Some(alarms), Some(causes)) = (&args.alarms, &args.causes) {
+        return replay::run_alarms(alarms, args.links.as_deref(), causes, args.json, out);
     }
     let sets = if args.set.is_empty() {
         vec![Set::S1]

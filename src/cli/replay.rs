@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use csv::{Reader, StringRecord};
+use serde::Serialize;
 use smol_str::SmolStr;
 
 use crate::cli::failure::{Exit, Failure};
@@ -12,7 +13,10 @@ use crate::cli::json;
 use crate::cli::out::Out;
 use crate::core::rules::Rules;
 use crate::lab::replay::{Replay, Row, replay};
+use crate::lab::telecom::{self, Alarm, Telecom};
 
+/// Columns of telecom alarms.
+const ALARM_COLUMNS: [&str; 4] = ["alarm_id", "device_id", "start_timestamp", "end_timestamp"];
 /// Columns of the alerts.
 const COLUMNS: [&str; 8] = [
     "start_ts",
@@ -48,15 +52,91 @@ pub fn run(alerts: &Path, edges: &Path, as_json: bool, out: &Out) -> Result<Exit
         Some((SmolStr::new(fields.first()?), SmolStr::new(fields.get(1)?)))
     })?;
     let result = replay(&rows, &edges, &Rules::default());
+    print(&result, as_json, shown, out)
+}
+
+/// Plays the alarms of a telecom network and prints how they were grouped.
+///
+/// # Errors
+/// A table cannot be read, or lacks a column.
+pub fn run_alarms(
+    alarms: &Path,
+    links: Option<&Path>,
+    causes: &Path,
+    as_json: bool,
+    out: &Out,
+) -> Result<Exit, Failure> {
+    let alarms = table(alarms, &ALARM_COLUMNS, |fields| {
+        let seconds = |index: usize| {
+            let text: &str = fields.get(index)?;
+            let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
+            whole.parse::<i64>().ok()
+        };
+        Some(Alarm {
+            kind: SmolStr::new(fields.first()?),
+            device: SmolStr::new(fields.get(1)?),
+            start: seconds(2)?,
+            end: seconds(3)?,
+        })
+    })?;
+    let pair = |fields: &[&str]| {
+        let (one, other) = (fields.first()?, fields.get(1)?);
+        Some((SmolStr::new(one), SmolStr::new(other)))
+    };
+    let causes = table(causes, &["cause_alarm_id", "effect_alarm_id"], pair)?;
+    let links = match links {
+        Some(links) => table(links, &["device_a", "device_b"], pair)?,
+        None => Vec::new(),
+    };
+    let (links, causes) = (links.into_iter().collect(), causes.into_iter().collect());
+    let result = telecom::replay(&alarms, &links, &causes, &Rules::default());
+    print(&result, as_json, shown_alarms, out)
+}
+
+fn print<T: Serialize>(
+    result: &T,
+    as_json: bool,
+    shown: impl Fn(&T) -> String,
+    out: &Out,
+) -> Result<Exit, Failure> {
     if as_json {
-        let text = serde_json::to_string(&result).map_err(|error| {
+        let text = serde_json::to_string(result).map_err(|error| {
             Failure::unreachable(format!("the report cannot be written: {error}"))
         })?;
         json::print(&text, out)?;
     } else {
-        out.print(&shown(&result))?;
+        out.print(&shown(result))?;
     }
     Ok(Exit::Done)
+}
+
+fn shown_alarms(telecom: &Telecom) -> String {
+    let mut text = format!(
+        "{} alarms, {} incidents, {:.3} of all alarms in the largest\n{:24} {:>8} {:>8}\n",
+        telecom.alarms,
+        telecom.incidents,
+        telecom.largest,
+        "pairs within a minute",
+        "pairs",
+        "related"
+    );
+    for it in &telecom.pairs {
+        text.push_str(&format!(
+            "{:24} {:>8} {:>8.2}\n",
+            it.name, it.pairs, it.related
+        ));
+    }
+    text.push_str(&format!(
+        "{} incidents hold a cause and what it causes\n{:24} {:>8} {:>8}\n",
+        telecom.judged, "", "top1", "top3"
+    ));
+    for it in &telecom.rankings {
+        text.push_str(&format!(
+            "{:24} {:>8.2} {:>8.2}\n",
+            it.name, it.top1, it.top3
+        ));
+    }
+    text
 }
 
 fn shown(replay: &Replay) -> String {

@@ -28,6 +28,8 @@ pub(super) fn read(root: &mut TableReader<'_>) -> CorrelationRules {
         .filter_map(|(index, rule)| read_rule(index, rule))
         .collect();
     let rules = CorrelationRules {
+        is_enabled: table.required("enabled", values::flag).unwrap_or_default(),
+        learns: table.required("learn", values::flag).unwrap_or_default(),
         threshold: percent.unwrap_or_default().saturating_mul(100),
         keeps_environments_apart: table
             .required("environments_apart", values::flag)

@@ -99,6 +99,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// Its path as the file has it.
+    pub(super) fn path(&self) -> &str {
+        self.source.path.as_deref().unwrap_or_default()
+    }
+
     /// Compiles a request; method and path that it does not say are those of another one.
     pub(super) fn compile(
         place: &str,

@@ -127,6 +127,21 @@ impl Compiler<'_> {
         })
     }
 
+    /// A session that is opened first.
+    fn login(&self, place: &str, table: Map<String, Json>) -> Result<Way, String> {
+        let own = ["token", "header", "value"];
+        let (file, call): (LoginFile, _) = split(place, table, &own)?;
+        let value = file
+            .value
+            .map(|value| self.text(&format!("{place}.value"), &value));
+        Ok(Way::Login {
+            call: Box::new(Call::compile(place, call, None, self)?),
+            token: Rule2(self.rule(&format!("{place}.token"), &file.token)?),
+            header: file.header,
+            value: value.transpose()?.map(Text2),
+        })
+    }
+
     pub(super) fn ways(&self, file: AuthFile) -> Result<Ways, String> {
         let header = |path: &str, file: HeaderFile, default: &str| -> Result<Way, String> {
             let name = file.header.unwrap_or_else(|| "Authorization".to_owned());
@@ -137,19 +152,9 @@ impl Compiler<'_> {
         // A session is opened with what its request names.
         let named = file.login.as_ref().map(|table| format!("{table:?}"));
         let takes_token = named.is_some_and(|text| text.contains("secret.token"));
-        let login = file.login.map(|table| -> Result<Way, String> {
-            let own = ["token", "header", "value"];
-            let (file, call): (LoginFile, _) = split("auth.login", table, &own)?;
-            Ok(Way::Login {
-                call: Box::new(Call::compile("auth.login", call, None, self)?),
-                token: Rule2(self.rule("auth.login.token", &file.token)?),
-                header: file.header,
-                value: file
-                    .value
-                    .map(|value| self.text("auth.login.value", &value).map(Text2))
-                    .transpose()?,
-            })
-        });
+        let login = file.login.map(|table| self.login("auth.login", table));
+        let basic_login = file.basic_login;
+        let basic_login = basic_login.map(|table| self.login("auth.basic_login", table));
         let oauth = file.oauth.map(|file| -> Result<Way, String> {
             let form = file.form.iter();
             let form = form.map(|(name, value)| {
@@ -183,6 +188,9 @@ impl Compiler<'_> {
             Some(way) if takes_token => ways.token = Some(way),
             Some(way) => ways.basic = Some(way),
             None => {}
+        }
+        if let Some(way) = basic_login.transpose()? {
+            ways.basic = Some(way);
         }
         if file.body {
             ways.basic.get_or_insert(Way::Body);

@@ -98,6 +98,8 @@ pub(super) struct AuthFile {
     pub(super) token: Option<HeaderFile>,
     pub(super) oauth: Option<OauthFile>,
     pub(super) login: Option<Map<String, Json>>,
+    /// The same for user and password, where both ways open a session.
+    pub(super) basic_login: Option<Map<String, Json>>,
     #[serde(default)]
     pub(super) body: bool,
 }

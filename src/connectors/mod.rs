@@ -16,6 +16,7 @@ mod judge;
 pub mod list;
 pub mod login;
 pub mod profile;
+mod site;
 pub mod talk;
 mod text;
 mod vars;

@@ -13,6 +13,7 @@ use super::call::{Call, CallFile};
 use super::compile::{Compiler, accepted, priorities, read_ci, read_notes, statuses};
 use super::file::{ProfileFile, lay_over};
 use super::hook::Hook;
+use super::site::site;
 use super::text::{Rule, Text};
 use crate::core::incident::StateWord;
 use crate::core::severity::Priority;
@@ -296,6 +297,13 @@ impl Profile {
     pub fn parse(name: &str, source: &str, own: &Own) -> Result<Self, String> {
         let file: ProfileFile = toml::from_str(source).map_err(|error| error.to_string())?;
         Self::completed(name, file, own)
+    }
+
+    /// Where the platform is, by an address with or without the path of its API.
+    #[must_use]
+    pub fn site(&self, given: url::Url) -> url::Url {
+        let root = self.set.get("root").and_then(Json::as_str);
+        site(given, self.create.path(), root.unwrap_or_default())
     }
 
     /// Reads the file of a platform for records of another kind than incidents; none when it keeps no such records.

@@ -16,6 +16,7 @@ use crate::core::cmdb::graph::Difference;
 use crate::core::condition::{Fault, Labels};
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::RecentChange;
+use crate::core::correlate::habit::Habit;
 use crate::core::correlate::node::{Node, NodeId};
 use crate::core::escalate::EscalateChange;
 use crate::core::flap::FlapChange;
@@ -164,6 +165,8 @@ pub enum Change {
     },
     /// A condition came up or changed.
     NodeChanged(Box<Node>),
+    /// With what a condition has come was noted.
+    HabitChanged(Habit),
     /// A condition is no longer followed.
     NodeForgotten(NodeId),
     /// A CI was changed by somebody.

@@ -174,6 +174,10 @@ impl Default for IncidentRules {
 /// What belongs together, as far as an operator wants to say; with the defaults it is judged from the CMDB alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorrelationRules {
+    /// Whether alerts are correlated at all; without, each is an incident of its own.
+    pub is_enabled: bool,
+    /// Whether what has come together before is weak evidence.
+    pub learns: bool,
     /// An explanation must be at least this good, in 1/10,000.
     pub threshold: u32,
     /// Whether CIs of different environments never share an incident.
@@ -187,6 +191,8 @@ pub struct CorrelationRules {
 impl Default for CorrelationRules {
     fn default() -> Self {
         Self {
+            is_enabled: true,
+            learns: true,
             threshold: 2_000,
             keeps_environments_apart: false,
             separate_by: vec![SmolStr::new_static("tenant")],

@@ -2,7 +2,7 @@
 //!
 //! Must not send anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use smol_str::SmolStr;
@@ -208,11 +208,14 @@ impl Deliveries {
         Ok(count)
     }
 
-    /// Reads how much waits for each target.
+    /// Reads how much waits for each target; returns the names of those that have something and no worker.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn count(&self, setup: &DeliverSetup) -> Result<(), crate::store::StoreError> {
+    pub async fn count(
+        &self,
+        setup: &DeliverSetup,
+    ) -> Result<BTreeSet<String>, crate::store::StoreError> {
         let depths = list_depths(setup.db.reader().await?.lend(), setup.partition).await?;
         let mut by_name: BTreeMap<String, (i64, i64)> = depths
             .into_iter()
@@ -230,7 +233,7 @@ impl Deliveries {
             let age = oldest_at.map_or(0, |at| now.since(at).as_millis());
             setup.metrics.outbox(name, depth, age);
         }
-        Ok(())
+        Ok(by_name.into_keys().collect())
     }
 }
 

@@ -11,6 +11,7 @@ mod plan;
 mod queue;
 mod retry;
 mod rows;
+pub mod strays;
 pub mod text;
 mod worker;
 

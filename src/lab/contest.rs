@@ -128,17 +128,19 @@ pub fn play(world: &World, rules: &Rules, is_ceiling: bool, clock: Option<Clock<
         .map(|it| (it.id.as_str(), it.ci))
         .collect();
     let mut nanoseconds = Vec::new();
-    for event in &world.story.events {
-        let told = if is_ceiling {
-            with_true_ci(event, &truly, &world.estate)
-        } else {
-            None
-        };
+    for instant in world.story.events.chunk_by(|one, other| one.at == other.at) {
+        let told = instant.iter().map(|event| {
+            let told = is_ceiling.then(|| with_true_ci(event, &truly, &world.estate));
+            told.flatten().unwrap_or_else(|| event.clone())
+        });
+        let mut told: Vec<Event> = told.collect();
         let begun = clock.map(|clock| clock());
-        play.hear(told.as_ref().unwrap_or(event), &mut tracks);
+        play.hear_together(&mut told, &mut tracks);
         if let (Some(clock), Some(begun)) = (clock, begun) {
-            let passed = clock().saturating_sub(begun);
-            nanoseconds.push(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX));
+            let passed = clock().saturating_sub(begun).as_nanos();
+            let count = u128::try_from(told.len().max(1)).unwrap_or(1);
+            let each = u64::try_from(passed / count).unwrap_or(u64::MAX);
+            nanoseconds.extend(told.iter().map(|_| each));
         }
     }
     if let Some(now) = play.now() {

@@ -13,6 +13,7 @@ use crate::core::rules::Rules;
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::lab::event::{Event, Said};
+use crate::lab::instant::put_in_order;
 
 /// Somebody who wants to see every decision.
 pub trait Watch {
@@ -58,6 +59,15 @@ impl Play {
     /// The policy.
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// Lets time pass until the first of some events that happen together, and lets them happen in the order of
+    /// [`put_in_order`].
+    pub fn hear_together(&mut self, events: &mut [Event], watch: &mut dyn Watch) {
+        put_in_order(events);
+        for event in events.iter() {
+            self.hear(event, watch);
+        }
     }
 
     /// Lets time pass until an event and lets it happen; says whether it was written later than it could happen.

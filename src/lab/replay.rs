@@ -76,8 +76,8 @@ pub struct Replay {
 pub fn replay(rows: &[Row], edges: &[(SmolStr, SmolStr)], rules: &Rules) -> Replay {
     let mut play = Play::new(rules.clone(), &first_difference(&picture(rows, edges)));
     let mut tracks = Tracks::default();
-    for event in events(rows) {
-        play.hear(&event, &mut tracks);
+    for instant in events(rows).chunk_by_mut(|one, other| one.at == other.at) {
+        play.hear_together(instant, &mut tracks);
     }
     if let Some(now) = play.now() {
         play.pass_until(now.plus(Span::from_mins(10)), &mut tracks);

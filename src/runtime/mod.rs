@@ -10,6 +10,8 @@ pub mod clock;
 pub mod entropy;
 pub mod listen;
 pub mod notify;
+pub mod pace;
+pub mod pin;
 pub mod problem;
 pub mod quiet;
 pub mod signals;

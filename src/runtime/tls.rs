@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -19,6 +20,8 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::pin::Pinned;
 
 /// The files of one TLS listener, all PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,7 +194,19 @@ pub fn client_config(paths: &ClientTlsPaths) -> Result<Arc<ClientConfig>, TlsErr
         None => builder
             .with_platform_verifier()
             .map_err(TlsError::Provider)?,
-        Some(path) => builder.with_root_certificates(roots(path)?),
+        Some(path) => {
+            let usual = WebPkiServerVerifier::builder_with_provider(
+                Arc::new(roots(path)?),
+                Arc::clone(builder.crypto_provider()),
+            );
+            let usual = usual.build().map_err(|cause| TlsError::ClientCa {
+                path: path.clone(),
+                cause: cause.to_string(),
+            })?;
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Pinned::new(usual, certificates(path)?))
+        }
     };
     let config = match &paths.identity {
         None => builder.with_no_client_auth(),

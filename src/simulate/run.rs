@@ -1,12 +1,14 @@
 //! From the lines of an events file to the tracks of its occurrences.
 //!
-//! Must not keep a line after it was played.
+//! Must not keep a line after it was played; lines of one time are played together.
 
 use std::io::{self, BufRead, Read as _};
 
 use crate::core::cmdb::graph::Difference;
 use crate::core::rules::Rules;
 use crate::core::time::Span;
+use crate::lab::event::Event;
+use crate::lab::instant::TOGETHER_MAX;
 use crate::lab::play::Play;
 use crate::lab::tracks::Tracks;
 use crate::simulate::line::{self, Epoch};
@@ -66,6 +68,8 @@ pub fn run(
     let mut epoch = None;
     let (mut played, mut out_of_order) = (0_u64, 0_u64);
     let mut bytes = Vec::new();
+    // What is said at one time is heard in an order of its own.
+    let mut instant: Vec<Event> = Vec::new();
     for number in 1_u64.. {
         bytes.clear();
         let mut limited = events.take(LINE_BYTES_MAX);
@@ -85,12 +89,18 @@ pub fn run(
             return Err(wrong(format!("longer than {LINE_BYTES_MAX} bytes")));
         }
         let event = line::read(&bytes, &mut epoch).map_err(wrong)?;
-        if play.hear(&event, &mut tracks) {
-            out_of_order = out_of_order.saturating_add(1);
+        let at = instant.first().map(|first| first.at).or_else(|| play.now());
+        out_of_order = out_of_order.saturating_add(u64::from(at.is_some_and(|at| event.at < at)));
+        let is_later = instant.first().is_some_and(|first| event.at > first.at);
+        if is_later || instant.len() >= TOGETHER_MAX {
+            play.hear_together(&mut instant, &mut tracks);
+            instant.clear();
         }
+        instant.push(event);
         played = played.saturating_add(1);
         progress(played);
     }
+    play.hear_together(&mut instant, &mut tracks);
     if let Some(now) = play.now() {
         play.pass_until(now.plus(TAIL), &mut tracks);
     }

@@ -10,6 +10,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::in_chunks;
 use super::rows::{late_columns, status_columns};
+use super::table::push_rows;
 use super::{Conn, StoreError};
 
 pub(super) async fn upsert_alerts(
@@ -23,7 +24,7 @@ pub(super) async fn upsert_alerts(
              episode, starts_at, is_start_ours, ends_at, last_seen_at, lease_at, count, count_before, text_hash, incident, late, \
              late_until, is_forgotten) ",
         );
-        query.push_values(rows, |mut row, alert| {
+        push_rows(&mut query, rows, |row, alert| {
             let (status, ended_by) = status_columns(alert.status);
             let (late, late_until) = late_columns(alert.late);
             row.push_bind(alert.id.get())
@@ -66,7 +67,7 @@ pub(super) async fn update_repeated(conn: Conn<'_>, rows: &[&Alert]) -> Result<(
         let mut query = QueryBuilder::new(
             "WITH seen (id, last_seen_at, lease_at, count, undelivered, text_hash) AS (",
         );
-        query.push_values(rows, |mut row, alert| {
+        push_rows(&mut query, rows, |row, alert| {
             row.push_bind(alert.id.get())
                 .push_bind(alert.last_seen_at.as_millis())
                 .push_bind(alert.lease_at.as_millis())

@@ -12,6 +12,7 @@ use crate::core::ids::AlertId;
 use crate::core::observation::AlertText;
 
 use super::bulk::in_chunks;
+use super::table::push_rows;
 use super::{Conn, StoreError};
 
 /// Pairs as a JSON object, in their order.
@@ -34,7 +35,7 @@ pub(super) async fn upsert_texts(
         let mut query = QueryBuilder::new(
             "INSERT INTO alert_text (id, partition, summary, labels, annotations, generator_url, is_cut, ci_hint) ",
         );
-        query.push_values(rows, |mut row, (id, text)| {
+        push_rows(&mut query, rows, |row, (id, text)| {
             row.push_bind(id.get())
                 .push_bind(partition)
                 .push_bind(text.summary.as_str())
@@ -63,7 +64,7 @@ pub(super) async fn upsert_bindings(
         let mut query = QueryBuilder::new(
             "INSERT INTO alert_binding (alert, partition, ci, outcome, reason, candidates) ",
         );
-        query.push_values(rows, |mut row, (alert, binding)| {
+        push_rows(&mut query, rows, |row, (alert, binding)| {
             row.push_bind(alert.get())
                 .push_bind(partition)
                 .push_bind(binding.ci.map(|ci| i64::from(ci.get())))

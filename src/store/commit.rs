@@ -42,6 +42,7 @@ use super::practice::PracticeRows;
 use super::records::RecordRows;
 use super::review;
 use super::silences::SilenceRows;
+use super::table::push_rows;
 use super::tickets::TicketRows;
 use super::variants::VariantRows;
 use super::windows::WindowRows;
@@ -150,6 +151,7 @@ impl Batch {
                 Change::HeartbeatForgotten(name) => drop(self.heartbeats.insert(name, None)),
                 Change::NodeChanged(node) => self.forest.node(node),
                 Change::NodeForgotten(id) => self.forest.forget(id),
+                Change::HabitChanged(habit) => self.forest.habit(habit),
                 Change::CauseChanged { incident, cause } => self.forest.cause(incident, cause),
                 noted @ Change::ChangeNoted { .. } => self.forest.change(noted),
                 Change::Review(reached) => self.review = Some(reached),
@@ -330,7 +332,7 @@ impl Batch {
     async fn write_new(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
         in_chunks!(tx.lend(), &self.sources, |rows| {
             let mut query = QueryBuilder::new("INSERT INTO source (partition, id, name) ");
-            query.push_values(rows, |mut row, (id, name)| {
+            push_rows(&mut query, rows, |row, (id, name)| {
                 row.push_bind(partition)
                     .push_bind(*id)
                     .push_bind(name.as_str());
@@ -341,7 +343,7 @@ impl Batch {
             let mut query = QueryBuilder::new(
                 "INSERT INTO alert_key (id, partition, source, first_seen_at, key) ",
             );
-            query.push_values(rows, |mut row, (id, source, first_seen_at, key)| {
+            push_rows(&mut query, rows, |row, (id, source, first_seen_at, key)| {
                 row.push_bind(id.get())
                     .push_bind(partition)
                     .push_bind(*source)
@@ -363,7 +365,7 @@ async fn insert_entries(
         let mut query = QueryBuilder::new(
             "INSERT INTO timeline (id, partition, seq, at, incident, alert, reason, state, actor, note) ",
         );
-        query.push_values(rows, |mut row, (seq, at, entry)| {
+        push_rows(&mut query, rows, |row, (seq, at, entry)| {
             row.push_bind(entry.id)
                 .push_bind(partition)
                 .push_bind(seq.get())

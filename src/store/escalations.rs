@@ -16,6 +16,7 @@ use crate::core::time::{Span, Timestamp};
 
 use super::bulk::in_chunks;
 use super::rows::{incident_id, row};
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes; of several changes to one run the last is written.
@@ -42,7 +43,7 @@ impl EscalationRows {
         in_chunks!(tx.lend(), &over, |rows| {
             let mut query =
                 QueryBuilder::new("DELETE FROM escalation WHERE (incident, ladder) IN (");
-            query.push_values(rows, |mut row, (incident, ladder)| {
+            push_rows(&mut query, rows, |row, (incident, ladder)| {
                 row.push_bind(incident.get()).push_bind(ladder.as_str());
             });
             query.push(")");
@@ -58,7 +59,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Run>]) -> Result<()
             "INSERT INTO escalation (partition, incident, ladder, steps, began_at, round, step, phase, due_at, left_ms, \
              priority, is_loud) ",
         );
-        query.push_values(rows, |mut row, run| {
+        push_rows(&mut query, rows, |row, run| {
             let (due_at, left_ms) = match run.phase {
                 Phase::Climbing(at) => (Some(at.as_millis()), None),
                 Phase::Paused(left) => (None, Some(left.as_millis())),

@@ -12,6 +12,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::{in_chunks, run_for_ids};
 use super::rows::{alert_id, row};
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes; of several changes to one alert the last is written.
@@ -39,7 +40,7 @@ impl FlapRows {
             let mut query = QueryBuilder::new(
                 "INSERT INTO alert_flap (alert, partition, changes, is_flapping, until) ",
             );
-            query.push_values(rows, |mut row, flap| {
+            push_rows(&mut query, rows, |row, flap| {
                 row.push_bind(flap.alert.get())
                     .push_bind(partition)
                     .push_bind(serde_json::to_string(&flap.changes).unwrap_or_default())

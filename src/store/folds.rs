@@ -11,6 +11,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::{in_chunks, run_for_pairs};
 use super::rows::row;
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes; of several changes to one trouble the last is written.
@@ -45,7 +46,7 @@ impl FoldRows {
             let mut query = QueryBuilder::new(
                 "INSERT INTO alert_fold (signature, partition, count, last_at, firing, is_cut) ",
             );
-            query.push_values(rows, |mut row, fold| {
+            push_rows(&mut query, rows, |row, fold| {
                 row.push_bind(fold.signature.cast_signed())
                     .push_bind(partition)
                     .push_bind(i64::from(fold.count))

@@ -12,6 +12,7 @@ use sqlx::QueryBuilder;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{CHANGES_KEPT, RecentChange};
+use crate::core::correlate::habit::{HABIT_KEPT, Habit};
 use crate::core::correlate::node::{Node, NodeId};
 use crate::core::decision::Change;
 use crate::core::ids::{AlertId, IncidentId};
@@ -20,6 +21,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::{in_chunks, run_for_ids};
 use super::rows::incident_id;
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// The part of a batch that correlation made; of several changes to one record the last is kept.
@@ -29,6 +31,7 @@ pub(super) struct ForestBatch {
     forgotten: BTreeSet<NodeId>,
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     changes: Vec<(CiNumber, RecentChange, SmolStr)>,
+    habits: BTreeMap<u64, Habit>,
 }
 
 impl ForestBatch {
@@ -45,6 +48,10 @@ impl ForestBatch {
         self.causes.insert(incident, cause);
     }
 
+    pub(super) fn habit(&mut self, habit: Habit) {
+        self.habits.insert(habit.sign, habit);
+    }
+
     pub(super) fn change(&mut self, noted: Change) {
         if let Change::ChangeNoted {
             ci,
@@ -58,7 +65,8 @@ impl ForestBatch {
 
     /// How many rows it will write.
     pub(super) fn row_count(&self) -> usize {
-        self.nodes.len() + self.forgotten.len() + self.causes.len() + self.changes.len()
+        let beside = self.changes.len() + self.habits.len();
+        self.nodes.len() + self.forgotten.len() + self.causes.len() + beside
     }
 
     pub(super) async fn write(&self, tx: &mut Tx<'_>, partition: i64) -> Result<(), StoreError> {
@@ -83,8 +91,55 @@ impl ForestBatch {
         for (ci, change, summary) in &self.changes {
             insert_change(tx, partition, *ci, (change, summary)).await?;
         }
-        Ok(())
+        upsert_habits(tx, partition, &self.habits).await
     }
+}
+
+async fn upsert_habits(
+    tx: &mut Tx<'_>,
+    partition: i64,
+    habits: &BTreeMap<u64, Habit>,
+) -> Result<(), StoreError> {
+    let rows: Vec<&Habit> = habits.values().collect();
+    in_chunks!(tx.lend(), &rows, |rows| {
+        let mut query = QueryBuilder::new("INSERT INTO habit (partition, sign, seen, at, causes) ");
+        query.push_values(rows, |mut row, habit| {
+            row.push_bind(partition)
+                .push_bind(habit.sign.cast_signed())
+                .push_bind(i64::from(habit.seen))
+                .push_bind(habit.at.as_millis())
+                .push_bind(serde_json::to_string(&habit.with).unwrap_or_default());
+        });
+        query.push(
+            " ON CONFLICT (partition, sign) DO UPDATE SET seen = excluded.seen, at = excluded.at, causes = excluded.causes",
+        );
+        query
+    });
+    if let Some(latest) = rows.iter().map(|habit| habit.at).max() {
+        let before = latest.minus(HABIT_KEPT).as_millis();
+        on!(tx.lend(), c => sqlx::query("DELETE FROM habit WHERE partition = $1 AND at < $2")
+            .bind(partition).bind(before).execute(c).await.map(drop))?;
+    }
+    Ok(())
+}
+
+async fn load_habits(conn: Conn<'_>, partition: i64, state: &mut State) -> Result<(), StoreError> {
+    on!(conn, c => {
+        let mut rows = sqlx::query_as::<_, (i64, i64, i64, String)>(
+            "SELECT sign, seen, at, causes FROM habit WHERE partition = $1 ORDER BY at, sign",
+        ).bind(partition).fetch(c);
+        while let Some((sign, seen, at, causes)) = rows.try_next().await? {
+            let with = serde_json::from_str(&causes)
+                .map_err(|error| StoreError::corrupt("habit", "causes", error))?;
+            state.put_habit(Habit {
+                sign: sign.cast_unsigned(),
+                seen: u16::try_from(seen).unwrap_or(u16::MAX),
+                at: Timestamp::from_millis(at),
+                with,
+            });
+        }
+    });
+    Ok(())
 }
 
 async fn upsert_nodes(conn: Conn<'_>, partition: i64, rows: &[&Node]) -> Result<(), StoreError> {
@@ -92,7 +147,7 @@ async fn upsert_nodes(conn: Conn<'_>, partition: i64, rows: &[&Node]) -> Result<
         let mut query = QueryBuilder::new(
             "INSERT INTO node (id, partition, incident, ci, parent, score, why, body, is_forgotten) ",
         );
-        query.push_values(rows, |mut row, node| {
+        push_rows(&mut query, rows, |row, node| {
             let link = node.link.as_ref();
             row.push_bind(node.id.get())
                 .push_bind(partition)
@@ -116,7 +171,7 @@ async fn upsert_nodes(conn: Conn<'_>, partition: i64, rows: &[&Node]) -> Result<
 async fn upsert_members(conn: Conn<'_>, rows: &[(AlertId, NodeId)]) -> Result<(), StoreError> {
     in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new("INSERT INTO node_alert (alert, node) ");
-        query.push_values(rows, |mut row, (alert, node)| {
+        push_rows(&mut query, rows, |row, (alert, node)| {
             row.push_bind(alert.get()).push_bind(node.get());
         });
         query.push(" ON CONFLICT (alert) DO UPDATE SET node = excluded.node");
@@ -133,7 +188,7 @@ async fn upsert_causes(
     in_chunks!(tx.lend(), causes, |rows| {
         let mut query =
             QueryBuilder::new("INSERT INTO incident_cause (incident, partition, body) ");
-        query.push_values(rows, |mut row, (incident, cause)| {
+        push_rows(&mut query, rows, |row, (incident, cause)| {
             row.push_bind(incident.get())
                 .push_bind(partition)
                 .push_bind(serde_json::to_string(cause).unwrap_or_default());
@@ -155,7 +210,7 @@ async fn upsert_causes(
     let services: Vec<_> = services.collect();
     in_chunks!(tx.lend(), &services, |rows| {
         let mut query = QueryBuilder::new("INSERT INTO incident_service (incident, ci) ");
-        query.push_values(rows, |mut row, (incident, ci)| {
+        push_rows(&mut query, rows, |row, (incident, ci)| {
             row.push_bind(*incident).push_bind(*ci);
         });
         query
@@ -198,6 +253,7 @@ pub(super) async fn load(
             state.put_node(node);
         }
     });
+    load_habits(conn.lend(), partition, state).await?;
     on!(conn.lend(), c => {
         let mut rows = sqlx::query_as::<_, (i64, String)>(
             "SELECT h.incident, h.body FROM incident_cause h JOIN incident i ON i.id = h.incident \

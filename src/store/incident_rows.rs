@@ -11,6 +11,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::in_chunks;
 use super::rows::state_columns;
+use super::table::push_rows;
 use super::{Conn, StoreError};
 
 pub(super) async fn upsert_incidents(
@@ -24,7 +25,7 @@ pub(super) async fn upsert_incidents(
              opened_at, acknowledged_at, resolved_at, closed_at, recovers_at, reopen_count, previous, assignee, team, \
              version, merged_into, title, is_forgotten, settles_since, announce_at, announced_at, joined_at) ",
         );
-        query.push_values(rows, |mut row, (incident, title)| {
+        push_rows(&mut query, rows, |row, (incident, title)| {
             let (state_until, hold_reason) = state_columns(&incident.state);
             let owner = incident.owner.as_deref();
             row.push_bind(incident.id.get())
@@ -78,7 +79,7 @@ pub(super) async fn insert_joins(
         let mut query = QueryBuilder::new(
             "INSERT INTO incident_alert (incident, alert, partition, joined_at, events) ",
         );
-        query.push_values(rows, |mut row, (incident, alert, at)| {
+        push_rows(&mut query, rows, |row, (incident, alert, at)| {
             row.push_bind(incident.get())
                 .push_bind(alert.get())
                 .push_bind(partition)
@@ -98,7 +99,7 @@ pub(super) async fn set_events(
 ) -> Result<(), StoreError> {
     in_chunks!(conn, rows, |rows| {
         let mut query = QueryBuilder::new("WITH gone (incident, alert, events) AS (");
-        query.push_values(rows, |mut row, ((incident, alert), events)| {
+        push_rows(&mut query, rows, |row, ((incident, alert), events)| {
             row.push_bind(incident.get())
                 .push_bind(alert.get())
                 .push_bind(**events);

@@ -13,6 +13,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::{in_chunks, run_for_ids};
 use super::rows::{incident_id, row};
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes; of several changes to one incident the last is written.
@@ -42,7 +43,7 @@ impl InhibitionRows {
             let mut query = QueryBuilder::new(
                 "INSERT INTO inhibition (incident, partition, held_by, rule, since) ",
             );
-            query.push_values(rows, |mut row, held| {
+            push_rows(&mut query, rows, |row, held| {
                 row.push_bind(held.incident.get())
                     .push_bind(partition)
                     .push_bind(held.by.get())

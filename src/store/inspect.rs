@@ -130,6 +130,13 @@ pub async fn find_damage(conn: Conn<'_>) -> Result<Option<String>, StoreError> {
 /// # Errors
 /// Why the store cannot be written.
 pub async fn try_write(db: &Db) -> Result<(), StoreError> {
+    // The statement below dirties no page, so a full disk would not refuse it.
+    if db
+        .file()
+        .is_some_and(|file| !dialect::has_space(file, dialect::ROOM_FOR_A_COMMIT))
+    {
+        return Err(StoreError::Full);
+    }
     let mut conn = db.connect().await?;
     let mut tx = dialect::begin(&mut conn).await?;
     // A partition that is not there: permissions and locks are checked all the same.

@@ -46,6 +46,7 @@ mod review;
 pub mod rows;
 pub mod silences;
 pub mod snapshot;
+mod table;
 pub mod tickets;
 pub mod tokens;
 mod variants;
@@ -324,6 +325,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("schema/0053_escalated_and_ratings.sql"),
     ),
     (76, "review", include_str!("schema/0076_review.sql")),
+    (77, "habits", include_str!("schema/0077_habits.sql")),
     (
         85,
         "heartbeat_runs",

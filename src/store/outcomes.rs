@@ -17,6 +17,7 @@ use crate::core::time::Timestamp;
 use super::bulk::in_chunks;
 use super::ratings;
 use super::rows::incident_id;
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// The columns of figures, in the order of [`Figures::columns`].
@@ -141,7 +142,7 @@ async fn insert(conn: Conn<'_>, partition: i64, rows: &[&Outcome]) -> Result<(),
             "INSERT INTO incident_outcome (incident, partition, ended_at, day, priority, team, ",
         );
         query.push(FIGURES).push(") ");
-        query.push_values(rows, |mut row, outcome| {
+        push_rows(&mut query, rows, |row, outcome| {
             row.push_bind(outcome.incident.get())
                 .push_bind(partition)
                 .push_bind(outcome.ended_at.as_millis())
@@ -166,16 +167,20 @@ async fn add_up(
         let mut query =
             QueryBuilder::new("INSERT INTO outcome_sum (partition, days, part, priority, team, ");
         query.push(FIGURES).push(") ");
-        query.push_values(rows, |mut row, ((days, part, priority, team), figures)| {
-            row.push_bind(partition)
-                .push_bind(*days)
-                .push_bind(*part)
-                .push_bind(priority.word())
-                .push_bind(team.as_str());
-            for figure in figures.columns() {
-                row.push_bind(figure);
-            }
-        });
+        push_rows(
+            &mut query,
+            rows,
+            |row, ((days, part, priority, team), figures)| {
+                row.push_bind(partition)
+                    .push_bind(*days)
+                    .push_bind(*part)
+                    .push_bind(priority.word())
+                    .push_bind(team.as_str());
+                for figure in figures.columns() {
+                    row.push_bind(figure);
+                }
+            },
+        );
         query.push(ADD);
         query
     });

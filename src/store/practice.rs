@@ -19,6 +19,7 @@ use crate::core::time::{Span, Timestamp};
 
 use super::bulk::{in_chunks, run_for_ids};
 use super::rows::{incident_id, number, row};
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// The rows of one batch; of several changes to one incident the last.
@@ -81,7 +82,7 @@ async fn upsert_standings(
             "INSERT INTO incident_standing (incident, partition, impact, urgency, given, given_by, given_reason, \
              given_at, lower_at) ",
         );
-        query.push_values(rows, |mut row, (incident, standing)| {
+        push_rows(&mut query, rows, |row, (incident, standing)| {
             let given = standing.given.as_ref();
             row.push_bind(incident.get())
                 .push_bind(partition)
@@ -113,7 +114,7 @@ async fn upsert_clocks(
             "INSERT INTO sla_clock (incident, clock, partition, rule, target, calendar, started_at, counted, since, \
              due_at, warn_at, warned, stopped_at, is_final, breached_at, owner_team, owner_assignee) ",
         );
-        query.push_values(rows, |mut row, (incident, kind, clock)| {
+        push_rows(&mut query, rows, |row, (incident, kind, clock)| {
             let target = clock.target.as_ref();
             let owner = clock.owner.as_deref();
             row.push_bind(incident.get())

@@ -16,6 +16,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::in_chunks;
 use super::rows::{alert_id, incident_id, row};
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes about records; of several changes to one thing the last is written.
@@ -90,7 +91,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Record>]) -> Result
         let mut query = QueryBuilder::new(
             "INSERT INTO record (kind, number, partition, state, record_key, title, updated_at, is_held, body) ",
         );
-        query.push_values(rows, |mut row, record| {
+        push_rows(&mut query, rows, |row, record| {
             let id = record.id();
             row.push_bind(id.kind.word())
                 .push_bind(id.number)
@@ -119,7 +120,7 @@ async fn write_cis(mut conn: Conn<'_>, record: &Record) -> Result<(), StoreError
     let cis: Vec<_> = cis.into_iter().collect();
     in_chunks!(conn.lend(), &cis, |rows| {
         let mut query = QueryBuilder::new("INSERT INTO record_ci (kind, number, ci) ");
-        query.push_values(rows, |mut row, ci| {
+        push_rows(&mut query, rows, |row, ci| {
             row.push_bind(id.kind.word())
                 .push_bind(id.number)
                 .push_bind(ci.as_str());
@@ -138,7 +139,7 @@ async fn upsert_links(
         let mut query = QueryBuilder::new(
             "INSERT INTO record_incident (incident, kind, number, partition, role, score, why, actor, at) ",
         );
-        query.push_values(rows, |mut row, ((incident, record), link)| {
+        push_rows(&mut query, rows, |row, ((incident, record), link)| {
             row.push_bind(incident.get())
                 .push_bind(record.kind.word())
                 .push_bind(record.number)
@@ -167,7 +168,7 @@ async fn upsert_occurrences(
         let mut query = QueryBuilder::new(
             "INSERT INTO record_occurrence (incident, partition, signature, at) ",
         );
-        query.push_values(rows, |mut row, (incident, (signature, at))| {
+        push_rows(&mut query, rows, |row, (incident, (signature, at))| {
             row.push_bind(incident.get())
                 .push_bind(partition)
                 .push_bind(signature.as_str())

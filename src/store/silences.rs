@@ -16,6 +16,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::{in_chunks, run_for_pairs};
 use super::rows::{alert_id, row};
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes about silences; of several changes to one thing the last is written.
@@ -77,7 +78,7 @@ impl SilenceRows {
         in_chunks!(tx.lend(), &new, |rows| {
             let mut query =
                 QueryBuilder::new("INSERT INTO silence_alert (alert, silence, partition) ");
-            query.push_values(rows, |mut row, ((alert, silence), _)| {
+            push_rows(&mut query, rows, |row, ((alert, silence), _)| {
                 row.push_bind(alert.get())
                     .push_bind(silence.get())
                     .push_bind(partition);
@@ -106,7 +107,7 @@ impl SilenceRows {
             .partition(|(_, is_new)| *is_new);
         in_chunks!(tx.lend(), &new, |rows| {
             let mut query = QueryBuilder::new("INSERT INTO silence_unchecked (alert, partition) ");
-            query.push_values(rows, |mut row, (alert, _)| {
+            push_rows(&mut query, rows, |row, (alert, _)| {
                 row.push_bind(*alert).push_bind(partition);
             });
             query.push(" ON CONFLICT (alert) DO NOTHING");
@@ -132,7 +133,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Silence>]) -> Resul
             "INSERT INTO silence (id, partition, uuid, matchers, starts_at, ends_at, created_by, comment, updated_at, \
              once_key, is_started, is_swept, is_over, scope, maintenance) ",
         );
-        query.push_values(rows, |mut row, silence| {
+        push_rows(&mut query, rows, |row, silence| {
             row.push_bind(silence.id.get())
                 .push_bind(partition)
                 .push_bind(silence.uuid.to_string())

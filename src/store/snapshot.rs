@@ -32,7 +32,7 @@ pub(super) enum Rows {
 }
 
 /// What is copied, in an order in which whatever is referred to is there first.
-pub(super) const COPIES: [(&str, Rows); 40] = [
+pub(super) const COPIES: [(&str, Rows); 41] = [
     ("engine", Rows::All),
     ("source", Rows::All),
     ("incident", Rows::Incidents),
@@ -56,6 +56,7 @@ pub(super) const COPIES: [(&str, Rows); 40] = [
     ("node", Rows::All),
     ("node_alert", Rows::All),
     ("ci_change", Rows::All),
+    ("habit", Rows::All),
     ("ci_number", Rows::All),
     ("ci_version", Rows::All),
     ("relation_version", Rows::All),

@@ -17,6 +17,7 @@ use crate::core::time::Timestamp;
 use super::bulk::in_chunks;
 pub use super::change_cursor::read as changes_read_until;
 use super::rows::{incident_id, row};
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// Exchanges that are kept of one ticket.
@@ -97,7 +98,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Link>]) -> Result<(
             "INSERT INTO ticket (incident, connector, partition, ticket_key, remote_id, number, url, standing, error, \
              changed_at, link, is_forgotten) ",
         );
-        query.push_values(rows, |mut row, link| {
+        push_rows(&mut query, rows, |row, link| {
             let record = link.record.as_ref();
             let error = link.error().map(ToString::to_string);
             row.push_bind(link.incident.get())
@@ -136,7 +137,7 @@ async fn insert_exchanges(
             "INSERT INTO ticket_exchange (incident, connector, seq, place, partition, at, step, method, path, \
                  status, took_ms, error) ",
         );
-        query.push_values(rows, |mut row, (place, one)| {
+        push_rows(&mut query, rows, |row, (place, one)| {
             row.push_bind(incident.get())
                 .push_bind(connector.as_str())
                 .push_bind(seq.get())

@@ -10,6 +10,7 @@ use crate::core::variant::{Variant, VariantChange};
 
 use super::bulk::{in_chunks, run_for_ids};
 use super::rows::{alert_id, row};
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes; of several changes to one trouble the last is written.
@@ -47,7 +48,7 @@ impl VariantRows {
             let mut query = QueryBuilder::new(
                 "INSERT INTO alert_variant (signature, partition, alert, workload, count, is_mixed) ",
             );
-            query.push_values(rows, |mut row, variant| {
+            push_rows(&mut query, rows, |row, variant| {
                 row.push_bind(variant.signature.cast_signed())
                     .push_bind(partition)
                     .push_bind(variant.alert.get())

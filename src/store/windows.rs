@@ -15,6 +15,7 @@ use crate::core::time::Timestamp;
 
 use super::bulk::in_chunks;
 use super::rows::row;
+use super::table::push_rows;
 use super::{Conn, StoreError, Tx, on};
 
 /// What a batch changes about maintenance windows; of several changes to one the last is written.
@@ -55,7 +56,7 @@ async fn upsert(conn: Conn<'_>, partition: i64, rows: &[&Arc<Window>]) -> Result
             "INSERT INTO maintenance (id, partition, name, wanted, origin, origin_id, updated_at, planned, plan_at, \
              cancelled_at, is_over) ",
         );
-        query.push_values(rows, |mut row, window| {
+        push_rows(&mut query, rows, |row, window| {
             let origin_id = match &window.origin {
                 Origin::Api | Origin::Config => None,
                 Origin::Change(id) => Some(id.as_str()),

@@ -73,7 +73,16 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+
+    use tokio::time::sleep_until;
+
     use super::*;
+    use crate::core::ids::IncidentId;
+    use crate::core::ticket::{Face, Link, Record, TicketChange, Tickets};
+    use crate::core::time::Timestamp;
+    use crate::runtime::pace::Pace;
 
     #[tokio::test(start_paused = true)]
     async fn a_wish_to_wait_holds_for_all_and_pauses_grow() {
@@ -117,5 +126,83 @@ mod tests {
         assert!(tries <= 6 * 60 + 10, "{tries}");
         assert!(at - back <= PAUSE_MAX);
         assert!(gate.is_on_trial(), "one at a time until it answered");
+    }
+
+    const AT: Timestamp = Timestamp::from_millis(0);
+
+    /// A ticket to be made, or one that is there and was changed so often.
+    fn link(number: i64, changes: u32) -> Link {
+        let mut link = Link::new(IncidentId::new(number).unwrap(), AT, "snow", AT);
+        if changes > 0 {
+            link.record = Some(Record {
+                id: number.to_string().into(),
+                ..Record::default()
+            });
+            link.sent = Some(Face::default());
+            link.wanted.title = changes;
+        }
+        link
+    }
+
+    /// Three hundred tickets to be made and two hundred that changed twenty times each while a platform was away for six
+    /// hours, with five requests a second.
+    #[tokio::test(start_paused = true)]
+    async fn what_an_outage_left_is_worked_off_within_the_budget_and_creates_first() {
+        let (rate, back) = (5, Instant::now() + Duration::from_secs(6 * 3_600));
+        let number = NonZeroU32::new(rate).unwrap();
+        let (pace, mut gate) = (Pace::new((number, number)), Gate::default());
+        let mut tickets = Tickets::default();
+        let change = |tickets: &mut Tickets, link: Link| {
+            tickets.apply(&TicketChange::Changed(Arc::new(link)));
+        };
+        for number in 1..=500 {
+            let changes = if number > 300 { 1..=20 } else { 0..=0 };
+            for so_many in changes {
+                change(&mut tickets, link(number, so_many));
+            }
+        }
+        let (mut asked, mut done) = (Vec::new(), Vec::new());
+        let first = |tickets: &Tickets| tickets.waiting("snow").next().cloned();
+        while let Some(next) = first(&tickets) {
+            if let Some(until) = gate.closed_until(Instant::now()) {
+                sleep_until(until).await;
+                continue;
+            }
+            pace.turn().await;
+            let now = Instant::now();
+            asked.push(now);
+            if now < back {
+                gate.failed(now);
+                continue;
+            }
+            gate.went_well();
+            done.push(next.record.is_none());
+            let mut link = (*next).clone();
+            link.record.get_or_insert_with(|| Record {
+                id: link.incident.get().to_string().into(),
+                ..Record::default()
+            });
+            link.sent = Some(link.wanted.clone());
+            change(&mut tickets, link);
+        }
+        assert_eq!(
+            done.len(),
+            500,
+            "one request each, however often it changed"
+        );
+        assert!(
+            done.is_sorted_by(|one, other| one >= other),
+            "creates first"
+        );
+        let during = asked.iter().filter(|at| **at < back).count();
+        assert!(during <= 6 * 60 + 10, "{during}");
+        for (at, first) in asked.iter().enumerate() {
+            let within = asked[at..]
+                .iter()
+                .take_while(|turn| turn.duration_since(*first) < Duration::from_secs(1));
+            assert!(within.count() <= 10, "five a second and five at once");
+        }
+        let took = Instant::now() - back;
+        assert!(took <= Duration::from_secs(60 + 101), "{took:?}");
     }
 }

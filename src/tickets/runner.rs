@@ -5,8 +5,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 
 use super::ConnectorSetup;
@@ -15,6 +13,7 @@ use crate::connectors::talk::Talk;
 use crate::connectors::{Answer, Failure, Request, Step};
 use crate::core::ticket::report::Exchange;
 use crate::runtime::clock::Clock;
+use crate::runtime::pace::Pace;
 use crate::wire::itsm::{Itsm, SendError, Shown};
 
 /// Requests of one conversation; a profile that wants more turns in circles.
@@ -28,7 +27,7 @@ pub(super) struct Line {
     setup: ConnectorSetup,
     wire: Itsm,
     clock: Clock,
-    limiter: Option<DefaultDirectRateLimiter>,
+    pace: Option<Pace>,
     gate: Mutex<Gate>,
     session: tokio::sync::Mutex<Option<(Arc<str>, Option<Instant>)>>,
 }
@@ -53,14 +52,11 @@ impl Line {
     /// # Errors
     /// TLS cannot be set up.
     pub(super) fn new(setup: ConnectorSetup, clock: Clock) -> Result<Self, String> {
-        let limiter = setup.rate.map(|(per_second, burst)| {
-            RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst))
-        });
         Ok(Self {
+            pace: setup.rate.map(Pace::new),
             wire: Itsm::new(setup.wire.clone())?,
             setup,
             clock,
-            limiter,
             gate: Mutex::default(),
             session: tokio::sync::Mutex::default(),
         })
@@ -86,11 +82,8 @@ impl Line {
     }
 
     async fn paced(&self) {
-        let Some(limiter) = &self.limiter else {
-            return;
-        };
-        while let Err(busy) = limiter.check() {
-            tokio::time::sleep(busy.wait_time_from(DefaultClock::default().now())).await;
+        if let Some(pace) = &self.pace {
+            pace.turn().await;
         }
     }
 }

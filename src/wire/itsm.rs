@@ -10,13 +10,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Method};
+use reqwest::{Client, Method};
 use serde_json::Value as Json;
 use url::Url;
 
 use super::chain;
 use super::guard::Guard;
 use crate::connectors::{Answer, Body, Request, secret_mark};
+use crate::runtime::pin;
 
 /// Bytes of one answer: pages hold a few hundred tickets.
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -109,9 +110,8 @@ impl Itsm {
             .no_proxy()
             .user_agent(concat!("watchbell/", env!("CARGO_PKG_VERSION")));
         if let Some(ca) = &setup.ca {
-            let certificates = Certificate::from_pem_bundle(ca);
-            let certificates = certificates.map_err(|error| format!("ca: {}", chain(&error)))?;
-            client = client.tls_certs_merge(certificates);
+            let tls = pin::trusting(ca).map_err(|error| format!("ca: {error}"))?;
+            client = client.tls_backend_preconfigured(tls);
         }
         let client = client.build();
         let client =
@@ -197,6 +197,7 @@ impl Itsm {
         let all = headers.iter().chain(&request.headers);
         let (kind, body) = encode(&request.body, &mask);
         let mut headers: Vec<_> = all
+            .filter(|(_, value)| self.has_secrets(value))
             .map(|(name, value)| (name.clone(), mask(value)))
             .collect();
         headers.extend(kind.map(|kind| ("Content-Type".to_owned(), kind)));
@@ -216,6 +217,12 @@ impl Itsm {
             }
         }
         text
+    }
+
+    /// Whether every secret that a text names was given; a header of one that was not is left out.
+    fn has_secrets(&self, text: &str) -> bool {
+        let mut names = text.split('\0').skip(1).step_by(2);
+        names.all(|name| name == "session" || self.secrets.contains_key(name))
     }
 
     fn fill(&self, text: &str, session: Option<&str>) -> String {
@@ -282,7 +289,8 @@ impl Itsm {
         let method = Method::from_bytes(request.method.as_bytes());
         let method = method.map_err(|_| format!("{:?} is no method", request.method))?;
         let mut built = reqwest::Request::new(method, url);
-        for (name, value) in headers.iter().chain(&request.headers) {
+        let all = headers.iter().chain(&request.headers);
+        for (name, value) in all.filter(|(_, value)| self.has_secrets(value)) {
             let name = HeaderName::try_from(name.as_str());
             let name = name.map_err(|_| "a header's name is none".to_owned())?;
             let value = HeaderValue::try_from(fill(value));

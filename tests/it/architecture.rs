@@ -28,7 +28,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("connectors", &["core"]),
     ("sources", &["core"]),
     ("importers", &["core"]),
-    ("wire", &["core", "importers", "connectors"]),
+    ("wire", &["core", "importers", "connectors", "runtime::pin"]),
     (
         "deliver",
         &[

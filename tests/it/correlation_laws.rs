@@ -2,15 +2,18 @@
 //!
 //! Must not repeat the timelines of [`super::correlation`].
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
-use proptest::prelude::{ProptestConfig, prop_assert, proptest};
+use proptest::option;
+use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 use watchbell::core::cmdb::ci::CiNumber;
 use watchbell::core::cmdb::graph::Graph;
 use watchbell::core::cmdb::relation::{RelationKind, Role};
 use watchbell::core::correlate::upstream::{REACH_MAX, Upstream};
 use watchbell::core::decision::{Change, Decision};
+use watchbell::core::input::ChangeRecord;
 use watchbell::core::observation::Claim;
 use watchbell::core::rules::Rules;
 use watchbell::core::severity::Severity;
@@ -18,6 +21,8 @@ use watchbell::core::state::State;
 use watchbell::core::time::{Span, Timestamp};
 use watchbell::lab::event::{AlertSaid, Event, Said};
 use watchbell::lab::play::{Play, Watch};
+use watchbell::lab::random::Random;
+use watchbell::lab::tracks::Tracks;
 
 use crate::correlation::{bench, incident, said};
 use crate::support::estate::Estate;
@@ -121,6 +126,59 @@ fn a_late_root_over_thousands_takes_them_over_in_bounded_steps() {
     assert!(dearest.changed <= CHANGED_MAX, "{dearest:?}");
     let open = play.state().incidents().filter(|it| it.state.is_open());
     assert_eq!(open.count(), 1);
+    let nodes = play.state().forest().nodes();
+    let incidents: BTreeSet<_> = nodes.map(|node| node.incident).collect();
+    assert_eq!(incidents.len(), 1);
+}
+
+/// A site that falls after all that stands in it: few depend on it directly, thousands do in the end, and each that it takes
+/// over brings a tree of its own.
+#[test]
+fn a_late_root_takes_over_a_bounded_number_of_conditions_at_once() {
+    let mut estate = Estate::new().ci("site", "site");
+    let mut machines = Vec::new();
+    for rack in 0..20 {
+        let rack = format!("rack{rack}");
+        estate = estate.ci(&rack, "rack").on(&rack, "site");
+        for number in 0..30 {
+            let machine = format!("{rack}-vm{number}");
+            estate = estate.ci(&machine, "vm").on(&machine, &rack);
+            machines.push(machine);
+        }
+    }
+    let calls = |estate: Estate, from: &str, to: &str| {
+        let estate = estate.ci(from, "service");
+        estate.relate(from, to, RelationKind::Uses, Role::Call)
+    };
+    let mut callers = Vec::new();
+    for machine in &machines {
+        for one in 0..2 {
+            let caller = format!("{machine}-svc{one}");
+            estate = calls(estate, &caller, machine);
+            callers.push(caller.clone());
+            for other in 0..2 {
+                let above = format!("{caller}-web{other}");
+                estate = calls(estate, &above, &caller);
+                callers.push(above);
+            }
+        }
+    }
+    let mut play = Play::new(Rules::default(), &estate.difference);
+    let mut dearest = Dearest::default();
+    heard(&mut play, &mut dearest, 0, "site", "RedundancyLost");
+    let mut at = 0;
+    for ci in callers.iter().chain(&machines) {
+        at += 5;
+        heard(&mut play, &mut dearest, at, ci, "HighErrorRate");
+    }
+    let before = std::mem::take(&mut dearest);
+    heard(&mut play, &mut dearest, at + 5_000, "site", "SiteDown");
+    assert!(before.changed < 100, "{before:?}");
+    // One more tree may move with the last.
+    assert!((500..=1_500).contains(&dearest.changed), "{dearest:?}");
+    assert!(dearest.looked_at <= LOOKED_AT_MAX, "{dearest:?}");
+    let now = play.now().unwrap();
+    play.pass_until(now.plus(Span::from_mins(12)), &mut dearest);
     let nodes = play.state().forest().nodes();
     let incidents: BTreeSet<_> = nodes.map(|node| node.incident).collect();
     assert_eq!(incidents.len(), 1);
@@ -263,6 +321,116 @@ proptest! {
             let after = Tale::explained(&without.play());
             prop_assert!(!after.contains_key(&(own, above)), "{own:?} below {above:?}: {after:?}");
         }
+    }
+}
+
+/// What is said: occurrence, CI, check, second, whether it is the end, and the start if that is told.
+type Line = (usize, usize, usize, i64, bool, Option<i64>);
+
+/// The incidents as sets of occurrences, each with its roots.
+fn outcome(
+    relations: &[(usize, usize, usize)],
+    lines: &[Line],
+    order: impl Fn(&mut Vec<Event>),
+) -> BTreeSet<(Vec<String>, Vec<String>)> {
+    let mut estate = Estate::new();
+    for number in 0..CIS {
+        let class = if number < 3 { "service" } else { "vm" };
+        estate = estate.ci(&format!("c{number}"), class);
+    }
+    for &(from, to, role) in relations.iter().filter(|(from, to, _)| from != to) {
+        let role = [Role::Host, Role::Net, Role::Call, Role::Member][role];
+        let (from, to) = (format!("c{from}"), format!("c{to}"));
+        estate = estate.relate(&from, &to, RelationKind::DependsOn, role);
+    }
+    let time = |second: i64| Timestamp::from_millis(1_000_000 + second * 1_000);
+    let event = |&(id, ci, check, second, is_end, start): &Line| {
+        let name = format!("c{ci} {}", CHECKS[check]);
+        let said = if check == 2 && start.is_some() {
+            let (id, ci) = (format!("CHG-{id}").into(), format!("c{ci}").into());
+            let summary = "changed".into();
+            Said::Change(ChangeRecord { id, ci, summary })
+        } else {
+            Said::Alert(Box::new(AlertSaid {
+                id: format!("{name} {id}").into(),
+                source: "law".into(),
+                key: name.as_str().into(),
+                claim: if is_end {
+                    Claim::Resolved
+                } else {
+                    Claim::Firing
+                },
+                severity: Severity::Critical,
+                summary: name.as_str().into(),
+                labels: vec![("alertname".into(), CHECKS[check].into())],
+                starts_at: start.map(|before| time(second - before)),
+                ends_at: None,
+                ci: Some(format!("c{ci}").into()),
+            }))
+        };
+        Event {
+            at: time(second),
+            said,
+        }
+    };
+    let mut events: Vec<Event> = lines.iter().map(event).collect();
+    events.sort_by_key(|event| event.at);
+    let mut play = Play::new(Rules::default(), &estate.difference);
+    let mut tracks = Tracks::default();
+    for instant in events.chunk_by(|one, other| one.at == other.at) {
+        let mut instant = instant.to_vec();
+        order(&mut instant);
+        play.hear_together(&mut instant, &mut tracks);
+    }
+    let now = play.now().unwrap();
+    play.pass_until(now.plus(Span::from_mins(12)), &mut tracks);
+    tracks.finish(&play);
+    let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for occurrence in tracks.occurrences() {
+        let incident = tracks.incident_of(occurrence);
+        groups
+            .entry(incident)
+            .or_default()
+            .push(occurrence.id.to_string());
+    }
+    let roots: BTreeMap<_, Vec<String>> = tracks
+        .outcomes()
+        .map(|(id, outcome)| {
+            let roots = outcome
+                .roots
+                .iter()
+                .map(|root| format!("{} {}", root.ci, root.score));
+            (Some(id), roots.collect())
+        })
+        .collect();
+    let groups = groups.into_iter().map(|(id, mut members)| {
+        members.sort();
+        (members, roots.get(&id).cloned().unwrap_or_default())
+    });
+    groups.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is said at one time may be said in any order: on every graph the same alerts share an incident, and the
+    /// same roots are named with the same scores. Ends, further occurrences of an alert and changes are among it.
+    #[test]
+    fn order_within_one_time_changes_neither_incidents_nor_roots(
+        relations in vec((0..CIS, 0..CIS, 0..4_usize), 0..24),
+        lines in vec((0..2_usize, 0..CIS, 0..3_usize, 0..6_i64, any::<bool>(), option::of(0..90_i64)), 2..40),
+        pace in 1..70_i64,
+        salt in any::<u64>(),
+    ) {
+        let lines: Vec<Line> = lines.into_iter().map(|(id, ci, check, turn, is_end, start)| {
+            // Two of three messages are no ends.
+            (id, ci, check, turn * pace, is_end && ci % 3 == 0, start)
+        }).collect();
+        let before = outcome(&relations, &lines, |_| {});
+        let mut random = Random::new(salt, "order");
+        let random = RefCell::new(&mut random);
+        let after = outcome(&relations, &lines, |events| random.borrow_mut().shuffle(events));
+        prop_assert_eq!(before, after);
     }
 }
 

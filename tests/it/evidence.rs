@@ -7,6 +7,7 @@ use watchbell::core::input::{ChangeRecord, Input};
 use watchbell::core::time::Span;
 
 use crate::correlation::{bench, incident, said};
+use crate::support::claim::resolved;
 use crate::support::estate::Estate;
 use crate::support::world::Bench;
 
@@ -149,4 +150,71 @@ fn a_symptom_that_others_confirm_joins_the_outage_that_is_going_on() {
         let is_one = of("far HighErrorRate") == of("db InstanceDown");
         assert_eq!(is_one, is_confirmed);
     }
+}
+
+/// Lets a switch with its machine fail, something else shortly after, and both recover; says whether they were one incident.
+fn together(bench: &mut Bench, other: &str, check: &str) -> bool {
+    bench.hear(said("swa", "SwitchDown"));
+    bench.hear(said("a1", "InstanceDown"));
+    bench.after(Span::from_secs(20));
+    bench.hear(said(other, check));
+    bench.after(Span::from_mins(6));
+    let name = format!("{other} {check}");
+    let is_one = incident(bench, "swa SwitchDown") == incident(bench, &name);
+    for alert in ["swa SwitchDown", "a1 InstanceDown", &name] {
+        bench.hear(resolved(alert));
+    }
+    bench.after(Span::from_hours(30));
+    is_one
+}
+
+fn racks() -> Estate {
+    let estate = Estate::new().ci("swa", "switch").ci("b1", "vm");
+    estate.ci("a1", "vm").on("a1", "swa")
+}
+
+/// What nobody knows the CI of joins the cause with which it came three times before, also after a restart; by time alone it
+/// does not, and not when that is switched off.
+#[test]
+fn what_has_fired_together_before_is_evidence_where_the_cmdb_knows_nothing() {
+    let mut bench = bench(&racks());
+    let learned: Vec<bool> = (0..4)
+        .map(|_| together(&mut bench, "plc7", "HighErrorRate"))
+        .collect();
+    assert_eq!(learned, [false, false, false, true]);
+    bench.restart(Span::from_mins(1));
+    assert!(together(&mut bench, "plc7", "HighErrorRate"));
+    let said_why = |bench: &Bench| {
+        let mut entries = bench.recorded.iter().flat_map(|(_, it)| &it.entries);
+        entries.any(|entry| {
+            let note = entry.note.as_deref().unwrap_or_default();
+            note.contains("have fired together 3 of 3 times")
+        })
+    };
+    assert!(said_why(&bench));
+    bench.rules.correlation.learns = false;
+    assert!(!together(&mut bench, "plc7", "HighErrorRate"));
+}
+
+/// However often two things die together: without a relation between them they are two incidents.
+#[test]
+fn two_dead_things_are_not_made_one_by_what_was_before() {
+    let mut bench = bench(&racks());
+    for _ in 0..6 {
+        assert!(!together(&mut bench, "b1", "InstanceDown"));
+    }
+}
+
+/// Switched off, everything is an incident of its own.
+#[test]
+fn without_correlation_each_alert_is_an_incident() {
+    let mut bench = bench(&racks());
+    bench.rules.correlation.is_enabled = false;
+    bench.hear(said("swa", "SwitchDown"));
+    bench.hear(said("a1", "InstanceDown"));
+    bench.after(Span::from_mins(6));
+    assert_ne!(
+        incident(&bench, "swa SwitchDown"),
+        incident(&bench, "a1 InstanceDown")
+    );
 }

@@ -77,6 +77,10 @@ async fn a_full_disk_is_said_and_survived() {
     assert_eq!(answer.header("content-type"), "application/problem+json");
     assert!(!answer.header("retry-after").is_empty());
     assert!(answer.json()["detail"].as_str().unwrap().contains("full"));
+    let doctor = home.run(&["doctor", "--config", "w.toml"]);
+    let found = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    let is_said = |line: &str| line.contains("writing") && line.contains("full");
+    assert!(found.lines().any(is_said), "{found}");
     let ready = daemon.get("/readyz").await;
     assert_eq!(ready.status, 503);
     assert!(ready.text.contains("full"));

@@ -77,6 +77,10 @@ async fn look(
     }
     findings.push(match inspect::try_write(db).await {
         Ok(()) => Finding::ok("writing", "works"),
+        Err(error @ StoreError::Full) => {
+            let next = "make room; the daemon refuses alerts until then and goes on by itself";
+            Finding::fail("writing", error.to_string(), next)
+        }
         Err(error) => {
             let next = "check who owns the file and its folder, and that no other program locks it";
             Finding::fail("writing", error.to_string(), next)

@@ -84,7 +84,13 @@ const PLACE_LABELS: [&str; 8] = [
 impl Draft<'_> {
     /// Whether conditions are followed at all: without a CMDB every identity is an incident of its own.
     pub(crate) fn correlates(&self) -> bool {
-        !self.world.state.graph().is_empty() || !self.world.state.forest().is_empty()
+        let has_graph = !self.world.state.graph().is_empty() && self.is_enabled();
+        has_graph || !self.world.state.forest().is_empty()
+    }
+
+    /// Whether anything may be explained by rules and evidence; what people place is followed all the same.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.world.rules.correlation.is_enabled
     }
 
     /// Whether an alert that fires again goes on where it was: after a longer pause or a change of its CI, in an
@@ -143,6 +149,9 @@ impl Draft<'_> {
 
     /// Links a node that is new or says more than before, and what it explains.
     fn settle_in(&mut self, id: NodeId) {
+        if !self.is_enabled() {
+            return;
+        }
         let is_linked = self.join_bonded(id) || self.relink(id);
         self.adopt(id);
         if !is_linked && !self.infer_silent(id) {
@@ -217,7 +226,7 @@ impl Draft<'_> {
     fn fitting_node(&self, alert: &Alert, text: Option<&AlertText>) -> Option<NodeId> {
         let ci = alert.ci?;
         let family = family(alert, text);
-        if family == Family::Config {
+        if family == Family::Config || !self.is_enabled() {
             return None;
         }
         let scope = self.scope(Some(ci), text);

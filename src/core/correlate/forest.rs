@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::Graph;
 use crate::core::correlate::family::Family;
+use crate::core::correlate::habit::{HABITS_MAX, Habit};
 use crate::core::correlate::node::{Node, NodeId};
 use crate::core::correlate::upstream::Upstream;
 use crate::core::ids::{AlertId, IncidentId};
@@ -61,6 +62,8 @@ pub struct Forest {
     by_onset: BTreeSet<(Timestamp, NodeId)>,
     upstream: Map<CiNumber, Arc<Upstream>>,
     changes: BTreeMap<CiNumber, Vec<RecentChange>>,
+    habits: BTreeMap<u64, Habit>,
+    habits_by_age: BTreeSet<(Timestamp, u64)>,
     due: BTreeSet<(Timestamp, NodeId)>,
 }
 
@@ -221,6 +224,25 @@ impl Forest {
         }
     }
 
+    /// With what a condition has come before.
+    pub fn habit(&self, sign: u64) -> Option<&Habit> {
+        self.habits.get(&sign)
+    }
+
+    /// Notes with what a condition has come; of too many the one seen longest ago is forgotten.
+    pub fn put_habit(&mut self, habit: Habit) {
+        let (sign, at) = (habit.sign, habit.at);
+        if let Some(before) = self.habits.insert(sign, habit) {
+            self.habits_by_age.remove(&(before.at, sign));
+        }
+        self.habits_by_age.insert((at, sign));
+        if self.habits.len() > HABITS_MAX
+            && let Some((_, oldest)) = self.habits_by_age.pop_first()
+        {
+            self.habits.remove(&oldest);
+        }
+    }
+
     /// Every CI with its latest changes.
     pub fn all_changes(&self) -> impl Iterator<Item = (CiNumber, &[RecentChange])> {
         self.changes
@@ -235,8 +257,12 @@ impl Forest {
         }
         let nodes = std::mem::take(&mut self.nodes);
         let changes = std::mem::take(&mut self.changes);
+        let habits = std::mem::take(&mut self.habits);
+        let habits_by_age = std::mem::take(&mut self.habits_by_age);
         *self = Self {
             changes,
+            habits,
+            habits_by_age,
             ..Self::default()
         };
         for (_, node) in nodes {
@@ -442,9 +468,9 @@ fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) 
     }
 }
 
-/// Two forests are equal when they hold the same nodes and changes; the indexes follow from those.
+/// Two forests are equal when they hold the same nodes, changes and habits; the indexes follow from those.
 impl PartialEq for Forest {
     fn eq(&self, other: &Self) -> bool {
-        self.nodes == other.nodes && self.changes == other.changes
+        self.nodes == other.nodes && self.changes == other.changes && self.habits == other.habits
     }
 }

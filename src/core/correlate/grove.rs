@@ -11,6 +11,7 @@ use crate::core::cmdb::graph::Graph;
 use crate::core::correlate::forest::{
     BurstKey, Forest, RecentChange, WATCHER_WEIGHT, burst_key, is_unexplained,
 };
+use crate::core::correlate::habit::Habit;
 use crate::core::correlate::node::{Link, Node, NodeId};
 use crate::core::correlate::upstream::{Reach, Upstream};
 use crate::core::decision::Change;
@@ -29,6 +30,8 @@ pub(crate) struct Grove<'a> {
     /// The nodes that were hung below each by this decision; some may have left again.
     hung: BTreeMap<NodeId, BTreeSet<NodeId>>,
     work: Cell<usize>,
+    /// What this decision notes of what has come together.
+    habits: BTreeMap<u64, Habit>,
     /// By how much this decision changes the number of nodes of incidents.
     shifts: BTreeMap<IncidentId, isize>,
 }
@@ -42,6 +45,7 @@ impl<'a> Grove<'a> {
             fresh: Vec::new(),
             hung: BTreeMap::new(),
             work: Cell::new(0),
+            habits: BTreeMap::new(),
             shifts: BTreeMap::new(),
         }
     }
@@ -240,6 +244,16 @@ impl<'a> Grove<'a> {
         self.base().changes(ci)
     }
 
+    /// With what a condition has come before.
+    pub(crate) fn habit(&self, sign: u64) -> Option<&Habit> {
+        self.habits.get(&sign).or_else(|| self.base().habit(sign))
+    }
+
+    /// Notes with what a condition has come.
+    pub(crate) fn learn(&mut self, habit: Habit) {
+        self.habits.insert(habit.sign, habit);
+    }
+
     pub(crate) fn has_children(&self, id: NodeId) -> bool {
         let hung = self.hung.get(&id).into_iter().flatten().copied();
         let mut all = self.base().children(id).chain(hung);
@@ -379,12 +393,14 @@ impl<'a> Grove<'a> {
     pub(crate) fn into_changes(self) -> impl Iterator<Item = Change> {
         let state = self.state;
         let touched = self.touched.into_iter();
-        touched.filter_map(move |(id, node)| match (state.forest().node(id), node) {
+        let habits = self.habits.into_values().map(Change::HabitChanged);
+        let nodes = touched.filter_map(move |(id, node)| match (state.forest().node(id), node) {
             (Some(before), Some(node)) if *before == node => None,
             (_, Some(node)) => Some(Change::NodeChanged(Box::new(node))),
             (Some(_), None) => Some(Change::NodeForgotten(id)),
             (None, None) => None,
-        })
+        });
+        nodes.chain(habits)
     }
 }
 

@@ -100,13 +100,16 @@ impl Draft<'_> {
         true
     }
 
-    fn class(&self, node: &Node) -> Option<&str> {
+    pub(crate) fn class(&self, node: &Node) -> Option<&str> {
         let ci = self.grove.graph().ci(node.ci?)?;
         Some(ci.class.as_str())
     }
 
     /// The parent that most of a crowd has, and by what relation its children depend on it.
-    fn common_parent(&self, crowd: &[&Node]) -> Option<(NodeId, Option<(RelationKind, Role)>)> {
+    pub(crate) fn common_parent(
+        &self,
+        crowd: &[&Node],
+    ) -> Option<(NodeId, Option<(RelationKind, Role)>)> {
         let mut parents: BTreeMap<NodeId, (usize, Option<(RelationKind, Role)>)> = BTreeMap::new();
         for member in crowd {
             let Some(parent) = self.parent_elsewhere(member) else {
@@ -145,7 +148,7 @@ impl Draft<'_> {
     }
 
     /// Whether the CMDB knows no relation of that sort of a CI.
-    fn lacks(&self, ci: CiNumber, how: Option<(RelationKind, Role)>) -> bool {
+    pub(crate) fn lacks(&self, ci: CiNumber, how: Option<(RelationKind, Role)>) -> bool {
         how.is_some_and(|(kind, role)| {
             let edges = self.grove.graph().providers(ci);
             !edges
@@ -238,7 +241,7 @@ impl Draft<'_> {
     }
 
     /// Whether a condition is surely one of its own; what was inferred is, when it explains much.
-    fn is_strong(&self, node: &Node) -> bool {
+    pub(crate) fn is_strong(&self, node: &Node) -> bool {
         let is_sure = if node.is_silent() {
             self.grove.children(node.id).len() >= WIDE
         } else {

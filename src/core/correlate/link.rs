@@ -44,7 +44,8 @@ impl Draft<'_> {
     /// What explains a node best, if well enough; `except` names an incident that is out of the question.
     pub(crate) fn best(&mut self, id: NodeId, except: Option<IncidentId>) -> Option<Best> {
         let threshold = self.world.rules.correlation.threshold;
-        let (child, trust) = stand_in(self.grove.node(id)?);
+        let is_enabled = self.is_enabled();
+        let (child, trust) = stand_in(self.grove.node(id).filter(|_| is_enabled)?);
         let mut by_incident: BTreeMap<IncidentId, Best> = BTreeMap::new();
         let mut branches: BTreeMap<IncidentId, BTreeMap<Option<CiNumber>, u32>> = BTreeMap::new();
         let candidates = self.candidates(&child);

@@ -57,13 +57,17 @@ impl Draft<'_> {
     }
 
     fn look_again(&mut self, id: NodeId) {
-        let is_joined =
-            self.relink(id) || self.infer_silent(id) || self.join_crowd(id) || self.bridge(id);
-        let is_late = self
-            .grove
-            .node(id)
-            .is_some_and(|node| node.looks >= LATE_LOOK);
-        if !is_joined && is_late {
+        let is_joined = !self.is_enabled()
+            || self.relink(id)
+            || self.infer_silent(id)
+            || self.join_crowd(id)
+            || self.join_alike(id)
+            || self.bridge(id);
+        let looks = self.grove.node(id).map_or(0, |node| node.looks);
+        if looks == LATE_LOOK {
+            self.note_habit(id);
+        }
+        if !is_joined && !self.join_habit(id) && looks >= LATE_LOOK {
             self.join_company(id);
         }
         if let Some(node) = self.grove.edit(id) {
@@ -85,6 +89,13 @@ impl Draft<'_> {
         if children.is_empty() {
             self.grove.forget(id);
             return;
+        }
+        if self
+            .grove
+            .node(id)
+            .is_some_and(|node| node.looks == LATE_LOOK)
+        {
+            self.note_habit(id);
         }
         if live {
             self.weigh_again(id);
@@ -117,9 +128,18 @@ impl Draft<'_> {
 
     fn look_at_ended(&mut self, id: NodeId) {
         let now = self.now;
+        // It was over before it was asked what came with it.
+        if self
+            .grove
+            .node(id)
+            .is_some_and(|node| node.looks <= LATE_LOOK)
+        {
+            self.note_habit(id);
+        }
         if self.grove.node(id).is_some_and(|node| self.is_done(node)) {
             self.fell(id);
         } else if let Some(node) = self.grove.edit(id) {
+            node.looks = node.looks.max(LATE_LOOK.saturating_add(1));
             node.due_at = Some(now.plus(FLAP_WINDOW));
         }
     }

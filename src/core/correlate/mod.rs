@@ -4,7 +4,7 @@
 //! An incident is a tree of such pointers, its root cause the tree's root, the reasons are the edges. Late roots,
 //! merges and splits are pointer moves. Read in this order: [`family`] (what an alert speaks of), [`node`] (one
 //! condition), [`weight`] (all numbers), [`upstream`] (what a CI depends on), [`forest`] (what is kept), then the
-//! deciding parts: `attach`, `link`, `silent`, `lateral`, `look`, `settle`, `assess`, `people`; [`cause`] comes out.
+//! deciding parts: `attach`, `link`, `silent`, `lateral`, `gap`, `company`, `habit`, `look`, `settle`, `assess`, `people`; [`cause`] comes out.
 //!
 //! Must not scan the graph or all alerts for one alert; every walk has a bound. Without a CMDB nothing here happens.
 
@@ -14,7 +14,9 @@ pub mod cause;
 mod company;
 pub mod family;
 pub mod forest;
+mod gap;
 pub(crate) mod grove;
+pub mod habit;
 mod implied;
 mod judge;
 mod lateral;

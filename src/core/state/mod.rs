@@ -19,6 +19,7 @@ use crate::core::cmdb::ci::CiNumber;
 use crate::core::cmdb::graph::{Difference, Graph};
 use crate::core::correlate::cause::Cause;
 use crate::core::correlate::forest::{Forest, RecentChange};
+use crate::core::correlate::habit::Habit;
 use crate::core::correlate::node::Node;
 pub use crate::core::counts::Counts;
 use crate::core::counts::count;
@@ -288,6 +289,7 @@ impl State {
                 } => self.join(*incident, *alert),
                 Change::AlertMoved { incident, alert } => self.leave(*incident, *alert),
                 Change::NodeChanged(node) => self.put_node((**node).clone()),
+                Change::HabitChanged(habit) => self.put_habit(habit.clone()),
                 Change::NodeForgotten(id) => self.forest.forget(*id),
                 Change::ChangeNoted { ci, change, .. } => self.put_change(*ci, change.clone()),
                 Change::CauseChanged { incident, cause } => {
@@ -408,6 +410,11 @@ impl State {
     /// Notes a change of a CI, as [`State::apply`] does; also used to load, the oldest first.
     pub fn put_change(&mut self, ci: CiNumber, change: RecentChange) {
         self.forest.put_change(ci, change);
+    }
+
+    /// Notes with what a condition has come, as [`State::apply`] does; also used to load, the oldest first.
+    pub fn put_habit(&mut self, habit: Habit) {
+        self.forest.put_habit(habit);
     }
 
     fn leave(&mut self, incident: IncidentId, alert: AlertId) {

@@ -30,6 +30,8 @@ pub(in crate::core) fn decide_undelivered(
     ids: &mut IdFeed,
 ) -> Decision {
     let mut decision = Decision::because(Reason::MessageUndelivered);
+    // Whoever reports waits for the answer, also about an incident that is no longer held.
+    decision.incident = Some(lost.incident);
     if let Some(incident) = world.state.incident(lost.incident) {
         let entry = decision.entry(ids, Some(incident), None, Reason::MessageUndelivered);
         let Undelivered {

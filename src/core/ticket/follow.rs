@@ -24,13 +24,34 @@ struct News {
 /// Looks at the tickets of every incident that this decision touches.
 pub(in crate::core) fn look(draft: &mut Draft<'_>) {
     let world = draft.world;
-    if world.rules.connectors.is_empty() {
+    let (rules, tickets) = (&world.rules.connectors, world.state.tickets());
+    if rules.is_empty() && tickets.is_empty() {
         return;
     }
     for id in draft.touched_ids() {
-        for rule in &world.rules.connectors {
+        for rule in rules {
             look_at(draft, id, rule);
         }
+        for link in tickets.of(id) {
+            if !rules.iter().any(|rule| rule.name == link.connector) {
+                keep_up(draft, link);
+            }
+        }
+    }
+}
+
+/// Lets a ticket's level follow its incident while its connector is not configured, so that it is brought there when
+/// the connector is back. Which fields are ours to write is what it was before.
+fn keep_up(draft: &mut Draft<'_>, held: &Link) {
+    let Some(incident) = draft.peek(held.incident) else {
+        return;
+    };
+    let mut link = held.clone();
+    link.wanted.state = link.wanted.state.map(|_| incident.state.word());
+    link.wanted.priority = link.wanted.priority.map(|_| incident.priority);
+    if link != *held {
+        link.changed_at = draft.now;
+        put(&mut draft.decision, link);
     }
 }
 

@@ -38,6 +38,11 @@ impl Tickets {
         self.links.get(&(incident, SmolStr::new(connector)))
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
     /// The tickets of an incident.
     pub fn of(&self, incident: IncidentId) -> impl Iterator<Item = &Arc<Link>> {
         let from = (incident, SmolStr::default());

@@ -7,8 +7,6 @@ mod landing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +15,7 @@ use crate::core::ids::IncidentId;
 use crate::core::tell::event::Event;
 use crate::core::tell::webhook_id;
 use crate::core::time::Timestamp;
+use crate::runtime::pace::Pace;
 use crate::store::StoreError;
 use crate::store::outbox::work::{Mark, OutboxStep, list_due, list_heard};
 
@@ -43,7 +42,7 @@ pub(super) struct Worker {
     post: Arc<Post>,
     queue: Queue,
     breaker: Breaker,
-    limiter: Option<DefaultDirectRateLimiter>,
+    pace: Option<Pace>,
     /// When the rate allows the next one.
     limited_until: Option<tokio::time::Instant>,
     flights: JoinSet<Flight>,
@@ -74,16 +73,13 @@ struct Ready {
 
 impl Worker {
     pub(super) fn new(setup: DeliverSetup, target: TargetSetup, post: Arc<Post>) -> Self {
-        let limiter = target.rate.map(|(per_second, burst)| {
-            RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst))
-        });
         Self {
             setup,
+            pace: target.rate.map(Pace::new),
             target,
             post,
             queue: Queue::default(),
             breaker: Breaker::default(),
-            limiter,
             limited_until: None,
             flights: JoinSet::new(),
             reports: JoinSet::new(),
@@ -277,9 +273,7 @@ impl Worker {
 
     /// How long the rate makes the next message wait.
     fn rate_wait(&self) -> Option<Duration> {
-        let limiter = self.limiter.as_ref()?;
-        let refused = limiter.check().err()?;
-        Some(refused.wait_time_from(DefaultClock::default().now()))
+        self.pace.as_ref()?.take().err()
     }
 
     /// Looks at the incidents again, plans each lane, and writes down what is skipped and what is about to be sent.

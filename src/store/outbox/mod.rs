@@ -8,6 +8,7 @@ pub mod work;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::table::push_rows;
 use smol_str::SmolStr;
 use sqlx::QueryBuilder;
 
@@ -74,7 +75,7 @@ async fn insert(conn: Conn<'_>, partition: i64, rows: &[Arc<Message>]) -> Result
             "INSERT INTO outbox (id, partition, incident, target, recipient, event, note, urgency, created_at, state, \
              is_due, may_have_arrived, attempts, due_at) ",
         );
-        query.push_values(rows, |mut row, message| {
+        push_rows(&mut query, rows, |row, message| {
             row.push_bind(message.id)
                 .push_bind(partition)
                 .push_bind(message.incident.map(IncidentId::get))
@@ -104,7 +105,7 @@ async fn upsert_told(
         let mut query = QueryBuilder::new(
             "INSERT INTO told (incident, partition, is_open, priority, audience, escalations) ",
         );
-        query.push_values(rows, |mut row, told| {
+        push_rows(&mut query, rows, |row, told| {
             row.push_bind(told.incident.get())
                 .push_bind(partition)
                 .push_bind(told.is_open)

@@ -2,6 +2,7 @@
 //!
 //! Must not decide whether a message is sent.
 
+use crate::store::table::push_rows;
 use sqlx::QueryBuilder;
 
 use crate::core::ids::IncidentId;
@@ -217,7 +218,7 @@ async fn mark(conn: Conn<'_>, rows: &[Mark]) -> Result<(), StoreError> {
             "WITH m (id, state, is_due, may_have_arrived, attempts, due_at, tried_at, ended_at, status, reason, error) \
              AS (",
         );
-        query.push_values(rows, |mut row, mark| {
+        push_rows(&mut query, rows, |row, mark| {
             row.push_bind(mark.id)
                 .push_bind(mark.standing.word())
                 .push_bind(mark.standing.is_due())

@@ -355,3 +355,26 @@ impl ViewRow {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn reading_an_incident_goes_through_no_whole_table() {
+        let mut one = start();
+        one.sql(" WHERE incident.id = ").number(1);
+        let mut some = start();
+        some.any_number(" WHERE incident.id IN", &[1, 2], "");
+        for select in [one, some] {
+            let plan = select.plan().await;
+            assert!(plan.len() > 5, "{plan:#?}");
+            let scans = plan.iter().filter(|step| step.starts_with("SCAN"));
+            assert_eq!(
+                scans.collect::<Vec<_>>(),
+                Vec::<&String>::new(),
+                "{plan:#?}"
+            );
+        }
+    }
+}

@@ -148,7 +148,34 @@ pub(super) fn pattern(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::{Connection as _, Row as _};
+
     use super::*;
+
+    impl Select {
+        /// How SQLite would run it on a new store, step by step.
+        pub(in crate::store::query) async fn plan(&self) -> Vec<String> {
+            let mut conn = sqlx::SqliteConnection::connect("sqlite::memory:")
+                .await
+                .unwrap();
+            let mut steps = crate::store::MIGRATIONS.to_vec();
+            steps.sort_unstable();
+            for (_, _, sql) in steps {
+                let step = crate::store::dialect::sqlite_form(sql);
+                sqlx::raw_sql(step).execute(&mut conn).await.unwrap();
+            }
+            let mut query = QueryBuilder::<sqlx::Sqlite>::new("EXPLAIN QUERY PLAN ");
+            for part in &self.parts {
+                match part {
+                    Part::Sql(sql) => query.push(*sql),
+                    Part::Text(text) => query.push_bind(text.clone()),
+                    Part::Number(number) => query.push_bind(*number),
+                };
+            }
+            let rows = query.build().fetch_all(&mut conn).await.unwrap();
+            rows.iter().map(|row| row.get("detail")).collect()
+        }
+    }
 
     #[test]
     fn wildcards_in_a_search_mean_themselves() {

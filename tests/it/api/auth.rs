@@ -22,6 +22,10 @@ async fn operations(world: &World) -> Vec<(Method, String, Option<Role>)> {
     let document = world.get("/api/v1/openapi.json").await.ok();
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
+        // Senders show what their source asks for, not a token.
+        if item["post"]["tags"][0] == "doors" {
+            continue;
+        }
         for (method, operation) in item.as_object().unwrap() {
             let method: Method = method.to_ascii_uppercase().parse().unwrap();
             let role = operation["security"][0]["bearer"][0].as_str();

@@ -19,6 +19,10 @@ async fn document_and_router_have_the_same_routes() {
     let paths = document["paths"].as_object().unwrap();
     let mut ids = BTreeSet::new();
     for (path, item) in paths {
+        // Other layers serve these; `doors_are_where_the_document_says` knocks there.
+        if item["post"]["tags"][0] == "doors" {
+            continue;
+        }
         let real = path.replace("{number}", "1").replace("{id}", "1");
         let documented: BTreeSet<&str> = item
             .as_object()

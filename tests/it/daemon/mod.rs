@@ -54,6 +54,35 @@ async fn it_says_where_it_listens_and_when_it_is_ready() {
     daemon.stop().await;
 }
 
+/// The document describes what other layers serve; nothing but knocking there shows that it is so.
+#[tokio::test]
+async fn doors_are_where_the_document_says() {
+    let sources = "[[source]]\nname = \"pd\"\nkind = \"pagerduty\"\nrouting_keys = [\"k\"]\n\
+                   [[source]]\nname = \"og\"\nkind = \"opsgenie\"\napi_keys = [\"k\"]\n";
+    let home = Home::new(&config(sources));
+    let daemon = home.start().await;
+    let document = daemon.get("/api/v1/openapi.json").await.ok();
+    let paths = document["paths"].as_object().unwrap();
+    let doors: Vec<_> = paths
+        .iter()
+        .filter(|(_, item)| item["post"]["tags"][0] == "doors")
+        .collect();
+    assert!(doors.len() >= 7, "{doors:?}");
+    for (path, item) in doors {
+        let real = path.replace("{source}", "am").replace("{name}", "am");
+        let mut answers = vec![daemon.post(&real, &json!({})).await];
+        if item.get("get").is_some() {
+            answers.push(daemon.get(&real).await);
+        }
+        for answer in answers {
+            assert!(!answer.text.contains("under this path"), "{path}");
+            let is_query_refused = real.starts_with("/ingest/") && answer.status == 405;
+            assert!(answer.status != 405 || is_query_refused, "{path}");
+        }
+    }
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn a_stop_answers_what_is_in_flight_and_closes_what_idles() {
     let home = Home::new(&config(""));

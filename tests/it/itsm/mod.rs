@@ -9,6 +9,7 @@ mod killed;
 pub(crate) mod platforms;
 mod real;
 mod records;
+mod removed;
 pub(crate) mod server;
 mod stored;
 mod trouble;

@@ -11,6 +11,7 @@ use watchbell::core::cmdb::ci::CiNumber;
 use watchbell::core::cmdb::graph::Difference;
 use watchbell::core::correlate::cause::Cause;
 use watchbell::core::correlate::forest::RecentChange;
+use watchbell::core::correlate::habit::Habit;
 use watchbell::core::correlate::node::{Node, NodeId};
 use watchbell::core::decision::{Change, Decision};
 use watchbell::core::escalate::Escalations;
@@ -75,6 +76,7 @@ pub(crate) struct Ledger {
     causes: BTreeMap<IncidentId, Arc<Cause>>,
     nodes: BTreeMap<NodeId, Node>,
     changes: Vec<(CiNumber, RecentChange)>,
+    habits: BTreeMap<u64, Habit>,
     tickets: Vec<TicketChange>,
     tells: Tells,
     records: Vec<RecordChange>,
@@ -192,6 +194,9 @@ impl Ledger {
             Change::NodeForgotten(id) => {
                 self.nodes.remove(&id);
             }
+            Change::HabitChanged(habit) => {
+                self.habits.insert(habit.sign, habit);
+            }
             Change::ChangeNoted { ci, change, .. } => self.changes.push((ci, change)),
             Change::CauseChanged { incident, cause } => {
                 self.causes.insert(incident, cause);
@@ -284,6 +289,9 @@ impl Ledger {
         }
         for (ci, change) in &self.changes {
             state.put_change(*ci, change.clone());
+        }
+        for habit in self.habits.values() {
+            state.put_habit(habit.clone());
         }
         for (&incident, cause) in &self.causes {
             state.put_cause(incident, Arc::clone(cause));

@@ -7,5 +7,6 @@ mod daemon;
 pub(crate) mod hook;
 mod killed;
 mod muted;
+mod removed;
 mod servers;
 mod targets;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::daemon::{config, heard};
+use super::daemon::{config, heard, settled};
 use super::hook::Hook;
 use crate::support::daemon::{Daemon, Home};
 use crate::support::fake::{Asked, Fake, Told};
@@ -56,6 +56,8 @@ async fn edges_that_pass_while_nobody_runs_are_told_once() {
     .await;
     let daemon = home.start().await;
     heard(&hook, 2).await;
+    // A kill between an answer and its mark would rightly be followed by a repeat.
+    settled(&daemon, 2).await;
     kill(daemon).await;
     let daemon = home.start().await;
     daemon.alert("C", "firing").await;
