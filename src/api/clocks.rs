@@ -108,6 +108,12 @@ pub(super) fn shown(clocks: &Clocks, rules: &Rules, now: Timestamp) -> Vec<SlaCl
     clocks.collect()
 }
 
+/// How the due time of each clock came about, in sentences.
+pub(super) fn sentences(clocks: &Clocks, rules: &Rules, now: Timestamp) -> Vec<String> {
+    let clocks = shown(clocks, rules, now).into_iter();
+    clocks.map(|clock| clock.computed.text).collect()
+}
+
 impl SlaClock {
     fn of(
         kind: ClockKind,

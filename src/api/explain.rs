@@ -111,8 +111,13 @@ pub async fn steps(conn: Conn<'_>, subject: Subject) -> Result<Steps, StoreError
     })
 }
 
-/// Explains an incident; `first` is the alert that it was opened for.
-pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) -> Explanation {
+/// Explains an incident; `first` is the alert that it was opened for, `clocks` how its due times came about.
+pub fn incident(
+    view: &IncidentView,
+    first: Option<&AlertView>,
+    clocks: Vec<String>,
+    steps: Steps,
+) -> Explanation {
     let incident = &view.incident;
     let id = incident.id;
     let opened_at = Time(incident.opened_at);
@@ -164,6 +169,7 @@ pub fn incident(view: &IncidentView, first: Option<&AlertView>, steps: Steps) ->
             Time(at)
         ));
     }
+    says.extend(clocks);
     explanation(id.to_string(), &says, None, steps)
 }
 

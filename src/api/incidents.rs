@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 
 use super::ApiState;
 use super::alerts::AlertQuery;
+use super::clocks;
 use super::explain::{self, Explanation};
 use super::page::{List, PageQuery, Params, Sorting, Wanted};
 use super::problem::Problem;
@@ -144,7 +145,7 @@ pub async fn explain(
 ) -> Result<Json<Explanation>, Problem> {
     let id = id(&number)?;
     let view = find(&api, id).await?;
-    let (first, steps) = api
+    let (view, first, steps) = api
         .read(async move |db| {
             let mut reader = db.snapshot().await?;
             let first = match view.first_alert {
@@ -152,10 +153,12 @@ pub async fn explain(
                 None => None,
             };
             let steps = explain::steps(reader.lend(), Subject::Incident(id)).await?;
-            Ok(((view, first), steps))
+            Ok((view, first, steps))
         })
         .await?;
-    Ok(Json(explain::incident(&first.0, first.1.as_ref(), steps)))
+    let clocks = clocks::sentences(&view.clocks, &api.setup().engine.rules(), api.now());
+    let explained = explain::incident(&view, first.as_ref(), clocks, steps);
+    Ok(Json(explained))
 }
 
 /// Reads an incident's number from a path: `INC-42` in any letter case, or `42`.

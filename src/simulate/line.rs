@@ -84,6 +84,13 @@ struct AlertFields {
     ci: Option<Value>,
 }
 
+impl AlertFields {
+    /// Whether something says which alert it is.
+    fn is_named(&self) -> bool {
+        self.id.is_some() || self.key.is_some() || self.labels.is_some()
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct ChangeFields {
     id: Option<Value>,
@@ -95,8 +102,8 @@ struct ChangeFields {
 ///
 /// # Errors
 /// What is wrong with it, and what to do about it.
-pub fn read(line: &[u8], epoch: &mut Option<Epoch>) -> Result<Event, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| {
+pub fn read(bytes: &[u8], epoch: &mut Option<Epoch>) -> Result<Event, String> {
+    let line: Line = serde_json::from_slice(bytes).map_err(|error| {
         let place = format!(" at line 1 column {}", error.column());
         let text = error.to_string().replace(&place, "");
         format!("not an event: {text} (column {})", error.column())
@@ -114,7 +121,15 @@ pub fn read(line: &[u8], epoch: &mut Option<Epoch>) -> Result<Event, String> {
         (Some(_), Some(_)) => {
             return Err("both `alert` and `change`: write one line for each".to_owned());
         }
-        (None, None) => return Err("neither `alert` nor `change`: give one of them".to_owned()),
+        (None, None) => {
+            // The fields of an alert may as well stand beside the time.
+            let alert: Option<AlertFields> = serde_json::from_slice(bytes).ok();
+            let alert = alert
+                .filter(AlertFields::is_named)
+                .ok_or("neither `alert` nor `change`: give one of them")?;
+            let source = text(line.source).unwrap_or_else(|| SOURCE.into());
+            Said::Alert(Box::new(alert_said(alert, source, epoch)?))
+        }
     };
     let at = epoch.time(seconds).ok_or_else(|| not_a_time("at", at))?;
     Ok(Event { at, said })
@@ -253,6 +268,13 @@ mod tests {
             ("a=x,b=1", "a=x,b=1")
         );
         assert_eq!(said.claim, Claim::Resolved);
+    }
+
+    #[test]
+    fn the_fields_of_an_alert_may_stand_beside_the_time() {
+        let said = alert(r#"{"at":0,"labels":{"a":"x"},"severity":"critical"}"#);
+        assert_eq!(said.key, "a=x");
+        assert_eq!(said.severity, Severity::Critical);
     }
 
     #[test]

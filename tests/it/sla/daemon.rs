@@ -37,6 +37,8 @@ async fn clocks_and_reports_are_served() {
             .unwrap()
             .contains("America/New_York")
     );
+    let explained = daemon.get(&format!("{path}/explain")).await.text;
+    assert!(explained.contains("Response within 30 min"), "{explained}");
     let body = json!({"priority": "P1", "reason": "the board meets"});
     let after = daemon.post(&format!("{path}/priority"), &body).await.ok();
     assert_eq!(after["priority"], "P1");
