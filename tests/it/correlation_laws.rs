@@ -327,6 +327,38 @@ proptest! {
 /// What is said: occurrence, CI, check, second, whether it is the end, and the start if that is told.
 type Line = (usize, usize, usize, i64, bool, Option<i64>);
 
+/// The message of a line.
+fn told(&(id, ci, check, second, is_end, start): &Line) -> Event {
+    let time = |second: i64| Timestamp::from_millis(1_000_000 + second * 1_000);
+    let name = format!("c{ci} {}", CHECKS[check]);
+    let said = if check == 2 && start.is_some() {
+        let (id, ci) = (format!("CHG-{id}").into(), format!("c{ci}").into());
+        let summary = "changed".into();
+        Said::Change(ChangeRecord { id, ci, summary })
+    } else {
+        Said::Alert(Box::new(AlertSaid {
+            id: format!("{name} {id}").into(),
+            source: "law".into(),
+            key: name.as_str().into(),
+            claim: if is_end {
+                Claim::Resolved
+            } else {
+                Claim::Firing
+            },
+            severity: Severity::Critical,
+            summary: name.as_str().into(),
+            labels: vec![("alertname".into(), CHECKS[check].into())],
+            starts_at: start.map(|before| time(second - before)),
+            ends_at: None,
+            ci: Some(format!("c{ci}").into()),
+        }))
+    };
+    Event {
+        at: time(second),
+        said,
+    }
+}
+
 /// The incidents as sets of occurrences, each with its roots.
 fn outcome(
     relations: &[(usize, usize, usize)],
@@ -343,37 +375,7 @@ fn outcome(
         let (from, to) = (format!("c{from}"), format!("c{to}"));
         estate = estate.relate(&from, &to, RelationKind::DependsOn, role);
     }
-    let time = |second: i64| Timestamp::from_millis(1_000_000 + second * 1_000);
-    let event = |&(id, ci, check, second, is_end, start): &Line| {
-        let name = format!("c{ci} {}", CHECKS[check]);
-        let said = if check == 2 && start.is_some() {
-            let (id, ci) = (format!("CHG-{id}").into(), format!("c{ci}").into());
-            let summary = "changed".into();
-            Said::Change(ChangeRecord { id, ci, summary })
-        } else {
-            Said::Alert(Box::new(AlertSaid {
-                id: format!("{name} {id}").into(),
-                source: "law".into(),
-                key: name.as_str().into(),
-                claim: if is_end {
-                    Claim::Resolved
-                } else {
-                    Claim::Firing
-                },
-                severity: Severity::Critical,
-                summary: name.as_str().into(),
-                labels: vec![("alertname".into(), CHECKS[check].into())],
-                starts_at: start.map(|before| time(second - before)),
-                ends_at: None,
-                ci: Some(format!("c{ci}").into()),
-            }))
-        };
-        Event {
-            at: time(second),
-            said,
-        }
-    };
-    let mut events: Vec<Event> = lines.iter().map(event).collect();
+    let mut events: Vec<Event> = lines.iter().map(told).collect();
     events.sort_by_key(|event| event.at);
     let mut play = Play::new(Rules::default(), &estate.difference);
     let mut tracks = Tracks::default();

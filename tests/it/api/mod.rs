@@ -195,7 +195,7 @@ impl World {
             on_turn: Box::new(|| {}),
         });
         supervisor.spawn(&stage, "engine", |stop| async move {
-            Ok(engine.run(stop).await?)
+            Ok(Box::pin(engine.run(stop)).await?)
         });
         let sweeper = Sweeper {
             db: db.clone(),
