@@ -91,7 +91,11 @@ impl ForestBatch {
         for (ci, change, summary) in &self.changes {
             insert_change(tx, partition, *ci, (change, summary)).await?;
         }
-        upsert_habits(tx, partition, &self.habits).await
+        if !self.habits.is_empty() {
+            // Rare, and not worth its place in every commit.
+            Box::pin(upsert_habits(tx, partition, &self.habits)).await?;
+        }
+        Ok(())
     }
 }
 

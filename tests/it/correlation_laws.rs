@@ -327,8 +327,8 @@ proptest! {
 /// What is said: occurrence, CI, check, second, whether it is the end, and the start if that is told.
 type Line = (usize, usize, usize, i64, bool, Option<i64>);
 
-/// What a line says, as an event.
-fn event(&(id, ci, check, second, is_end, start): &Line) -> Event {
+/// The message of a line.
+fn told(&(id, ci, check, second, is_end, start): &Line) -> Event {
     let time = |second: i64| Timestamp::from_millis(1_000_000 + second * 1_000);
     let name = format!("c{ci} {}", CHECKS[check]);
     let said = if check == 2 && start.is_some() {
@@ -375,7 +375,7 @@ fn outcome(
         let (from, to) = (format!("c{from}"), format!("c{to}"));
         estate = estate.relate(&from, &to, RelationKind::DependsOn, role);
     }
-    let mut events: Vec<Event> = lines.iter().map(event).collect();
+    let mut events: Vec<Event> = lines.iter().map(told).collect();
     events.sort_by_key(|event| event.at);
     let mut play = Play::new(Rules::default(), &estate.difference);
     let mut tracks = Tracks::default();
