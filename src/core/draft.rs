@@ -460,13 +460,12 @@ impl<'a> Draft<'a> {
         self.prioritise(id, Some(alert));
     }
 
-    /// Lets the title of an incident follow the text of its only alert: while nobody was told of it, and when it is
-    /// worse or better now. A text that counts something up would otherwise have every ticket written again and again.
-    pub(super) fn retitle(&mut self, id: IncidentId, summary: &SmolStr, is_regraded: bool) {
-        let is_followed = self.peek(id).is_some_and(|incident| {
-            let is_new = incident.announced_at.is_none();
-            incident.total == 1 && incident.state.is_open() && (is_new || is_regraded)
-        });
+    /// Lets the title of an incident follow the text of its only alert, which is worse or better now. Not with every
+    /// text: one that counts something up would have incident and tickets written again with each repeat.
+    pub(super) fn retitle(&mut self, id: IncidentId, summary: &SmolStr) {
+        let is_followed = self
+            .peek(id)
+            .is_some_and(|incident| incident.total == 1 && incident.state.is_open());
         if is_followed && !summary.is_empty() {
             self.touch(id);
             self.title(id, Some(summary));

@@ -207,20 +207,19 @@ impl Turn<'_> {
         alert.lease_at = self.lease();
         let mut reason = Reason::RepeatOfOpenEpisode;
         let is_other_text = self.keep_text(draft, alert);
-        let is_regraded = alert.severity != self.observation.severity;
         if is_other_text {
             reason = Reason::TextChanged;
-            if let Some(incident) = alert.incident {
-                draft.retitle(incident, &self.observation.text.summary, is_regraded);
-            }
         }
-        if is_regraded {
+        if alert.severity != self.observation.severity {
             let before = alert.severity;
             alert.severity = self.observation.severity;
             let entry = draft.say(alert.incident, Some(alert.id), Reason::SeverityChanged);
             entry.note = Some(format!("{} to {}", before.word(), alert.severity.word()).into());
             if let Some(incident) = alert.incident {
                 draft.regrade(incident, alert.severity, alert.id);
+                if is_other_text {
+                    draft.retitle(incident, &self.observation.text.summary);
+                }
             }
             reason = Reason::SeverityChanged;
         }

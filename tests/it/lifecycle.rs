@@ -179,6 +179,19 @@ fn priority_follows_the_severity_of_a_single_alert() {
     ]);
 }
 
+/// Only a change of severity is worth writing incident and ticket again: a text may count something up.
+#[test]
+fn title_follows_a_lone_alert_that_is_worse_now() {
+    let mut bench = firing_since_ten(Bench::new());
+    let title = |bench: &Bench| bench.ledger.titles[&bench.incident(1).id].clone();
+    assert_eq!(title(&bench), "F is broken");
+    bench.hear(firing("F").start("10:00").summed_up("F: 81 %"));
+    assert_eq!(title(&bench), "F is broken");
+    let worse = firing("F").start("10:00").summed_up("F: 99.5 %");
+    bench.hear(worse.severity(Severity::Critical));
+    assert_eq!(title(&bench), "F: 99.5 %");
+}
+
 #[test]
 fn restart_gives_every_firing_alert_a_full_expiry() {
     let mut bench = firing_since_ten(Bench::new());

@@ -137,6 +137,13 @@ impl Said {
         self
     }
 
+    /// Another summary, and with it another text.
+    pub(crate) fn summed_up(mut self, summary: &str) -> Self {
+        self.observation.text_hash = summary.len() as u64 + 1_000;
+        Arc::make_mut(&mut self.observation.text).summary = summary.into();
+        self
+    }
+
     /// Labels for people to search.
     pub(crate) fn labelled(mut self, labels: &[(&str, &str)]) -> Self {
         let labels = labels
