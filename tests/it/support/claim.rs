@@ -139,7 +139,7 @@ impl Said {
 
     /// Another summary, and with it another text.
     pub(crate) fn summed_up(mut self, summary: &str) -> Self {
-        self.observation.text_hash = summary.len() as u64 + 1_000;
+        self.observation.text_hash = summary.bytes().map(u64::from).sum();
         Arc::make_mut(&mut self.observation.text).summary = summary.into();
         self
     }
