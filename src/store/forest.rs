@@ -107,7 +107,7 @@ async fn upsert_habits(
     let rows: Vec<&Habit> = habits.values().collect();
     in_chunks!(tx.lend(), &rows, |rows| {
         let mut query = QueryBuilder::new("INSERT INTO habit (partition, sign, seen, at, causes) ");
-        query.push_values(rows, |mut row, habit| {
+        push_rows(&mut query, rows, |row, habit| {
             row.push_bind(partition)
                 .push_bind(habit.sign.cast_signed())
                 .push_bind(i64::from(habit.seen))

@@ -72,15 +72,11 @@ impl Draft<'_> {
         }
         let parent = self.grove.root_of(some);
         let graph = self.grove.graph();
-        let above = self
-            .grove
-            .node(parent)
-            .map(|above| words::of_node(graph, above));
         let why = format!(
             "{} has no cause of its own, and {count} of {all} explained conditions of that time belong to the outage of \
              {}. Weak evidence: score {}.",
             words::of_node(graph, &node),
-            above.unwrap_or_default(),
+            words::of_id(&self.grove, parent),
             words::share(u32::from(SCORE)),
         );
         let why = Arc::from(why);

@@ -57,13 +57,11 @@ impl Draft<'_> {
             return false;
         }
         let graph = self.grove.graph();
-        let above = self.grove.node(parent);
-        let above = above.map(|above| words::of_node(graph, above));
         let why = format!(
             "{} of {total} of its kind nearby, which began at the same time, are explained by {}; the CMDB lacks just that \
              relation of {}. Weak evidence: score {}.",
             most.len(),
-            above.unwrap_or_default(),
+            words::of_id(&self.grove, parent),
             words::of_node(graph, &node),
             words::share(u32::from(SCORE)),
         );

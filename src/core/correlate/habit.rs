@@ -169,14 +169,10 @@ impl Draft<'_> {
             return false;
         };
         let graph = self.grove.graph();
-        let above = self
-            .grove
-            .node(parent)
-            .map(|above| words::of_node(graph, above));
         let why = format!(
             "{} has no known cause; it and {} have fired together {count} of {} times. Weak evidence: score {}.",
             words::of_node(graph, &node),
-            above.unwrap_or_default(),
+            words::of_id(&self.grove, parent),
             habit.seen,
             words::share(u32::from(SCORE)),
         );

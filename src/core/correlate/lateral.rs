@@ -83,16 +83,12 @@ impl Draft<'_> {
             Some(_) => return false,
         };
         let graph = self.grove.graph();
-        let above = self
-            .grove
-            .node(parent)
-            .map(|above| words::of_node(graph, above));
         let why = format!(
             "{} came with {} of {total} alerts of the same name and place, which {} explains; {reason}. Weak evidence: \
              score {}.",
             words::of_node(graph, &node),
             most.len(),
-            above.unwrap_or_default(),
+            words::of_id(&self.grove, parent),
             words::share(u32::from(score)),
         );
         let why = Arc::from(why);

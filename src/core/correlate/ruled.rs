@@ -85,12 +85,10 @@ impl Draft<'_> {
         let rules = self.world.rules.correlation.rules.iter();
         let mut rules = rules.filter(|rule| rule.hash() == mark.rule);
         let rule = rules.next().map_or("?", |rule| rule.name.as_str());
-        let parent = self.grove.node(parent);
-        let parent = parent.map(|parent| words::of_node(graph, parent));
         let text = format!(
             "{} belongs together with {} by the rule {rule:?}.",
             words::of_node(graph, node),
-            parent.unwrap_or_default(),
+            words::of_id(&self.grove, parent),
         );
         Arc::from(text)
     }

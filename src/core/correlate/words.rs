@@ -12,7 +12,7 @@ use crate::core::cmdb::graph::Graph;
 use crate::core::correlate::family::Family;
 use crate::core::correlate::grove::Grove;
 use crate::core::correlate::judge::Judgement;
-use crate::core::correlate::node::Node;
+use crate::core::correlate::node::{Node, NodeId};
 use crate::core::time::Span;
 
 /// A share in 1/10,000 as people read it.
@@ -28,6 +28,12 @@ pub(crate) fn length(span: Span) -> String {
     } else {
         format!("{} min", seconds / 60)
     }
+}
+
+/// What the node of that number is called; nothing when it is gone.
+pub(crate) fn of_id(grove: &Grove<'_>, id: NodeId) -> String {
+    let node = grove.node(id);
+    node.map_or_else(String::new, |node| of_node(grove.graph(), node))
 }
 
 /// What a node is called: CI and alert.

@@ -209,6 +209,15 @@ impl Daemon {
             .collect()
     }
 
+    /// Waits until a reason stands in the timeline of an incident.
+    pub(crate) async fn says(&self, number: &str, reason: &str) {
+        eventually("word of it in the timeline", async || {
+            let reasons = self.reasons(number).await;
+            reasons.iter().any(|said| said == reason).then_some(())
+        })
+        .await;
+    }
+
     /// Messages of the source `am` by outcome, from the metrics.
     pub(crate) async fn messages(&self, outcome: &str) -> u64 {
         let name = format!("watchbell_messages_total{{source=\"am\",outcome=\"{outcome}\"}} ");

@@ -47,13 +47,7 @@ async fn messages_of_a_removed_target_end_visibly_and_are_sent_when_it_is_back(s
     assert_eq!(settled(&daemon, 1).await, [gone]);
     let error = outbox(&daemon, "state=dead").await[0]["last_error"].to_string();
     assert!(error.contains("target removed"), "{error}");
-    eventually("word of it in the timeline", async || {
-        let reasons = daemon.reasons("INC-1").await;
-        reasons
-            .contains(&"message_undelivered".to_owned())
-            .then_some(())
-    })
-    .await;
+    daemon.says("INC-1", "message_undelivered").await;
 
     // By a restart.
     home.configure(&with);
